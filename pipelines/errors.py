@@ -1,5 +1,10 @@
 """What can go wrong with data, said so that the reader knows what to do."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class PipelineError(Exception):
     """The base of every error here; its text is one message for the user."""
@@ -7,6 +12,14 @@ class PipelineError(Exception):
 
 class WrongOption(PipelineError):
     """A name or an option that does not exist or does not fit."""
+
+    @classmethod
+    def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> WrongOption:
+        """For a `kind` ("data set", "loader") of thing that is not among `allowed`; names the nearest."""
+        names = sorted(allowed)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return cls(f"There is no {kind} {name!r}.{hint} Allowed: {', '.join(names)}.")
 
 
 class DataMissing(PipelineError):

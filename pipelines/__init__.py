@@ -1,0 +1,1 @@
+"""Data sets, loaders and augmentation; knows nothing of the harness."""

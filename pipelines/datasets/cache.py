@@ -1,0 +1,116 @@
+"""A published data set after parsing: an .npz that loads fast, and a JSON that says what it is worth."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.dataset import Dataset, Split
+from pipelines.datasets.catalog import DatasetInfo
+from pipelines.datasets.npz import read_npz, write_npz
+from pipelines.errors import DataCorrupt, PipelineError
+
+_VERSION = 1
+Stamp = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the JSON says. `fingerprint` is of the data as it was written; the reader compares."""
+
+    official: bool
+    fingerprint: str
+
+
+def folders(roots: Iterable[Path], name: str) -> tuple[Path, ...]:
+    """Where a cache may be: beside the data; and in the user's own cache, for data that is read-only."""
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return (*(root / name for root in roots), user_cache / "bench-to-accuracy" / name)
+
+
+def stamp(files: Sequence[Path]) -> Stamp:
+    """Size in bytes and modification time in ns of each source file: a change makes a cache stale.
+
+    Raises DataCorrupt for a file that is missing, PipelineError for one that cannot be looked at.
+    """
+    try:
+        return {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
+    except FileNotFoundError as error:
+        raise DataCorrupt(f"{error.filename} is missing, and the data set with it is incomplete.") from error
+    except OSError as error:
+        raise PipelineError(f"Cannot read {error.filename}: {error.strerror}.") from error
+
+
+def npz_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.cached.npz"
+
+
+def describe(folder: Path, name: str, files: Sequence[Path] | None) -> Description | None:
+    """What is known of the cache in `folder`; None where there is none, or it was made from other `files`.
+
+    `files` None takes the cache as it is: its source has been deleted since.
+    """
+    if not npz_path(folder, name).is_file():
+        return None
+    try:
+        found = json.loads(_json_path(folder, name).read_text())
+        if found["version"] != _VERSION or (files is not None and found["files"] != stamp(files)):
+            return None
+        return Description(found["official"] is True, str(found["fingerprint"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read(
+    folder: Path, info: DatasetInfo, files: Sequence[Path] | None
+) -> tuple[Description, Split, Split] | None:
+    """The cache in `folder` with its train and test split, or None where it is absent, torn or stale."""
+    description = describe(folder, info.name, files)
+    if description is None:
+        return None
+    try:
+        train, test = read_npz(npz_path(folder, info.name), info)
+    except PipelineError:
+        return None
+    return description, train, test
+
+
+def write(candidates: Iterable[Path], dataset: Dataset, files: Stamp, source: Path) -> Path | None:
+    """Keep `dataset` in the first folder that takes it; None where none does (a cache is no necessity)."""
+    description = {
+        "version": _VERSION,
+        "name": dataset.name,
+        "official": dataset.official,
+        "fingerprint": dataset.fingerprint,
+        "source": str(source),
+        "files": files,
+    }
+    for folder in candidates:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _replacing(npz_path(folder, dataset.name)) as part:
+                write_npz(part, dataset)
+            # Second, so that a stop between the two leaves a fingerprint that does not match.
+            with _replacing(_json_path(folder, dataset.name)) as part:
+                part.write_text(json.dumps(description, indent=1) + "\n")
+            return folder
+    return None
+
+
+def _json_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.cached.json"
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` at once, or leaves no trace."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

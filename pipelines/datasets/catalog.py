@@ -1,0 +1,96 @@
+"""Which data sets there are: facts that a listing or a config check needs, without importing numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data set before it is loaded.
+
+    `image_shape` is (channels, height, width). `learnable` is false where labels say nothing about
+    pixels, so that no accuracy can be asked of it. `download_bytes` is 0 where nothing is fetched.
+    For a set with `options`, shape, classes and counts are the defaults.
+    """
+
+    name: str
+    title: str
+    image_shape: tuple[int, int, int]
+    classes: int
+    train_count: int
+    test_count: int
+    learnable: bool = True
+    download_bytes: int = 0
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a data set lies. `path` is None for one that is embedded or made.
+
+    `official` is None where nobody has checked yet: loading does. `size_bytes` is on disk.
+    """
+
+    name: str
+    path: Path | None
+    form: str
+    official: bool | None
+    size_bytes: int
+
+
+DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
+    {
+        info.name: info
+        for info in (
+            DatasetInfo(
+                "cifar10",
+                "CIFAR-10: 10 kinds of small colour photographs",
+                image_shape=(3, 32, 32),
+                classes=10,
+                train_count=50_000,
+                test_count=10_000,
+                download_bytes=170_052_171,
+            ),
+            DatasetInfo(
+                "cifar100",
+                "CIFAR-100: 100 kinds of small colour photographs (fine labels)",
+                image_shape=(3, 32, 32),
+                classes=100,
+                train_count=50_000,
+                test_count=10_000,
+                download_bytes=168_513_733,
+            ),
+            DatasetInfo(
+                "mnist",
+                "MNIST: handwritten digits",
+                image_shape=(1, 28, 28),
+                classes=10,
+                train_count=60_000,
+                test_count=10_000,
+                download_bytes=11_594_722,
+            ),
+            DatasetInfo(
+                "digits",
+                "8x8 handwritten digits embedded in scikit-learn; needs no network",
+                image_shape=(1, 8, 8),
+                classes=10,
+                train_count=1_437,
+                test_count=360,
+            ),
+            DatasetInfo(
+                "random",
+                "noise made from a seed, for throughput alone",
+                image_shape=(3, 32, 32),
+                classes=10,
+                train_count=50_000,
+                test_count=10_000,
+                learnable=False,
+                options=("shape", "classes", "train_count", "test_count", "seed"),
+            ),
+        )
+    }
+)
