@@ -1,0 +1,94 @@
+"""Named spans of a run, on the host's clock and, on a GPU, by events on its stream.
+
+The clock measures and judges nothing: which spans count is a rule book's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Timeline(Protocol):
+    """What a clock asks of a device."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all work given to it."""
+
+    def event(self) -> Any:
+        """A recorded timing event, or None where the host's clock is the only one."""
+
+
+class HostTimeline:
+    """A device that does its work before it returns."""
+
+    def synchronize(self) -> None:
+        pass
+
+    def event(self) -> Any:
+        return None
+
+
+@dataclass(frozen=True)
+class Span:
+    """One phase; seconds since the clock's origin, `device_s` by device events where there are any."""
+
+    name: str
+    start_s: float
+    end_s: float
+    epoch: int | None = None
+    device_s: float | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+class Clock:
+    """Spans since `origin_s`, a reading of `now` (by default the moment the clock is made).
+
+    `now` is `time.monotonic`: on Linux and macOS one clock for all processes, so that a worker's
+    spans can start at the command its parent was given.
+    """
+
+    def __init__(
+        self,
+        origin_s: float | None = None,
+        timeline: Timeline | None = None,
+        now: Callable[[], float] = time.monotonic,
+        entered: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._now = now
+        self.origin_s = now() if origin_s is None else origin_s
+        self.timeline: Timeline = timeline or HostTimeline()
+        self.spans: list[Span] = []
+        self._entered = entered
+
+    def elapsed_s(self) -> float:
+        return self._now() - self.origin_s
+
+    def add(self, name: str, start_s: float, end_s: float) -> None:
+        """A span that was measured elsewhere, such as the imports before this clock existed."""
+        self.spans.append(Span(name, start_s, end_s))
+
+    @contextmanager
+    def span(self, name: str, epoch: int | None = None) -> Iterator[None]:
+        """Time the body; the device's queue is empty at both ends, so that no work leaks between spans."""
+        self._entered(name)
+        self.timeline.synchronize()
+        start_s, start_event = self.elapsed_s(), self.timeline.event()
+        try:
+            yield
+        finally:
+            end_event = self.timeline.event()
+            self.timeline.synchronize()
+            end_s = self.elapsed_s()
+            device_s = start_event.elapsed_time(end_event) / 1000 if start_event is not None else None
+            self.spans.append(Span(name, start_s, end_s, epoch, device_s))
+
+    def total_s(self, name: str) -> float:
+        """Host seconds in all spans of that name."""
+        return sum(span.duration_s for span in self.spans if span.name == name)

@@ -1,0 +1,1 @@
+"""What the commands do; `bench.cli` only reads their arguments."""

@@ -1,0 +1,16 @@
+"""`bench recipes`: the recipes that come with the project."""
+
+from __future__ import annotations
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from bench import recipe as recipes
+
+
+def list_recipes() -> None:
+    table = Table("recipe", "what it does", title="bench run RECIPE", title_justify="left")
+    for name in recipes.names():
+        table.add_row(name, yaml.safe_load(recipes.find(name).read_text(encoding="utf-8")).get("summary", ""))
+    Console().print(table)

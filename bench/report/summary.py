@@ -1,0 +1,110 @@
+"""The table at the end of `bench run`: what came out, where the time went, and where it is recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.report import text
+from bench.run import Run
+
+SPANS = ("import", "data", "build", "init", "compile", "warm_up", "train", "eval", "final_eval")
+NEGLIGIBLE_S = 0.0005
+
+
+def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean, and the half-width of its 95 % interval by Student's t; None for fewer than two values."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    from scipy import stats
+
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return mean, float(stats.t.ppf(0.975, len(values) - 1)) * deviation / math.sqrt(len(values))
+
+
+def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str]) -> str:
+    """`mean ± margin (n)` of the numbers that are there; the bare number where there is only one."""
+    present = [number for number in numbers if number is not None]
+    if not present:
+        return text.MISSING
+    mean, margin = mean_and_margin(present)
+    return show(mean) if margin is None else f"{show(mean)} ± {show(margin)}"
+
+
+def table(runs: Sequence[Run]) -> Table:
+    """One column a run, and their mean with its 95 % interval where there are several."""
+    first = runs[0]
+    result = Table(title=f"{first.recipe}: {_what(first)}", title_justify="left", title_style="bold")
+    result.add_column("")
+    for run in runs:
+        result.add_column(f"seed {run.seed}", justify="right")
+    if len(runs) > 1:
+        result.add_column(f"mean ± 95 % (n = {len(runs)})", justify="right")
+
+    def row(label: str, values: Sequence[float | None], show: Callable[[float | None], str]) -> None:
+        if any(value is not None for value in values):
+            cells = [show(value) for value in values]
+            result.add_row(label, *cells, *([summarise(values, show)] if len(runs) > 1 else []))
+
+    def metric(label: str, name: str, show: Callable[[float | None], str]) -> None:
+        row(label, [run.metrics.get(name) for run in runs], show)
+
+    result.add_row("status", *(run.status for run in runs))
+    metric("accuracy", "accuracy", text.percent)
+    metric("target", "target_accuracy", text.percent)
+    metric("samples/s, training", "samples_per_s", text.rate)
+    metric("epochs", "epochs", lambda epochs: text.MISSING if epochs is None else f"{epochs:.3g}")
+    result.add_section()
+    spent = {name: [_span_s(run, name) for run in runs] for name in SPANS}
+    for name, seconds in spent.items():
+        if any(value is not None and value > NEGLIGIBLE_S for value in seconds):
+            row(f"{name} time", seconds, text.duration)
+    metric("total time", "total_s", text.duration)
+    if first.price_per_hour is not None:
+        row(f"cost at ${first.price_per_hour:g}/h", [_cost(run) for run in runs], text.dollars)
+    result.add_section()
+    metric("peak memory, host", "peak_host_bytes", text.size)
+    metric("peak memory, device", "peak_device_bytes", text.size)
+    metric("parameters", "parameters", text.count)
+    metric("forward FLOP/example", "forward_flops_per_example", text.count)
+    metric("training FLOP", "train_flops", text.count)
+    return result
+
+
+def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
+    """The table, the footnotes that it needs, and where the record is."""
+    console.print(table(runs))
+    for run in runs:
+        if run.reason:
+            console.print(f"seed {run.seed}: {run.status}: {run.reason}", markup=False, highlight=False, soft_wrap=True)
+    if runs[0].data and not runs[0].data["official"]:
+        console.print(
+            f"Data: not the publisher's files (fingerprint {runs[0].data['fingerprint'][:12]}); say so with any result.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    ids = ", ".join(run.run_id for run in runs)
+    console.print(f"Recorded in {store} as {ids}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _what(run: Run) -> str:
+    threads = text.get(run.config, "resolved", "threads")
+    where = f"{threads} CPU threads" if run.config.get("device") == "cpu" else "CUDA"
+    precision = text.get(run.config, "resolved", "precision")
+    return f"{run.config['model']['name']} on {run.config['data']['name']}, {precision}, {where}"
+
+
+def _span_s(run: Run, name: str) -> float | None:
+    seconds = [span.duration_s for span in run.spans if span.name == name]
+    return math.fsum(seconds) if seconds else None
+
+
+def _cost(run: Run) -> float | None:
+    total_s = run.metrics.get("total_s")
+    return None if total_s is None or run.price_per_hour is None else total_s / 3600 * run.price_per_hour

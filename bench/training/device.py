@@ -1,0 +1,76 @@
+"""Everything that depends on the device: there is no other `if cuda` in the harness."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from bench.errors import MissingError
+
+
+class Device:
+    """The CPU, or one CUDA device; also the clock's `Timeline`."""
+
+    def __init__(self, kind: str, threads: int | None = None) -> None:
+        if kind == "cuda" and not torch.cuda.is_available():
+            built = torch.version.cuda
+            why = f"torch {torch.__version__} finds no usable GPU" if built else f"torch {torch.__version__} is a CPU build"
+            raise MissingError(f"--device cuda: {why}; use --device cpu, or install a CUDA build of torch and its driver")
+        self.kind = kind
+        self.torch = torch.device(kind)
+        self.is_cuda = kind == "cuda"
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if self.is_cuda:
+            torch.backends.cudnn.benchmark = True
+
+    @property
+    def reads_are_free(self) -> bool:
+        """Whether looking at a tensor's value costs no wait for queued work."""
+        return not self.is_cuda
+
+    def synchronize(self) -> None:
+        if self.is_cuda:
+            torch.cuda.synchronize()
+
+    def event(self) -> Any:
+        if not self.is_cuda:
+            return None
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def reset_peak_memory(self) -> None:
+        gc.collect()
+        if self.is_cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak_memory(self) -> dict[str, int | None]:
+        """Peak bytes on the host (resident set of this process) and on the device."""
+        unit = 1 if sys.platform == "darwin" else 1024
+        return {
+            "peak_host_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+            "peak_device_bytes": torch.cuda.max_memory_allocated() if self.is_cuda else None,
+        }
+
+    def fast_half(self) -> str | None:
+        """The half precision that this device computes natively, None where there is none."""
+        if self.is_cuda:
+            return "fp16"
+        if any(_cpu_flag(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16")):
+            return "bf16"
+        return None
+
+
+def _cpu_flag(flag: str) -> bool:
+    try:
+        with open("/proc/cpuinfo") as cpuinfo:
+            lines = (line for line in cpuinfo if line.startswith(("flags", "Features")))
+            return flag in next(lines, "").split()
+    except OSError:
+        return False

@@ -1,0 +1,31 @@
+"""Lookahead: slow weights that follow the fast ones and, every few steps, replace them.
+
+Source: Zhang et al., arXiv 1907.08610; with airbench94's schedule the slow weights follow ever more slowly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Lookahead:
+    """Every `every` steps slow ← fast + α·(slow − fast) and fast ← slow, with α = decay^every · progress³."""
+
+    def __init__(self, model: nn.Module, every: int = 5, decay: float = 0.95) -> None:
+        self._model = model
+        self._every, self._decay = every, decay**every
+        self._slow = {name: value.clone() for name, value in self._floating()}
+
+    def _floating(self) -> list[tuple[str, torch.Tensor]]:
+        return [(k, v) for k, v in self._model.state_dict().items() if v.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int, total_steps: int) -> None:
+        """After step number `step`, counted from 1; at the last one the model gets the slow weights."""
+        if step % self._every and step != total_steps:
+            return
+        keep = 1.0 if step == total_steps else self._decay * (step / total_steps) ** 3
+        for name, fast in self._floating():
+            slow = self._slow[name].lerp_(fast, 1 - keep)
+            fast.copy_(slow)

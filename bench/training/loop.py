@@ -1,0 +1,210 @@
+"""The training loop: epochs of steps until the target or the last epoch, with nothing in it but training.
+
+It knows a model, batches and a clock. What of its time counts is decided elsewhere, from the spans.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.clock import Clock
+from bench.training import evaluation
+from bench.training.lookahead import Lookahead
+from bench.training.optimizers import Optimizers
+from bench.training.precision import Precision
+
+REPORT_EVERY_S = 0.25
+
+
+class Diverged(Exception):
+    """The loss is no longer a finite number."""
+
+
+class Batches(Protocol):
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def epoch(self, epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+        """Images [B, C, H, W] and labels int64 [B] of epoch number `epoch`, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cross-entropy in fp32 of logits [B, classes]; `reduction` is `mean` or `sum` over the batch."""
+
+    label_smoothing: float = 0.0
+    reduction: str = "mean"
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(
+            logits.float(), labels, label_smoothing=self.label_smoothing, reduction=self.reduction
+        )
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How long to train, when to look, and what to reach (accuracies in [0, 1])."""
+
+    epochs: float
+    target_accuracy: float | None = None
+    stop_at_target: bool = False
+    tta: int = 0
+    epoch_tta: int = 0
+    eval_every_epochs: int = 1
+
+    def reached_by(self, accuracy: float | None) -> bool:
+        return accuracy is not None and self.target_accuracy is not None and accuracy >= self.target_accuracy
+
+
+class Trainer:
+    """Trains `model` through `forward` (the model itself, or its compiled form).
+
+    `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The
+    state after an exception is the state up to it: `rows`, `step` and `examples` stay readable.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: nn.Module,
+        make_optimizers: Callable[[], Optimizers],
+        precision: Precision,
+        loss: Loss,
+        goal: Goal,
+        train: Batches,
+        test: Batches,
+        clock: Clock,
+        make_lookahead: Callable[[], Lookahead] | None = None,
+        report: Callable[[dict[str, Any]], None] = lambda event: None,
+    ) -> None:
+        self.model, self.forward = model, forward
+        self.precision, self.loss, self.goal = precision, loss, goal
+        self.train, self.test, self.clock = train, test, clock
+        self._make_optimizers, self._make_lookahead = make_optimizers, make_lookahead
+        self._report = report
+        self.total_steps = math.ceil(goal.epochs * train.steps_per_epoch)
+        self.rows: list[dict[str, Any]] = []
+        self.step = self.examples = 0
+        self.accuracy: float | None = None
+
+    def warm_up(self, steps: int, images: Tensor, labels: Tensor) -> None:
+        """Pay compilation and autotuning on made-up batches of the real shapes, then forget what was learnt.
+
+        The weights, the batch statistics and the random state are put back, so that a run with a
+        warm-up trains exactly as one without.
+        """
+        before = copy.deepcopy(self.model.state_dict())
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices):
+            optimizers = self._make_optimizers()
+            for _ in range(steps):
+                self._step(images, labels, optimizers, 0)
+            for tta in {self.goal.tta, self.goal.epoch_tta}:
+                evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
+        self.model.load_state_dict(before)
+
+    def run(self) -> None:
+        """Train to the end or to the target.
+
+        Raises `Diverged` when the loss turns infinite or NaN.
+        """
+        optimizers = self._make_optimizers()
+        lookahead = self._make_lookahead() if self._make_lookahead else None
+        for epoch in range(math.ceil(self.goal.epochs)):
+            with self.clock.span("train", epoch):
+                mean_loss = self._epoch(epoch, optimizers, lookahead)
+            last = self.step >= self.total_steps
+            accuracy = self._evaluate(epoch, last)
+            self._record(epoch, mean_loss, optimizers.lr, accuracy)
+            stop = self.goal.stop_at_target and self.goal.reached_by(accuracy)
+            if last or stop:
+                if accuracy is not None and self.goal.tta == self.goal.epoch_tta:
+                    self.accuracy = accuracy
+                else:
+                    self.accuracy = self._final_accuracy()
+                return
+
+    def _epoch(self, epoch: int, optimizers: Optimizers, lookahead: Lookahead | None) -> float:
+        precision, free_reads = self.precision, self.precision.device.reads_are_free
+        loss_sum = torch.zeros((), device=precision.device.torch)
+        examples_before, next_report_s = self.examples, time.monotonic()
+        for images, labels in self.train.epoch(epoch):
+            loss = self._step(images, labels, optimizers, self.step)
+            self.step += 1
+            self.examples += len(labels)
+            if lookahead:
+                lookahead.update(self.step, self.total_steps)
+            loss_sum += loss if self.loss.reduction == "sum" else loss * len(labels)
+            if time.monotonic() >= next_report_s:
+                next_report_s = time.monotonic() + REPORT_EVERY_S
+                per_example = loss.item() / (len(labels) if self.loss.reduction == "sum" else 1) if free_reads else None
+                self._report_step(epoch, per_example)
+            if self.step == self.total_steps:
+                break
+        mean_loss = loss_sum.item() / (self.examples - examples_before)
+        if not math.isfinite(mean_loss):
+            raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}, by step {self.step}")
+        return mean_loss
+
+    def _step(self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: int) -> Tensor:
+        optimizers.set_progress(step)
+        with self.precision.autocast():
+            logits = self.forward(images)
+        loss = self.loss(logits, labels)
+        self.precision.backward(loss)
+        self.precision.step(optimizers.all)
+        optimizers.zero_grad()
+        return loss.detach()
+
+    def _evaluate(self, epoch: int, last: bool) -> float | None:
+        """The epoch's accuracy, None where none is due; the last one is the final one where both are the same."""
+        every = self.goal.eval_every_epochs
+        if last and self.goal.tta == self.goal.epoch_tta:
+            return self._final_accuracy()
+        if not every or ((epoch + 1) % every and not last):
+            return None
+        with self.clock.span("eval", epoch):
+            return self._accuracy(self.goal.epoch_tta)
+
+    def _final_accuracy(self) -> float:
+        with self.clock.span("final_eval"):
+            return self._accuracy(self.goal.tta)
+
+    def _accuracy(self, tta: int) -> float:
+        return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
+
+    def _record(self, epoch: int, mean_loss: float, lr: float, accuracy: float | None) -> None:
+        row = {
+            "epoch": epoch + 1,
+            "steps": self.step,
+            "examples": self.examples,
+            "train_s": self.clock.total_s("train"),
+            "loss": mean_loss,
+            "lr": lr,
+            "accuracy": accuracy,
+        }
+        self.rows.append(row)
+        self._report({"kind": "epoch", **row})
+
+    def _report_step(self, epoch: int, loss: float | None) -> None:
+        if loss is not None and not math.isfinite(loss):
+            raise Diverged(f"the loss is {loss} in epoch {epoch + 1}, at step {self.step}")
+        self._report(
+            {
+                "kind": "step",
+                "epoch": epoch + 1,
+                "step": self.step,
+                "total_steps": self.total_steps,
+                "examples": self.examples,
+                "loss": loss,
+            }
+        )

@@ -1,0 +1,65 @@
+"""Number formats of a training run: what the weights are kept in, and what the matrix units see.
+
+`fp32`, `tf32` (CUDA), `bf16` and `fp16` (autocast over fp32 weights; fp16 with a gradient scaler), and
+`pure_fp16` / `pure_bf16` (weights and activations in half precision, batch norm in fp32, no scaler).
+`auto` takes the half precision that the device computes natively, else fp32.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+
+from bench.errors import UsageError
+from bench.training.device import Device
+
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16")
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    def __init__(self, name: str, device: Device) -> None:
+        if name == "auto":
+            name = device.fast_half() or "fp32"
+        if name == "tf32" and not device.is_cuda:
+            raise UsageError("precision: tf32 is a format of CUDA's tensor cores; on a CPU use fp32 or bf16")
+        self.name = name
+        self.device = device
+        pure = name.startswith("pure_")
+        half = _HALF.get(name.removeprefix("pure_"))
+        self.weights = half if pure and half is not None else torch.float32
+        self._autocast = None if pure else half
+        self._scaler = torch.amp.GradScaler(device.kind) if name == "fp16" else None
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
+
+    @property
+    def inputs(self) -> torch.dtype:
+        """The type that loaders deliver: half at once where the first layer would only convert it."""
+        return self._autocast or self.weights
+
+    def prepare(self, model: nn.Module, memory_format: torch.memory_format) -> nn.Module:
+        """Move to the device in this precision; batch norm keeps fp32 statistics and shifts."""
+        model.to(self.device.torch, self.weights, memory_format=memory_format)
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.float()
+        return model
+
+    def autocast(self) -> AbstractContextManager[object]:
+        if self._autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.kind, self._autocast)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        (self._scaler.scale(loss) if self._scaler else loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(self, optimizers: list[torch.optim.Optimizer]) -> None:
+        for optimizer in optimizers:
+            if self._scaler:
+                self._scaler.step(optimizer)
+            else:
+                optimizer.step()
+        if self._scaler:
+            self._scaler.update()

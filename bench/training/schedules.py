@@ -1,0 +1,76 @@
+"""Schedules as pure functions of progress: the factor on each base learning rate, and the momentum.
+
+`progress` runs from 0 (before the first step) towards 1 (after the last one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Setting(NamedTuple):
+    """`lr_factor` multiplies each group's base rate; `momentum` None leaves each group its own."""
+
+    lr_factor: float
+    momentum: float | None = None
+
+
+Schedule = Callable[[float], Setting]
+
+
+def _line(start: float, end: float, fraction: float) -> float:
+    return start + (end - start) * fraction
+
+
+def constant() -> Schedule:
+    return lambda progress: Setting(1.0)
+
+
+def linear(start: float = 1.0, end: float = 0.0) -> Schedule:
+    return lambda progress: Setting(_line(start, end, progress))
+
+
+def triangular(start: float = 0.2, peak: float = 0.23, end: float = 0.07) -> Schedule:
+    """From `start` up to 1 at progress `peak`, then down to `end`: the shape of airbench94's SGD recipe."""
+
+    def at(progress: float) -> Setting:
+        if progress < peak:
+            return Setting(_line(start, 1.0, progress / peak))
+        return Setting(_line(1.0, end, (progress - peak) / (1 - peak)))
+
+    return at
+
+
+def one_cycle(
+    div: float = 20.0, pct: float = 20.0, max_momentum: float = 0.95, min_momentum: float = 0.85
+) -> Schedule:
+    """fast.ai's (div, pct, max, min): 1/div up to 1 and back over the first (100 − pct) %, then down to 1/(100·div).
+
+    Momentum goes from max to min and back as the rate rises and falls, and stays at max in the last
+    part. Source: fast.ai's `use_clr_beta`, after Smith, arXiv 1803.09820.
+    """
+    cycle = 1 - pct / 100
+
+    def at(progress: float) -> Setting:
+        low = 1 / div
+        if progress >= cycle:
+            return Setting(_line(low, low / 100, (progress - cycle) / (1 - cycle) if cycle < 1 else 1.0), max_momentum)
+        rise = 1 - abs(2 * progress / cycle - 1)
+        return Setting(_line(low, 1.0, rise), _line(max_momentum, min_momentum, rise))
+
+    return at
+
+
+def step(milestones: Sequence[float] = (0.3, 0.6, 0.8), gamma: float = 0.2) -> Schedule:
+    """Multiply by `gamma` at each milestone of progress: Wide ResNet's 60, 120 and 160 of 200 epochs."""
+    return lambda progress: Setting(gamma ** sum(progress >= milestone for milestone in milestones))
+
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "constant": constant,
+    "linear": linear,
+    "triangular": triangular,
+    "one_cycle": one_cycle,
+    "step": step,
+}

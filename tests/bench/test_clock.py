@@ -1,0 +1,91 @@
+import pytest
+
+from bench.clock import Clock
+
+
+class ManualTime:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class SlowDevice:
+    """A device with queued work: synchronising takes time, and its events know how much it worked."""
+
+    def __init__(self, time: ManualTime) -> None:
+        self.time, self.queued_s, self.worked_s = time, 0.0, 0.0
+
+    def synchronize(self) -> None:
+        self.time.now_s += self.queued_s
+        self.worked_s += self.queued_s
+        self.queued_s = 0.0
+
+    def event(self):
+        return Event(self)
+
+
+class Event:
+    def __init__(self, device: SlowDevice) -> None:
+        self.device, self.at_s = device, device.worked_s + device.queued_s
+
+    def elapsed_time(self, end: "Event") -> float:
+        return (end.at_s - self.at_s) * 1000
+
+
+def test_a_span_is_the_time_between_its_ends():
+    time = ManualTime()
+    clock = Clock(now=time)
+    time.now_s += 1
+    with clock.span("data"):
+        time.now_s += 5
+    (span,) = clock.spans
+    assert (span.name, span.start_s, span.end_s, span.duration_s) == ("data", 1.0, 6.0, 5.0)
+    assert span.device_s is None
+
+
+def test_work_still_queued_belongs_to_the_span_that_queued_it():
+    time = ManualTime()
+    device = SlowDevice(time)
+    clock = Clock(timeline=device, now=time)
+    device.queued_s = 2.0
+    with clock.span("train", epoch=0):
+        device.queued_s = 3.0
+    (span,) = clock.spans
+    assert (span.start_s, span.end_s, span.epoch) == (2.0, 5.0, 0)
+    assert span.device_s == pytest.approx(3.0)
+
+
+def test_a_span_that_fails_is_kept():
+    clock = Clock()
+    with pytest.raises(RuntimeError, match="out of luck"), clock.span("train"):
+        raise RuntimeError("out of luck")
+    assert [span.name for span in clock.spans] == ["train"]
+
+
+def test_totals_are_by_name():
+    time = ManualTime()
+    clock = Clock(now=time)
+    for seconds in (1, 2):
+        with clock.span("train"):
+            time.now_s += seconds
+        with clock.span("eval"):
+            time.now_s += 10
+    assert clock.total_s("train") == 3
+    assert clock.total_s("eval") == 20
+    assert clock.total_s("checkpoint") == 0
+
+
+def test_an_origin_before_the_clock_counts_what_came_before():
+    time = ManualTime()
+    clock = Clock(origin_s=90.0, now=time)
+    clock.add("import", 0.0, clock.elapsed_s())
+    assert clock.spans[0].duration_s == 10.0
+
+
+def test_phases_are_announced_as_they_are_entered():
+    entered: list[str] = []
+    clock = Clock(entered=entered.append)
+    with clock.span("build"):
+        assert entered == ["build"]

@@ -1,0 +1,164 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bench.errors import UsageError
+from bench.training.optimizers import Muon, Optimizers, orthogonalize, roles
+from bench.training.schedules import constant, linear, one_cycle
+from models.darknet import Darknet
+from models.speedrun import SpeedrunNet
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return SpeedrunNet(widths=(4, 8, 8))
+
+
+def make(net, common, groups=None, schedule=None, total_steps=10, steps_per_epoch=5, **options):
+    return Optimizers(net, common, groups or {}, schedule or constant(), total_steps, steps_per_epoch, **options)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3), st.integers(2, 24), st.integers(2, 24), st.integers(0, 2**31))
+def test_orthogonalize_brings_singular_values_near_one(batch, rows, columns, seed):
+    generator = torch.Generator().manual_seed(seed)
+    matrices = torch.randn(batch, rows, columns, generator=generator)
+    # Directions far weaker than the rest take more steps, so the claim is about well-conditioned ones.
+    u, _, vh = torch.linalg.svd(matrices, full_matrices=False)
+    matrices = u @ torch.diag_embed(torch.linspace(0.5, 1, min(rows, columns)).expand(batch, -1)) @ vh
+    values = torch.linalg.svdvals(orthogonalize(matrices, 5).float())
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_orthogonalize_follows_the_quintic_on_singular_values():
+    """Against the same polynomial applied to the singular values in float64; the rest is bfloat16's rounding."""
+    generator = torch.Generator().manual_seed(1)
+    matrix = torch.randn(1, 16, 40, generator=generator)
+    u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
+    s = s / s.norm()
+    for _ in range(3):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    expected = u @ torch.diag_embed(s) @ vh
+    assert torch.allclose(orthogonalize(matrix, 3).double(), expected, atol=0.03)
+
+
+def test_orthogonalize_treats_tall_and_wide_alike():
+    matrix = torch.randn(1, 30, 7)
+    assert torch.equal(orthogonalize(matrix, 3), orthogonalize(matrix.mT, 3).mT)
+
+
+def test_muon_steps_as_described():
+    """One parameter, two steps, against the description written out."""
+    generator = torch.Generator().manual_seed(0)
+    weight = nn.Parameter(torch.randn(6, 4, 3, 3, generator=generator))
+    expected, velocity = weight.detach().clone(), torch.zeros(6, 36)
+    muon = Muon([weight], lr=0.24, momentum=0.6, newton_schulz_steps=3)
+    for _ in range(2):
+        gradient = torch.randn(6, 4, 3, 3, generator=generator)
+        weight.grad = gradient
+        muon.step()
+        velocity = 0.6 * velocity + gradient.flatten(1)
+        direction = gradient.flatten(1) + 0.6 * velocity
+        expected = expected * 6**0.5 / expected.norm()
+        expected = expected - 0.24 * orthogonalize(direction[None], 3)[0].float().view_as(expected)
+    assert torch.allclose(weight, expected, atol=1e-6)
+
+
+def test_filters_of_one_shape_step_as_each_alone():
+    torch.manual_seed(0)
+    together = [nn.Parameter(torch.randn(8, 4, 3, 3)) for _ in range(3)]
+    alone = [nn.Parameter(p.detach().clone()) for p in together]
+    for left, right in zip(together, alone, strict=True):
+        left.grad = torch.randn_like(left)
+        right.grad = left.grad.clone()
+    Muon(together, lr=0.1).step()
+    for parameter in alone:
+        Muon([parameter], lr=0.1).step()
+    assert all(torch.allclose(a, b, atol=1e-2) for a, b in zip(together, alone, strict=True))
+
+
+def test_a_filter_without_gradient_stays():
+    weight = nn.Parameter(torch.randn(4, 4))
+    before = weight.detach().clone()
+    Muon([weight], lr=1.0).step()
+    assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("make_net", [lambda: SpeedrunNet(widths=(4, 8, 8)), lambda: Darknet(blocks=(1, 1), width=4)])
+def test_every_trainable_parameter_has_one_role(make_net):
+    net = make_net()
+    assigned = [p for parameters in roles(net).values() for p in parameters]
+    trainable = [p for p in net.parameters() if p.requires_grad]
+    assert len(assigned) == len(set(map(id, assigned))) == len(trainable)
+
+
+def test_the_speedrun_net_has_six_filters(net):
+    found = roles(net)
+    assert {role: len(parameters) for role, parameters in found.items()} == {
+        "whiten_bias": 1,
+        "filters": 6,
+        "biases": 6,
+        "head": 1,
+    }
+
+
+def test_groups_override_and_do_not_inherit_another_kinds_options(net):
+    made = make(net, {"name": "muon", "lr": 0.2, "momentum": 0.6}, {
+        "biases": {"name": "sgd", "lr": 0.05, "weight_decay": 0.1},
+        "whiten_bias": {"name": "sgd", "lr": 0.05},
+        "head": {"name": "adamw", "lr": 0.01},
+    })  # fmt: skip
+    kinds = {type(optimizer).__name__: optimizer for optimizer in made.all}
+    assert set(kinds) == {"Muon", "SGD", "AdamW"}
+    assert kinds["Muon"].param_groups[0]["momentum"] == 0.6
+    biases, whiten = kinds["SGD"].param_groups[1], kinds["SGD"].param_groups[0]
+    assert (biases["weight_decay"], biases["momentum"]) == (0.1, 0)
+    assert whiten["weight_decay"] == 0
+
+
+def test_a_group_inherits_what_it_does_not_say(net):
+    made = make(net, {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True}, {"biases": {"lr": 6.4}})
+    by_lr = {group["base_lr"]: group for group in made.all[0].param_groups}
+    assert by_lr[6.4]["momentum"] == 0.9
+    assert by_lr[6.4]["nesterov"]
+
+
+def test_the_schedule_drives_every_group(net):
+    made = make(net, {"name": "sgd", "lr": 2.0, "momentum": 0.9}, {"head": {"lr": 4.0}}, one_cycle(20, 20, 0.95, 0.85))
+    made.set_progress(4)  # 4 of 10 steps is the peak
+    for group in made.all[0].param_groups:
+        assert group["lr"] == pytest.approx(group["base_lr"])
+        assert group["momentum"] == pytest.approx(0.85)
+
+
+def test_adamw_takes_the_momentum_as_its_first_beta(net):
+    made = make(net, {"name": "adamw", "lr": 0.1}, schedule=one_cycle(20, 20, 0.95, 0.85))
+    made.set_progress(0)
+    assert made.all[0].param_groups[0]["betas"] == (0.95, 0.999)
+
+
+@pytest.mark.parametrize("drop_frozen", [True, False])
+def test_a_role_stops_after_its_epochs(net, drop_frozen):
+    """The whitening bias trains one epoch of five steps on the schedule squeezed into it, then stays."""
+    made = make(net, {"name": "sgd", "lr": 1.0}, {"whiten_bias": {"epochs": 1}}, linear(), drop_frozen=drop_frozen)
+    (group,) = [g for g in made.all[0].param_groups if g["steps"] == 5]
+    made.set_progress(4)
+    assert group["lr"] == pytest.approx(1 - 4 / 5)
+    made.set_progress(5)
+    assert group["lr"] == 0
+    assert net.whiten.bias.requires_grad is not drop_frozen
+    assert net.head.weight.requires_grad
+
+
+def test_a_role_the_model_lacks_is_refused(net):
+    with pytest.raises(UsageError, match=r"optimizer.groups.norm_weights: this model has only biases, filters"):
+        make(net, {"name": "sgd", "lr": 1.0}, {"norm_weights": {"lr": 1.0}})
+
+
+def test_muon_on_biases_is_refused(net):
+    with pytest.raises(UsageError, match=r"muon trains matrices"):
+        make(net, {"name": "muon", "lr": 1.0})
