@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+PACKAGES = ("bench", "models", "pipelines")
 DIRECT = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["ffcv"], *EXTRAS["dev"]]]
 
 
@@ -33,6 +35,18 @@ def pins() -> dict[str, Version]:
 
 def make(*arguments: str) -> str:
     return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def imported(package: str) -> set[str]:
+    """Top-level names that the package's files import, at any depth."""
+    names: set[str] = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    return names
 
 
 class TestMake:
@@ -61,7 +75,19 @@ class TestMake:
         assert all(tool in commands for tool in ("ruff check", "ruff format --check", "mypy"))
 
 
-class TestConstraints:
+class TestRequirements:
+    @pytest.mark.parametrize("package", PACKAGES)
+    def test_every_import_is_declared(self, package: str) -> None:
+        declared = {canonicalize_name(requirement.name) for requirement in DIRECT}
+        distributions = metadata.packages_distributions()
+        foreign = imported(package) - sys.stdlib_module_names - set(PACKAGES)
+        undeclared = {
+            name
+            for name in foreign
+            if not declared & {*map(canonicalize_name, distributions.get(name, [name]))}
+        }
+        assert not undeclared, "add these to pyproject.toml and constraints.txt"
+
     @pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
     def test_pins_direct_dependency_as_pyproject_allows(self, requirement: Requirement) -> None:
         pin = pins().get(canonicalize_name(requirement.name))
