@@ -1,0 +1,23 @@
+"""What ends a command early; the text is one message for the user, the class decides the exit code."""
+
+
+class BenchError(Exception):
+    """The base of every expected failure; commands print its text, without a traceback."""
+
+    exit_code = 1
+
+
+class CheckFailed(BenchError):
+    """The work was done and its verdict is no: a regression, a target that was not reached."""
+
+
+class UsageError(BenchError):
+    """A wrong command line, recipe or option."""
+
+    exit_code = 2
+
+
+class MissingError(BenchError):
+    """Data, hardware or room for the results is not there."""
+
+    exit_code = 3

@@ -1,0 +1,194 @@
+"""The Run: the one record that every table, leaderboard and verdict is derived from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+
+from bench.errors import MissingError
+
+SCHEMA = 1
+
+Status = Literal["ok", "not_reached", "diverged", "oom", "timeout", "crashed", "interrupted", "skipped", "failed"]
+STATUSES: tuple[str, ...] = get_args(Status)
+UtcTime = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
+Scalar = float | int | bool | str | None
+Migration = Callable[[dict[str, Any]], dict[str, Any]]
+
+# The step at position i turns a record of schema i + 1 into one of schema i + 2.
+MIGRATIONS: tuple[Migration, ...] = ()
+
+# What may differ between runs that are repeats of one another: chance, money and words.
+NOT_IDENTITY = frozenset({"seed", "seeds", "price_per_hour", "summary", "source", "published"})
+
+_NON_FINITE = "non_finite"
+
+
+class RecordError(MissingError):
+    """A record that is damaged, or that this version does not understand."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One measurement of one cell, with everything needed to judge and to repeat it.
+
+    A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the
+    device's own seconds where it has a clock. A metric's unit stands in its name. `started_at` is ISO 8601
+    in UTC, `command` what was typed, quoted for a shell, and `log` relative to the results folder.
+    """
+
+    run_id: str
+    cell: str
+    recipe: str
+    seed: int
+    status: Status
+    started_at: UtcTime
+    schema: int = SCHEMA
+    sweep: str | None = None
+    reason: str | None = None
+    log: str | None = None
+    log_tail: list[str] = []
+    command: str = ""
+    measure: str = "time_to_accuracy"
+    config: dict[str, Any] = {}
+    price_per_hour: float | None = None
+    metrics: dict[str, float | int | bool | None] = {}
+    spans: list[dict[str, Any]] = []
+    epochs: list[dict[str, Scalar]] = []
+    machine: dict[str, Any] = {}
+    code: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+
+    def to_json_line(self) -> bytes:
+        """UTF-8 JSON on one line, newline included; keys are the field names.
+
+        JSON knows no NaN and no infinities: each is written as null, and named in `non_finite`, a map from
+        its JSON pointer (RFC 6901) to "nan", "inf" or "-inf", so that a divergence can be read back.
+
+        Raises TypeError for a field of the wrong type: what could not be read back is not written.
+        """
+        record = msgspec.to_builtins(self, enc_hook=_plain)
+        non_finite = dict(_take_non_finite(record, ""))
+        if non_finite:
+            record[_NON_FINITE] = non_finite
+        line = msgspec.json.encode(record) + b"\n"
+        try:
+            Run.from_json_line(line)
+        except RecordError as error:
+            raise TypeError(str(error)) from None
+        return line
+
+    @classmethod
+    def from_json_line(cls, line: bytes) -> Run:
+        """Raises RecordError where the line is no record of this or an older schema."""
+        try:
+            run = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return cls.from_dict(_json_object(line))
+        return run if run.schema == SCHEMA else cls.from_dict(_json_object(line))
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Run:
+        """A Run from its JSON object; an older schema is migrated, a newer one refused by a RecordError."""
+        current = migrate(dict(record))
+        non_finite = current.pop(_NON_FINITE, {})
+        try:
+            for pointer, text in non_finite.items():
+                _put(current, pointer, float(text))
+            return msgspec.convert(current, cls)
+        except (msgspec.ValidationError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
+
+
+_DECODER = msgspec.json.Decoder(Run)
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """UTC time to the microsecond and 32 random bits: text order is time order, on any machine."""
+    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"
+
+
+def cell_id(config: Mapping[str, Any]) -> str:
+    """16 hex digits that are equal for configs that differ in seed, price and documentation alone."""
+    identity = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values: sorted keys, no white space, floats by repr, and 1.0 as 1.
+
+    Raises ValueError for a NaN or an infinity, TypeError for keys that are not text and values that are not
+    JSON.
+    """
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def migrate(record: dict[str, Any], to: int = SCHEMA, steps: Sequence[Migration] | None = None) -> dict[str, Any]:
+    """The record in schema `to`, by one step for each schema between."""
+    steps = MIGRATIONS if steps is None else steps
+    schema = record.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise RecordError(f"not a run: its schema is {schema!r}, and should be 1 to {to}")
+    if schema > to:
+        raise RecordError(
+            f"written by a newer version: schema {schema}, this version reads up to {to}; upgrade to read it"
+        )
+    for step in steps[schema - 1 : to - 1]:
+        record = step(record)
+    return record | {"schema": to}
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise TypeError(f"a config key must be text, not {wrong[0]!r}")
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """What a training script leaves in its numbers, as JSON: an hour's run is not lost to a NumPy scalar."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if callable(item := getattr(value, "item", None)):
+        return item()
+    raise TypeError(f"a run cannot hold a {type(value).__name__}: {value!r}")
+
+
+def _take_non_finite(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Replace by None what JSON cannot write, and yield where it stood and what it was."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        here = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                node[key] = None
+                yield here, str(float(value))
+        else:
+            yield from _take_non_finite(value, here)
+
+
+def _put(node: Any, pointer: str, value: float) -> None:
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def _json_object(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RecordError(f"not a JSON object: {error}") from None
