@@ -65,9 +65,7 @@ def describe(folder: Path, name: str, files: Sequence[Path] | None) -> Descripti
         return None
 
 
-def read(
-    folder: Path, info: DatasetInfo, files: Sequence[Path] | None
-) -> tuple[Description, Split, Split] | None:
+def read(folder: Path, info: DatasetInfo, files: Sequence[Path] | None) -> tuple[Description, Split, Split] | None:
     """The cache in `folder` with its train and test split, or None where it is absent, torn or stale."""
     description = describe(folder, info.name, files)
     if description is None:

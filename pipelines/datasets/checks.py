@@ -57,7 +57,5 @@ def checked_split(
         )
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= info.classes:
-        raise DataCorrupt(
-            f"{where}: labels run from {lowest} to {highest}; {info.name} has 0..{info.classes - 1}."
-        )
+        raise DataCorrupt(f"{where}: labels run from {lowest} to {highest}; {info.name} has 0..{info.classes - 1}.")
     return Split(np.ascontiguousarray(images), labels.astype(np.int64))

@@ -33,9 +33,7 @@ def parse_binary(content: bytes, where: str, *, label_bytes: int) -> Arrays:
     """
     record_bytes = label_bytes + _PIXELS
     if not content or len(content) % record_bytes:
-        raise DataCorrupt(
-            f"{where} has {len(content):,} bytes: not a whole number of {record_bytes:,}-byte records."
-        )
+        raise DataCorrupt(f"{where} has {len(content):,} bytes: not a whole number of {record_bytes:,}-byte records.")
     records = np.frombuffer(content, np.uint8).reshape(-1, record_bytes)
     return records[:, label_bytes:].reshape(-1, *_SHAPE), records[:, label_bytes - 1]
 
@@ -98,9 +96,7 @@ class CifarForm:
             contents = _members(archive, self.folder, known.keys(), str(path))
             verified = True
         if self.needs_checksum and not verified:
-            raise DataCorrupt(
-                f"{path} has files without a known checksum; they are not opened. Use the archive."
-            )
+            raise DataCorrupt(f"{path} has files without a known checksum; they are not opened. Use the archive.")
 
         def split(names: Mapping[str, object]) -> Split:
             parsed = [self.parse(contents.pop(name), f"{path}/{name}") for name in names]

@@ -24,12 +24,13 @@ def load_digits() -> Dataset:
     """
     path = _embedded_file()
     try:
-        table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+        table = np.loadtxt(path, delimiter=",", dtype=np.uint8, ndmin=2)
     except (OSError, EOFError, ValueError) as error:
         raise DataCorrupt(f"{path} cannot be read: {error}. Reinstall scikit-learn.") from error
-    images = (
-        ((table[:, :-1].astype(np.uint16) * 255 + 8) // 16).astype(np.uint8).reshape(-1, *_INFO.image_shape)
-    )
+    if table.shape != (_INFO.train_count + _INFO.test_count, 65):
+        raise DataCorrupt(f"{path} holds a table {list(table.shape)}, not [1797, 65]. Reinstall scikit-learn.")
+    scaled = (table[:, :-1].astype(np.uint16) * 255 + 8) // 16
+    images = scaled.astype(np.uint8).reshape(-1, *_INFO.image_shape)
     labels = table[:, -1].astype(np.int64)
     in_test = np.zeros(len(labels), dtype=bool)
     for label in range(_INFO.classes):
@@ -59,7 +60,5 @@ def _embedded_file() -> Path:
         raise DataMissing("digits is part of scikit-learn, which is not installed: pip install scikit-learn.")
     path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if not path.is_file():
-        raise DataMissing(
-            f"scikit-learn brings no {path}. Install one of the versions that pyproject.toml allows."
-        )
+        raise DataMissing(f"scikit-learn brings no {path}. Install one of the versions that pyproject.toml allows.")
     return path

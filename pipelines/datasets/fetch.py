@@ -69,7 +69,7 @@ def fetch(
                 part.unlink()
                 raise DataCorrupt(
                     f"{url} sent {received_bytes:,} bytes with MD5 {found}, expected {md5}. "
-                    "Nothing was kept: the file there is damaged or another one, or a proxy answered in its place."
+                    "Nothing was kept. The file is damaged or another one, or a proxy answered in its place."
                 )
             part.replace(target)
     except OSError as error:
@@ -134,7 +134,7 @@ class _Transfer:
                     file.write(chunk)
                     offset += len(chunk)
                     if self.size_bytes is not None and offset > self.size_bytes:
-                        return  # a longer file is another one, which the checksum will say; no use for the rest
+                        return  # a longer file is another one, as its checksum will say
                 file.flush()
                 os.fsync(file.fileno())
         if end_bytes is not None and offset < end_bytes:

@@ -19,9 +19,7 @@ def parse_idx(content: bytes, where: str) -> npt.NDArray[np.uint8]:
     Raises DataCorrupt, naming `where`, unless header and length agree to the byte.
     """
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UINT8 or content[3] == 0:
-        raise DataCorrupt(
-            f"{where} is not an idx file of unsigned bytes: it starts with {content[:4].hex(' ')}."
-        )
+        raise DataCorrupt(f"{where} is not an idx file of unsigned bytes: it starts with {content[:4].hex(' ')}.")
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:

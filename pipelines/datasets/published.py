@@ -112,20 +112,20 @@ def locate(published: PublishedSet, data_dir: Path | None) -> Location | None:
     roots = search_roots(data_dir)
     name = published.info.name
     source = find(published, roots)
-    folders = cache.folders((source.root,) if source else roots, name)
-    known = ((folder, cache.describe(folder, name, source.files if source else None)) for folder in folders)
-    folder, description = next(((folder, found) for folder, found in known if found), (None, None))
-    if source is not None:
-        form = source.form.name if source.form else "npz"
-        official = description.official if description and source.form else None
-        if source.form is None and published.fingerprint is None:
-            official = False  # nothing to compare it with
-        size_bytes = sum(size for size, _ in cache.stamp(source.files).values())
-        return Location(name, source.path, form, official, size_bytes)
-    if folder is not None and description is not None:
-        path = cache.npz_path(folder, name)
-        return Location(name, path, "cache", description.official, path.stat().st_size)
-    return None
+    if source is None:
+        for folder in cache.folders(roots, name):
+            description = cache.describe(folder, name, files=None)
+            if description is not None:
+                path = cache.npz_path(folder, name)
+                return Location(name, path, "cache", description.official, path.stat().st_size)
+        return None
+    size_bytes = sum(size for size, _ in cache.stamp(source.files).values())
+    if source.form is None:
+        unknown_or_no = None if published.fingerprint else False  # without a fingerprint nothing can match
+        return Location(name, source.path, "npz", unknown_or_no, size_bytes)
+    described = (cache.describe(folder, name, source.files) for folder in cache.folders((source.root,), name))
+    official = next((description.official for description in described if description), None)
+    return Location(name, source.path, source.form.name, official, size_bytes)
 
 
 def load(
@@ -147,9 +147,7 @@ def load(
         source = _download(published, roots, progress)
     if source.form is None:
         return _from_npz(published, source.path)
-    return _from_cache(published, (source.root,), source.files) or _convert(
-        published, source, source.form, progress
-    )
+    return _from_cache(published, (source.root,), source.files) or _convert(published, source, source.form, progress)
 
 
 def _from_npz(published: PublishedSet, path: Path) -> Dataset:
@@ -160,9 +158,7 @@ def _from_npz(published: PublishedSet, path: Path) -> Dataset:
     return dataset
 
 
-def _from_cache(
-    published: PublishedSet, roots: Iterable[Path], files: tuple[Path, ...] | None
-) -> Dataset | None:
+def _from_cache(published: PublishedSet, roots: Iterable[Path], files: tuple[Path, ...] | None) -> Dataset | None:
     for folder in cache.folders(roots, published.info.name):
         kept = cache.read(folder, published.info, files)
         if kept is not None:
@@ -198,9 +194,7 @@ def _download(published: PublishedSet, roots: tuple[Path, ...], progress: Progre
     folder = roots[0] / published.info.name
     for file in published.forms[0].downloads:
         target = folder / file.name
-        if (
-            target.exists()
-        ):  # one of several files, there since an earlier, interrupted run; read() verifies it
+        if target.exists():  # from an earlier, interrupted run that fetched some of several files
             continue
         url = f"{base_url.rstrip('/')}/{file.name}"
         try:

@@ -26,7 +26,7 @@ def load_random(options: Mapping[str, object]) -> Dataset:
     """
     for name in options:
         if name not in _INFO.options:
-            raise WrongOption.unknown(f"option of data set {_INFO.name}:", name, _INFO.options)
+            raise WrongOption.unknown("option of random data", name, _INFO.options)
     shape = _shape(options.get("shape", _INFO.image_shape))
     classes = _integer("classes", options.get("classes", _INFO.classes), 2, 1_000_000)
     counts = [
@@ -59,7 +59,5 @@ def _shape(value: Any) -> tuple[int, int, int]:
 
 def _integer(name: str, value: Any, lowest: int, highest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise WrongOption(
-            f"random: {name} has {value!r}; give a whole number from {lowest:,} to {highest:,}."
-        )
+        raise WrongOption(f"random: {name} has {value!r}; give a whole number from {lowest:,} to {highest:,}.")
     return value
