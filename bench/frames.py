@@ -6,6 +6,7 @@ import difflib
 import gc
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,13 +18,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from bench.errors import UsageError
 from bench.run import SCHEMA, RecordError, Run, Scalar
-from bench.store import jsonl_files, read_records
+from bench.store import StoreWarning, jsonl_files, read_records
 
 Columns = dict[str, Any]
+EpochRow = dict[str, Scalar]
 
 # The columns that are there whatever the store holds, and their types.
 RUN_DTYPES = {
@@ -41,7 +42,7 @@ RUN_DTYPES = {
     "log": "string",
     "schema": "int64",
 }
-EPOCH_DTYPES = {"run_id": "string", "epoch": "float64"}
+EPOCH_DTYPES = {"run_id": "string", "epoch": "int64"}
 # Nested parts of a run whose columns are named PART.KEY.
 PARTS = ("config", "machine", "code", "data", "versions")
 
@@ -59,22 +60,27 @@ class Frames:
     store alone.
     """
 
-    def __init__(self, runs: pd.DataFrame, epochs_json: list[tuple[str, bytes]]) -> None:
+    def __init__(self, runs: pd.DataFrame, epochs: list[tuple[str, bytes | list[EpochRow]]]) -> None:
         self.runs = runs
-        self._epochs_json = epochs_json
+        self._epochs = epochs
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         # Made on demand, because it is as much work as all the rest and most questions are about runs.
         with _collector_paused():
-            decode = msgspec.json.Decoder(list[dict[str, Scalar]]).decode
+            decode = msgspec.json.Decoder(list[EpochRow]).decode
             ids: list[str] = []
-            rows: list[dict[str, Scalar]] = []
-            for run_id, text in self._epochs_json:
-                of_run = decode(text)
+            rows: list[EpochRow] = []
+            for run_id, epochs in self._epochs:
+                try:
+                    of_run = decode(epochs) if isinstance(epochs, bytes) else epochs
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    warnings.warn(f"run {run_id}: its epochs are left out: {error}", StoreWarning, stacklevel=2)
+                    continue
                 ids += [run_id] * len(of_run)
                 rows += of_run
-            return _frame({"run_id": _array(ids)} | _columns(rows, "", len(rows)), EPOCH_DTYPES)
+            columns = _columns(rows, "", len(rows)) | {"run_id": _array(ids)}
+            return _frame(columns, {"run_id": "string"} if rows else EPOCH_DTYPES)
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         return iter((self.runs, self.epochs))
@@ -91,7 +97,7 @@ def load(paths: Iterable[Path | str] | None = None, results: Path | str = "resul
     with _collector_paused():
         reader = _Reader()
         rows = list(read_records(files, reader.decode))
-        return Frames(reader.frame(rows), [(row.run_id, row.epochs) for row in rows if len(row.epochs) > 2])
+        return Frames(reader.frame(rows), [(row.run_id, row.epochs) for row in rows])
 
 
 def select(runs: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
@@ -135,7 +141,7 @@ _LazyRun: Any = msgspec.defstruct(
         (
             field.name,
             list[_Span] if field.name == "spans"
-            else msgspec.Raw if field.name in {*PARTS, "epochs", "log_tail"}
+            else msgspec.Raw if field.name in {*PARTS, "epochs"}
             else field.type,
         )
         for field in msgspec.structs.fields(Run)
@@ -164,8 +170,7 @@ class _Reader:
                 setattr(run, part, self._intern(bytes(getattr(run, part))))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return self._decode_slowly(line)
-        run.epochs = bytes(run.epochs)
-        run.log_tail = None  # A Raw keeps its whole line in memory.
+        run.epochs = bytes(run.epochs)  # a Raw would keep its whole line in memory
         return self._with_totals(run)
 
     def _decode_slowly(self, line: bytes) -> Any:
@@ -179,8 +184,6 @@ class _Reader:
         for part in PARTS:
             self.parts.append(getattr(full, part))
             setattr(run, part, len(self.parts) - 1)
-        run.epochs = msgspec.json.encode(full.epochs)
-        run.log_tail = None
         return self._with_totals(run)
 
     def _with_totals(self, run: Any) -> Any:
@@ -206,9 +209,10 @@ class _Reader:
         totals = _columns([run.spans for run in runs], "span.", len(runs))
         columns |= {f"{name}_s": values for name, values in totals.items()}
         for part in PARTS:
-            positions = np.array([getattr(run, part) for run in runs], dtype=np.int64)
-            used, index = np.unique(positions, return_inverse=True)
-            distinct = _columns([self.parts[position] for position in used], f"{part}.", len(used))
+            positions = [getattr(run, part) for run in runs]
+            rank = {position: i for i, position in enumerate(dict.fromkeys(positions))}
+            index = np.array([rank[position] for position in positions], dtype=np.int64)
+            distinct = _columns([self.parts[position] for position in rank], f"{part}.", len(rank))
             columns |= {name: values.take(index) for name, values in distinct.items()}
         return _frame(columns, RUN_DTYPES)
 
@@ -247,7 +251,7 @@ def _array(values: list[Any]) -> Any:
         return pd.array(values, dtype="boolean" if gaps else "bool")
     if kinds != {str}:
         values = [v if v is None or type(v) is str else json.dumps(v, ensure_ascii=False) for v in values]
-    return pd.array(pa.array(values, type=pa.large_string()), dtype="string[pyarrow]")
+    return pd.array(values, dtype="string")
 
 
 def _frame(columns: Columns, dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -131,9 +131,8 @@ def canonical_json(value: Any) -> str:
     return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def migrate(record: dict[str, Any], to: int = SCHEMA, steps: Sequence[Migration] | None = None) -> dict[str, Any]:
+def migrate(record: dict[str, Any], to: int = SCHEMA, steps: Sequence[Migration] = MIGRATIONS) -> dict[str, Any]:
     """The record in schema `to`, by one step for each schema between."""
-    steps = MIGRATIONS if steps is None else steps
     schema = record.get("schema")
     if type(schema) is not int or schema < 1:
         raise RecordError(f"not a run: its schema is {schema!r}, and should be 1 to {to}")

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pynvml
+import pytest
+
+from bench import machine
+
+IN_A_NEW_PROCESS = """
+import json, os, sys
+from bench import machine
+{prepare}
+print(json.dumps(machine.fingerprint() | {{"torch is loaded": "torch" in sys.modules}}))
+"""
+
+
+def fingerprint_elsewhere(prepare: str = "", **environment: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_NEW_PROCESS.format(prepare=prepare)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
+
+
+def test_facts_agree_with_the_machine() -> None:
+    facts = machine.fingerprint()
+    assert re.fullmatch("[0-9a-f]{12}", facts["id"])
+    assert facts["cpu_model"]
+    assert facts["usable_cores"] == len(os.sched_getaffinity(0))
+    assert 0 < facts["memory_bytes"] <= psutil.virtual_memory().total
+    assert facts["torch"].split("+")[0] == metadata.version("torch").split("+")[0]
+    json.dumps(facts, allow_nan=False)
+
+
+def test_it_does_not_tell_whose_machine_it_is() -> None:
+    text = json.dumps(machine.fingerprint())
+    for private in (socket.gethostname(), str(Path.home()), str(Path.cwd())):
+        assert private not in text
+
+
+def test_the_id_is_the_same_with_and_without_torch() -> None:
+    without, loaded = fingerprint_elsewhere(), fingerprint_elsewhere("import torch; torch.set_num_threads(1)")
+    assert not without["torch is loaded"]
+    assert without["torch_threads"] is None
+    assert loaded["torch is loaded"]
+    assert loaded["torch_threads"] == 1
+    assert loaded["torch_cpu_capability"]
+    assert loaded["id"] == without["id"]
+
+
+def test_what_slows_the_machine_changes_the_id() -> None:
+    usual = fingerprint_elsewhere(OMP_NUM_THREADS="64")
+    assert fingerprint_elsewhere(OMP_NUM_THREADS="1")["id"] != usual["id"]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs 2 cores")
+def test_affinity_is_respected() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    bound = fingerprint_elsewhere(f"os.sched_setaffinity(0, {{{cpu}}})")
+    assert bound["usable_cores"] == 1
+    assert bound["id"] != fingerprint_elsewhere()["id"]
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.cfs_quota_us": "200000\n", "cpu.cfs_period_us": "100000\n"}, 2.0),
+        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_cpu_quota_of_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: float | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda _: [tmp_path, tmp_path / "gone"])
+    assert machine.fingerprint()["cpu_quota"] == cores
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory.limit_in_bytes"])
+@pytest.mark.parametrize(("limit", "is_lower"), [("1073741824", True), ("max", False), (str(2**63 - 4096), False)])
+def test_memory_limit_of_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str, is_lower: bool
+) -> None:
+    (tmp_path / name).write_text(limit)
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda _: [tmp_path])
+    total = psutil.virtual_memory().total
+    assert machine.fingerprint()["memory_bytes"] == (2**30 if is_lower else total)
+
+
+@pytest.mark.parametrize(
+    ("visible", "left"),
+    [(None, [0, 1, 2]), ("", []), ("2,0", [2, 0]), ("1,7,0", [1]), ("GPU-b", [1]), ("-1", []), ("GPU-x,0", [])],
+)
+def test_cuda_visible_devices(visible: str | None, left: list[int]) -> None:
+    assert machine.visible_gpus(["GPU-a1", "GPU-b2", "GPU-c3"], visible) == left
+
+
+def test_no_gpu_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_library() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", no_library)
+    facts = machine.fingerprint()
+    assert (facts["gpus"], facts["gpu_driver"], facts["device"]) == ([], None, "cpu")
+
+
+def test_equal_gpus_are_one_entry_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    answers = {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlDeviceGetCount": lambda: 3,
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetUUID": lambda handle: f"GPU-{handle}",
+        "nvmlDeviceGetName": lambda handle: "Small" if handle == 2 else "Big",
+        "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(total=2**34),
+        "nvmlDeviceGetPowerManagementLimit": lambda _: 300_000,
+        "nvmlDeviceGetCudaComputeCapability": lambda _: (9, 0),
+        "nvmlDeviceGetMaxClockInfo": lambda _, clock: 1980 if clock == pynvml.NVML_CLOCK_SM else 2600,
+        "nvmlDeviceGetMigMode": unsupported,
+        "nvmlSystemGetDriverVersion": lambda: "570.1",
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(pynvml, name, answer)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    facts = machine.fingerprint()
+    assert [(gpu["name"], gpu["count"]) for gpu in facts["gpus"]] == [("Big", 2), ("Small", 1)]
+    big = {key: value for key, value in facts["gpus"][0].items() if key not in ("name", "count")}
+    assert big == {
+        "memory_bytes": 2**34,
+        "compute_capability": "9.0",
+        "power_limit_w": 300.0,
+        "sm_clock_max_mhz": 1980,
+        "memory_clock_max_mhz": 2600,
+        "mig": None,
+    }
+    assert facts["gpu_driver"] == "570.1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert [gpu["name"] for gpu in machine.fingerprint()["gpus"]] == ["Small"]

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.run import SCHEMA, Run
+from bench.store import WARNINGS_PER_FILE, Store, StoreError, StoreWarning
+
+MakeRun = Callable[..., Run]
+
+# Appends runs until it is killed (or COUNT are written), and says each run's id once `append` came back.
+APPENDER = """
+import sys
+from bench.run import Run, new_run_id
+from bench.store import Store
+
+store, count = Store(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+for seed in range(count):
+    run = Run(
+        run_id=new_run_id(), cell="c", recipe="r", seed=seed, status="ok", started_at="2026-11-20T10:00:00Z",
+        log_tail=["x" * 3000],
+    )
+    store.append(run)
+    print(run.run_id, flush=True)
+"""
+
+
+def start_appender(path: Path, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", APPENDER, str(path), str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def read_quietly(store: Store) -> list[Run]:
+    """Every run, where a warning would be a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return store.read()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results" / "runs" / "runs.jsonl")
+
+
+def test_runs_are_read_in_the_order_of_writing(store: Store, make_run: MakeRun) -> None:
+    assert read_quietly(store) == []
+    runs = [make_run(seed=seed) for seed in range(3)]
+    for run in runs:
+        store.append(run)
+    assert read_quietly(store) == runs
+
+
+def test_appending_leaves_earlier_bytes_alone(store: Store, make_run: MakeRun) -> None:
+    store.append(make_run())
+    before = store.path.read_bytes()
+    store.append(make_run())
+    assert store.path.read_bytes().startswith(before)
+
+
+def test_two_processes_lose_nothing(store: Store) -> None:
+    processes = [start_appender(store.path, 200) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0].split()[1:] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    written = [run.run_id for run in read_quietly(store)]
+    assert len(written) == 400
+    assert sorted(written) == sorted(said[0] + said[1])
+
+
+def test_last_line_torn_at_every_byte(store: Store, make_run: MakeRun) -> None:
+    first, second, torn, after = (make_run(seed=seed) for seed in range(4))
+    store.append(first)
+    store.append(second)
+    good, last = store.path.read_bytes(), torn.to_json_line()
+    aside = store.path.with_name("runs.jsonl.torn")
+    for cut in range(len(last) + 1):
+        store.path.write_bytes(good + last[:cut])
+        aside.unlink(missing_ok=True)
+        is_whole = cut >= len(last) - 1  # without its newline a record is still whole
+        kept = [first, second, torn] if is_whole else [first, second]
+        damaged = cut > 0 and not is_whole
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert store.read() == kept
+        assert [str(w.message).split(" ")[0] for w in caught] == [f"{store.path}:3:"] * damaged
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            store.append(after)
+        assert len(caught) == damaged
+        assert read_quietly(store) == [*kept, after]
+        assert (aside.read_bytes() if damaged else b"") == (last[:cut] + b"\n" if damaged else b"")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_kill_9_while_appending(store: Store, make_run: MakeRun, seed: int) -> None:
+    process = start_appender(store.path, 1_000_000)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(random.Random(seed).uniform(0.05, 0.4))
+    process.send_signal(signal.SIGKILL)
+    confirmed = [line.strip() for line in process.stdout if line.endswith("\n")]
+    process.wait(timeout=60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StoreWarning)
+        store.append(make_run(run_id="after"))
+    written = [run.run_id for run in read_quietly(store)]
+    assert written[-1] == "after"
+    assert confirmed
+    # The last one may be on the disk although the process was killed before it could say so.
+    assert written[: len(confirmed)] == confirmed
+    assert len(written) - len(confirmed) in (1, 2)
+
+
+def test_a_corrupt_line_is_named_and_the_rest_is_read(store: Store, make_run: MakeRun) -> None:
+    first, second = make_run(), make_run()
+    lines = [first.to_json_line(), b'{"schema":1,"run_id":\xff}\n', b"\n", second.to_json_line()]
+    store.path.parent.mkdir(parents=True)
+    store.path.write_bytes(b"".join(lines))
+    with pytest.warns(StoreWarning, match=rf"{store.path}:2: left out: not a JSON object") as caught:
+        assert store.read() == [first, second]
+    assert len(caught) == 1
+
+
+def test_many_corrupt_lines_are_counted_not_recited(store: Store) -> None:
+    store.path.parent.mkdir(parents=True)
+    store.path.write_bytes(b"?\n" * 1000)
+    with pytest.warns(StoreWarning) as caught:
+        assert store.read() == []
+    assert len(caught) == WARNINGS_PER_FILE + 1
+    assert f"{1000 - WARNINGS_PER_FILE} more lines" in str(caught[-1].message)
+
+
+def test_a_newer_record_is_left_where_it_is(store: Store, make_run: MakeRun) -> None:
+    newer = make_run().to_json_line().replace(b'"schema":1', b'"schema":%d' % (SCHEMA + 1))
+    store.path.parent.mkdir(parents=True)
+    store.path.write_bytes(newer.rstrip(b"\n"))
+    run = make_run()
+    store.append(run)
+    assert store.path.read_bytes() == newer + run.to_json_line()
+    with pytest.warns(StoreWarning, match=r"runs\.jsonl:1: left out: written by a newer version"):
+        assert store.read() == [run]
+
+
+def test_a_run_that_is_there_twice_counts_once(store: Store, make_run: MakeRun) -> None:
+    run = make_run()
+    store.append(run)
+    store.append(run)
+    assert read_quietly(store) == [run]
+
+
+def test_merge_takes_what_is_new_once(store: Store, make_run: MakeRun, tmp_path: Path) -> None:
+    here, there, elsewhere = Store(tmp_path / "a" / "1.jsonl"), Store(tmp_path / "b.jsonl"), make_run()
+    store.append(common := make_run())
+    for other in (here, there):
+        other.append(common)
+        other.append(elsewhere)
+    there.append(alone := make_run(metrics={"loss": float("inf")}))
+    assert store.merge([tmp_path / "a", tmp_path / "b.jsonl"]) == 2
+    assert read_quietly(store) == [common, elsewhere, alone]
+    assert store.merge([tmp_path / "a", tmp_path / "b.jsonl", store.path]) == 0
+    assert read_quietly(store) == [common, elsewhere, alone]
+
+
+def test_merge_refuses_a_path_that_is_not_there(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no results at .*nowhere"):
+        store.merge([tmp_path / "nowhere"])
+
+
+def test_check_writable_makes_the_folder_and_leaves_no_probe(store: Store) -> None:
+    store.check_writable(100_000)
+    assert sorted(path.name for path in store.path.parent.iterdir() if path.stat().st_size) == []
+    assert store.path.exists()
+
+
+@pytest.mark.parametrize("below", ["runs.jsonl", "runs/runs.jsonl", "deep/runs/runs.jsonl"])
+def test_a_file_where_the_folder_should_be(tmp_path: Path, make_run: MakeRun, below: str) -> None:
+    (tmp_path / "results").write_text("in the way")
+    store = Store(tmp_path / "results" / below)
+    assert store.read() == []
+    for write in (lambda: store.check_writable(1), lambda: store.append(make_run())):
+        with pytest.raises(StoreError, match=r"cannot be written.*--results") as caught:
+            write()
+        assert caught.value.exit_code == 3
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts a tmpfs with the given options; skips where this user may not."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount_tmpfs(*options: str) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a tmpfs needs root")
+        return folder
+
+    yield mount_tmpfs
+    while os.path.ismount(folder):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk(mount: Callable[..., Path], make_run: MakeRun) -> None:
+    folder = mount("size=64k")
+    store = Store(folder / "runs" / "runs.jsonl")
+    with pytest.raises(StoreError, match=r"No space left.*make room"):
+        store.check_writable(1 << 20)
+    store.check_writable(4096)
+    kept: list[Run] = []
+
+    def fill() -> None:
+        while len(kept) < 100:
+            run = make_run(log_tail=["x" * 3000])
+            store.append(run)
+            kept.append(run)
+
+    with pytest.raises(StoreError, match="No space left"):
+        fill()
+    assert 10 < len(kept) < 22
+    assert store.path.read_bytes() == b"".join(run.to_json_line() for run in kept)
+    assert read_quietly(store) == kept
+    # A torn line that cannot be set aside for want of room stays where it is.
+    with open(store.path, "ab") as file:
+        file.write(b'{"schema":1,')
+    with pytest.raises(StoreError, match="No space left"):
+        store.append(make_run())
+    assert store.path.read_bytes().endswith(b'\n{"schema":1,')
+    subprocess.run(["mount", "-o", "remount,size=1m", str(folder)], check=True)
+    with pytest.warns(StoreWarning, match="torn"):
+        store.append(last := make_run())
+    assert read_quietly(store) == [*kept, last]
+
+
+def test_read_only_folder(mount: Callable[..., Path], make_run: MakeRun) -> None:
+    folder = mount("size=1m")
+    store = Store(folder / "runs" / "runs.jsonl")
+    store.append(run := make_run())
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    assert read_quietly(store) == [run]
+    for write in (lambda: store.check_writable(1), lambda: store.append(make_run())):
+        with pytest.raises(StoreError, match=r"Read-only file system.*--results"):
+            write()
+
+
+def test_a_write_that_stops_half_way_is_undone(store: Store) -> None:
+    # RLIMIT_FSIZE makes the kernel write the part that fits, as a full disk does.
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n{APPENDER}"
+    command = [sys.executable, "-c", limited, str(store.path), "10"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "StoreError: results cannot be written" in done.stderr
+    confirmed = done.stdout.split()[1:]
+    assert confirmed
+    assert [run.run_id for run in read_quietly(store)] == confirmed
+    assert store.path.read_bytes().endswith(b"\n")
