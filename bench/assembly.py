@@ -35,8 +35,9 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
 
 def init_from_data(model: nn.Module, data: Dataset) -> None:
     """Let a network that asks for it look at the first training images, normalised."""
-    if hasattr(model, "init_from_data"):
-        model.init_from_data(normalised(data, WHITENING_IMAGES))
+    init = getattr(model, "init_from_data", None)
+    if callable(init):
+        init(normalised(data, WHITENING_IMAGES))
 
 
 def normalised(data: Dataset, count: int) -> torch.Tensor:

@@ -31,7 +31,8 @@ class DeviceChoice(StrEnum):
 
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data", help="Where data sets are looked for first; then $BENCH_DATA, then data/.")
+    Path | None,
+    typer.Option("--data", help="Where data sets are looked for first; then $BENCH_DATA, then data/."),
 ]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and caches are kept.")]
 
@@ -40,12 +41,15 @@ Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and c
 def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe (see `bench recipes`) or a .yaml file.")],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's value; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's value; repeatable."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs, with seeds 0, 1, …; default: the recipe's.")] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="Start at this seed.")] = 0,
     data: DataDir = None,
-    device: Annotated[DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")] = DeviceChoice.auto,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")
+    ] = DeviceChoice.auto,
     results: Results = Path("results"),
     price: Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")] = None,
 ) -> None:

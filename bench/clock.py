@@ -59,13 +59,13 @@ class Clock:
         origin_s: float | None = None,
         timeline: Timeline | None = None,
         now: Callable[[], float] = time.monotonic,
-        entered: Callable[[str], None] = lambda name: None,
+        entered: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._now = now
         self.origin_s = now() if origin_s is None else origin_s
         self.timeline: Timeline = timeline or HostTimeline()
         self.spans: list[Span] = []
-        self._entered = entered
+        self.entered = entered
 
     def elapsed_s(self) -> float:
         return self._now() - self.origin_s
@@ -77,7 +77,7 @@ class Clock:
     @contextmanager
     def span(self, name: str, epoch: int | None = None) -> Iterator[None]:
         """Time the body; the device's queue is empty at both ends, so that no work leaks between spans."""
-        self._entered(name)
+        self.entered(name)
         self.timeline.synchronize()
         start_s, start_event = self.elapsed_s(), self.timeline.event()
         try:

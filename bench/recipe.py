@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -93,7 +94,9 @@ class Optimizer(OptimizerGroup):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        for where, group in (("optimizer", self), *((f"optimizer.groups.{r}", g) for r, g in self.groups.items())):
+        everything: list[tuple[str, OptimizerGroup]] = [("optimizer", self)]
+        everything += [(f"optimizer.groups.{role}", group) for role, group in self.groups.items()]
+        for where, group in everything:
             name = group.name or self.name
             known = _OPTIMIZER_OPTIONS[name] | {"name", "lr", "weight_decay", "epochs"}
             for key in group.settings():
@@ -232,7 +235,9 @@ def find(name: str) -> Path:
             raise UsageError(f"there is no recipe file {path}")
         return path
     if name not in names():
-        raise UsageError(f"unknown recipe {name!r}{_nearest(name, names())}; there are: {', '.join(names())}; or give a .yaml file")
+        raise UsageError(
+            f"unknown recipe {name!r}{_nearest(name, names())}; there are: {', '.join(names())}; or give a .yaml file"
+        )
     return RECIPES / f"{name}.yaml"
 
 
@@ -243,8 +248,12 @@ def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
     """
     path = find(name)
     values, lines = _read(path)
-    overlays = {key: values.pop(key, None) or {} for key in OVERLAYS}
-    merge(values, overlays[f"on_{device}"])
+    for key in OVERLAYS:
+        overlay = values.pop(key, None) or {}
+        if not isinstance(overlay, dict):
+            raise UsageError(f"{path}: {key} holds the keys that differ on that device, not {overlay!r}")
+        if key == f"on_{device}":
+            merge(values, overlay)
     origin = {key: f"{path}:{line}" for key, line in lines.items()}
     for setting in settings:
         key, value = _parse_setting(setting)
@@ -271,11 +280,20 @@ def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
             values[key] = new
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML whose numbers are those of version 1.2: `1e-4` is a number, which PyYAML takes for text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The values of a YAML file, and the line of each dotted key."""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        node, values = yaml.compose(text, Loader=_Yaml), yaml.load(text, Loader=_Yaml)
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: this is not valid YAML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -307,7 +325,7 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
     if not separator or not key:
         raise UsageError(f"--set {setting}: write key=value, such as --set epochs=1 or --set model.width=16")
     try:
-        return key, yaml.safe_load(text)
+        return key, yaml.load(text, Loader=_Yaml)
     except yaml.YAMLError:
         raise UsageError(f"--set {setting}: {text!r} is not a YAML value") from None
 
@@ -331,10 +349,12 @@ def _explain(error: Any, path: Path, origin: Mapping[str, str]) -> str:
             return f"{origin.get(named, place)}: {f'{key}: ' if key else ''}{message}"
         case "literal_error":
             choices = error["ctx"]["expected"]
-            return f"{place}: {key} is {given!r}{_nearest(str(given), choices.replace(chr(39), '').replace(' or ', ', ').split(', '))}; allowed: {choices}"
+            near = _nearest(str(given), re.findall(r"'(\w+)'", choices))
+            return f"{place}: {key} is {given!r}{near}; allowed: {choices}"
         case "union_tag_invalid":
             tags = error["ctx"]["expected_tags"].replace("'", "")
-            return f"{place}: {key}.name is {error['ctx']['tag']!r}{_nearest(error['ctx']['tag'], tags.split(', '))}; allowed: {tags}"
+            tag = error["ctx"]["tag"]
+            return f"{place}: {key}.name is {tag!r}{_nearest(tag, tags.split(', '))}; allowed: {tags}"
         case _:
             hint = "; accuracies are fractions: 0.94, not 94" if parts[-1:] == ["target_accuracy"] else ""
             return f"{place}: {key} is {given!r}: {message[0].lower()}{message[1:]}{hint}"

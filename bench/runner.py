@@ -11,8 +11,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from bench.clock import Span
 from bench.errors import BenchError
+from bench.run import Status
 from bench.worker import Job, work
 
 LOG_TAIL_LINES = 20
@@ -33,11 +33,11 @@ class Refused(BenchError):
 class Measured:
     """What is known of a run; complete after `follow`, whatever ended the worker."""
 
-    status: str = "crashed"
+    status: Status = "crashed"
     reason: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
-    spans: list[Span] = field(default_factory=list)
+    spans: list[dict[str, Any]] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     log_tail: list[str] = field(default_factory=list)
 
@@ -88,7 +88,10 @@ def execute(job: Job, on_event: Callable[[Event], None], start_method: str = "sp
         if interrupts.count:
             measured.status, measured.reason = "interrupted", "stopped by the user"
         elif _oom_kills() > oom_kills:
-            measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
+            measured.status, measured.reason = (
+                "oom",
+                "the kernel killed the process: the host is out of memory",
+            )
         else:
             measured.reason = _exit_reason(process.exitcode)
     if measured.status not in ("ok", "not_reached"):
@@ -106,7 +109,7 @@ def _deliver(receiver: Any, process: Any, measured: Measured, on_event: Callable
             return False
         measured.take(event)
         on_event(event)
-        return event["kind"] != "end"
+        return bool(event["kind"] != "end")
     on_event({"kind": "tick"})
     return not ready
 
@@ -134,7 +137,7 @@ class _Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _handle(self, signum: int, frame: object) -> None:
+    def _handle(self, _signum: int, _frame: object) -> None:
         self.count += 1
         if self.count == 1:
             self._process.terminate()

@@ -40,9 +40,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
     return found
 
 
-def build(
-    name: str, options: Mapping[str, Any], *, in_channels: int, classes: int, image_size: int
-) -> nn.Module:
+def build(name: str, options: Mapping[str, Any], *, in_channels: int, classes: int, image_size: int) -> nn.Module:
     """A freshly initialised network for images [B, in_channels, image_size, image_size]."""
     make = builder(name)
     allowed = [key for key in inspect.signature(make).parameters if key not in FROM_DATA]

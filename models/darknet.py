@@ -29,12 +29,15 @@ class ResLayer(nn.Module):
         self.conv2 = conv_layer(channels // 2, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(self.conv1(x))
+        return x + self.conv2(self.conv1(x))  # type: ignore[no-any-return]
 
 
 def group(channels: int, layers: int, stride: int) -> list[nn.Module]:
     """Doubles the channels, then adds `layers` residual layers."""
-    return [conv_layer(channels, 2 * channels, stride=stride), *(ResLayer(2 * channels) for _ in range(layers))]
+    return [
+        conv_layer(channels, 2 * channels, stride=stride),
+        *(ResLayer(2 * channels) for _ in range(layers)),
+    ]
 
 
 class Darknet(nn.Module):
@@ -62,9 +65,7 @@ class Darknet(nn.Module):
         for index, layers_in_group in enumerate(blocks):
             layers += group(width << index, layers_in_group, stride=1 if index == 1 else 2)
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width << len(blocks), classes)
-        )
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width << len(blocks), classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))  # type: ignore[no-any-return]

@@ -78,9 +78,7 @@ class SpeedrunNet(nn.Module):
         nn.init.zeros_(self.whiten.bias)  # type: ignore[arg-type]
         act = ACTIVATIONS[activation]
         channels = [2 * patch, *widths]
-        self.groups = nn.Sequential(
-            act(), *(Group(channels[i], channels[i + 1], act) for i in range(len(widths)))
-        )
+        self.groups = nn.Sequential(act(), *(Group(channels[i], channels[i + 1], act) for i in range(len(widths))))
         self.head = nn.Linear(channels[-1], classes, bias=False)
         if unit_head:
             self.head.weight.data /= self.head.weight.data.std()

@@ -39,13 +39,18 @@ def prepare(name: str, data_dir: Path | None) -> None:
     console = Console()
     started_s = time.monotonic()
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done_bytes: int, total_bytes: int | None) -> None:
-            task = tasks.setdefault(what, bars.add_task(what, total=total_bytes)) if what not in tasks else tasks[what]
-            bars.update(task, completed=done_bytes, total=total_bytes)
+            if what not in tasks:
+                tasks[what] = bars.add_task(what)
+            bars.update(tasks[what], completed=done_bytes, total=total_bytes)
 
         try:
             data = load_dataset(name, data_dir=data_dir, progress=show)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 
@@ -96,16 +98,26 @@ class Campaign:
         finished: list[Run] = []
         for position, seed in enumerate(self.seeds):
             origin_s = bench.STARTED_S if position == 0 else time.monotonic()
-            finished.append(self._run_one(seed, origin_s, f"{self.name}, seed {seed} ({position + 1}/{len(self.seeds)})"))
+            finished.append(self._run_one(seed, origin_s, self._title(position)))
             if finished[-1].status == "interrupted":
                 break
         return finished
+
+    def _title(self, position: int) -> str:
+        count = len(self.seeds)
+        return f"{self.name}, seed {self.seeds[position]}" + (f" ({position + 1} of {count})" if count > 1 else "")
 
     def _run_one(self, seed: int, origin_s: float, title: str) -> Run:
         run_id, started_at = new_run_id(), datetime.now(UTC)
         log = self.options.results / "logs" / f"{run_id}.log"
         job = Job(
-            self.recipe, seed, self.device, self.options.data_dir, self.options.results / "cache", log, origin_s
+            self.recipe,
+            seed,
+            self.device,
+            self.options.data_dir,
+            self.options.results / "cache",
+            log,
+            origin_s,
         )
         progress = Progress(title, self.recipe.target_accuracy, self.price_per_hour, origin_s)
         with view(self.console, progress) as follow:
@@ -128,7 +140,7 @@ class Campaign:
             reason=measured.reason,
             log=os.path.relpath(log, self.options.results),
             log_tail=measured.log_tail,
-            command=["bench", *sys.argv[1:]],
+            command=shlex.join(["bench", *sys.argv[1:]]),
             started_at=started_at.isoformat(timespec="milliseconds"),
             measure=MEASURE,
             config=self.config | {"resolved": facts.get("resolved", {})},
@@ -146,17 +158,16 @@ class Campaign:
         from bench.machine import fingerprint
 
         here = fingerprint()["id"]
-        known = [
-            (run.machine.get("id") == here, run.metrics["total_s"])
-            for run in self.store.read()
-            if run.cell == self.cell and run.status in ("ok", "not_reached") and run.metrics.get("total_s")
-        ]
-        on_this = [seconds for same, seconds in known if same]
-        if on_this:
-            mean_s = sum(on_this) / len(on_this)
-            return f"{text.duration(mean_s)} a seed, the mean of {len(on_this)} earlier on this machine"
-        if known:
-            return f"unknown here; on another machine {text.duration(sum(s for _, s in known) / len(known))} a seed"
+        here_s: list[float] = []
+        elsewhere_s: list[float] = []
+        for run in self.store.read():
+            if run.cell == self.cell and run.status in ("ok", "not_reached"):
+                known = here_s if run.machine.get("id") == here else elsewhere_s
+                known.append(float(run.metrics["total_s"] or 0))
+        if here_s:
+            return f"{text.duration(fmean(here_s))} a seed, the mean of {len(here_s)} earlier on this machine"
+        if elsewhere_s:
+            return f"unknown here; on another machine {text.duration(fmean(elsewhere_s))} a seed"
         return "unknown, this machine has not run it before; the time left is shown after the first steps"
 
     def _say(self, line: str) -> None:

@@ -49,15 +49,20 @@ class Progress:
             self._window.clear()
         elif kind == "download":
             total = event["total_bytes"]
-            self.note = f"{event['what']} {text.size(event['done_bytes'])}" + (f" of {text.size(total)}" if total else "")
+            self.note = f"{event['what']} {text.size(event['done_bytes'])}" + (
+                f" of {text.size(total)}" if total else ""
+            )
         elif kind == "stopping":
             self.note = "stopping after this step; Ctrl-C again stops at once"
         elif kind in ("step", "epoch"):
             self.epoch = event["epoch"]
             self.loss = event["loss"] if event["loss"] is not None else self.loss
             self.accuracy = event.get("accuracy") or self.accuracy
-            if kind == "step":
-                self.step, self.total_steps, self.examples = event["step"], event["total_steps"], event["examples"]
+            self.examples = event["examples"]
+            if kind == "epoch":
+                self.step = event["steps"]
+            else:
+                self.step, self.total_steps = event["step"], event["total_steps"]
                 self._window.append((time.monotonic(), self.examples, self.step))
                 while len(self._window) > 2 and self._window[-1][0] - self._window[0][0] > RATE_WINDOW_S:
                     self._window.popleft()
@@ -134,12 +139,12 @@ class LiveView:
 
 
 class PlainView:
-    """A line at each new phase and epoch and every half minute; for logs and pipes."""
+    """A line at the first of each phase, at each epoch and every half minute; for logs and pipes."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
         self._next_s = 0.0
-        self._said = ""
+        self._seen: set[str] = set()
 
     def __enter__(self) -> PlainView:
         return self
@@ -149,11 +154,10 @@ class PlainView:
 
     def __call__(self, event: dict[str, Any]) -> None:
         self._progress.take(event)
-        phase = self._progress.phase
-        # Training and evaluating alternate, and the epoch's own line says both.
-        news = event["kind"] == "epoch" or (event["kind"] == "phase" and phase not in (self._said, "training", "evaluating"))
-        if news or time.monotonic() >= self._next_s or event["kind"] == "stopping":
-            self._said, self._next_s = phase, time.monotonic() + PLAIN_EVERY_S
+        news = event["kind"] in ("epoch", "stopping") or self._progress.phase not in self._seen
+        if news or time.monotonic() >= self._next_s:
+            self._seen.add(self._progress.phase)
+            self._next_s = time.monotonic() + PLAIN_EVERY_S
             self._console.print(self._progress.line(), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -39,7 +39,7 @@ def summarise(numbers: Sequence[float | None], show: Callable[[float | None], st
 def table(runs: Sequence[Run]) -> Table:
     """One column a run, and their mean with its 95 % interval where there are several."""
     first = runs[0]
-    result = Table(title=f"{first.recipe}: {_what(first)}", title_justify="left", title_style="bold")
+    result = Table()
     result.add_column("")
     for run in runs:
         result.add_column(f"seed {run.seed}", justify="right")
@@ -78,13 +78,14 @@ def table(runs: Sequence[Run]) -> Table:
 
 def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
     """The table, the footnotes that it needs, and where the record is."""
+    console.print(f"{runs[0].recipe}: {_what(runs[0])}", style="bold", highlight=False, soft_wrap=True)
     console.print(table(runs))
     for run in runs:
         if run.reason:
             console.print(f"seed {run.seed}: {run.status}: {run.reason}", markup=False, highlight=False, soft_wrap=True)
     if runs[0].data and not runs[0].data["official"]:
         console.print(
-            f"Data: not the publisher's files (fingerprint {runs[0].data['fingerprint'][:12]}); say so with any result.",
+            f"Data: not the publisher's files ({runs[0].data['fingerprint'][:12]}); say so with any result.",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -101,7 +102,7 @@ def _what(run: Run) -> str:
 
 
 def _span_s(run: Run, name: str) -> float | None:
-    seconds = [span.duration_s for span in run.spans if span.name == name]
+    seconds = [span["end_s"] - span["start_s"] for span in run.spans if span["name"] == name]
     return math.fsum(seconds) if seconds else None
 
 

@@ -18,8 +18,14 @@ class Device:
     def __init__(self, kind: str, threads: int | None = None) -> None:
         if kind == "cuda" and not torch.cuda.is_available():
             built = torch.version.cuda
-            why = f"torch {torch.__version__} finds no usable GPU" if built else f"torch {torch.__version__} is a CPU build"
-            raise MissingError(f"--device cuda: {why}; use --device cpu, or install a CUDA build of torch and its driver")
+            why = (
+                f"torch {torch.__version__} finds no usable GPU"
+                if built
+                else f"torch {torch.__version__} is a CPU build"
+            )
+            raise MissingError(
+                f"--device cuda: {why}; use --device cpu, or install a CUDA build of torch and its driver"
+            )
         self.kind = kind
         self.torch = torch.device(kind)
         self.is_cuda = kind == "cuda"
@@ -40,7 +46,7 @@ class Device:
     def event(self) -> Any:
         if not self.is_cuda:
             return None
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 

@@ -27,7 +27,9 @@ def _moved(images: Tensor, offset: int) -> Tensor:
     height, width = images.shape[-2:]
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
     return padded[..., offset : offset + height, offset : offset + width].contiguous(
-        memory_format=torch.channels_last if images.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        memory_format=torch.channels_last
+        if images.is_contiguous(memory_format=torch.channels_last)
+        else torch.contiguous_format
     )
 
 
@@ -43,9 +45,7 @@ def logits(forward: Forward, images: Tensor, tta: int) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision, tta: int = 0
-) -> float:
+def accuracy(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision, tta: int = 0) -> float:
     """The share of images whose largest logit is their label, in [0, 1]; the model is left in training mode."""
     model.eval()
     correct, count = torch.zeros((), dtype=torch.int64, device=precision.device.torch), 0

@@ -45,9 +45,7 @@ class Loss:
     reduction: str = "mean"
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(
-            logits.float(), labels, label_smoothing=self.label_smoothing, reduction=self.reduction
-        )
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Trainer:
         test: Batches,
         clock: Clock,
         make_lookahead: Callable[[], Lookahead] | None = None,
-        report: Callable[[dict[str, Any]], None] = lambda event: None,
+        report: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self.model, self.forward = model, forward
         self.precision, self.loss, self.goal = precision, loss, goal
@@ -117,8 +115,9 @@ class Trainer:
 
         Raises `Diverged` when the loss turns infinite or NaN.
         """
-        optimizers = self._make_optimizers()
-        lookahead = self._make_lookahead() if self._make_lookahead else None
+        with self.clock.span("init"):
+            optimizers = self._make_optimizers()
+            lookahead = self._make_lookahead() if self._make_lookahead else None
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch):
                 mean_loss = self._epoch(epoch, optimizers, lookahead)

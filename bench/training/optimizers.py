@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return x.mT if tall else x  # type: ignore[no-any-return]
 
 
 class Muon(torch.optim.Optimizer):
@@ -52,18 +52,18 @@ class Muon(torch.optim.Optimizer):
         unit_filters: bool = True,
         weight_decay: float = 0.0,
     ) -> None:
-        defaults = dict(
-            lr=lr,
-            momentum=momentum,
-            nesterov=nesterov,
-            newton_schulz_steps=newton_schulz_steps,
-            unit_filters=unit_filters,
-            weight_decay=weight_decay,
-        )
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "newton_schulz_steps": newton_schulz_steps,
+            "unit_filters": unit_filters,
+            "weight_decay": weight_decay,
+        }
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """One step; a parameter without a gradient keeps its value."""
         for group in self.param_groups:
             by_shape = defaultdict(list)
@@ -81,7 +81,7 @@ class Muon(torch.optim.Optimizer):
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(parameter)
             velocity = state["momentum"].mul_(momentum).add_(parameter.grad)
-            direction = parameter.grad.add(velocity, alpha=momentum) if group["nesterov"] else velocity
+            direction = velocity.mul(momentum).add_(parameter.grad) if group["nesterov"] else velocity
             directions.append(direction.flatten(1))
         updates = orthogonalize(torch.stack(directions), group["newton_schulz_steps"])
         for parameter, update in zip(parameters, updates, strict=True):
@@ -92,7 +92,7 @@ class Muon(torch.optim.Optimizer):
             parameter.add_(update.to(parameter.dtype).view_as(parameter), alpha=-group["lr"])
 
 
-_MAKERS: dict[str, type[torch.optim.Optimizer]] = {
+_MAKERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "muon": Muon,
     "adamw": torch.optim.AdamW,

@@ -41,7 +41,8 @@ class Precision:
 
     def prepare(self, model: nn.Module, memory_format: torch.memory_format) -> nn.Module:
         """Move to the device in this precision; batch norm keeps fp32 statistics and shifts."""
-        model.to(self.device.torch, self.weights, memory_format=memory_format)
+        model.to(self.device.torch, self.weights)
+        model.to(memory_format=memory_format)  # type: ignore[call-overload]
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.float()

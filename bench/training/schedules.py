@@ -24,7 +24,7 @@ def _line(start: float, end: float, fraction: float) -> float:
 
 
 def constant() -> Schedule:
-    return lambda progress: Setting(1.0)
+    return lambda _: Setting(1.0)
 
 
 def linear(start: float = 1.0, end: float = 0.0) -> Schedule:
@@ -42,9 +42,7 @@ def triangular(start: float = 0.2, peak: float = 0.23, end: float = 0.07) -> Sch
     return at
 
 
-def one_cycle(
-    div: float = 20.0, pct: float = 20.0, max_momentum: float = 0.95, min_momentum: float = 0.85
-) -> Schedule:
+def one_cycle(div: float = 20.0, pct: float = 20.0, max_momentum: float = 0.95, min_momentum: float = 0.85) -> Schedule:
     """fast.ai's (div, pct, max, min): 1/div up to 1 and back over the first (100 − pct) %, then down to 1/(100·div).
 
     Momentum goes from max to min and back as the rate rises and falls, and stays at max in the last

@@ -18,7 +18,9 @@ def test_an_unknown_model_names_the_nearest_and_all():
 
 
 def test_an_unknown_option_names_the_nearest_and_all():
-    with pytest.raises(models.ImpossibleModel, match=r"no option 'widht' \(did you mean 'width'\?\); it has: blocks, width"):
+    with pytest.raises(
+        models.ImpossibleModel, match=r"no option 'widht' \(did you mean 'width'\?\); it has: blocks, width"
+    ):
         build("darknet", widht=3)
 
 

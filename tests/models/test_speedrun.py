@@ -11,7 +11,9 @@ from models.speedrun import SpeedrunNet
 def images():
     generator = torch.Generator().manual_seed(0)
     smooth = torch.randn(64, 3, 8, 8, generator=generator)
-    return nn.functional.interpolate(smooth, 32, mode="bilinear") + 0.1 * torch.randn(64, 3, 32, 32, generator=generator)
+    return nn.functional.interpolate(smooth, 32, mode="bilinear") + 0.1 * torch.randn(
+        64, 3, 32, 32, generator=generator
+    )
 
 
 def test_it_has_the_published_size():

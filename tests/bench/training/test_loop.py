@@ -66,7 +66,7 @@ def test_it_learns_and_records_every_epoch():
 def test_the_last_evaluation_is_the_final_one_where_both_are_the_same():
     made = trainer()
     made.run()
-    assert names(made) == ["train", "eval", "train", "eval", "train", "final_eval"]
+    assert names(made) == ["init", "train", "eval", "train", "eval", "train", "final_eval"]
     assert made.rows[-1]["accuracy"] == made.accuracy
 
 

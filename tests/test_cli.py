@@ -1,0 +1,276 @@
+"""The command line as a user meets it: real processes, real files, exit codes, and no traceback."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench
+
+# One thread, because two of several processes at once wait for each other on a busy machine.
+ENVIRONMENT = os.environ | {"COLUMNS": "160", "OMP_NUM_THREADS": "1"}
+TINY = ["--set", "epochs=0.2", "--set", "target_accuracy=null"]
+
+
+def call(*arguments, cwd, timeout_s=120, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        cwd=cwd,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def records(folder: Path) -> list[dict]:
+    path = folder / "results" / "runs" / "runs.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def assert_refused(result, code: int, *words: str) -> None:
+    assert result.returncode == code, result.stdout + result.stderr
+    for word in words:
+        assert re.search(word, result.stderr), result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory):
+    """One full run of the digits recipe, and the folder that it was run in."""
+    folder = tmp_path_factory.mktemp("reached")
+    return call("run", "digits", "--price", "3.6", cwd=folder), folder
+
+
+def test_digits_reaches_its_target_and_says_so(reached):
+    result, _ = reached
+    assert result.returncode == 0, result.stdout + result.stderr
+    for word in (
+        "accuracy",
+        "train time",
+        "samples/s",
+        "peak memory",
+        r"cost at \$3.6/h",
+        r"Recorded in results/runs/runs.jsonl",
+    ):
+        assert re.search(word, result.stdout), result.stdout
+
+
+def test_the_record_is_complete(reached):
+    _, folder = reached
+    (record,) = records(folder)
+    assert record["status"] == "ok"
+    assert record["command"].startswith("bench run digits")
+    assert record["metrics"]["accuracy"] >= record["metrics"]["target_accuracy"]
+    assert record["metrics"]["parameters"] > 0
+    assert record["metrics"]["forward_flops_per_example"] > 0
+    assert record["metrics"]["peak_host_bytes"] > 1e7
+    assert record["data"]["official"] is True
+    assert len(record["data"]["fingerprint"]) == 64
+    assert re.fullmatch("[0-9a-f]{12}", record["machine"]["id"])
+    assert record["code"]["sources_sha256"]
+    assert record["versions"]["torch"]
+    assert record["config"]["batch_size"] == 64
+    assert record["config"]["resolved"]["precision"] in ("fp32", "bf16", "fp16")
+    assert len(record["epochs"]) == record["metrics"]["epochs"]
+
+
+def test_the_spans_cover_the_run_in_order_without_overlap(reached):
+    _, folder = reached
+    (record,) = records(folder)
+    spans = record["spans"]
+    assert [span["name"] for span in spans[:5]] == ["import", "data", "build", "init", "compile"]
+    assert {"train", "eval", "final_eval"} <= {span["name"] for span in spans}
+    assert all(a["end_s"] <= b["start_s"] for a, b in itertools.pairwise(spans))
+    covered = sum(span["end_s"] - span["start_s"] for span in spans)
+    assert 0.8 * record["metrics"]["total_s"] < covered <= record["metrics"]["total_s"]
+
+
+def test_load_gives_the_run_as_frames(reached):
+    _, folder = reached
+    runs, epochs = bench.load(results=folder / "results")
+    assert list(runs["status"]) == ["ok"]
+    assert runs["config.model.name"].item() == "darknet"
+    assert runs["accuracy"].item() == records(folder)[0]["metrics"]["accuracy"]
+    assert runs["span.train_s"].item() == pytest.approx(runs["train_s"].item())
+    assert len(epochs) == int(runs["epochs"].item())
+
+
+def test_a_seed_repeats_itself_and_another_differs(tmp_path):
+    for seed in (0, 0, 1):
+        call("run", "digits", *TINY, "--first-seed", seed, cwd=tmp_path)
+    losses = [record["metrics"]["loss"] for record in records(tmp_path)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_seeds_make_a_run_each(tmp_path):
+    result = call("run", "digits", *TINY, "--seeds", 2, cwd=tmp_path)
+    assert result.returncode == 0
+    assert [record["seed"] for record in records(tmp_path)] == [0, 1]
+    assert "mean ± 95 % (n = 2)" in result.stdout
+
+
+def test_a_target_out_of_reach_is_recorded_and_exits_1(tmp_path):
+    result = call("run", "digits", "--set", "epochs=0.2", "--set", "target_accuracy=0.999", cwd=tmp_path)
+    assert result.returncode == 1
+    (record,) = records(tmp_path)
+    assert record["status"] == "not_reached"
+    assert "below the target of 99.90%" in record["reason"]
+
+
+def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
+    result = call("run", "digits", "--set", "optimizer.lr=1e30", cwd=tmp_path)
+    assert result.returncode == 1
+    (record,) = records(tmp_path)
+    assert record["status"] == "diverged"
+    assert "the loss is" in record["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "digts"], [r"unknown recipe 'digts' \(did you mean 'digits'\?\)"]),
+        (["run", "digits", "--set", "modle.width=3"], [r"unknown key 'modle' \(did you mean 'model'\?\)"]),
+        (
+            ["run", "digits", "--set", "model=darknett"],
+            [r"unknown name 'darknett' \(did you mean 'darknet'\?\)"],
+        ),
+        (["run", "digits", "--set", "model.widht=3"], [r"no option 'widht' \(did you mean 'width'\?\)"]),
+        (
+            ["run", "digits", "--set", "loader=residnet"],
+            [r"unknown name 'residnet' \(did you mean 'resident'\?\)"],
+        ),
+        (["run", "digits", "--set", "data=digitz"], [r"unknown name 'digitz' \(did you mean 'digits'\?\)"]),
+        (["run", "digits", "--set", "data=random"], ["random data has nothing to learn"]),
+        (["run", "digits", "--set", "precision=tf32"], ["tf32 is a format of CUDA"]),
+        (["run", "digits", "--set", "batch_size=5000"], ["5000", "1,?437"]),
+        (["run", "digits", "--set", "model.blocks=[1,1,1,1,1]"], ["needs 16 pixels, not 8"]),
+        (["data", "cifra10"], ["cifra10"]),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
+    assert_refused(call(*arguments, cwd=tmp_path), 2, *words)
+    assert records(tmp_path) == []
+
+
+def test_wrong_options_exit_2(tmp_path):
+    assert call("run", "digits", "--seeds", 0, cwd=tmp_path).returncode == 2
+    assert call("run", cwd=tmp_path).returncode == 2
+    assert call("ruin", cwd=tmp_path).returncode == 2
+
+
+def test_missing_data_says_what_where_and_what_else(tmp_path):
+    result = call("run", "cifar94", cwd=tmp_path, BENCH_DATA="", BENCH_DATA_URL="http://127.0.0.1:9/")
+    assert_refused(
+        result,
+        3,
+        "cifar-10",
+        "c58f30108f718f92721af3b95e74349a|c32a1d4ab5d03f1284b67883e8d87530",
+        "BENCH_DATA",
+        "make bench",
+    )
+
+
+def test_cuda_without_a_gpu_is_exit_3(tmp_path):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert_refused(call("run", "digits", "--device", "cuda", cwd=tmp_path), 3, "--device cuda", "--device cpu")
+
+
+def test_results_that_cannot_be_written_are_known_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = call("run", "digits", "--results", "file/results", cwd=tmp_path)
+    assert_refused(result, 3, "file/results")
+    assert "training" not in result.stdout
+
+
+def start(folder: Path, until: str = "training") -> subprocess.Popen:
+    """A long run, returned once it says `until`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "run", "digits", "--set", "epochs=100000"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in process.stdout:
+        if until in line:
+            return process
+    raise AssertionError(f"it never trained; exit code {process.wait()}")
+
+
+def worker_of(process: subprocess.Popen) -> int:
+    """The child that uses the most memory: the one with torch in it."""
+    psutil = pytest.importorskip("psutil")
+    return max(psutil.Process(process.pid).children(), key=lambda child: child.memory_info().rss).pid
+
+
+def test_ctrl_c_records_the_run_as_interrupted(tmp_path):
+    process = start(tmp_path, until="evaluating")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    (record,) = records(tmp_path)
+    assert record["status"] == "interrupted"
+    assert record["metrics"]["steps"] > 0
+    assert any(span["name"] == "train" for span in record["spans"])
+
+
+def test_a_worker_that_is_killed_is_recorded_as_crashed(tmp_path):
+    process = start(tmp_path)
+    os.kill(worker_of(process), signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    (record,) = records(tmp_path)
+    assert (record["status"], record["reason"]) == ("crashed", "the worker was killed by SIGKILL")
+    assert record["machine"]["id"]
+    assert record["data"]["name"] == "digits"
+
+
+def test_a_worker_does_not_outlive_its_parent(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    process = start(tmp_path)
+    worker = psutil.Process(worker_of(process))
+    process.kill()
+    process.communicate(timeout=60)
+    assert psutil.wait_procs([worker], timeout=60)[1] == []
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, bench.cli; print(*{'torch', 'pandas', 'numpy', 'scipy', 'pydantic'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
+
+
+def test_help_names_every_command_and_the_exit_codes(tmp_path):
+    result = call("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    for word in ("run", "data", "env", "recipes", "leaderboard", "regress", "Exit codes"):
+        assert word in result.stdout
+
+
+def test_env_prints_the_fingerprint_without_names(tmp_path):
+    facts = json.loads(call("env", "--json", cwd=tmp_path).stdout)
+    assert re.fullmatch("[0-9a-f]{12}", facts["machine"]["id"])
+    assert os.uname().nodename not in json.dumps(facts["machine"])
+
+
+def test_data_lists_every_set(tmp_path):
+    result = call("data", cwd=tmp_path)
+    assert result.returncode == 0
+    for name in ("cifar10", "cifar100", "mnist", "digits", "random"):
+        assert name in result.stdout
+
+
+def test_what_is_not_there_yet_says_so(tmp_path):
+    for command in ("leaderboard", "regress"):
+        assert_refused(call(command, cwd=tmp_path), 2, "not written yet")
