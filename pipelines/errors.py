@@ -28,3 +28,7 @@ class DataMissing(PipelineError):
 
 class DataCorrupt(PipelineError):
     """A file is there, but it is truncated, altered, or not what its name says."""
+
+
+class PartMissing(PipelineError):
+    """An optional library that was asked for is not installed, or does not load."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +13,9 @@ from typing import Literal
 
 import torch
 
-from pipelines.augment import Augment
+from pipelines.augment import Augment, Draws, seeded_generator
 from pipelines.dataset import Dataset
+from pipelines.errors import WrongOption
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -26,15 +29,19 @@ class Placement:
     memory_format: torch.memory_format = torch.channels_last
 
 
+def usable_cores() -> int:
+    """The cores that this process may run on, which a container or `taskset` can make fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Loader(ABC):
     """Normalised images [B, C, H, W] and labels int64 [B], both on the placement's device.
 
     A train loader shuffles, augments and drops the last incomplete batch; a test loader does none
     of these. Epoch `e` of two loaders made with the same arguments gives the same batches, in the
-    same order, with the same augmentation, whatever epochs were drawn before it.
+    same order, with the same augmentation, whatever epochs were drawn before it. All loaders share
+    the draws, so that they differ in speed alone.
     """
-
-    name: str
 
     def __init__(
         self,
@@ -47,21 +54,79 @@ class Loader(ABC):
         workers: int | None = None,
         cache: Path | None = None,
     ) -> None:
-        """`workers` None lets the loader choose; `cache` is where a loader may keep converted data."""
-        raise NotImplementedError
+        """`workers` None lets the loader choose; `cache` is where a loader may keep converted data.
+
+        Raises WrongOption for a batch size that gives no batch, and for an augmentation that the
+        images are too small for.
+        """
+        self.dataset, self.placement, self.seed = dataset, placement, seed
+        self.workers, self.cache = workers, cache
+        self.training = split == "train"
+        self.images = dataset.train if self.training else dataset.test
+        self.augment = augment if self.training else Augment()
+        self.augment.check_fits(*dataset.image_shape[1:])
+        self.batch_size = batch_size
+        self._closed = False
+        self._drawn: weakref.ref[Generator[Batch, None, None]] | None = None
+        if batch_size < 1 or (self.training and batch_size > len(self.images)):
+            most = f"to {len(self.images)}, the images of {dataset.name!r}" if self.training else "or more"
+            raise WrongOption(f"batch size is {batch_size}; a {split} loader allows 1 {most}")
+        if workers is not None and workers < 0:
+            raise WrongOption(f"workers is {workers}; allowed: 0 or more, or none to let the loader choose")
 
     @property
-    @abstractmethod
-    def steps_per_epoch(self) -> int: ...
+    def steps_per_epoch(self) -> int:
+        full, rest = divmod(len(self.images), self.batch_size)
+        return full if self.training or not rest else full + 1
 
     def warm_up(self) -> None:
         """Pay one-time costs (JIT compilation, worker start) that are not part of an epoch."""
+        next(self.epoch(0), None)
 
-    @abstractmethod
-    def epoch(self, epoch: int) -> Iterator[Batch]: ...
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0; it may be left early.
+
+        One epoch is drawn at a time: asking for another ends the one before. Raises RuntimeError once
+        the loader is closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"the loader of {self.dataset.name!r} is closed")
+        self._end_epoch()
+        batches = self._batches(epoch)
+        # Weak, so that an epoch which its consumer drops ends there and then.
+        self._drawn = weakref.ref(batches)
+        return batches
 
     def close(self) -> None:
         """Release workers, threads and memory; nothing may be drawn afterwards."""
+        if not self._closed:
+            self._closed = True
+            self._end_epoch()
+            self._release()
+
+    @abstractmethod
+    def _batches(self, epoch: int) -> Generator[Batch, None, None]:
+        """The batches of `order(epoch)`, augmented by `draws(epoch)`."""
+
+    def _release(self) -> None:
+        """What `close` does, once, when no epoch is being drawn."""
+
+    def _end_epoch(self) -> None:
+        batches = self._drawn() if self._drawn else None
+        if batches is not None:
+            batches.close()
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """Which images the epoch shows, in order: int64 [steps_per_epoch * batch_size], less in a test's end."""
+        if not self.training:
+            return torch.arange(len(self.images))
+        shuffled = torch.randperm(len(self.images), generator=seeded_generator(self.seed, epoch, "order"))
+        return shuffled[: self.steps_per_epoch * self.batch_size]
+
+    def draws(self, epoch: int) -> Draws:
+        """The augmentation of every image of the split, by its index."""
+        height, width = self.dataset.image_shape[1:]
+        return self.augment.draw(self.seed, epoch, len(self.images), height, width)
 
     def __enter__(self) -> Loader:
         return self

@@ -82,9 +82,7 @@ class TestRequirements:
         distributions = metadata.packages_distributions()
         foreign = imported(package) - sys.stdlib_module_names - set(PACKAGES)
         undeclared = {
-            name
-            for name in foreign
-            if not declared & {*map(canonicalize_name, distributions.get(name, [name]))}
+            name for name in foreign if not declared & {*map(canonicalize_name, distributions.get(name, [name]))}
         }
         assert not undeclared, "add these to pyproject.toml and constraints.txt"
 
@@ -122,9 +120,7 @@ class TestRequirements:
 def test_bench_is_a_command_and_a_module() -> None:
     (entry,) = metadata.entry_points(group="console_scripts", name="bench")
     assert callable(entry.load())
-    shown = subprocess.run(
-        [sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, cwd=ROOT
-    )
+    shown = subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, cwd=ROOT)
     assert shown.returncode == 0, shown.stderr
     assert "run" in shown.stdout
 
@@ -283,9 +279,7 @@ class TestEnvironment:
             "--no-build-isolation -e .[dev]",
             "--no-build-isolation ffcv",
         ]
-        assert (machine.folder / ".venv/constraints.txt").read_text() == (
-            ROOT / "constraints.txt"
-        ).read_text()
+        assert (machine.folder / ".venv/constraints.txt").read_text() == (ROOT / "constraints.txt").read_text()
 
     def test_second_time_is_silent_and_calls_nothing(self, machine: Machine) -> None:
         (machine.folder / "libraries").touch()
@@ -366,9 +360,7 @@ class TestFfcv:
         assert "sudo apt-get install -y libopencv-dev libturbojpeg0-dev && make setup" in output
         assert machine.ready
         assert machine.calls("apt-get") == []
-        assert machine.make(".venv/.ffcv")[1].endswith("is up to date.\n"), (
-            "other targets go on without a word"
-        )
+        assert machine.make(".venv/.ffcv")[1].endswith("is up to date.\n"), "other targets go on without a word"
 
     def test_setup_picks_it_up_once_the_libraries_are_there(self, machine: Machine) -> None:
         machine.make("setup")

@@ -1,0 +1,106 @@
+"""The loader whose images ffcv decodes from a beton; order and augmentation are ours, so that a seed repeats them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+from queue import Empty, Queue
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipelines.ffcv_compat import BetonLoader, EpochIterator, IntDecoder, NDArrayDecoder, ToTensor
+from pipelines.loader import Batch, Loader, usable_cores
+from pipelines.loaders.beton import beton_of
+from pipelines.render import Canvas, Renderer
+
+
+class Decoding(EpochIterator):  # type: ignore[misc]  # ffcv has no types
+    """ffcv's epoch thread, decoding the given images in the given order, that ends whatever happens.
+
+    ffcv's own waits for ever for a batch once a transform has raised, and stays behind when an epoch is
+    left early.
+    """
+
+    output_queue: Queue[Any]
+
+    def __init__(self, loader: BetonLoader, order: npt.NDArray[np.int64]) -> None:
+        self.error: BaseException | None = None
+        super().__init__(loader, order)
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except BaseException as error:
+            self.error = error
+            self.output_queue.put(None)
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except StopIteration:
+            error, self.error = self.error, None
+            if error is not None:
+                raise error from None
+            raise
+
+    def close(self) -> None:
+        """End the thread, at the latest after the batch that it is decoding."""
+        self.iter_ixes = iter(())
+        self.terminate_event.set()
+        while self.is_alive():
+            # It may be waiting for room in the queue.
+            try:
+                self.output_queue.get(timeout=0.01)
+            except Empty:
+                continue
+        # Whoever still asks for a batch is told that there is none.
+        self.output_queue = Queue()
+        self.output_queue.put(None)
+        super().close()
+
+
+class FfcvLoader(Loader):
+    """Decodes in a thread of its own, some batches ahead; augments and normalises on the device.
+
+    Without a `cache` folder the beton lies in a temporary one until the loader is closed. More workers
+    than this process may use cores are cut to that number. Raises PartMissing where ffcv is not
+    installed, DataCorrupt for a beton in the cache that is damaged or holds other data.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._closing = ExitStack()
+        folder = self.cache or Path(self._closing.enter_context(TemporaryDirectory(prefix="beton-")))
+        beton = beton_of(self.dataset, self.images, "train" if self.training else "test", folder)
+        cores = usable_cores()
+        workers = cores if self.workers is None else max(1, min(self.workers, cores))
+        self._beton = BetonLoader(
+            str(beton),
+            self.batch_size,
+            num_workers=workers,
+            pipelines={"image": [NDArrayDecoder(), ToTensor()], "label": [IntDecoder(), ToTensor()]},
+            drop_last=False,
+        )
+        self._renderer = Renderer(self.dataset, self.augment, self.placement)
+
+    def _batches(self, epoch: int) -> Generator[Batch, None, None]:
+        device = self.placement.device
+        order, draws = self.order(epoch), self.draws(epoch)
+        decoding = Decoding(self._beton, order.numpy())
+        try:
+            for (pixels, labels), images in zip(decoding, torch.split(order, self.batch_size), strict=True):
+                # Blocking copies, because ffcv overwrites these buffers while later batches are drawn.
+                canvas = Canvas(pixels.to(device), self.augment)
+                rows = torch.arange(len(images), device=device)
+                batch = self._renderer.render(canvas, rows, draws[images].to(device))
+                yield batch, labels[:, 0].to(device, copy=True)
+        finally:
+            decoding.close()
+
+    def _release(self) -> None:
+        self._closing.close()

@@ -1,0 +1,123 @@
+"""From uint8 pixels to augmented, normalised batches, a batch at a time and without a loop over images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from pipelines.augment import Augment, Draws
+from pipelines.dataset import Dataset
+from pipelines.loader import Placement
+
+# torch works on less than 32,768 values in the calling thread alone. Pieces of a batch below that size
+# stay in the cache and wait for no other thread: on cores shared with other work, waiting for all
+# threads after each operation takes many times longer than the work.
+PIECE_VALUES = 32_767
+
+
+class Canvas:
+    """uint8 images, padded and mirrored once, from which any crop of any image is one contiguous gather.
+
+    `images` is [N, H, W, C], in any memory layout; the canvas lives on the same device.
+    """
+
+    def __init__(self, images: torch.Tensor, augment: Augment) -> None:
+        self.count, height, width, channels = images.shape
+        pad = augment.shift_pixels
+        self._height, self._width = height + 2 * pad, width + 2 * pad
+        sides = [images] if augment.flip == "none" else [images, images.flip(2)]
+        self._pixels = images.new_zeros(len(sides), self.count, self._height, self._width, channels)
+        for side, source in zip(self._pixels, sides, strict=True):
+            side[:, pad : pad + height, pad : pad + width] = source
+            if augment.pad == "reflect":
+                _reflect(side, pad)
+        # Row r starts at the r-th pixel and is as many pixel rows as an image has, each as long as an
+        # image's: overlapping views of one memory, so that picking rows crops.
+        first_pixels = self._pixels[..., 0].numel() - (height - 1) * self._width - width + 1
+        self._crops = self._pixels.as_strided(
+            (first_pixels, height, width * channels), (channels, self._width * channels, 1)
+        )
+
+    def first_pixels(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Where the crops of these images (int64 [B], with a row of `draws` each) start: int64 [B]."""
+        side = 0 if draws.mirrored is None else draws.mirrored * self.count
+        top = 0 if draws.top is None else draws.top
+        left = 0 if draws.left is None else draws.left
+        return ((side + images) * self._height + top) * self._width + left
+
+    def crops(self, first_pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 [B, H, W * C]."""
+        return self._crops.index_select(0, first_pixels)
+
+
+class Renderer:
+    """Makes batches for one data set, augmentation and placement."""
+
+    def __init__(self, dataset: Dataset, augment: Augment, placement: Placement) -> None:
+        self.placement = placement
+        self._channels, self._height, self._width = channels, height, width = dataset.image_shape
+        mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
+        # Spread over a line of pixels, [W * C], because broadcasting over an inner axis of 3 is many times slower.
+        self._scale = (1 / (255 * std)).repeat(width).to(placement.device)
+        self._bias = (-mean / std).repeat(width).to(placement.device)
+        # What a cut leaves, by its centre: [H, H, 1] and [W, 1, W * C].
+        self._rows_kept = _kept(augment, height)[:, :, None].to(placement.device)
+        columns_kept = _kept(augment, width).repeat_interleave(channels, dim=1)
+        self._columns_kept = columns_kept[:, None, :].to(placement.device)
+
+    def render(self, canvas: Canvas, images: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Normalised images [B, C, H, W] for the canvas' images int64 [B], with a row of `draws` each."""
+        place, count = self.placement, len(images)
+        batch = torch.empty(
+            (count, self._channels, self._height, self._width),
+            dtype=place.dtype,
+            device=place.device,
+            memory_format=place.memory_format,
+        )
+        by_pixel = batch.permute(0, 2, 3, 1)
+        in_place = by_pixel.is_contiguous() and place.dtype == torch.float32
+        image_values = self._channels * self._height * self._width
+        piece = count if place.device.type == "cuda" else max(1, PIECE_VALUES // image_values)
+
+        def pieces(tensor: torch.Tensor | None) -> Iterable[Any]:
+            return itertools.repeat(None) if tensor is None else torch.split(tensor, piece)
+
+        cuts = draws.cutout_row, draws.cutout_column
+        parts = by_pixel, canvas.first_pixels(images, draws), draws.gain, draws.offset, *cuts
+        for target, first_pixels, gain, offset, row, column in zip(*map(pieces, parts), strict=False):
+            values = target if in_place else torch.empty(target.shape, device=place.device)
+            lines = values.view(len(values), self._height, -1)
+            lines.copy_(canvas.crops(first_pixels))
+            lines.mul_(self._scale).add_(self._bias)
+            if gain is not None:
+                lines.mul_(gain[:, None, None])
+            if offset is not None:
+                lines.add_(offset[:, None, None])
+            if row is not None:
+                # A product with zeros and ones: masked_fill_ takes five times as long.
+                kept = self._rows_kept.index_select(0, row), self._columns_kept.index_select(0, column)
+                lines.mul_(torch.maximum(*kept))
+            if not in_place:
+                target.copy_(values)
+        return batch
+
+
+def _kept(augment: Augment, length: int) -> torch.Tensor:
+    """float32 [length, length]: 0 where the cut centred at the first index covers the second, else 1."""
+    kept = torch.ones(length, length)
+    for centre in range(length):
+        kept[centre, slice(*augment.cut(centre, length))] = 0
+    return kept
+
+
+def _reflect(images: torch.Tensor, pad: int) -> None:
+    """Fill the outer `pad` pixels of [N, H, W, C] with the mirror image of what lies inside them."""
+    for axis in (1, 2):
+        last = images.shape[axis] - 1
+        for step in range(1, pad + 1):
+            for edge, inward in ((pad, 1), (last - pad, -1)):
+                outer = images.select(axis, edge - inward * step)
+                outer.copy_(images.select(axis, edge + inward * step))

@@ -1,0 +1,31 @@
+"""torchvision, also beside a torch of another build, where its own operators do not load."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import torch
+
+_BOXES = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_schemas: list[Any] = []  # alive as long as the process: a schema goes with its library
+
+
+def import_torchvision(module: str = "torchvision") -> ModuleType:
+    """torchvision or a module of it, such as "torchvision.transforms.v2".
+
+    torchvision's wheels are built for CUDA. Beside a torch for the CPU its compiled part is left out and
+    the import fails where Python code refers to an operator of it; with the operators' schemas defined,
+    all that is pure Python (models, transforms, data sets) works.
+    """
+    try:
+        return importlib.import_module(module)
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error) or _schemas:
+            raise
+    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        library.define(operator + _BOXES)
+    _schemas.append(library)
+    return importlib.import_module(module)
