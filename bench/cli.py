@@ -52,6 +52,9 @@ def run(
     ] = DeviceChoice.auto,
     results: Results = Path("results"),
     price: Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")] = None,
+    measure: Annotated[
+        str, typer.Option(help="time_to_accuracy, throughput, inference or loading.")
+    ] = "time_to_accuracy",
 ) -> None:
     """Train RECIPE to its target, timed and recorded, once for each seed."""
     from rich.console import Console
@@ -59,8 +62,38 @@ def run(
     from bench.commands.run import RunOptions
     from bench.commands.run import run as run_command
 
-    options = RunOptions(recipe, settings or (), seeds, first_seed, data, device.value, results, price)
+    options = RunOptions(recipe, settings or (), seeds, first_seed, data, device.value, results, price, measure)
     raise typer.Exit(run_command(options, Console()))
+
+
+@app.command(epilog=EXIT_CODES)
+def sweep(
+    matrix: Annotated[str, typer.Argument(help="A shipped matrix (digits, precision, …) or a .yaml file.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=VALUE", help="Only cells with this value; repeatable."),
+    ] = None,
+    rerun: Annotated[
+        str | None, typer.Option(metavar="failed|all|CELL", help="Run these again although they are done.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Take as done only what the present sources made.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many runs now.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False,
+    data: DataDir = None,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")
+    ] = DeviceChoice.auto,
+    results: Results = Path("results"),
+    price: Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")] = None,
+) -> None:
+    """Run every cell of MATRIX with every seed, a process each, and nothing that is done already."""
+    from rich.console import Console
+
+    from bench.commands.sweep import SweepOptions
+    from bench.commands.sweep import sweep as sweep_command
+
+    options = SweepOptions(matrix, only or (), rerun, resume, limit, dry_run, data, device.value, results, price)
+    raise typer.Exit(sweep_command(options, Console()))
 
 
 @app.command()
@@ -108,10 +141,17 @@ def _not_there_yet(what: str) -> None:
     raise UsageError(f"{what}; until then `bench.load()` gives every recorded run as a pandas frame")
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"bench: warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message on stderr and its exit code, never a traceback."""
+    import warnings
+
     from bench.errors import BenchError
 
+    warnings.showwarning = _show_warning
     try:
         app()
     except BenchError as error:

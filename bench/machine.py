@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -64,6 +65,14 @@ def default_device() -> str:
     build = torch_build()
     gpus, _ = _gpus()
     return "cuda" if gpus and build["torch_cuda"] else "cpu"
+
+
+@functools.cache
+def native_precision(device: str) -> str:
+    """What `precision: auto` means: the half precision that a device computes natively, else fp32."""
+    if device == "cuda":
+        return "fp16"
+    return "bf16" if {"avx512_bf16", "amx_bf16", "bf16"} & set(_cpu()["cpu_flags"]) else "fp32"
 
 
 def torch_build() -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.document import Document, check_name, merge, nearest, parse_setting
 from bench.errors import UsageError
+from bench.machine import native_precision
+from bench.run import cell_id
 from models import MODELS
 from pipelines.datasets import DATASETS
 from pipelines.loaders import LOADERS
@@ -28,7 +28,7 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Named(BaseModel):
@@ -94,6 +94,10 @@ class Optimizer(OptimizerGroup):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.epochs is not None:
+            raise ValueError(
+                "optimizer.epochs: name the role that stops early, as in optimizer.groups.whiten_bias.epochs"
+            )
         everything: list[tuple[str, OptimizerGroup]] = [("optimizer", self)]
         everything += [(f"optimizer.groups.{role}", group) for role, group in self.groups.items()]
         for where, group in everything:
@@ -199,9 +203,9 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        _known("data", self.data.name, DATASETS)
-        _known("loader", self.loader, LOADERS)
-        _known("model", self.model.name, MODELS)
+        check_name("data", self.data.name, DATASETS)
+        check_name("loader", self.loader, LOADERS)
+        check_name("model", self.model.name, MODELS)
         if self.target_accuracy is not None and not DATASETS[self.data.name].learnable:
             raise ValueError(
                 f"target_accuracy: {self.data.name} data has nothing to learn; set it to null to time throughput"
@@ -236,9 +240,24 @@ def find(name: str) -> Path:
         return path
     if name not in names():
         raise UsageError(
-            f"unknown recipe {name!r}{_nearest(name, names())}; there are: {', '.join(names())}; or give a .yaml file"
+            f"unknown recipe {name!r}{nearest(name, names())}; there are: {', '.join(names())}; or give a .yaml file"
         )
     return RECIPES / f"{name}.yaml"
+
+
+def draft(name: str, device: str) -> Document:
+    """What the recipe `name` says for a device (`cpu` or `cuda`), to be changed and then made a `Recipe`.
+
+    Raises `UsageError` when there is no such recipe, or it is no mapping.
+    """
+    document = Document.read(find(name), RECIPES / "digits.yaml", transparent=OVERLAYS)
+    for key in OVERLAYS:
+        overlay = document.values.pop(key, None) or {}
+        if not isinstance(overlay, dict):
+            raise UsageError(f"{document.path}: {key} holds the keys that differ on that device, not {overlay!r}")
+        if key == f"on_{device}":
+            merge(document.values, overlay)
+    return document
 
 
 def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
@@ -246,143 +265,19 @@ def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
 
     Raises `UsageError`, naming the file, the key, its line, what is allowed and the nearest name.
     """
-    path = find(name)
-    values, lines = _read(path)
-    for key in OVERLAYS:
-        overlay = values.pop(key, None) or {}
-        if not isinstance(overlay, dict):
-            raise UsageError(f"{path}: {key} holds the keys that differ on that device, not {overlay!r}")
-        if key == f"on_{device}":
-            merge(values, overlay)
-    origin = {key: f"{path}:{line}" for key, line in lines.items()}
+    document = draft(name, device)
     for setting in settings:
-        key, value = _parse_setting(setting)
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        merge(values, nested)
-        origin[key] = f"--set {setting}"
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise UsageError("\n".join(_explain(item, path, origin) for item in error.errors())) from None
+        key, value = parse_setting("--set", setting)
+        document.change(key, value, f"--set {setting}")
+    return document.validate(Recipe)
 
 
-def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Lay `changes` over `values`, key by key; a mapping that brings another `name` replaces the old one."""
-    for key, new in changes.items():
-        old = values.get(key)
-        if isinstance(old, str) and isinstance(new, dict) and "name" not in new:
-            old = values[key] = {"name": old}
-        if isinstance(old, dict) and isinstance(new, dict) and new.get("name", old.get("name")) == old.get("name"):
-            merge(old, new)
-        else:
-            values[key] = new
+def identify(config: Mapping[str, Any], device: str, measure: str) -> tuple[dict[str, Any], str]:
+    """The config that a record holds, and the id of its cell, which every command gives the same point.
 
-
-class _Yaml(yaml.SafeLoader):
-    """YAML whose numbers are those of version 1.2: `1e-4` is a number, which PyYAML takes for text."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values of a YAML file, and the line of each dotted key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        node, values = yaml.compose(text, Loader=_Yaml), yaml.load(text, Loader=_Yaml)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: this is not valid YAML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: a recipe is a mapping of keys to values; see {RECIPES / 'digits.yaml'}")
-    lines: dict[str, int] = {}
-    _lines_of(path, node, "", lines)
-    return values, lines
-
-
-def _lines_of(path: Path, node: yaml.Node | None, prefix: str, lines: dict[str, int]) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, value in node.value:
-        name = str(key.value)
-        if name in seen:
-            raise UsageError(f"{path}:{key.start_mark.line + 1}: {prefix}{name} stands twice in one mapping")
-        seen.add(name)
-        inner = "" if not prefix and name in OVERLAYS else f"{prefix}{name}."
-        if inner:
-            lines[f"{prefix}{name}"] = key.start_mark.line + 1
-        _lines_of(path, value, inner, lines)
-
-
-def _parse_setting(setting: str) -> tuple[str, Any]:
-    key, separator, text = setting.partition("=")
-    if not separator or not key:
-        raise UsageError(f"--set {setting}: write key=value, such as --set epochs=1 or --set model.width=16")
-    try:
-        return key, yaml.load(text, Loader=_Yaml)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {setting}: {text!r} is not a YAML value") from None
-
-
-def _explain(error: Any, path: Path, origin: Mapping[str, str]) -> str:
-    """One line for one pydantic error: where, which key, what is wrong, what is allowed."""
-    parts = [str(part) for part in error["loc"]]
-    if parts[:1] == ["schedule"] and len(parts) > 1:
-        del parts[1]  # the union's tag, which is no key of the file
-    key = ".".join(parts)
-    place = next((origin[k] for k in (key, *_parents(key)) if k in origin), str(path))
-    message, given = error["msg"].removeprefix("Value error, "), error.get("input")
-    match error["type"]:
-        case "extra_forbidden":
-            allowed = _keys_at(parts[:-1])
-            return f"{place}: unknown key {key!r}{_nearest(parts[-1], allowed)}; allowed here: {', '.join(allowed)}"
-        case "missing":
-            return f"{place}: the key {key!r} is missing"
-        case "value_error":
-            named = message.split(":")[0]
-            return f"{origin.get(named, place)}: {f'{key}: ' if key else ''}{message}"
-        case "literal_error":
-            choices = error["ctx"]["expected"]
-            near = _nearest(str(given), re.findall(r"'(\w+)'", choices))
-            return f"{place}: {key} is {given!r}{near}; allowed: {choices}"
-        case "union_tag_invalid":
-            tags = error["ctx"]["expected_tags"].replace("'", "")
-            tag = error["ctx"]["tag"]
-            return f"{place}: {key}.name is {tag!r}{_nearest(tag, tags.split(', '))}; allowed: {tags}"
-        case _:
-            hint = "; accuracies are fractions: 0.94, not 94" if parts[-1:] == ["target_accuracy"] else ""
-            return f"{place}: {key} is {given!r}: {message[0].lower()}{message[1:]}{hint}"
-
-
-def _parents(key: str) -> Iterable[str]:
-    while "." in key:
-        key = key.rpartition(".")[0]
-        yield key
-
-
-def _keys_at(parts: list[str]) -> list[str]:
-    """The keys that the schema allows at a place."""
-    schema: Any = Recipe.model_json_schema()
-    definitions, here = schema.get("$defs", {}), schema
-    for part in parts:
-        here = here.get("properties", {}).get(part) or here.get("additionalProperties", {})
-        options = here.get("anyOf") or here.get("oneOf") or [here]
-        found = [definitions[o["$ref"].rpartition("/")[2]] for o in options if "$ref" in o]
-        here = {"properties": {k: v for one in found for k, v in one["properties"].items()}} if found else here
-    return list(here.get("properties", {}))
-
-
-def _known(key: str, name: str, known: Mapping[str, Any]) -> None:
-    if name not in known:
-        raise ValueError(f"{key}: unknown name {name!r}{_nearest(name, known)}; there are: {', '.join(known)}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    `precision: auto` becomes what it means on this machine, or two machines would call two things one cell.
+    """
+    recorded = {**config, "device": device}
+    if recorded.get("precision") == "auto":
+        recorded["precision"] = native_precision(device)
+    return recorded, cell_id(recorded | {"measure": measure})

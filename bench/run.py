@@ -117,8 +117,11 @@ def new_run_id(now: datetime | None = None) -> str:
 
 
 def cell_id(config: Mapping[str, Any]) -> str:
-    """16 hex digits that are equal for configs that differ in seed, price and documentation alone."""
-    identity = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    """16 hex digits that are equal for configs that differ in seed, price and documentation alone.
+
+    What is null counts as absent, so that a key which a later version adds, null by default, renames no cell.
+    """
+    identity = _without_nulls({key: value for key, value in config.items() if key not in NOT_IDENTITY})
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
 
 
@@ -143,6 +146,12 @@ def migrate(record: dict[str, Any], to: int = SCHEMA, steps: Sequence[Migration]
     for step in steps[schema - 1 : to - 1]:
         record = step(record)
     return record | {"schema": to}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def _canonical(value: Any) -> Any:

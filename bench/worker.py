@@ -1,4 +1,4 @@
-"""The worker's process: its ends of the pipe, the log and the signals. What it measures is in `bench.measurement`.
+"""The worker's process: its ends of the pipe, the log and the signals. What it measures is in `bench.measures`.
 
 The parent is told by flat messages over a pipe (see `bench.runner`), so that whatever ends this process,
 what was measured until then is known.
@@ -7,16 +7,21 @@ what was measured until then is known.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.clock import Clock
+from bench.errors import UsageError
+from bench.measures import MEASURES, measure_class
 from bench.recipe import Recipe
+from bench.sampling import Bounds
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class Job:
     """What a worker is told.
 
     `origin_s` is the reading of `time.monotonic` at which the user's command, or this run of several,
-    began. `cache` is where loaders keep converted data.
+    began. `cache` is where loaders keep converted data. `measure` is one of MEASURES; those that sample
+    stop by `sampling`. Raises `UsageError` for another measure.
     """
 
     recipe: Recipe
@@ -34,20 +40,50 @@ class Job:
     cache: Path
     log: Path
     origin_s: float
+    measure: str = "time_to_accuracy"
+    sampling: Bounds = field(default_factory=Bounds)
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise UsageError(f"there is no measure {self.measure!r}; there are: {', '.join(MEASURES)}")
+
+
+# Messages that a reader who lags behind can do without.
+EXPENDABLE = ("step", "download")
 
 
 class Teller:
-    """The worker's end of the pipe."""
+    """The worker's end of the pipe, and its ear for SIGTERM.
+
+    SIGTERM raises KeyboardInterrupt, once, and never in the middle of a message, which would tear it.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self._telling = self._interrupted = False
+        signal.signal(signal.SIGTERM, self._interrupt)
 
     def __call__(self, kind: str, **values: Any) -> None:
+        if kind in EXPENDABLE and not select.select([], [self._pipe], [], 0)[1]:
+            return  # the parent's terminal stands still, and training is not to wait for it
+        self._telling = True
         try:
             self._pipe.send({"kind": kind, **values})
         except (BrokenPipeError, ConnectionResetError):
             # Nobody is left to record this run, and a worker must not outlive its parent.
             os._exit(1)
+        finally:
+            self._telling = False
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def _interrupt(self, _signum: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._telling:
+            self._interrupted = True
+        else:
+            raise KeyboardInterrupt
 
 
 def work(job: Job, pipe: Connection) -> None:
@@ -56,33 +92,37 @@ def work(job: Job, pipe: Connection) -> None:
     SIGTERM ends the run early, recorded as interrupted. SIGINT is left to the parent, which gets it from
     the same key and decides.
     """
-    _redirect_output(job.log)
-    signal.signal(signal.SIGTERM, _interrupt)
-    tell = Teller(pipe)
     clock = Clock(job.origin_s)
-    try:
-        from bench.measurement import TimeToAccuracy, as_refusal, status_of
-
-        clock.add("import", 0.0, clock.elapsed_s())
-        measurement = TimeToAccuracy(job, clock, tell)
+    clock.add("start", 0.0, clock.elapsed_s())
+    _redirect_output(job.log)
+    tell = Teller(pipe)
+    with TemporaryDirectory(prefix="compiled-") as compiled:
+        # Else the first run of several compiles for all of them, and each later one looks faster than it is.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = compiled
         try:
-            measurement.run()
-        except Exception as error:
-            traceback.print_exc()
-            refusal = as_refusal(error)
-            if refusal:
-                tell("refused", message=str(refusal), exit_code=refusal.exit_code)
-            else:
-                measurement.end(*status_of(error))
+            _measure(job, clock, tell)
         except KeyboardInterrupt:
-            measurement.end("interrupted", "stopped by the user")
+            tell("end", status="interrupted", reason="stopped by the user")
+
+
+def _measure(job: Job, clock: Clock, tell: Teller) -> None:
+    started_s = clock.elapsed_s()
+    kind = measure_class(job.measure)
+    from bench.measures.base import as_refusal, status_of
+
+    clock.add("import", started_s, clock.elapsed_s())
+    measure = kind(job, clock, tell)
+    try:
+        measure.run()
+    except Exception as error:
+        traceback.print_exc()
+        refusal = as_refusal(error)
+        if refusal:
+            tell("refused", message=str(refusal), exit_code=refusal.exit_code)
+        else:
+            measure.end(*status_of(error))
     except KeyboardInterrupt:
-        tell("end", status="interrupted", reason="stopped by the user", metrics={}, spans=[])
-
-
-def _interrupt(_signum: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+        measure.end("interrupted", "stopped by the user")
 
 
 def _redirect_output(log: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ImpossibleModel
@@ -23,7 +23,7 @@ MODELS = {
 }
 FROM_DATA = ("in_channels", "classes", "image_size")
 
-__all__ = ["MODELS", "ImpossibleModel", "build", "builder", "check_name"]
+__all__ = ["MODELS", "ImpossibleModel", "build", "builder", "check_name", "check_options"]
 
 
 def check_name(name: str) -> None:
@@ -40,15 +40,20 @@ def builder(name: str) -> Callable[..., nn.Module]:
     return found
 
 
-def build(name: str, options: Mapping[str, Any], *, in_channels: int, classes: int, image_size: int) -> nn.Module:
-    """A freshly initialised network for images [B, in_channels, image_size, image_size]."""
-    make = builder(name)
-    allowed = [key for key in inspect.signature(make).parameters if key not in FROM_DATA]
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Raise `ImpossibleModel` for an option that `name` does not have, naming the nearest that it has."""
+    allowed = [key for key in inspect.signature(builder(name)).parameters if key not in FROM_DATA]
     for key in options:
         if key not in allowed:
             raise ImpossibleModel(
                 f"model {name!r} has no option {key!r}{_nearest(key, allowed)}; it has: {', '.join(allowed)}"
             )
+
+
+def build(name: str, options: Mapping[str, Any], *, in_channels: int, classes: int, image_size: int) -> nn.Module:
+    """A freshly initialised network for images [B, in_channels, image_size, image_size]."""
+    check_options(name, options)
+    make = builder(name)
     try:
         return make(in_channels=in_channels, classes=classes, image_size=image_size, **options)
     except (TypeError, ValueError) as error:

@@ -2,7 +2,9 @@
 
 Source: fast.ai, Deep Learning for Coders part 2 (2018), lesson 12, after Redmon and Farhadi, YOLOv3
 (arXiv 1804.02767). The lesson adds in place (`x.add_`); autograd refuses that, because the first conv
-keeps `x` for its weight gradient, so the addition here makes a new tensor.
+keeps `x` for its weight gradient, so the addition here makes a new tensor. Batch norm's scales start
+uniform in [0, 1], as they did in the torch of 2018; from today's 1 the loss of the first steps at the lesson's
+learning rates is several times higher.
 """
 
 from __future__ import annotations
@@ -13,11 +15,10 @@ from torch import Tensor, nn
 
 
 def conv_layer(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(channels_out, momentum=0.01),
-        nn.LeakyReLU(0.1, inplace=True),
-    )
+    norm = nn.BatchNorm2d(channels_out, momentum=0.01)
+    nn.init.uniform_(norm.weight)
+    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, norm, nn.LeakyReLU(0.1, inplace=True))
 
 
 class ResLayer(nn.Module):

@@ -15,7 +15,7 @@ import bench
 
 # One thread, because two of several processes at once wait for each other on a busy machine.
 ENVIRONMENT = os.environ | {"COLUMNS": "160", "OMP_NUM_THREADS": "1"}
-TINY = ["--set", "epochs=0.2", "--set", "target_accuracy=null"]
+TINY = ["--device", "cpu", "--set", "epochs=0.2", "--set", "target_accuracy=null"]
 
 
 def call(*arguments, cwd, timeout_s=120, **environment):
@@ -78,7 +78,8 @@ def test_the_record_is_complete(reached):
     assert record["code"]["sources_sha256"]
     assert record["versions"]["torch"]
     assert record["config"]["batch_size"] == 64
-    assert record["config"]["resolved"]["precision"] in ("fp32", "bf16", "fp16")
+    assert record["config"]["precision"] == record["config"]["resolved"]["precision"] in ("fp32", "bf16", "fp16")
+    assert 0 < record["metrics"]["time_to_target_s"] <= record["metrics"]["total_s"]
     assert len(record["epochs"]) == record["metrics"]["epochs"]
 
 
@@ -86,7 +87,7 @@ def test_the_spans_cover_the_run_in_order_without_overlap(reached):
     _, folder = reached
     (record,) = records(folder)
     spans = record["spans"]
-    assert [span["name"] for span in spans[:5]] == ["import", "data", "build", "init", "compile"]
+    assert [span["name"] for span in spans[:7]] == ["start", "import", "device", "data", "build", "init", "compile"]
     assert {"train", "eval", "final_eval"} <= {span["name"] for span in spans}
     assert all(a["end_s"] <= b["start_s"] for a, b in itertools.pairwise(spans))
     covered = sum(span["end_s"] - span["start_s"] for span in spans)
@@ -192,10 +193,10 @@ def test_results_that_cannot_be_written_are_known_before_training(tmp_path):
     assert "training" not in result.stdout
 
 
-def start(folder: Path, until: str = "training") -> subprocess.Popen:
+def start(folder: Path, *arguments: str, until: str = "training") -> subprocess.Popen:
     """A long run, returned once it says `until`."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", "digits", "--set", "epochs=100000"],
+        [sys.executable, "-m", "bench", "run", "digits", *(arguments or ["--set", "epochs=100000"])],
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -224,6 +225,15 @@ def test_ctrl_c_records_the_run_as_interrupted(tmp_path):
     assert record["status"] == "interrupted"
     assert record["metrics"]["steps"] > 0
     assert any(span["name"] == "train" for span in record["spans"])
+
+
+def test_a_closed_output_ends_neither_the_training_nor_its_record(tmp_path):
+    process = start(tmp_path, "--set", "epochs=3", "--set", "target_accuracy=null", until="starting")
+    process.stdout.close()
+    process.wait(timeout=60)
+    (record,) = records(tmp_path)
+    assert record["status"] == "ok"
+    assert len(record["epochs"]) == 3
 
 
 def test_a_worker_that_is_killed_is_recorded_as_crashed(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bench.errors import MissingError, UsageError
 from bench.report import text
@@ -19,7 +20,11 @@ def list_datasets(data_dir: Path | None) -> None:
     """A row for each data set: what it is, where it was found, whether it is the publisher's."""
     table = Table("data set", "images", "found", "official", "size", title="bench data NAME", title_justify="left")
     for name, info in DATASETS.items():
-        where = locate(name, data_dir)
+        try:
+            where = locate(name, data_dir)
+        except PipelineError as error:
+            table.add_row(name, "", Text(str(error)), "", "")
+            continue
         if where is None:
             found, official, size = "no", "", f"{text.size(info.download_bytes)} to fetch"
         else:

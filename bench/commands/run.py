@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 
 from rich.console import Console
 
 import bench
+from bench import expectation
 from bench import recipe as recipes
 from bench.recipe import Recipe
+from bench.recording import Recorder
 from bench.report import text
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
-from bench.run import Run, cell_id, new_run_id
-from bench.runner import Measured, execute
-from bench.store import Store
+from bench.run import Run
+from bench.runner import Interrupts, execute
 from bench.worker import Job
 
-# Much more than one record takes, and too little to notice.
-ROOM_FOR_A_RECORD_BYTES = 1 << 20
-MEASURE = "time_to_accuracy"
 EXIT_BY_STATUS = {"ok": 0, "interrupted": 130}
 
 
@@ -43,6 +36,7 @@ class RunOptions:
     device: str = "auto"
     results: Path = Path("results")
     price_per_hour: float | None = None
+    measure: str = "time_to_accuracy"
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -55,27 +49,28 @@ def run(options: RunOptions, console: Console) -> int:
 
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
-    store = Store(options.results / "runs" / "runs.jsonl")
-    store.check_writable(ROOM_FOR_A_RECORD_BYTES)
-    campaign = Campaign(options, recipe, device, store, console)
+    recorder = Recorder(options.results, Path(options.recipe).stem)
+    recorder.check_writable()
+    campaign = Campaign(options, recipe, device, recorder, console)
     campaign.announce()
-    finished = campaign.run_all()
-    print_summary(console, finished, store.path)
-    return max((EXIT_BY_STATUS.get(one.status, 1) for one in finished), default=0)
+    try:
+        campaign.run_all()
+    finally:
+        # Whatever ends the last one, those before it are done.
+        if campaign.finished:
+            print_summary(console, campaign.finished, recorder.store.path)
+    return max((EXIT_BY_STATUS.get(one.status, 1) for one in campaign.finished), default=130)
 
 
 class Campaign:
     """The runs of one command."""
 
-    def __init__(self, options: RunOptions, recipe: Recipe, device: str, store: Store, console: Console) -> None:
-        from bench.provenance import code_identity
-
+    def __init__(self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console) -> None:
         self.options, self.recipe, self.device = options, recipe, device
-        self.store, self.console = store, console
-        self.name = Path(options.recipe).stem
-        self.config = {**recipe.config(), "device": device}
-        self.cell = cell_id(self.config | {"measure": MEASURE})
-        self.code = code_identity()
+        self.recorder, self.console = recorder, console
+        self.name = recorder.recipe
+        self.finished: list[Run] = []
+        self.config, self.cell = recipes.identify(recipe.config(), device, options.measure)
         self.price_per_hour = options.price_per_hour if options.price_per_hour is not None else recipe.price_per_hour
 
     @property
@@ -86,89 +81,62 @@ class Campaign:
     def announce(self) -> None:
         """Say what will run, towards what, and how long it took before."""
         recipe, count = self.recipe, len(self.seeds)
-        target = f" to {text.percent(recipe.target_accuracy)}" if recipe.target_accuracy is not None else ""
+        trains = self.options.measure == "time_to_accuracy"
+        target = f" to {text.percent(recipe.target_accuracy)}" if trains and recipe.target_accuracy is not None else ""
+        what = f"{recipe.epochs:g} epochs" if trains else self.options.measure
         self._say(
-            f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {recipe.epochs:g} epochs on "
+            f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {what} on "
             f"{self.device}, {count} seed{'s' if count > 1 else ''}"
         )
-        self._say(f"Expected: {self._expectation()}")
+        said = expectation.describe(self.cell, self.recorder.machine["id"], self.recorder.store.read())
+        self._say(f"Expected: {said}")
 
-    def run_all(self) -> list[Run]:
-        """One run a seed, in order; an interrupted one is the last."""
-        finished: list[Run] = []
-        for position, seed in enumerate(self.seeds):
-            origin_s = bench.STARTED_S if position == 0 else time.monotonic()
-            finished.append(self._run_one(seed, origin_s, self._title(position)))
-            if finished[-1].status == "interrupted":
-                break
-        return finished
+    def run_all(self) -> None:
+        """One run a seed, in order; an interrupted one is the last.
+
+        Raises what the worker refuses, and `StoreError` where a record cannot be kept.
+        """
+        # Around all of it, so that no Ctrl-C comes between the end of a run and its record.
+        with Interrupts() as interrupts:
+            for position, seed in enumerate(self.seeds):
+                if interrupts.count:
+                    break
+                origin_s = bench.STARTED_S if position == 0 else time.monotonic()
+                self.finished.append(self._run_one(seed, origin_s, self._title(position), interrupts))
 
     def _title(self, position: int) -> str:
         count = len(self.seeds)
         return f"{self.name}, seed {self.seeds[position]}" + (f" ({position + 1} of {count})" if count > 1 else "")
 
-    def _run_one(self, seed: int, origin_s: float, title: str) -> Run:
-        run_id, started_at = new_run_id(), datetime.now(UTC)
-        log = self.options.results / "logs" / f"{run_id}.log"
+    def _run_one(self, seed: int, origin_s: float, title: str, interrupts: Interrupts) -> Run:
+        attempt = self.recorder.begin()
         job = Job(
             self.recipe,
             seed,
             self.device,
             self.options.data_dir,
             self.options.results / "cache",
-            log,
+            attempt.log,
             origin_s,
+            self.options.measure,
         )
         progress = Progress(title, self.recipe.target_accuracy, self.price_per_hour, origin_s)
         with view(self.console, progress) as follow:
-            measured = execute(job, follow)
-        record = self._record(run_id, started_at, seed, measured, log)
-        self.store.append(record)
-        accuracy = text.percent(record.metrics.get("accuracy"))
-        total = text.duration(record.metrics.get("total_s"))
-        self._say(f"{title}: {record.status}, accuracy {accuracy}, {total} in all")
-        return record
-
-    def _record(self, run_id: str, started_at: datetime, seed: int, measured: Measured, log: Path) -> Run:
-        facts = measured.facts
-        return Run(
-            run_id=run_id,
+            measured = execute(job, follow, interrupts=interrupts)
+        record = self.recorder.record(
+            attempt,
+            measured,
             cell=self.cell,
-            recipe=self.name,
+            config=self.config,
             seed=seed,
-            status=measured.status,
-            reason=measured.reason,
-            log=os.path.relpath(log, self.options.results),
-            log_tail=measured.log_tail,
-            command=shlex.join(["bench", *sys.argv[1:]]),
-            started_at=started_at.isoformat(timespec="milliseconds"),
-            measure=MEASURE,
-            config=self.config | {"resolved": facts.get("resolved", {})},
+            measure=self.options.measure,
             price_per_hour=self.price_per_hour,
-            metrics=measured.metrics,
-            spans=measured.spans,
-            epochs=measured.epochs,
-            machine=facts.get("machine", {}),
-            code=self.code,
-            data=facts.get("data", {}),
-            versions=facts.get("versions", {}),
         )
-
-    def _expectation(self) -> str:
-        from bench.machine import fingerprint
-
-        here = fingerprint()["id"]
-        here_s: list[float] = []
-        elsewhere_s: list[float] = []
-        for run in self.store.read():
-            if run.cell == self.cell and run.status in ("ok", "not_reached"):
-                known = here_s if run.machine.get("id") == here else elsewhere_s
-                known.append(float(run.metrics["total_s"] or 0))
-        if here_s:
-            return f"{text.duration(fmean(here_s))} a seed, the mean of {len(here_s)} earlier on this machine"
-        if elsewhere_s:
-            return f"unknown here; on another machine {text.duration(fmean(elsewhere_s))} a seed"
-        return "unknown, this machine has not run it before; the time left is shown after the first steps"
+        accuracy = record.metrics.get("accuracy")
+        outcome = f", accuracy {text.percent(accuracy)}" if accuracy is not None else ""
+        total = text.duration(record.metrics.get("total_s"))
+        self._say(f"{title}: {record.status}{outcome}, {total} in all")
+        return record
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -57,7 +57,8 @@ class Progress:
         elif kind in ("step", "epoch"):
             self.epoch = event["epoch"]
             self.loss = event["loss"] if event["loss"] is not None else self.loss
-            self.accuracy = event.get("accuracy") or self.accuracy
+            if event.get("accuracy") is not None:
+                self.accuracy = event["accuracy"]
             self.examples = event["examples"]
             if kind == "epoch":
                 self.step = event["steps"]
@@ -125,7 +126,7 @@ class LiveView:
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._progress = progress
-        self._live = Live(progress, console=console, refresh_per_second=8, transient=True)
+        self._live = Live(progress, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveView:
         self._live.start()

@@ -12,8 +12,22 @@ from rich.table import Table
 from bench.report import text
 from bench.run import Run
 
-SPANS = ("import", "data", "build", "init", "compile", "warm_up", "train", "eval", "final_eval")
+SPANS = (
+    "start",
+    "import",
+    "device",
+    "data",
+    "build",
+    "init",
+    "compile",
+    "warm_up",
+    "train",
+    "eval",
+    "final_eval",
+    "measure",
+)
 NEGLIGIBLE_S = 0.0005
+AT_BATCH_SIZE = "samples_per_s_at_"
 
 
 def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
@@ -28,28 +42,56 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str]) -> str:
-    """`mean ± margin (n)` of the numbers that are there; the bare number where there is only one."""
+    """`mean ± margin` of the numbers that are there; the bare mean of one, or of several that are all the same."""
     present = [number for number in numbers if number is not None]
     if not present:
         return text.MISSING
     mean, margin = mean_and_margin(present)
-    return show(mean) if margin is None else f"{show(mean)} ± {show(margin)}"
+    return f"{show(mean)} ± {show(margin)}" if margin else show(mean)
+
+
+def _milliseconds(number: float | None) -> str:
+    return text.duration(None if number is None else number / 1000)
+
+
+def _whole(number: float | None) -> str:
+    return text.MISSING if number is None else f"{number:,.0f}"
+
+
+# What the measures that sample have to say, in the order of the table.
+SAMPLED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("samples/s without the loader", "samples_per_s_without_loader", text.rate),
+    ("the loader's share", "loader_cost_fraction", text.percent),
+    ("step, median", "step_median_s", text.duration),
+    ("step, p95", "step_p95_s", text.duration),
+    ("images/s, loading", "images_per_s", text.rate),
+    ("images/s, first epoch", "first_epoch_images_per_s", text.rate),
+    ("samples", "n", _whole),
+    ("relative standard error", "relative_error", text.percent),
+    ("latency, p50", "latency_p50_ms", _milliseconds),
+    ("latency, p95", "latency_p95_ms", _milliseconds),
+    ("latency, p99", "latency_p99_ms", _milliseconds),
+    ("requests", "latency_n", _whole),
+)
 
 
 def table(runs: Sequence[Run]) -> Table:
-    """One column a run, and their mean with its 95 % interval where there are several."""
+    """One column a run, and the mean with its 95 % interval of those that went to their end."""
     first = runs[0]
+    complete = [position for position, run in enumerate(runs) if run.status in ("ok", "not_reached")]
     result = Table()
     result.add_column("")
     for run in runs:
         result.add_column(f"seed {run.seed}", justify="right")
     if len(runs) > 1:
-        result.add_column(f"mean ± 95 % (n = {len(runs)})", justify="right")
+        result.add_column(f"mean ± 95 % (n = {len(complete)})", justify="right")
 
     def row(label: str, values: Sequence[float | None], show: Callable[[float | None], str]) -> None:
         if any(value is not None for value in values):
             cells = [show(value) for value in values]
-            result.add_row(label, *cells, *([summarise(values, show)] if len(runs) > 1 else []))
+            if len(runs) > 1:
+                cells.append(summarise([values[position] for position in complete], show))
+            result.add_row(label, *cells)
 
     def metric(label: str, name: str, show: Callable[[float | None], str]) -> None:
         row(label, [run.metrics.get(name) for run in runs], show)
@@ -58,7 +100,12 @@ def table(runs: Sequence[Run]) -> Table:
     metric("accuracy", "accuracy", text.percent)
     metric("target", "target_accuracy", text.percent)
     metric("samples/s, training", "samples_per_s", text.rate)
+    metric("time to the target", "time_to_target_s", text.duration)
     metric("epochs", "epochs", lambda epochs: text.MISSING if epochs is None else f"{epochs:.3g}")
+    for label, name, show in SAMPLED:
+        metric(label, name, show)
+    for size in sorted({size for run in runs for size in _batch_sizes(run)}):
+        metric(f"samples/s, batch size {size}", f"{AT_BATCH_SIZE}{size}", text.rate)
     result.add_section()
     spent = {name: [_span_s(run, name) for run in runs] for name in SPANS}
     for name, seconds in spent.items():
@@ -82,7 +129,9 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
     console.print(table(runs))
     for run in runs:
         if run.reason:
-            console.print(f"seed {run.seed}: {run.status}: {run.reason}", markup=False, highlight=False, soft_wrap=True)
+            log = f"; its log is {store.parent.parent / run.log}" if run.log_tail and run.log else ""
+            line = f"seed {run.seed}: {run.status}: {run.reason}{log}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if runs[0].data and not runs[0].data["official"]:
         console.print(
             f"Data: not the publisher's files ({runs[0].data['fingerprint'][:12]}); say so with any result.",
@@ -95,9 +144,9 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
 
 
 def _what(run: Run) -> str:
-    threads = text.get(run.config, "resolved", "threads")
+    threads = text.get(run.config, "resolved", "threads") or "all"
     where = f"{threads} CPU threads" if run.config.get("device") == "cpu" else "CUDA"
-    precision = text.get(run.config, "resolved", "precision")
+    precision = run.config.get("precision")
     return f"{run.config['model']['name']} on {run.config['data']['name']}, {precision}, {where}"
 
 
@@ -109,3 +158,7 @@ def _span_s(run: Run, name: str) -> float | None:
 def _cost(run: Run) -> float | None:
     total_s = run.metrics.get("total_s")
     return None if total_s is None or run.price_per_hour is None else total_s / 3600 * run.price_per_hour
+
+
+def _batch_sizes(run: Run) -> list[int]:
+    return [int(name.removeprefix(AT_BATCH_SIZE)) for name in run.metrics if name.startswith(AT_BATCH_SIZE)]

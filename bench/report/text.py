@@ -24,7 +24,7 @@ def duration(seconds: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """`950`, `12,300`, `1.97 M`, `236 M`, `0.29 P`: three significant digits above 100,000."""
+    """`950`, `12,300`, `1.97 M`, `0.236 G`, `0.29 P`: three significant digits above 100,000."""
     if number is None:
         return MISSING
     for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):

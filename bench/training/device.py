@@ -1,9 +1,10 @@
-"""Everything that depends on the device: there is no other `if cuda` in the harness."""
+"""What the harness does differently on a GPU and on a CPU: the clock, memory, and which precision is native."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import resource
 import sys
 from typing import Any
@@ -34,8 +35,7 @@ class Device:
             torch.set_num_threads(threads)
         if self.is_cuda:
             torch.backends.cudnn.benchmark = True
-        else:
-            _keep_freed_memory()
+        self.keeps_freed_memory = not self.is_cuda and _keep_freed_memory()
 
     @property
     def reads_are_free(self) -> bool:
@@ -67,34 +67,18 @@ class Device:
             "peak_device_bytes": torch.cuda.max_memory_allocated() if self.is_cuda else None,
         }
 
-    def fast_half(self) -> str | None:
-        """The half precision that this device computes natively, None where there is none."""
-        if self.is_cuda:
-            return "fp16"
-        if any(_cpu_flag(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16")):
-            return "bf16"
-        return None
 
-
-def _keep_freed_memory() -> None:
+def _keep_freed_memory() -> bool:
     """Let glibc keep what is freed, for the next step to use again.
 
     Otherwise it hands every large block back to the kernel, and each step faults its activations in
-    anew, page by page: a third of a step's time for the speedrun network on two cores.
+    anew, page by page. False where this is not glibc, or $BENCH_MALLOC is `default`.
     """
+    if os.environ.get("BENCH_MALLOC") == "default":
+        return False
     trim_threshold, mmap_max = -1, -4  # the numbers of M_TRIM_THRESHOLD and M_MMAP_MAX in glibc's malloc.h
     try:
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(trim_threshold, -1)
-        libc.mallopt(mmap_max, 0)
+        return bool(libc.mallopt(trim_threshold, -1) and libc.mallopt(mmap_max, 0))
     except (OSError, AttributeError):
-        pass  # another C library, with habits of its own
-
-
-def _cpu_flag(flag: str) -> bool:
-    try:
-        with open("/proc/cpuinfo") as cpuinfo:
-            lines = (line for line in cpuinfo if line.startswith(("flags", "Features")))
-            return flag in next(lines, "").split()
-    except OSError:
         return False

@@ -23,9 +23,12 @@ class Lookahead:
     @torch.no_grad()
     def update(self, step: int, total_steps: int) -> None:
         """After step number `step`, counted from 1; at the last one the model gets the slow weights."""
-        if step % self._every and step != total_steps:
-            return
-        keep = 1.0 if step == total_steps else self._decay * (step / total_steps) ** 3
+        if step % self._every == 0:
+            self._follow(self._decay * (step / total_steps) ** 3)
+        if step == total_steps:
+            self._follow(1.0)
+
+    def _follow(self, keep: float) -> None:
         for name, fast in self._floating():
             slow = self._slow[name].lerp_(fast, 1 - keep)
             fast.copy_(slow)

@@ -68,6 +68,7 @@ class Trainer:
 
     `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The
     state after an exception is the state up to it: `rows`, `step` and `examples` stay readable.
+    `time_to_target_s` is when an accuracy at the target was first known, on the clock.
     """
 
     def __init__(
@@ -89,15 +90,16 @@ class Trainer:
         self.train, self.test, self.clock = train, test, clock
         self._make_optimizers, self._make_lookahead = make_optimizers, make_lookahead
         self._report = report
-        self.total_steps = math.ceil(goal.epochs * train.steps_per_epoch)
+        self.total_steps = math.ceil(round(goal.epochs * train.steps_per_epoch, 6))
         self.rows: list[dict[str, Any]] = []
         self.step = self.examples = 0
         self.accuracy: float | None = None
+        self.time_to_target_s: float | None = None
 
     def warm_up(self, steps: int, images: Tensor, labels: Tensor) -> None:
         """Pay compilation and autotuning on made-up batches of the real shapes, then forget what was learnt.
 
-        The weights, the batch statistics and the random state are put back, so that a run with a
+        The weights, the batch statistics, the loss scale and the random state are put back, so that a run with a
         warm-up trains exactly as one without.
         """
         before = copy.deepcopy(self.model.state_dict())
@@ -109,6 +111,7 @@ class Trainer:
             for tta in {self.goal.tta, self.goal.epoch_tta}:
                 evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
         self.model.load_state_dict(before)
+        self.precision.reset()
 
     def run(self) -> None:
         """Train to the end or to the target.
@@ -119,7 +122,7 @@ class Trainer:
             optimizers = self._make_optimizers()
             lookahead = self._make_lookahead() if self._make_lookahead else None
         for epoch in range(math.ceil(self.goal.epochs)):
-            with self.clock.span("train", epoch):
+            with self.clock.span("train", epoch + 1):
                 mean_loss = self._epoch(epoch, optimizers, lookahead)
             last = self.step >= self.total_steps
             accuracy = self._evaluate(epoch, last)
@@ -171,7 +174,7 @@ class Trainer:
             return self._final_accuracy()
         if not every or ((epoch + 1) % every and not last):
             return None
-        with self.clock.span("eval", epoch):
+        with self.clock.span("eval", epoch + 1):
             return self._accuracy(self.goal.epoch_tta)
 
     def _final_accuracy(self) -> float:
@@ -179,7 +182,10 @@ class Trainer:
             return self._accuracy(self.goal.tta)
 
     def _accuracy(self, tta: int) -> float:
-        return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
+        accuracy = evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
+        if self.time_to_target_s is None and self.goal.reached_by(accuracy):
+            self.time_to_target_s = self.clock.elapsed_s()
+        return accuracy
 
     def _record(self, epoch: int, mean_loss: float, lr: float, accuracy: float | None) -> None:
         row = {

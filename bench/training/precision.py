@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bench.errors import UsageError
+from bench.machine import native_precision
 from bench.training.device import Device
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16")
@@ -22,7 +23,7 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Precision:
     def __init__(self, name: str, device: Device) -> None:
         if name == "auto":
-            name = device.fast_half() or "fp32"
+            name = native_precision(device.kind)
         if name == "tf32" and not device.is_cuda:
             raise UsageError("precision: tf32 is a format of CUDA's tensor cores; on a CPU use fp32 or bf16")
         self.name = name
@@ -31,8 +32,13 @@ class Precision:
         half = _HALF.get(name.removeprefix("pure_"))
         self.weights = half if pure and half is not None else torch.float32
         self._autocast = None if pure else half
-        self._scaler = torch.amp.GradScaler(device.kind) if name == "fp16" else None
+        self._scaler: torch.amp.GradScaler | None = None
+        self.reset()
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
+
+    def reset(self) -> None:
+        """Forget the loss scale that earlier steps led to."""
+        self._scaler = torch.amp.GradScaler(self.device.kind) if self.name == "fp16" else None
 
     @property
     def inputs(self) -> torch.dtype:

@@ -44,7 +44,9 @@ class TorchLoader(Loader):
         place = self.placement
         self._keys.epoch = epoch
         for images, labels in self._loader:
-            batch = images.to(place.device, place.dtype, non_blocking=True, memory_format=place.memory_format)
+            # First over, then into form: another form on the host would not lie in pinned memory.
+            moved = images.to(place.device, non_blocking=True)
+            batch = moved.to(place.dtype, memory_format=place.memory_format)
             yield batch, labels.to(place.device, non_blocking=True)
 
     def _release(self) -> None:

@@ -56,10 +56,15 @@ def test_canonical_json_loses_nothing(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [({"a": True}, {"a": 1}), ({"a": "1"}, {"a": 1}), ({"a": None}, {}), ({"a": 0.1}, {"a": 0.2})]
+    ("one", "other"),
+    [({"a": True}, {"a": 1}), ({"a": "1"}, {"a": 1}), ({"a": None}, {"a": 0}), ({"a": 0.1}, {"a": 0.2})],
 )
 def test_different_configs_are_different_cells(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert cell_id(one) != cell_id(other)
+
+
+def test_a_key_that_is_null_renames_no_cell() -> None:
+    assert cell_id({"a": {"b": 1, "c": None}, "d": None}) == cell_id({"a": {"b": 1}})
 
 
 def test_cell_ignores_seed_price_and_words_at_the_top_alone() -> None:

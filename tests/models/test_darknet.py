@@ -20,6 +20,13 @@ def test_the_lessons_network_has_the_lessons_layers():
     assert all(module.momentum == 0.01 for module in net.modules() if isinstance(module, nn.BatchNorm2d))
 
 
+def test_batch_norm_starts_as_in_the_torch_of_the_lesson():
+    scales = torch.cat([module.weight for module in build().modules() if isinstance(module, nn.BatchNorm2d)])
+    assert 0 <= scales.min() < 0.05
+    assert 0.95 < scales.max() <= 1
+    assert scales.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
 def test_parameters_add_up():
     def conv(channels_in, channels_out, kernel):
         return channels_in * channels_out * kernel**2 + 2 * channels_out

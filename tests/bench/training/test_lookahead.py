@@ -30,3 +30,13 @@ def test_the_last_step_leaves_the_slow_weights():
         model.weight.add_(1)
     lookahead.update(3, 3)
     assert all(torch.equal(v, start[k]) for k, v in model.state_dict().items())
+
+
+def test_a_last_step_that_is_due_follows_first():
+    model = nn.Linear(1, 1)
+    lookahead = Lookahead(model, every=5, decay=0.9)
+    start = model.weight.item()
+    with torch.no_grad():
+        model.weight.add_(1)
+    lookahead.update(5, 5)
+    assert abs(model.weight.item() - (start + 1 - 0.9**5)) < 1e-6

@@ -1,0 +1,41 @@
+"""How long a cell will take, from the runs of it that are known; nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+
+from bench.report import text
+from bench.run import Run, cell_id
+from bench.store import Store
+
+# Runs that come with the project, for a machine that has none of its own yet.
+PUBLISHED = Path(__file__).parent.parent / "results" / "published"
+FINISHED = ("ok", "not_reached")
+
+
+def describe(cell: str, machine_id: str, own: Iterable[Run]) -> str:
+    """One phrase on the duration of one run of `cell`: here, else elsewhere, else unknown."""
+    finished = [run for run in own if run.cell == cell and run.status in FINISHED]
+    here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
+    if here_s:
+        return f"{text.duration(fmean(here_s))} a seed, the mean of {len(here_s)} earlier on this machine"
+    published = [run for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]
+    elsewhere = finished or [run for run in published if _cell_now(run) == cell and run.status in FINISHED]
+    if elsewhere:
+        run = elsewhere[-1]
+        machine = f"{run.machine.get('cpu_model')}, {run.machine.get('usable_cores')} cores"
+        return f"about {text.duration(_total_s(run))} a seed, as on another machine ({machine})"
+    return "unknown, this has not been run before; the time left is shown after the first steps"
+
+
+def _cell_now(run: Run) -> str:
+    """What this version calls the cell of a run that an earlier one recorded."""
+    config = {key: value for key, value in run.config.items() if key != "resolved"}
+    config["precision"] = run.config.get("resolved", {}).get("precision", config.get("precision"))
+    return cell_id(config | {"measure": run.measure})
+
+
+def _total_s(run: Run) -> float:
+    return float(run.metrics["total_s"] or 0)

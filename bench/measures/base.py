@@ -1,0 +1,228 @@
+"""What all measures share: the device, data, loaders and networks of a recipe, and the words told to the parent.
+
+Importing this imports torch and all that measuring needs, so that the worker can time it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch._dynamo  # the first optimiser would import it, a second in the middle of the run
+from torch import Tensor, nn
+
+import models
+from bench import assembly, machine, provenance
+from bench.clock import Clock, Span
+from bench.errors import BenchError, MissingError, UsageError
+from bench.run import Status
+from bench.sampling import Samples
+from bench.training.device import Device
+from bench.training.flops import forward_flops
+from bench.training.loop import Diverged
+from bench.training.precision import Precision
+from models import ImpossibleModel
+from pipelines.augment import Augment
+from pipelines.dataset import Dataset
+from pipelines.datasets import load_dataset
+from pipelines.errors import PipelineError, WrongOption
+from pipelines.loader import Loader, Placement
+from pipelines.loaders import make_loader
+
+if TYPE_CHECKING:
+    from bench.worker import Job, Teller
+
+TELL_EVERY_S = 0.25
+
+Split = Literal["train", "test"]
+
+
+class Measure(ABC):
+    """One run of `job`, told to the parent as it goes on: facts, phases, steps and the end.
+
+    `metrics` grow as they become known, so that a run which ends early keeps what it has. `device`,
+    `precision` and `placement` are there once `run` has begun.
+    """
+
+    device: Device
+    precision: Precision
+    placement: Placement
+
+    def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
+        self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
+        self.metrics: dict[str, Any] = {}
+        self._next_step_told_s = 0.0
+        self._spans_told = 0
+        clock.entered = self._entered
+
+    def run(self) -> None:
+        """Measure and tell the end; raises whatever goes wrong on the way."""
+        job, recipe = self.job, self.recipe
+        models.check_options(recipe.model.name, recipe.model.options)
+        torch.manual_seed(job.seed)
+        with self.clock.span("device"):
+            self.device = Device(job.device, recipe.threads)
+            self.device.synchronize()
+        self.clock.timeline = self.device
+        self.precision = Precision(recipe.precision, self.device)
+        memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
+        self.placement = Placement(self.device.torch, self.precision.inputs, memory_format)
+        self.tell(
+            "facts",
+            machine=machine.fingerprint(),
+            versions=provenance.versions(),
+            resolved={
+                "precision": self.precision.name,
+                "threads": torch.get_num_threads(),
+                "keeps_freed_memory": self.device.keeps_freed_memory,
+            },
+        )
+        with ExitStack() as open_loaders:
+            status, reason = self.measure(open_loaders)
+        self.end(status, reason)
+
+    @abstractmethod
+    def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
+        """Do what is measured; the status, and the reason where there is more to say."""
+
+    def end(self, status: Status, reason: str | None) -> None:
+        """Tell how it ended, with all that was measured until here."""
+        if hasattr(self, "device"):  # an error may have come before it
+            self.metrics |= self.device.peak_memory()
+        self.metrics["total_s"] = self.clock.spans[-1].end_s
+        self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans())
+
+    def load(self, open_loaders: ExitStack, *splits: Split) -> tuple[Dataset, list[Loader]]:
+        """The data and a loader for each split, which `open_loaders` will close; a span."""
+        with self.clock.span("data"):
+            data = load_dataset(
+                self.recipe.data.name,
+                data_dir=self.job.data_dir,
+                options=self.recipe.data.options,
+                progress=self._download_progress(),
+            )
+            loaders = [open_loaders.enter_context(self._loader(data, split)) for split in splits]
+        self.tell("facts", data=_describe(data))
+        self.device.reset_peak_memory()
+        return data, loaders
+
+    def build(self, data: Dataset) -> nn.Module:
+        """The recipe's network, not yet on the device; a span."""
+        with self.clock.span("build"):
+            return assembly.build_model(self.recipe, data)
+
+    def prepare(self, model: nn.Module, data: Dataset) -> None:
+        """Initialise the network from the data, and put it on the device in the recipe's precision."""
+        assembly.init_from_data(model, data)
+        self.precision.prepare(model, self.placement.memory_format)
+
+    def forward_flops(self, model: nn.Module, images: Tensor) -> int:
+        """Of one image. To be counted last, because it is no part of what the user waits for."""
+        with self.precision.autocast():
+            return forward_flops(model, images[:1])
+
+    def timed(self, work: Callable[[], object]) -> Span:
+        """One sample: a span that is not recorded, with the device idle at both its ends."""
+        stopwatch = Clock(timeline=self.device)
+        with stopwatch.span("sample"):
+            work()
+        return stopwatch.spans[0]
+
+    def tell_step(self, step: int, examples: int) -> None:
+        """Say how far the sampling is, a few times a second."""
+        if time.monotonic() >= self._next_step_told_s:
+            self._next_step_told_s = time.monotonic() + TELL_EVERY_S
+            self.tell("step", epoch=0, step=step, total_steps=0, examples=examples, loss=None)
+
+    def _loader(self, data: Dataset, split: Split) -> Loader:
+        recipe, is_train = self.recipe, split == "train"
+        return make_loader(
+            recipe.loader,
+            data,
+            split,
+            recipe.batch_size if is_train else recipe.evaluation.batch_size,
+            Augment(**recipe.augment.model_dump()) if is_train else Augment(),
+            self.placement,
+            seed=self.job.seed,
+            workers=recipe.workers,
+            cache=self.job.cache,
+        )
+
+    def _spans(self) -> list[dict[str, Any]]:
+        return [asdict(span) for span in self.clock.spans]
+
+    def _entered(self, phase: str) -> None:
+        spans = self._spans()
+        self.tell("phase", name=phase, spans=spans[self._spans_told :])
+        self._spans_told = len(spans)
+
+    def _download_progress(self) -> Callable[[str, int, int | None], None]:
+        next_s = 0.0
+
+        def progress(what: str, done_bytes: int, total_bytes: int | None) -> None:
+            nonlocal next_s
+            if time.monotonic() >= next_s or done_bytes == total_bytes:
+                next_s = time.monotonic() + TELL_EVERY_S
+                self.tell("download", what=what, done_bytes=done_bytes, total_bytes=total_bytes)
+
+        return progress
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def made_up_batch(size: int, data: Dataset, placement: Placement) -> tuple[Tensor, Tensor]:
+    """Noise and labels of a training batch's shapes."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size, *data.image_shape, generator=generator)
+    labels = torch.randint(data.classes, (size,), generator=generator)
+    placed = images.to(placement.device, placement.dtype, memory_format=placement.memory_format)
+    return placed, labels.to(placement.device)
+
+
+def seconds(span: Span) -> float:
+    """By the device's own clock where it has one, which the host's delays do not reach."""
+    return span.duration_s if span.device_s is None else span.device_s
+
+
+def remarks(figures: dict[str, Samples]) -> str | None:
+    """What is wrong with the samples of each figure, in one line; None where nothing is."""
+    notes = [f"{name}: {note}" for name, samples in figures.items() for note in samples.notes()]
+    return "; ".join(notes) or None
+
+
+def _describe(data: Dataset) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "official": data.official,
+        "train_count": len(data.train),
+        "test_count": len(data.test),
+    }
+
+
+def as_refusal(error: Exception) -> BenchError | None:
+    """The user's mistake behind an error, None where it is the run itself that failed."""
+    if isinstance(error, BenchError):
+        return error
+    if isinstance(error, ImpossibleModel | WrongOption):
+        return UsageError(str(error))
+    if isinstance(error, PipelineError):
+        return MissingError(str(error))
+    return None
+
+
+def status_of(error: Exception) -> tuple[Status, str]:
+    """The status and the reason of a run that an error ended."""
+    first_line = (str(error).splitlines() or [""])[0]
+    if isinstance(error, Diverged):
+        return "diverged", first_line
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return "oom", first_line or "out of memory"
+    return "failed", f"{type(error).__name__}: {first_line}"

@@ -1,0 +1,50 @@
+"""Loading: images/s of a recipe's training loader alone."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from bench.measures.base import Measure, remarks, seconds
+from bench.run import Status
+from bench.sampling import sample
+from pipelines.loader import Loader
+
+
+class Loading(Measure):
+    """Whole epochs, with nothing done to their batches; a sample is an epoch.
+
+    The first one has the loader's one-time costs in it (workers, compilation), but not the making of the
+    loader, which is in the span `data`. A throttled GPU is not looked for: it is idle most of the time, and
+    an idle GPU's clock is low.
+    """
+
+    def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
+        _, (self._train,) = self.load(open_loaders, "train")
+        self._epoch = 0
+        images = self._train.steps_per_epoch * self._train.batch_size
+        with self.clock.span("warm_up"):
+            first_s = self._epoch_s()
+        self.metrics |= {"first_epoch_s": first_s, "first_epoch_images_per_s": images / first_s}
+        with self.clock.span("measure"):
+            figures = sample({"later epochs": self._epoch_s}, self.job.sampling)
+        later = figures["later epochs"]
+        self.metrics |= {
+            "images_per_s": images / later.mean_s,
+            "epoch_median_s": later.median_s,
+            "epoch_p95_s": later.p95_s,
+            "epoch_min_s": later.min_s,
+            **later.quality(),
+        }
+        return "ok", remarks(figures)
+
+    def _epoch_s(self) -> float:
+        epoch_s = seconds(self.timed(lambda: _draw(self._train, self._epoch)))
+        self._epoch += 1
+        steps = self._epoch * self._train.steps_per_epoch
+        self.tell_step(steps, steps * self._train.batch_size)
+        return epoch_s
+
+
+def _draw(loader: Loader, epoch: int) -> None:
+    for _ in loader.epoch(epoch):
+        pass

@@ -1,0 +1,47 @@
+"""Whether a GPU is slower at the moment than it is meant to be, as NVML tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from bench.training.device import Device
+
+THROTTLED_BELOW = 0.75  # of the default clock: nvbench's bound
+
+
+def throttle_gauge(device: Device) -> Callable[[], bool]:
+    """Tells whether the multiprocessors' clock is below three quarters of its default.
+
+    Never where NVML does not know the clock: without a GPU, and on a slice of one (MIG).
+    """
+    if not device.is_cuda:
+        return lambda: False
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device.torch).uuid}")
+        least_mhz = THROTTLED_BELOW * _default_mhz(handle)
+    except pynvml.NVMLError:
+        return lambda: False
+
+    def throttled() -> bool:
+        try:
+            return bool(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) < least_mhz)
+        except pynvml.NVMLError:
+            return False
+
+    return throttled
+
+
+def _default_mhz(handle: Any) -> int:
+    """The clock that applications get by default; consumer GPUs only tell their highest."""
+    import pynvml
+
+    try:
+        return int(pynvml.nvmlDeviceGetDefaultApplicationsClock(handle, pynvml.NVML_CLOCK_SM))
+    except pynvml.NVMLError:
+        return int(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))

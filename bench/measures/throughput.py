@@ -1,0 +1,149 @@
+"""Throughput: samples/s of training steps, and of the same steps without the loader."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from bench import assembly
+from bench.measures.base import Measure, parameter_count, remarks, seconds
+from bench.measures.throttle import throttle_gauge
+from bench.run import Status
+from bench.sampling import Samples, sample
+from bench.training.loop import Diverged, Trainer
+from pipelines.loader import Batch, Loader, usable_cores
+
+WITH_LOADER, WITHOUT_LOADER = "with the loader", "without the loader"
+LEAST_WARM_UP_STEPS = 3
+# An epoch of this length at most is one block, so that what begins an epoch is in it in its true share.
+WHOLE_EPOCH_S = 1.0
+# Of a longer epoch a block is a part, long beside the wait for the device at both its ends.
+BLOCK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Block:
+    """Steps that are timed together, after `lead_in` batches that are drawn and thrown away."""
+
+    steps: int
+    lead_in: int
+
+
+def block_of(step_s: float, steps_per_epoch: int, batches_ahead: int) -> Block:
+    """The whole epoch where it is short, else a part of it.
+
+    A part does not begin the epoch, whose beginning would weigh too much in it. What the loader has made
+    by then, `batches_ahead` at most, is thrown away, or a part would find its data ready.
+    """
+    if step_s * steps_per_epoch <= WHOLE_EPOCH_S:
+        return Block(steps_per_epoch, 0)
+    steps = max(1, round(BLOCK_S / step_s))
+    return Block(steps, min(batches_ahead, steps_per_epoch - steps))
+
+
+class Throughput(Measure):
+    """Blocks of training steps with the loader and without it take turns; a sample is a block.
+
+    A step is the training loop's, at the learning rate of the first one. Without the loader it gets one
+    batch again and again.
+    """
+
+    def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
+        recipe, clock = self.recipe, self.clock
+        data, (self._train,) = self.load(open_loaders, "train")
+        model = self.build(data)
+        with clock.span("init"):
+            self.prepare(model, data)
+            # Nothing is evaluated, so that there is no test loader, nor its memory.
+            trainer = assembly.build_trainer(
+                recipe, model, self.precision, self._train, self._train, clock, lambda _: None
+            )
+            self._steps = Steps(trainer)
+        with clock.span("compile"):
+            self._train.warm_up()
+            self._batch = next(self._train.epoch(0))
+            if recipe.compile:
+                self._steps.run([self._batch])
+        with clock.span("warm_up"):
+            warm_up_steps = max(recipe.warm_up_steps, LEAST_WARM_UP_STEPS)
+            step_s = min(self._timed([self._batch]) for _ in range(warm_up_steps))
+            self._block = block_of(step_s, self._train.steps_per_epoch, _batches_ahead(self._train))
+        self._epoch = 0
+        arms = {WITH_LOADER: self._block_with_loader, WITHOUT_LOADER: self._block_without_loader}
+        with clock.span("measure"):
+            sampled = sample(arms, self.job.sampling, throttle_gauge(self.device))
+        self.metrics |= self._figures(sampled[WITH_LOADER], sampled[WITHOUT_LOADER])
+        self.metrics["parameters"] = parameter_count(model)
+        self.metrics["forward_flops_per_example"] = self.forward_flops(model, self._batch[0])
+        return "ok", remarks(sampled)
+
+    def _block_with_loader(self) -> float:
+        batches = self._train.epoch(self._epoch)
+        self._epoch += 1
+        for _ in range(self._block.lead_in):
+            next(batches)
+        return self._timed(itertools.islice(batches, self._block.steps))
+
+    def _block_without_loader(self) -> float:
+        return self._timed(itertools.repeat(self._batch, self._block.steps))
+
+    def _timed(self, batches: Iterable[Batch]) -> float:
+        """Seconds of a step on each batch.
+
+        Raises `Diverged` where the loss is no longer a number: a loss scaler then skips steps, and
+        what is timed is no training.
+        """
+        span = self.timed(lambda: self._steps.run(batches))
+        loss = self._steps.loss.item()
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss is {loss} after {self._steps.count} steps; lower optimizer.lr")
+        self.tell_step(self._steps.count, self._steps.count * self._train.batch_size)
+        return seconds(span)
+
+    def _figures(self, loaded: Samples, bare: Samples) -> dict[str, Any]:
+        steps = self._block.steps
+        examples = steps * self._train.batch_size
+        return {
+            "samples_per_s": examples / loaded.mean_s,
+            "samples_per_s_without_loader": examples / bare.mean_s,
+            "loader_cost_fraction": 1 - bare.mean_s / loaded.mean_s,
+            "step_median_s": loaded.median_s / steps,
+            "step_p95_s": loaded.p95_s / steps,
+            "step_min_s": loaded.min_s / steps,
+            "step_without_loader_median_s": bare.median_s / steps,
+            "block_steps": steps,
+            **loaded.quality(),
+            **bare.quality("without_loader_"),
+        }
+
+
+class Steps:
+    """Training steps that always are the first of a run: the same learning rate, and every role trained."""
+
+    loss: Tensor
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.count = 0
+        self._trainer = trainer
+        self._optimizers = trainer._make_optimizers()
+        self._lookahead = trainer._make_lookahead() if trainer._make_lookahead else None
+
+    def run(self, batches: Iterable[Batch]) -> None:
+        """A step on each batch; `loss` is that of the last one, float32 [] on the device."""
+        for images, labels in batches:
+            self.loss = self._trainer._step(images, labels, self._optimizers, 0)
+            self.count += 1
+            if self._lookahead:
+                self._lookahead.update(self.count % self._trainer.total_steps, self._trainer.total_steps)
+
+
+def _batches_ahead(loader: Loader) -> int:
+    """What a loader may have made and not yet given: two batches a worker in torch's, three in ffcv's."""
+    workers = usable_cores() if loader.workers is None else loader.workers
+    return max(2 * workers, 3)

@@ -1,0 +1,105 @@
+"""Making and keeping the records of one command's runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.machine import fingerprint
+from bench.provenance import code_identity
+from bench.run import Run, new_run_id
+from bench.runner import Measured
+from bench.store import Store, StoreError
+
+# Much more than one record takes, and too little to notice.
+ROOM_FOR_A_RECORD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run that has begun; its worker writes to `log`."""
+
+    run_id: str
+    started_at: datetime
+    log: Path
+
+
+class Recorder:
+    """Turns what was measured into records of the store below `results`."""
+
+    def __init__(self, results: Path, recipe: str, sweep: str | None = None) -> None:
+        """`recipe` and `sweep` are names."""
+        self.results, self.recipe, self.sweep = results, recipe, sweep
+        self.store = Store(results / "runs" / "runs.jsonl")
+
+    def check_writable(self) -> None:
+        """Raises StoreError where a record could not be kept now."""
+        self.store.check_writable(ROOM_FOR_A_RECORD_BYTES)
+
+    # Both are asked for once: the sources that run are those that were there when the command began.
+    @cached_property
+    def code(self) -> dict[str, Any]:
+        return code_identity()
+
+    @cached_property
+    def machine(self) -> dict[str, Any]:
+        return fingerprint()
+
+    def begin(self) -> Attempt:
+        run_id = new_run_id()
+        return Attempt(run_id, datetime.now(UTC), self.results / "logs" / f"{run_id}.log")
+
+    def record(
+        self,
+        attempt: Attempt,
+        measured: Measured,
+        *,
+        cell: str,
+        config: dict[str, Any],
+        seed: int,
+        measure: str,
+        price_per_hour: float | None,
+    ) -> Run:
+        """The attempt's record, once it is on the disk.
+
+        Raises StoreError where it cannot be kept; then it has been printed to stderr, so that it is not lost.
+        """
+        facts = measured.facts
+        run = Run(
+            run_id=attempt.run_id,
+            cell=cell,
+            recipe=self.recipe,
+            sweep=self.sweep,
+            seed=seed,
+            status=measured.status,
+            reason=measured.reason,
+            log=os.path.relpath(attempt.log, self.results) if attempt.log.exists() else None,
+            log_tail=measured.log_tail,
+            command=shlex.join(["bench", *sys.argv[1:]]),
+            started_at=attempt.started_at.isoformat(timespec="milliseconds"),
+            measure=measure,
+            config=config | {"resolved": facts.get("resolved", {})},
+            price_per_hour=price_per_hour,
+            metrics=measured.metrics,
+            spans=measured.spans,
+            epochs=measured.epochs,
+            # A worker that ended before it said where it ran, ran here.
+            machine=facts.get("machine") or self.machine,
+            code=self.code,
+            data=facts.get("data", {}),
+            versions=facts.get("versions", {}),
+        )
+        try:
+            self.store.append(run)
+        except StoreError as error:
+            sys.stderr.write(run.to_json_line().decode())
+            raise StoreError(
+                f"{error}. The line above is the record of the last run: append it to {self.store.path}"
+            ) from None
+        return run

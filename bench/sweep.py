@@ -1,0 +1,242 @@
+"""A sweep: what of a matrix is known, what is still to be run, and running it, each run in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal, Protocol
+
+from bench.errors import UsageError
+from bench.matrix import Cell
+from bench.recording import Attempt, Recorder
+from bench.run import STATUSES, Run
+from bench.runner import Interrupts, Measured, Refused, execute, tail, warm_up_fork_server
+from bench.worker import Job
+
+# What says something of the cell; `interrupted` says nothing at all, and everything else is a failure.
+ANSWERS = ("ok", "not_reached", "diverged")
+FAILURES = tuple(status for status in STATUSES if status not in (*ANSWERS, "interrupted"))
+
+Action = Literal["done", "run", "skip", "later"]
+
+
+@dataclass
+class Entry:
+    """One cell with one seed, and the newest run of it that counts.
+
+    What is to come of it now: nothing (`done`), a run, a record of why there can be none (`skip`), or nothing
+    yet because of a limit (`later`). `expected_s` is the mean of the cell's earlier runs on this machine.
+    """
+
+    cell: Cell
+    seed: int
+    run: Run | None
+    action: Action
+    expected_s: float | None = None
+
+
+@dataclass
+class Plan:
+    """All entries in the order of running, and what should be said before."""
+
+    entries: list[Entry]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def actions(self) -> Counter[str]:
+        return Counter(entry.action for entry in self.entries)
+
+    @property
+    def cells(self) -> list[Cell]:
+        return list({entry.cell.id: entry.cell for entry in self.entries}.values())
+
+    @property
+    def left_s(self) -> float | None:
+        """Expected seconds of the runs to come; a cell that never ran counts as the mean, None if none ever ran."""
+        due = [entry.expected_s for entry in self.entries if entry.action == "run"]
+        known = [entry.expected_s for entry in self.entries if entry.expected_s is not None]
+        if not due:
+            return 0.0
+        return sum(fmean(known) if one is None else one for one in due) if known else None
+
+    def ran(self, entry: Entry, run: Run) -> None:
+        """Take note of an entry's record."""
+        entry.run, entry.action = run, "done"
+        if (total_s := _total_s(run)) is not None:
+            for other in self.entries:
+                if other.cell.id == run.cell:
+                    other.expected_s = total_s
+
+
+def plan(
+    pairs: Sequence[tuple[Cell, int]],
+    runs: Iterable[Run],
+    *,
+    machine_id: str,
+    sources_sha256: str,
+    rerun: str | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+) -> Plan:
+    """What to do for each cell and seed, given the store's `runs`.
+
+    A run counts if it was made on this machine and not interrupted; with `resume`, if these sources made it
+    too. `rerun` is `failed`, `all` or the beginning of a cell's id. At most `limit` runs are made.
+    """
+    wanted = {(cell.id, seed) for cell, seed in pairs}
+    here: list[Run] = []
+    newest: dict[tuple[str, int], Run] = {}
+    elsewhere = 0
+    for run in runs:
+        key = run.cell, run.seed
+        if run.machine.get("id") != machine_id:
+            elsewhere += key in wanted
+            continue
+        here.append(run)
+        counts = run.status != "interrupted" and not (resume and run.code.get("sources_sha256") != sources_sha256)
+        # Run ids sort by time, which the lines of a merged file need not.
+        if key in wanted and counts and (key not in newest or newest[key].run_id < run.run_id):
+            newest[key] = run
+    durations = _durations(here)
+    made, count = Plan([]), 0
+    for cell, seed in pairs:
+        known = newest.get((cell.id, seed))
+        action = _action(cell, known, rerun)
+        if action == "run":
+            count += 1
+            action = "later" if limit is not None and count > limit else "run"
+        made.entries.append(Entry(cell, seed, known, action, durations.get(cell.id)))
+    made.notes += _notes(made, elsewhere, sources_sha256)
+    return made
+
+
+class View(Protocol):
+    """What a sweep tells while it goes on."""
+
+    def begin(self, entry: Entry) -> None: ...
+
+    def take(self, event: dict[str, Any]) -> None: ...
+
+    def end(self, entry: Entry) -> None: ...
+
+
+@dataclass
+class Sweep:
+    """Carries a plan out; every record is on the disk before the next run begins."""
+
+    plan: Plan
+    recorder: Recorder
+    view: View
+    device: str
+    measure: str
+    data_dir: Path | None = None
+    timeout_s: float | None = None
+    price_per_hour: float | None = None
+
+    def run(self) -> bool:
+        """Run all that is due; false where Ctrl-C ended it.
+
+        The first Ctrl-C lets the present run finish, the second one, and a SIGTERM, ends it now; it is
+        recorded as interrupted, and so is to be run again. Raises StoreError where a record cannot be kept,
+        MissingError where workers cannot be started at all.
+        """
+        with Interrupts(patience=1) as interrupts:
+            if self.plan.actions["run"]:
+                warm_up_fork_server()
+            for entry in self.plan.entries:
+                if interrupts.count:
+                    return False
+                if entry.action == "skip":
+                    self._record(entry, Measured("skipped", entry.cell.skip))
+                elif entry.action == "run":
+                    self._run(entry, interrupts)
+            return not interrupts.count
+
+    def _run(self, entry: Entry, interrupts: Interrupts) -> None:
+        recipe = entry.cell.recipe
+        assert recipe is not None  # a cell without one is skipped
+        attempt = self.recorder.begin()
+        cache = self.recorder.results / "cache"
+        job = Job(recipe, entry.seed, self.device, self.data_dir, cache, attempt.log, time.monotonic(), self.measure)
+        self.view.begin(entry)
+        try:
+            measured = execute(job, self.view.take, "forkserver", self.timeout_s, interrupts)
+        except Refused as refusal:
+            measured = Measured("skipped", "; ".join(str(refusal).splitlines()), log_tail=tail(attempt.log))
+        self._record(entry, measured, attempt)
+        self.view.end(entry)
+
+    def _record(self, entry: Entry, measured: Measured, attempt: Attempt | None = None) -> None:
+        cell = entry.cell
+        price = self.price_per_hour
+        if price is None and cell.recipe is not None:
+            price = cell.recipe.price_per_hour
+        run = self.recorder.record(
+            attempt or self.recorder.begin(),
+            measured,
+            cell=cell.id,
+            config=cell.config,
+            seed=entry.seed,
+            measure=self.measure,
+            price_per_hour=price,
+        )
+        self.plan.ran(entry, run)
+
+
+def check_rerun(rerun: str | None, pairs: Sequence[tuple[Cell, int]]) -> None:
+    """Raises `UsageError` for what is neither `failed` nor `all` nor the beginning of a cell's id."""
+    if rerun is None or rerun in ("all", "failed"):
+        return
+    if not re.fullmatch("[0-9a-f]{4,16}", rerun) or not any(cell.id.startswith(rerun) for cell, _ in pairs):
+        raise UsageError(
+            f"--rerun {rerun}: give failed, all, or the id of a cell, of which the first four digits are enough; "
+            "--dry-run lists the cells with their ids"
+        )
+
+
+def _action(cell: Cell, known: Run | None, rerun: str | None) -> Action:
+    if cell.skip is not None:
+        said = known is not None and (known.status, known.reason) == ("skipped", cell.skip)
+        return "done" if said else "skip"
+    if known is None:
+        return "run"
+    if rerun is None or rerun == "failed":
+        return "run" if rerun and known.status in FAILURES else "done"
+    return "run" if rerun == "all" or cell.id.startswith(rerun) else "done"
+
+
+def _durations(runs: Iterable[Run]) -> dict[str, float]:
+    """Mean seconds of a run of each cell."""
+    seconds: dict[str, list[float]] = {}
+    for run in runs:
+        if (total_s := _total_s(run)) is not None:
+            seconds.setdefault(run.cell, []).append(total_s)
+    return {cell: fmean(each) for cell, each in seconds.items()}
+
+
+def _total_s(run: Run) -> float | None:
+    """How long a run took that went to its end."""
+    total_s = run.metrics.get("total_s") if run.status in ("ok", "not_reached") else None
+    return None if total_s is None else float(total_s)
+
+
+def _notes(made: Plan, elsewhere: int, sources_sha256: str) -> list[str]:
+    notes = []
+    done = [entry.run for entry in made.entries if entry.action == "done" and entry.run is not None]
+    others = sum(run.code.get("sources_sha256") != sources_sha256 for run in done)
+    if others:
+        notes.append(
+            f"{others} of the {len(done)} finished runs were made by other sources than the present ones; "
+            "with --resume they do not count"
+        )
+    if elsewhere:
+        notes.append(f"{elsewhere} runs of these cells were made on another machine and do not count here")
+    for cell in made.cells:
+        if cell.merged:
+            notes.append(f"the same cell stands {len(cell.merged) + 1} times and runs once: {cell.label}")
+    return notes

@@ -1,0 +1,58 @@
+"""What tests of measures share: small jobs on embedded digits, and a run of one in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import recipe
+from bench.clock import Clock
+from bench.measures import measure_class
+from bench.sampling import Bounds
+from bench.worker import Job
+
+# Too little to trust, and enough to see that it works.
+HASTY = Bounds(relative_error=0.5, least_samples=2, least_s=0.0, timeout_s=0.3)
+SMALL = ("model.width=4", "threads=1")
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Callable[..., Job]:
+    """A job of this measure on `digits` with a narrow network, and these settings on top."""
+
+    def make(measure: str, *settings: str, sampling: Bounds = HASTY) -> Job:
+        return Job(
+            recipe.load("digits", "cpu", [*SMALL, *settings]),
+            seed=0,
+            device="cpu",
+            data_dir=None,
+            cache=tmp_path / "cache",
+            log=tmp_path / "run.log",
+            origin_s=time.monotonic(),
+            measure=measure,
+            sampling=sampling,
+        )
+
+    return make
+
+
+@pytest.fixture
+def run_here() -> Callable[[Job], list[dict[str, Any]]]:
+    """Runs a job in this process; what it told, in order. Raises what the run raises."""
+
+    def run(job: Job) -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = []
+        measure = measure_class(job.measure)(job, Clock(), lambda kind, **values: told.append({"kind": kind, **values}))
+        threads = torch.get_num_threads()
+        try:
+            measure.run()
+        finally:
+            torch.set_num_threads(threads)
+        return told
+
+    return run

@@ -1,0 +1,102 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from bench.report import summary, text
+from bench.run import Run, new_run_id
+
+
+def run(seed=0, accuracy=0.94, train_s=100.0, **changes):
+    spans = [
+        {"name": "import", "start_s": 0.0, "end_s": 2.0, "epoch": None, "device_s": None},
+        {"name": "train", "start_s": 2.0, "end_s": 2.0 + train_s / 2, "epoch": 0, "device_s": None},
+        {"name": "train", "start_s": 60.0, "end_s": 60.0 + train_s / 2, "epoch": 1, "device_s": None},
+    ]
+    standard = {
+        "run_id": new_run_id(),
+        "cell": "0123456789abcdef",
+        "recipe": "digits",
+        "seed": seed,
+        "status": "ok",
+        "started_at": "2026-11-20T10:00:00.000Z",
+        "config": {"device": "cpu", "model": {"name": "darknet"}, "data": {"name": "digits"},
+                   "precision": "bf16", "resolved": {"threads": 2}},
+        "metrics": {"accuracy": accuracy, "target_accuracy": 0.96, "total_s": 1800.0, "samples_per_s": 12876.0},
+        "spans": spans,
+        "data": {"official": True, "fingerprint": "f" * 64},
+    }  # fmt: skip
+    return Run(**standard | changes)
+
+
+def printed(*runs):
+    out = io.StringIO()
+    summary.print_summary(Console(file=out, width=140), runs, Path("results/runs/runs.jsonl"))
+    return out.getvalue()
+
+
+def row(output, label):
+    (line,) = (line for line in output.splitlines() if f"│ {label} " in line)
+    return [cell.strip() for cell in line.strip("│").split("│")][1:]
+
+
+def test_one_run_is_one_column():
+    output = printed(run(price_per_hour=3.6))
+    assert row(output, "accuracy") == ["94.00 %"]
+    assert row(output, "train time") == ["1 min 40 s"]
+    assert row(output, "import time") == ["2.00 s"]
+    assert row(output, "cost at $3.6/h") == ["$1.80"]
+    assert "digits: darknet on digits, bf16, 2 CPU threads" in output
+
+
+def test_several_runs_end_in_their_mean_and_interval():
+    values = [0.93, 0.94, 0.96]
+    output = printed(*(run(seed, value) for seed, value in enumerate(values)))
+    low, high = stats.t.interval(0.95, 2, loc=0.9433333, scale=stats.sem(values))
+    assert row(output, "accuracy")[-1] == f"94.33 % ± {100 * (high - low) / 2:.2f} %"
+    assert "mean ± 95 % (n = 3)" in output
+
+
+def test_what_was_not_measured_is_not_a_row():
+    output = printed(run())
+    assert "peak memory, device" not in output
+    assert "cost" not in output
+    assert "warm_up" not in output
+
+
+def test_a_run_that_lacks_a_number_shows_a_dash():
+    output = printed(run(), run(1, accuracy=None, status="crashed", reason="the worker was killed by SIGKILL"))
+    assert row(output, "accuracy") == ["94.00 %", text.MISSING, "94.00 %"]
+    assert row(output, "train time") == ["1 min 40 s"] * 3
+    assert "mean ± 95 % (n = 1)" in output
+    assert "seed 1: crashed: the worker was killed by SIGKILL" in output
+
+
+def test_a_run_that_broke_off_is_not_averaged_in():
+    output = printed(run(0, 0.93), run(1, 0.95), run(2, 0.10, train_s=1.0, status="interrupted"))
+    assert row(output, "accuracy")[-1].startswith("94.00 % ±")
+    assert row(output, "train time")[-1] == "1 min 40 s"
+    assert "mean ± 95 % (n = 2)" in output
+
+
+def test_unofficial_data_is_a_footnote():
+    assert "not the publisher's files" in printed(run(data={"official": False, "fingerprint": "a" * 64}))
+    assert "not the publisher's files" not in printed(run())
+
+
+def test_a_run_that_never_had_data_is_printed():
+    assert "crashed" in printed(run(status="crashed", data={}, metrics={}, spans=[]))
+
+
+def test_where_it_is_recorded_can_be_copied():
+    one = run()
+    assert f"Recorded in results/runs/runs.jsonl as {one.run_id}" in printed(one)
+
+
+def test_the_margin_needs_two_values():
+    assert summary.mean_and_margin([3.0]) == (3.0, None)
+    mean, margin = summary.mean_and_margin([1.0, 3.0])
+    assert mean == 2.0
+    assert margin == pytest.approx(stats.t.ppf(0.975, 1) * 1.0)

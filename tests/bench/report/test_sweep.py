@@ -1,0 +1,94 @@
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.document import Document
+from bench.matrix import Matrix, expand, schedule
+from bench.measures import MEASURES
+from bench.report.sweep import HEADLINES, PlainSweep, SweepProgress, plan_table, print_summary
+from bench.sweep import plan
+
+WIDTHS = list(range(1, 41))
+MATRIX = Matrix(
+    Document(Path("mine.yaml"), {"recipe": "digits", "axes": {"model.width": WIDTHS, "augment": [{"flip": "random"}]}})
+)
+CELLS = expand(MATRIX, "cpu")
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=160, height=20)
+
+
+@pytest.fixture
+def a_run(make_run):
+    def make(cell, seed=0, status="ok", **metrics):
+        return make_run(cell=cell.id, seed=seed, status=status, metrics=metrics, machine={"id": "here"})
+
+    return make
+
+
+def planned(cells, runs=(), seeds=1):
+    return plan(schedule(cells, range(seeds), "interleaved"), runs, machine_id="here", sources_sha256="")
+
+
+def printed(console, what=None):
+    if what is not None:
+        console.print(what)
+    return console.file.getvalue()
+
+
+def test_every_measure_has_its_headlines():
+    assert set(HEADLINES) == set(MEASURES)
+
+
+def test_the_live_table_shows_the_runs_around_the_present_one(console, a_run):
+    made = planned(CELLS, [a_run(cell, accuracy=0.5, total_s=3.0) for cell in CELLS[:29]])
+    progress = SweepProgress("mine", made, MATRIX.keys, "time_to_accuracy")
+    progress.begin(made.entries[29])
+    progress.take({"kind": "phase", "name": "train", "spans": []})
+    said = printed(console, progress)
+    assert re.search(r"30 +│ \{flip: random\} +│ running +│ training", said), said
+    assert re.search(r"29 .* ok .* 50.00 %", said), said
+    assert re.search(r"31 .* to run", said), said
+    assert "mine, run 1 of 11, 28 runs not shown" in said
+    assert "left: 3" in said
+    assert len(said.splitlines()) <= console.height
+
+
+def test_plain_lines_tell_each_run(console, a_run):
+    made = planned(CELLS[:2], seeds=2)
+    progress = SweepProgress("mine", made, MATRIX.keys, "time_to_accuracy")
+    with PlainSweep(console, progress) as view:
+        for entry, status in zip(made.entries[:2], ("ok", "oom"), strict=True):
+            view.begin(entry)
+            view.take({"kind": "finishing"})
+            made.ran(entry, a_run(entry.cell, status=status, accuracy=0.25, total_s=4.0))
+            view.end(entry)
+    lines = printed(console).splitlines()
+    assert lines[0] == "mine, run 1 of 4: model.width=1, augment={flip: random}, seed 0"
+    assert lines[1] == "stopping after this run; Ctrl-C again stops it now"
+    assert lines[2] == "mine, run 1 of 4: ok, accuracy 25.00 %, 4.00 s; left 12.0 s"
+    assert lines[5] == "mine, run 2 of 4: oom, accuracy 25.00 %, 4.00 s; left 8.00 s"
+
+
+def test_the_summary_is_by_cell_over_the_seeds(console, a_run):
+    runs = [a_run(CELLS[0], seed, accuracy=accuracy, total_s=2.0) for seed, accuracy in enumerate((0.4, 0.5, 0.6))]
+    runs += [a_run(CELLS[1], 0, accuracy=0.7, total_s=2.0), a_run(CELLS[1], 1, "oom", accuracy=0.0)]
+    made = planned(CELLS[:2], runs, seeds=3)
+    print_summary(console, made, MATRIX.keys, "time_to_accuracy")
+    said = printed(console)
+    # Student's t for two degrees of freedom, times 0.1 / √3.
+    assert re.search(r"│ 1 .* 3 ok .* 50.00 % ± 24.84 %", said), said
+    assert re.search(r"│ 2 .* 1 ok, 1 oom .* 70.00 % ", said), said
+    assert said.splitlines()[-1] == "4 ok, 1 oom, 1 still to run"
+
+
+def test_the_plan_says_why_a_cell_is_skipped(console):
+    cells = expand(Matrix(Document(Path("m.yaml"), {"recipe": "digits", "axes": {"devices": [1, 8]}})), "cpu")
+    said = printed(console, plan_table(planned(cells), ["devices"]))
+    assert re.search(rf"{cells[0].id} │ 1 +│ +0 │ +1 │ +unknown", said), said
+    assert re.search(rf"{cells[1].id} │ 8 +│ +0 │ +0 │ +│ skipped: needs 8 GPUs, found 0", said), said

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from bench.recording import Recorder
+from bench.run import Run
+from bench.runner import Measured
+from bench.store import StoreError
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    return Recorder(tmp_path / "results", "digits", "mine")
+
+
+def record(recorder, measured):
+    return recorder.record(
+        recorder.begin(), measured, cell="c" * 16, config={"epochs": 1}, seed=3, measure="loading", price_per_hour=2.0
+    )
+
+
+def test_a_record_is_on_the_disk_and_says_where_even_if_its_worker_did_not(recorder):
+    run = record(recorder, Measured("crashed", "killed", facts={}))
+    assert recorder.store.read() == [run]
+    assert (run.recipe, run.sweep, run.measure, run.seed, run.price_per_hour) == ("digits", "mine", "loading", 3, 2.0)
+    assert run.machine["id"] == recorder.machine["id"]
+    assert run.code["sources_sha256"]
+    assert run.log is None
+
+
+def test_what_the_worker_said_goes_into_the_record(recorder):
+    facts = {"machine": {"id": "it"}, "resolved": {"threads": 1}, "data": {"name": "digits"}, "versions": {"a": "1"}}
+    attempt = recorder.begin()
+    attempt.log.parent.mkdir(parents=True)
+    attempt.log.write_text("words\n")
+    run = recorder.record(
+        attempt,
+        Measured("ok", facts=facts, metrics={"accuracy": 0.5}),
+        cell="c" * 16,
+        config={"epochs": 1},
+        seed=0,
+        measure="time_to_accuracy",
+        price_per_hour=None,
+    )
+    assert (run.machine, run.data, run.versions) == (facts["machine"], facts["data"], facts["versions"])
+    assert run.config == {"epochs": 1, "resolved": {"threads": 1}}
+    assert (recorder.results / run.log).read_text() == "words\n"
+
+
+def test_a_record_that_cannot_be_kept_is_printed(recorder, capsys):
+    recorder.results.write_text("in the way")
+    with pytest.raises(StoreError, match="append it to") as caught:
+        record(recorder, Measured("ok", metrics={"accuracy": 0.5}))
+    assert caught.value.exit_code == 3
+    line = capsys.readouterr().err
+    assert Run.from_json_line(line.encode()).metrics == {"accuracy": 0.5}
+    assert json.loads(line)["sweep"] == "mine"

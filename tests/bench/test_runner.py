@@ -1,0 +1,196 @@
+"""The runner with workers that do one thing each; real ones are in the tests of the commands."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import recipe as recipes
+from bench import runner
+from bench.runner import Interrupts, Refused, execute
+from bench.worker import Job
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(
+        recipes.load("digits", "cpu"), 0, "cpu", None, tmp_path / "cache", tmp_path / "run.log", time.monotonic()
+    )
+
+
+@pytest.fixture
+def run(job, monkeypatch):
+    """Executes a function of the pipe's `send` in the worker's place; forked, so that it needs no name."""
+
+    def run(work, on_event=lambda event: None, **options):
+        monkeypatch.setattr(runner, "work", lambda job, pipe: work(pipe.send))
+        return execute(job, on_event, "fork", **options)
+
+    return run
+
+
+def end(send, status="ok", reason=None):
+    send({"kind": "end", "status": status, "reason": reason, "metrics": {"accuracy": 0.5}, "spans": []})
+
+
+def sleep(send):
+    send({"kind": "phase", "name": "train", "spans": [{"name": "data"}]})
+    time.sleep(600)
+
+
+def sleep_whatever_happens(send):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleep(send)
+
+
+def end_when_told(send):
+    """As `bench.worker` does."""
+
+    def stop(*_):
+        end(send, "interrupted", "stopped by the user")
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    sleep(send)
+
+
+def test_what_was_told_is_what_was_measured(run):
+    def work(send):
+        send({"kind": "facts", "machine": {"id": "m"}})
+        send({"kind": "epoch", "epoch": 1})
+        end(send)
+
+    events = []
+    measured = run(work, events.append)
+    assert (measured.status, measured.metrics, measured.epochs) == ("ok", {"accuracy": 0.5}, [{"epoch": 1}])
+    assert measured.facts == {"machine": {"id": "m"}}
+    assert [event["kind"] for event in events if event["kind"] != "tick"] == ["facts", "epoch", "end"]
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        (lambda send: os.kill(os.getpid(), signal.SIGUSR1), "the worker was killed by SIGUSR1"),
+        (lambda send: os._exit(3), "the worker ended with exit code 3 and no word"),
+    ],
+)
+def test_a_worker_that_dies_is_crashed_with_its_reason(run, work, reason):
+    measured = run(work)
+    assert (measured.status, measured.reason) == ("crashed", reason)
+
+
+def test_the_log_of_a_crash_is_quoted(run, job):
+    job.log.write_text("".join(f"line {n}\n" for n in range(100)))
+    assert run(lambda send: os._exit(1)).log_tail == [f"line {n}" for n in range(80, 100)]
+
+
+def test_a_worker_that_the_kernel_killed_for_memory(run, monkeypatch):
+    kills = iter([7, 8])
+    monkeypatch.setattr(runner, "_oom_kills", lambda: next(kills))
+    measured = run(lambda send: os.kill(os.getpid(), signal.SIGKILL))
+    assert (measured.status, "out of memory" in measured.reason) == ("oom", True)
+
+
+def test_a_refusal_is_raised(run):
+    with pytest.raises(Refused, match="no such model") as caught:
+        run(lambda send: send({"kind": "refused", "message": "no such model", "exit_code": 2}))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("work", [sleep, sleep_whatever_happens, end_when_told])
+def test_a_worker_that_takes_too_long_is_ended(run, work, monkeypatch):
+    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    measured = run(work, timeout_s=0.5)
+    assert measured.status == "timeout"
+    assert measured.reason == "not done after timeout_s = 0.5 seconds; its last phase was train"
+    assert measured.metrics == ({"accuracy": 0.5} if work is end_when_told else {})
+    assert measured.spans == ([] if work is end_when_told else [{"name": "data"}])
+
+
+def test_a_worker_that_is_in_time_is_left_alone(run):
+    assert run(end, timeout_s=60).status == "ok"
+
+
+def interrupting(*numbers):
+    """Sends one signal to this process at each of the first ticks, and keeps the other events."""
+    left, kinds = list(numbers), []
+
+    def on_event(event):
+        if event["kind"] != "tick":
+            kinds.append(event["kind"])
+        elif left and "phase" in kinds:
+            os.kill(os.getpid(), left.pop(0))
+
+    return on_event, kinds
+
+
+def test_ctrl_c_ends_the_worker(run):
+    on_event, kinds = interrupting(signal.SIGINT)
+    measured = run(end_when_told, on_event)
+    assert (measured.status, measured.metrics) == ("interrupted", {"accuracy": 0.5})
+    assert "stopping" in kinds
+
+
+def test_ctrl_c_twice_kills_a_worker_that_does_not_listen(run):
+    on_event, _ = interrupting(signal.SIGINT, signal.SIGINT)
+    assert run(sleep_whatever_happens, on_event).status == "interrupted"
+
+
+def test_patience_lets_the_worker_finish(run):
+    def work(send):
+        send({"kind": "phase", "name": "train", "spans": []})
+        time.sleep(1)
+        end(send)
+
+    on_event, kinds = interrupting(signal.SIGINT)
+    with Interrupts(patience=1) as interrupts:
+        measured = run(work, on_event, interrupts=interrupts)
+    assert (measured.status, interrupts.count, interrupts.stopping) == ("ok", 1, False)
+    assert "finishing" in kinds
+    assert "stopping" not in kinds
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_patience_ends_at_the_second_ctrl_c_and_at_sigterm(run, numbers):
+    on_event, kinds = interrupting(*numbers)
+    with Interrupts(patience=1) as interrupts:
+        measured = run(end_when_told, on_event, interrupts=interrupts)
+    assert (measured.status, measured.metrics) == ("interrupted", {"accuracy": 0.5})
+    assert kinds[-2] == "stopping"
+
+
+def test_signals_are_what_they_were_afterwards(run):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    run(end)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+ORPHAN = """
+import os, sys, time
+from pathlib import Path
+from bench import recipe, runner
+from bench.worker import Job
+
+def hang(job, pipe):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+runner.work = hang
+folder = Path(sys.argv[1])
+job = Job(recipe.load("digits", "cpu"), 0, "cpu", None, folder, folder / "run.log", 0.0)
+runner.execute(job, lambda event: None, "fork")
+"""
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_killed_runner(tmp_path: Path):
+    psutil = pytest.importorskip("psutil")
+    process = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    worker = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait(timeout=60)
+    assert psutil.wait_procs([worker], timeout=60)[1] == []

@@ -1,0 +1,100 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench.errors import MissingError, UsageError
+from bench.machine import native_precision
+from bench.training.device import Device
+from bench.training.optimizers import Optimizers
+from bench.training.precision import PRECISIONS, Precision
+from bench.training.schedules import constant
+from models.darknet import Darknet
+from models.speedrun import SpeedrunNet
+
+HERE = "cuda" if torch.cuda.is_available() else "cpu"
+# Significands have 24 (float32), 11 (float16, tf32) or 8 (bfloat16) bits; ten layers may lose six of them.
+BOUND = {"fp32": 2**-17, "tf32": 2**-5, "fp16": 2**-5, "pure_fp16": 2**-4, "bf16": 2**-3, "pure_bf16": 2**-2}
+
+
+def precisions():
+    return [name for name in PRECISIONS if name != "auto" and (name != "tf32" or HERE == "cuda")]
+
+
+@pytest.fixture
+def device():
+    return Device(HERE)
+
+
+def network(kind):
+    torch.manual_seed(0)
+    return SpeedrunNet(widths=(8, 16, 16)) if kind == "speedrun" else Darknet(blocks=(1, 1), width=8)
+
+
+@pytest.mark.parametrize("kind", ["speedrun", "darknet"])
+@pytest.mark.parametrize("name", precisions())
+def test_it_agrees_with_fp32_and_learns(name, kind, device):
+    """Logits within the bound of float32's, relative to their spread; a step of training lowers the loss."""
+    images = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    labels = (torch.arange(32) % 10).to(device.torch)
+    exact = network(kind).to(device.torch)(images.to(device.torch))
+    precision = Precision(name, device)
+    model = precision.prepare(network(kind), torch.channels_last)
+    optimizers = Optimizers(model, {"name": "sgd", "lr": 0.05}, {}, constant(), 10, 10)
+    placed = images.to(device.torch, precision.inputs, memory_format=torch.channels_last)
+    losses = []
+    for _ in range(6):
+        with precision.autocast():
+            logits = model(placed)
+        if not losses:
+            error = (logits.float() - exact).abs().max() / exact.std()
+            assert error < BOUND[name]
+        loss = F.cross_entropy(logits.float(), labels)
+        losses.append(loss.item())
+        precision.backward(loss)
+        precision.step(optimizers.all)
+        optimizers.zero_grad()
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", ["pure_bf16", "pure_fp16"])
+def test_pure_half_keeps_batch_norm_in_fp32(name, device):
+    model = Precision(name, device).prepare(network("speedrun"), torch.channels_last)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert {t.dtype for t in (module.weight, module.bias, module.running_var)} == {torch.float32}
+    assert model.head.weight.dtype == Precision(name, device).inputs != torch.float32
+
+
+def test_memory_format_reaches_the_filters(device):
+    model = Precision("fp32", device).prepare(network("speedrun"), torch.channels_last)
+    assert model.groups[1].layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("flag", "expected"), [("amx_bf16", "bf16"), ("avx512_bf16", "bf16"), ("avx512f", "fp32")])
+def test_auto_takes_what_the_device_computes_natively(device, monkeypatch, flag, expected):
+    native_precision.cache_clear()
+    monkeypatch.setattr("bench.machine._cpu", lambda: {"cpu_flags": ["avx2", flag]})
+    assert native_precision("cpu") == expected
+    assert native_precision("cuda") == "fp16"
+    assert Precision("auto", device).name == native_precision(HERE)
+    native_precision.cache_clear()
+
+
+def test_reset_forgets_the_loss_scale(device):
+    precision = Precision("fp16", device)
+    before = precision._scaler.get_scale()
+    precision._scaler.scale(torch.ones((), device=device.torch))
+    precision._scaler.update(before / 4)
+    assert precision._scaler.get_scale() == before / 4
+    precision.reset()
+    assert precision._scaler.get_scale() == before
+
+
+@pytest.mark.skipif(HERE == "cuda", reason="this machine has a GPU")
+def test_what_needs_cuda_is_refused_without_it():
+    with pytest.raises(UsageError, match="tf32 is a format of CUDA"):
+        Precision("tf32", Device("cpu"))
+    with pytest.raises(MissingError, match=r"--device cuda: .*; use --device cpu"):
+        Device("cuda")
