@@ -71,6 +71,8 @@ class Campaign:
         self.name = recorder.recipe
         self.finished: list[Run] = []
         self.config, self.cell = recipes.identify(recipe.config(), device, options.measure)
+        # The other measures train to no target, whatever the recipe says.
+        self.target = recipe.target_accuracy if options.measure == "time_to_accuracy" else None
         self.price_per_hour = options.price_per_hour if options.price_per_hour is not None else recipe.price_per_hour
 
     @property
@@ -82,7 +84,7 @@ class Campaign:
         """Say what will run, towards what, and how long it took before."""
         recipe, count = self.recipe, len(self.seeds)
         trains = self.options.measure == "time_to_accuracy"
-        target = f" to {text.percent(recipe.target_accuracy)}" if trains and recipe.target_accuracy is not None else ""
+        target = f" to {text.percent(self.target)}" if self.target is not None else ""
         what = f"{recipe.epochs:g} epochs" if trains else self.options.measure
         self._say(
             f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {what} on "
@@ -120,7 +122,7 @@ class Campaign:
             origin_s,
             self.options.measure,
         )
-        progress = Progress(title, self.recipe.target_accuracy, self.price_per_hour, origin_s)
+        progress = Progress(title, self.target, self.price_per_hour, origin_s)
         with view(self.console, progress) as follow:
             measured = execute(job, follow, interrupts=interrupts)
         record = self.recorder.record(

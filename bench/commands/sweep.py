@@ -80,7 +80,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
             print_summary(console, made, matrix.keys, spec.measure)
             _say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
     if not finished:
-        _say(console, "Stopped by Ctrl-C; the same command runs the rest")
+        _say(console, "Stopped before its end; the same command runs the rest")
         return 130
     return _exit_code(console, made)
 

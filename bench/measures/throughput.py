@@ -29,7 +29,7 @@ BLOCK_S = 0.5
 
 @dataclass(frozen=True)
 class Block:
-    """Steps that are timed together, after `lead_in` batches that are drawn and thrown away."""
+    """Steps that are timed together, after `lead_in` batches that are drawn and thrown away, and a step."""
 
     steps: int
     lead_in: int
@@ -39,7 +39,8 @@ def block_of(step_s: float, steps_per_epoch: int, batches_ahead: int) -> Block:
     """The whole epoch where it is short, else a part of it.
 
     A part does not begin the epoch, whose beginning would weigh too much in it. What the loader has made
-    by then, `batches_ahead` at most, is thrown away, or a part would find its data ready.
+    by then, `batches_ahead` at most, is thrown away, or a part would find its data ready; then it has one
+    step's time to work ahead, as it has between any two steps, or a part would always begin with a wait.
     """
     if step_s * steps_per_epoch <= WHOLE_EPOCH_S:
         return Block(steps_per_epoch, 0)
@@ -88,6 +89,8 @@ class Throughput(Measure):
         self._epoch += 1
         for _ in range(self._block.lead_in):
             next(batches)
+        if self._block.lead_in:
+            self._steps.run([self._batch])
         return self._timed(itertools.islice(batches, self._block.steps))
 
     def _block_without_loader(self) -> float:
@@ -131,13 +134,13 @@ class Steps:
     def __init__(self, trainer: Trainer) -> None:
         self.count = 0
         self._trainer = trainer
-        self._optimizers = trainer._make_optimizers()
-        self._lookahead = trainer._make_lookahead() if trainer._make_lookahead else None
+        self._optimizers = trainer.make_optimizers()
+        self._lookahead = trainer.make_lookahead() if trainer.make_lookahead else None
 
     def run(self, batches: Iterable[Batch]) -> None:
         """A step on each batch; `loss` is that of the last one, float32 [] on the device."""
         for images, labels in batches:
-            self.loss = self._trainer._step(images, labels, self._optimizers, 0)
+            self.loss = self._trainer.train_step(images, labels, self._optimizers, 0)
             self.count += 1
             if self._lookahead:
                 self._lookahead.update(self.count % self._trainer.total_steps, self._trainer.total_steps)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -16,6 +16,7 @@ from bench.report import text
 
 PHASES = {
     "import": "importing",
+    "device": "starting the device",
     "data": "loading data",
     "build": "building the network",
     "init": "initialising",
@@ -24,6 +25,7 @@ PHASES = {
     "train": "training",
     "eval": "evaluating",
     "final_eval": "final evaluation",
+    "measure": "measuring",
 }
 RATE_WINDOW_S = 20.0
 PLAIN_EVERY_S = 30.0
@@ -113,12 +115,12 @@ class Progress:
         facts = "  ".join(f"{label} {value}" for label, value in self.facts())
         return f"{self.title}: {self.phase}{f' ({self.note})' if self.note else ''}  {facts}"
 
-    def __rich__(self) -> Group:
-        head = Text.assemble((self.title, "bold"), "  ", (self.phase, "cyan"), f"  {self.note}")
-        grid = Table.grid(padding=(0, 2))
-        grid.add_row(*(Text.assemble((f"{label} ", "dim"), value) for label, value in self.facts()))
-        bar = ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=60)
-        return Group(head, bar, grid)
+    def __rich__(self) -> Table:
+        lines = Table.grid()
+        lines.add_row(Text.assemble((self.title, "bold"), "  ", (self.phase, "cyan"), f"  {self.note}"))
+        lines.add_row(ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=60))
+        lines.add_row(Text("  ".join(f"{label} {value}" for label, value in self.facts())))
+        return lines
 
 
 class LiveView:

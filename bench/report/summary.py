@@ -66,12 +66,16 @@ SAMPLED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("step, p95", "step_p95_s", text.duration),
     ("images/s, loading", "images_per_s", text.rate),
     ("images/s, first epoch", "first_epoch_images_per_s", text.rate),
-    ("samples", "n", _whole),
-    ("relative standard error", "relative_error", text.percent),
     ("latency, p50", "latency_p50_ms", _milliseconds),
     ("latency, p95", "latency_p95_ms", _milliseconds),
     ("latency, p99", "latency_p99_ms", _milliseconds),
+)
+# What those figures of one run are worth, which is not to be averaged.
+QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+    ("samples", "n", _whole),
+    ("relative standard error", "relative_error", text.percent),
     ("requests", "latency_n", _whole),
+    ("relative standard error, latency", "latency_relative_error", text.percent),
 )
 
 
@@ -106,6 +110,9 @@ def table(runs: Sequence[Run]) -> Table:
         metric(label, name, show)
     for size in sorted({size for run in runs for size in _batch_sizes(run)}):
         metric(f"samples/s, batch size {size}", f"{AT_BATCH_SIZE}{size}", text.rate)
+    for label, name, show in QUALITY:
+        if any(name in run.metrics for run in runs):
+            result.add_row(label, *(show(run.metrics.get(name)) for run in runs))
     result.add_section()
     spent = {name: [_span_s(run, name) for run in runs] for name in SPANS}
     for name, seconds in spent.items():
@@ -145,7 +152,8 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
 
 def _what(run: Run) -> str:
     threads = text.get(run.config, "resolved", "threads") or "all"
-    where = f"{threads} CPU threads" if run.config.get("device") == "cpu" else "CUDA"
+    cpu = f"{threads} CPU thread{'' if threads == 1 else 's'}"
+    where = cpu if run.config.get("device") == "cpu" else "CUDA"
     precision = run.config.get("precision")
     return f"{run.config['model']['name']} on {run.config['data']['name']}, {precision}, {where}"
 

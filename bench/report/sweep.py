@@ -23,7 +23,7 @@ Show = Callable[[float | None], str]
 
 # Lines of a live table's surroundings: title, heads, rules and the line below.
 AROUND_TABLE_LINES = 8
-LOG_WIDTH = 200
+LOG_WIDTH = 160
 # Of the device where it has memory of its own, else of the host.
 PEAK = "peak_bytes"
 STYLES = {"ok": "green", "to run": "dim", "later": "dim", "running": "bold cyan"}
@@ -231,8 +231,9 @@ def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
 
 def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
     """A row for each cell: the runs by status, and what was measured as mean ± 95 % interval over the seeds."""
-    table = Table(*headings(keys), "runs", caption="mean ± half of the 95 % interval, over the seeds")
+    table = Table(*headings(keys), caption="mean ± half of the 95 % interval, over the seeds")
     table.caption_justify = "left"
+    table.add_column("runs", no_wrap=True)
     headlines = [*HEADLINES[measure], ("total", "total_s", text.duration), ("peak memory", PEAK, text.size)]
     for label, _, _ in headlines:
         table.add_column(label, justify="right", no_wrap=True)
@@ -265,10 +266,9 @@ def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: st
 
 def print_table(console: Console, table: Table) -> None:
     """As wide as the terminal; in a log or a pipe, as wide as it needs."""
-    if console.is_terminal:
-        console.print(table)
-    else:
-        console.print(table, width=max(console.width, LOG_WIDTH), crop=False)
+    if not console.is_terminal:
+        console = Console(file=console.file, width=max(console.width, LOG_WIDTH))
+    console.print(table)
 
 
 def headings(keys: Sequence[str]) -> list[str]:

@@ -88,7 +88,7 @@ class Trainer:
         self.model, self.forward = model, forward
         self.precision, self.loss, self.goal = precision, loss, goal
         self.train, self.test, self.clock = train, test, clock
-        self._make_optimizers, self._make_lookahead = make_optimizers, make_lookahead
+        self.make_optimizers, self.make_lookahead = make_optimizers, make_lookahead
         self._report = report
         self.total_steps = math.ceil(round(goal.epochs * train.steps_per_epoch, 6))
         self.rows: list[dict[str, Any]] = []
@@ -105,9 +105,9 @@ class Trainer:
         before = copy.deepcopy(self.model.state_dict())
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices):
-            optimizers = self._make_optimizers()
+            optimizers = self.make_optimizers()
             for _ in range(steps):
-                self._step(images, labels, optimizers, 0)
+                self.train_step(images, labels, optimizers, 0)
             for tta in {self.goal.tta, self.goal.epoch_tta}:
                 evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
         self.model.load_state_dict(before)
@@ -119,8 +119,8 @@ class Trainer:
         Raises `Diverged` when the loss turns infinite or NaN.
         """
         with self.clock.span("init"):
-            optimizers = self._make_optimizers()
-            lookahead = self._make_lookahead() if self._make_lookahead else None
+            optimizers = self.make_optimizers()
+            lookahead = self.make_lookahead() if self.make_lookahead else None
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
                 mean_loss = self._epoch(epoch, optimizers, lookahead)
@@ -140,7 +140,7 @@ class Trainer:
         loss_sum = torch.zeros((), device=precision.device.torch)
         examples_before, next_report_s = self.examples, time.monotonic()
         for images, labels in self.train.epoch(epoch):
-            loss = self._step(images, labels, optimizers, self.step)
+            loss = self.train_step(images, labels, optimizers, self.step)
             self.step += 1
             self.examples += len(labels)
             if lookahead:
@@ -157,7 +157,8 @@ class Trainer:
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}, by step {self.step}")
         return mean_loss
 
-    def _step(self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: int) -> Tensor:
+    def train_step(self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: int) -> Tensor:
+        """One step on images [B, C, H, W] and labels int64 [B], at step number `step` of the schedule; the loss."""
         optimizers.set_progress(step)
         with self.precision.autocast():
             logits = self.forward(images)

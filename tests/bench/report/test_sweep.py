@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.document import Document
 from bench.matrix import Matrix, expand, schedule
 from bench.measures import MEASURES
-from bench.report.sweep import HEADLINES, PlainSweep, SweepProgress, plan_table, print_summary
+from bench.report.sweep import HEADLINES, PlainSweep, SweepProgress, headings, plan_table, print_summary
 from bench.sweep import plan
 
 WIDTHS = list(range(1, 41))
@@ -85,6 +85,19 @@ def test_the_summary_is_by_cell_over_the_seeds(console, a_run):
     assert re.search(r"│ 1 .* 3 ok .* 50.00 % ± 24.84 %", said), said
     assert re.search(r"│ 2 .* 1 ok, 1 oom .* 70.00 % ", said), said
     assert said.splitlines()[-1] == "4 ok, 1 oom, 1 still to run"
+
+
+def test_a_table_in_a_log_is_as_wide_as_it_needs(a_run):
+    narrow = Console(file=io.StringIO(), width=40)
+    made = planned(CELLS[:1], [a_run(CELLS[0], seed, accuracy=0.1 * seed, total_s=1.0) for seed in range(3)], seeds=3)
+    print_summary(narrow, made, MATRIX.keys, "time_to_accuracy")
+    assert re.search(r"│ 1 +│ \{flip: random\} │ 3 ok │ 10.00 % ± 24.84 % │", printed(narrow))
+
+
+def test_headings_are_short_where_they_are_unique():
+    assert headings(["model.width", "epochs", "optimizer.name", "model.name"]) == [
+        "width", "epochs", "optimizer.name", "model.name",
+    ]  # fmt: skip
 
 
 def test_the_plan_says_why_a_cell_is_skipped(console):
