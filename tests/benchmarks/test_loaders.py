@@ -13,6 +13,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.training.device import Device
 from pipelines.augment import Augment
 from pipelines.dataset import Dataset, Split
 from pipelines.errors import PartMissing
@@ -27,6 +28,7 @@ NATIVE = "ffcv, native"
 @pytest.fixture(scope="module")
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     """CIFAR-10 where this machine has it, else random pixels of its size: the work is the same."""
+    Device("cpu")  # memory is kept as in a worker, for all loaders alike
     from pipelines.datasets import load_dataset
 
     try:
