@@ -34,6 +34,8 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data", help="Where data sets are looked for first; then $BENCH_DATA, then data/."),
 ]
+Device = Annotated[DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")]
+Price = Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and caches are kept.")]
 
 
@@ -47,11 +49,9 @@ def run(
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs, with seeds 0, 1, …; default: the recipe's.")] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="Start at this seed.")] = 0,
     data: DataDir = None,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")
-    ] = DeviceChoice.auto,
+    device: Device = DeviceChoice.auto,
     results: Results = Path("results"),
-    price: Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")] = None,
+    price: Price = None,
     measure: Annotated[
         str, typer.Option(help="time_to_accuracy, throughput, inference or loading.")
     ] = "time_to_accuracy",
@@ -80,11 +80,9 @@ def sweep(
     limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many runs now.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False,
     data: DataDir = None,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")
-    ] = DeviceChoice.auto,
+    device: Device = DeviceChoice.auto,
     results: Results = Path("results"),
-    price: Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")] = None,
+    price: Price = None,
 ) -> None:
     """Run every cell of MATRIX with every seed, a process each, and nothing that is done already."""
     from rich.console import Console

@@ -7,10 +7,6 @@ class BenchError(Exception):
     exit_code = 1
 
 
-class CheckFailed(BenchError):
-    """The work was done and its verdict is no: a regression, a target that was not reached."""
-
-
 class UsageError(BenchError):
     """A wrong command line, recipe or option."""
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from statistics import fmean
 
 from bench.report import text
-from bench.run import Run, cell_id
+from bench.run import FINISHED, Run, cell_id
 from bench.store import Store
 
 # Runs that come with the project, for a machine that has none of its own yet.
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
-FINISHED = ("ok", "not_reached")
 
 
 def describe(cell: str, machine_id: str, own: Iterable[Run]) -> str:

@@ -20,6 +20,8 @@ SCHEMA = 1
 Status = Literal["ok", "not_reached", "diverged", "oom", "timeout", "crashed", "interrupted", "skipped", "failed"]
 STATUSES: tuple[str, ...] = get_args(Status)
 UtcTime = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
+# A run that went to its end, and so has numbers to average.
+FINISHED: tuple[Status, ...] = ("ok", "not_reached")
 Scalar = float | int | bool | str | None
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.errors import BenchError, MissingError
 from bench.measures import MEASURES
-from bench.run import Status
+from bench.run import FINISHED, Status
 from bench.worker import Job, work
 from models import MODELS
 
@@ -202,7 +202,7 @@ def execute(
             measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
         elif measured.status == "crashed":
             measured.reason = _exit_reason(process.exitcode)
-    if measured.status not in ("ok", "not_reached"):
+    if measured.status not in FINISHED:
         measured.log_tail = tail(job.log)
     return measured
 

@@ -14,12 +14,12 @@ from typing import Any, Literal, Protocol
 from bench.errors import UsageError
 from bench.matrix import Cell
 from bench.recording import Attempt, Recorder
-from bench.run import STATUSES, Run
+from bench.run import FINISHED, STATUSES, Run
 from bench.runner import Interrupts, Measured, Refused, execute, tail, warm_up_fork_server
 from bench.worker import Job
 
 # What says something of the cell; `interrupted` says nothing at all, and everything else is a failure.
-ANSWERS = ("ok", "not_reached", "diverged")
+ANSWERS = (*FINISHED, "diverged")
 FAILURES = tuple(status for status in STATUSES if status not in (*ANSWERS, "interrupted"))
 
 Action = Literal["done", "run", "skip", "later"]
@@ -221,7 +221,7 @@ def _durations(runs: Iterable[Run]) -> dict[str, float]:
 
 def _total_s(run: Run) -> float | None:
     """How long a run took that went to its end."""
-    total_s = run.metrics.get("total_s") if run.status in ("ok", "not_reached") else None
+    total_s = run.metrics.get("total_s") if run.status in FINISHED else None
     return None if total_s is None else float(total_s)
 
 

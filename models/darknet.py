@@ -3,8 +3,7 @@
 Source: fast.ai, Deep Learning for Coders part 2 (2018), lesson 12, after Redmon and Farhadi, YOLOv3
 (arXiv 1804.02767). The lesson adds in place (`x.add_`); autograd refuses that, because the first conv
 keeps `x` for its weight gradient, so the addition here makes a new tensor. Batch norm's scales start
-uniform in [0, 1], as they did in the torch of 2018; from today's 1 the loss of the first steps at the lesson's
-learning rates is several times higher.
+uniform in [0, 1], as they did in the torch of 2018, for which the lesson chose its learning rate.
 """
 
 from __future__ import annotations

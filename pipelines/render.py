@@ -97,7 +97,7 @@ class Renderer:
             if offset is not None:
                 lines.add_(offset[:, None, None])
             if row is not None:
-                # A product with zeros and ones: masked_fill_ takes five times as long.
+                # A product with zeros and ones: masked_fill_ is slower.
                 kept = self._rows_kept.index_select(0, row), self._columns_kept.index_select(0, column)
                 lines.mul_(torch.maximum(*kept))
             if not in_place:

@@ -18,7 +18,7 @@ from bench.matrix import Cell, Matrix, same, short
 from bench.recording import Recorder
 from bench.report import text
 from bench.report.sweep import SweepProgress, plan_table, print_summary, print_table, view
-from bench.sweep import Plan, Sweep, check_rerun, plan
+from bench.sweep import ANSWERS, Plan, Sweep, check_rerun, plan
 
 LOCK_POLL_S = 0.5
 
@@ -171,7 +171,7 @@ def _exit_code(console: Console, made: Plan) -> int:
     statuses = {entry.run.status for entry in made.entries if entry.run is not None}
     if statuses <= {"ok"}:
         return 0
-    if statuses - {"ok", "not_reached", "diverged"}:
+    if statuses - {*ANSWERS}:
         _say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
     return 1
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.report import text
-from bench.run import Run
+from bench.run import FINISHED, Run
 
 SPANS = (
     "start",
@@ -50,10 +50,6 @@ def summarise(numbers: Sequence[float | None], show: Callable[[float | None], st
     return f"{show(mean)} ± {show(margin)}" if margin else show(mean)
 
 
-def _milliseconds(number: float | None) -> str:
-    return text.duration(None if number is None else number / 1000)
-
-
 def _whole(number: float | None) -> str:
     return text.MISSING if number is None else f"{number:,.0f}"
 
@@ -66,9 +62,9 @@ SAMPLED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("step, p95", "step_p95_s", text.duration),
     ("images/s, loading", "images_per_s", text.rate),
     ("images/s, first epoch", "first_epoch_images_per_s", text.rate),
-    ("latency, p50", "latency_p50_ms", _milliseconds),
-    ("latency, p95", "latency_p95_ms", _milliseconds),
-    ("latency, p99", "latency_p99_ms", _milliseconds),
+    ("latency, p50", "latency_p50_ms", text.milliseconds),
+    ("latency, p95", "latency_p95_ms", text.milliseconds),
+    ("latency, p99", "latency_p99_ms", text.milliseconds),
 )
 # What those figures of one run are worth, which is not to be averaged.
 QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
@@ -82,7 +78,7 @@ QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
 def table(runs: Sequence[Run]) -> Table:
     """One column a run, and the mean with its 95 % interval of those that went to their end."""
     first = runs[0]
-    complete = [position for position, run in enumerate(runs) if run.status in ("ok", "not_reached")]
+    complete = [position for position, run in enumerate(runs) if run.status in FINISHED]
     result = Table()
     result.add_column("")
     for run in runs:

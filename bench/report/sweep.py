@@ -16,7 +16,7 @@ from bench.matrix import Cell, short
 from bench.report import text
 from bench.report.progress import PLAIN_EVERY_S, Progress
 from bench.report.summary import summarise
-from bench.run import Run
+from bench.run import FINISHED, Run
 from bench.sweep import Entry, Plan
 
 Show = Callable[[float | None], str]
@@ -27,10 +27,6 @@ LOG_WIDTH = 160
 # Of the device where it has memory of its own, else of the host.
 PEAK = "peak_bytes"
 STYLES = {"ok": "green", "to run": "dim", "later": "dim", "running": "bold cyan"}
-
-
-def _milliseconds(value: float | None) -> str:
-    return text.duration(None if value is None else value / 1000)
 
 
 # What each measure is about: label, metric, and how it is written.
@@ -44,8 +40,8 @@ HEADLINES: dict[str, Sequence[tuple[str, str, Show]]] = {
         ("without loader", "samples_per_s_without_loader", text.rate),
     ),
     "inference": (
-        ("latency p50", "latency_p50_ms", _milliseconds),
-        ("latency p99", "latency_p99_ms", _milliseconds),
+        ("latency p50", "latency_p50_ms", text.milliseconds),
+        ("latency p99", "latency_p99_ms", text.milliseconds),
     ),
     "loading": (
         ("first epoch", "first_epoch_images_per_s", text.rate),
@@ -240,7 +236,7 @@ def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
     for cell in plan.cells:
         runs = [entry.run for entry in plan.entries if entry.cell.id == cell.id and entry.run is not None]
         statuses = Counter(run.status for run in runs)
-        measured = [run for run in runs if run.status in ("ok", "not_reached")]
+        measured = [run for run in runs if run.status in FINISHED]
         table.add_row(
             *_values(cell, keys),
             ", ".join(f"{count} {status}" for status, count in statuses.items()) or text.MISSING,

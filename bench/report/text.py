@@ -23,6 +23,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def milliseconds(number: float | None) -> str:
+    """A duration given in milliseconds."""
+    return duration(None if number is None else number / 1000)
+
+
 def count(number: float | None) -> str:
     """`950`, `12,300`, `1.97 M`, `0.236 G`, `0.29 P`: three significant digits above 100,000."""
     if number is None:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from bench.training.precision import Precision
 
-TTA_LEVELS = (0, 1, 2)
 Forward = Callable[[Tensor], Tensor]
 
 

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from bench.errors import UsageError
 from bench.training.schedules import Schedule
 
-ROLES = ("filters", "head", "biases", "norm_weights", "whiten_bias")
-OPTIMIZERS = ("sgd", "muon", "adamw")
 # A quintic that takes singular values near 1 in few steps; Jordan, https://kellerjordan.github.io/posts/muon/.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -102,7 +100,7 @@ _MAKERS: dict[str, Callable[[list[dict[str, Any]]], torch.optim.Optimizer]] = {
 
 
 def roles(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Every trainable parameter, once, by its role (see `ROLES`)."""
+    """Every trainable parameter, once, by its role: filters, head, biases, norm_weights, whiten_bias."""
     found: dict[str, list[nn.Parameter]] = defaultdict(list)
     for name, module in model.named_modules():
         for kind, parameter in module.named_parameters(recurse=False):
