@@ -9,7 +9,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from filelock import FileLock
+
+# How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.
+settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no-clock")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _FILES = ("cifar10/cifar10.npz", "mnist/mnist.npz")
