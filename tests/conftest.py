@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 # How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
