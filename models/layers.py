@@ -1,0 +1,75 @@
+"""What networks share: activations by name, and convs whose numbers are checked before they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from torch import nn
+
+Activation = Literal["relu", "leaky_relu", "gelu", "silu", "celu"]
+Padding = Literal["zeros", "reflect", "replicate", "circular"]
+
+MOST_CHANNELS = 65_536
+MOST_KERNEL = 63
+MOST_LAYERS = 1000
+
+# The slope is the lesson's; CELU is torch's own, with α = 1. GELU has no form that works in place.
+_ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.1),
+    "gelu": lambda _: nn.GELU(),
+    "silu": nn.SiLU,
+    "celu": partial(nn.CELU, 1.0),
+}
+
+
+def make_activation(name: Activation, inplace: bool = False) -> nn.Module:
+    """The activation called `name`, in place where that is asked for and it can."""
+    return _ACTIVATIONS[name](inplace)
+
+
+def conv2d(
+    channels_in: int,
+    channels_out: int,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    padding: Padding = "zeros",
+) -> nn.Conv2d:
+    """A conv that leaves the resolution as it is, or divides it by `stride` and rounds up.
+
+    Raises ValueError for groups that do not divide the channels, and for a kernel that has no middle.
+    """
+    check_kernel(kernel)
+    for what, channels in (("input", channels_in), ("output", channels_out)):
+        check_channels(f"{what} channels of a conv", channels)
+        if groups < 1 or channels % groups:
+            raise ValueError(f"{groups} groups do not divide the {channels} {what} channels of a conv")
+    return nn.Conv2d(
+        channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=bias, padding_mode=padding
+    )
+
+
+def check_channels(what: str, channels: int) -> None:
+    """Raise ValueError for a width that no network has."""
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ValueError(f"{what}: {channels} is not between 1 and {MOST_CHANNELS}")
+
+
+def check_kernel(kernel: int) -> None:
+    """Raise ValueError for a kernel that has no middle, or is larger than any image here."""
+    if kernel % 2 == 0 or not 1 <= kernel <= MOST_KERNEL:
+        raise ValueError(f"a kernel is odd, so that it has a middle, and between 1 and {MOST_KERNEL}, not {kernel}")
+
+
+def check_padding(padding: Padding, kernel: int, pixels: int) -> None:
+    """Raise ValueError where an image of this height and width is too small to be padded from itself."""
+    pad = kernel // 2
+    least = {"reflect": pad + 1, "circular": pad}.get(padding, 1)
+    if pixels < least:
+        raise ValueError(
+            f"{padding} padding for a kernel of {kernel} needs {least} pixels a side, and there are {pixels}"
+        )
