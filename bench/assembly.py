@@ -10,11 +10,19 @@ from torch import nn
 import models
 from bench.clock import Clock
 from bench.recipe import Recipe
+from bench.training.cutmix import CutMix
+from bench.training.ema import Ema
+from bench.training.ghost_norm import use_ghost_batches
 from bench.training.lookahead import Lookahead
-from bench.training.loop import Batches, Goal, Loss, Trainer
+from bench.training.loop import Batches, Goal, Trainer
+from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
+from bench.training.plan import Plan
 from bench.training.precision import Precision
-from bench.training.schedules import SCHEDULES
+from bench.training.ranks import ALONE, Ranks
+from bench.training.schedules import SCHEDULES, Schedule, warmed_up
+from bench.training.sizes import resized
+from models import ImpossibleModel
 from pipelines.dataset import Dataset
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -22,15 +30,35 @@ WHITENING_IMAGES = 5000
 
 
 def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
-    """The recipe's network for this data, on the CPU in fp32, from the current random state."""
+    """The recipe's network for this data, on the CPU in fp32, from the current random state.
+
+    Raises `ImpossibleModel` where it cannot be built, or not for every size of images that it is to train on.
+    """
     channels, height, width = data.image_shape
-    return models.build(
-        recipe.model.name,
-        recipe.model.options,
-        in_channels=channels,
-        classes=data.classes,
-        image_size=min(height, width),
-    )
+
+    def build(pixels: int) -> nn.Module:
+        return models.build(
+            recipe.model.name, recipe.model.options, in_channels=channels, classes=data.classes, image_size=pixels
+        )
+
+    model = build(min(height, width))
+    for index, size in enumerate(recipe.image_sizes or []):
+        with torch.random.fork_rng(devices=[]):
+            image = torch.randn(1, *data.image_shape)
+            try:
+                build(size.pixels)  # for the network's own words
+                with torch.no_grad():
+                    model.eval()(resized(image, size.pixels))
+            except (ImpossibleModel, RuntimeError) as error:
+                key = f"image_sizes.{index}.pixels"
+                raise ImpossibleModel(f"{key}: {size.pixels} does not suit this network: {error}") from None
+        model.train()
+    if recipe.ghost_batch:
+        try:
+            use_ghost_batches(model, recipe.ghost_batch)
+        except ValueError as error:
+            raise ImpossibleModel(str(error)) from None
+    return model
 
 
 def init_from_data(model: nn.Module, data: Dataset) -> None:
@@ -55,8 +83,10 @@ def build_trainer(
     test: Batches,
     clock: Clock,
     report: Any,
+    ranks: Ranks = ALONE,
 ) -> Trainer:
     """A trainer of `model`, which is already on its device in `precision`."""
+    forward = ranks.wrap(model)
     goal = Goal(
         epochs=recipe.epochs,
         target_accuracy=recipe.target_accuracy,
@@ -65,8 +95,16 @@ def build_trainer(
         epoch_tta=recipe.evaluation.epoch_tta,
         eval_every_epochs=recipe.evaluation.every_epochs,
     )
-    schedule = SCHEDULES[recipe.schedule.name](**recipe.schedule.model_dump(exclude={"name"}))
-    lookahead = recipe.lookahead
+    schedule, plan = build_schedule(recipe), build_plan(recipe, train.steps_per_epoch)
+
+    def make_averages() -> list[Lookahead | Ema]:
+        lookahead, ema = recipe.lookahead, recipe.ema
+        averages: list[Lookahead | Ema] = []
+        if lookahead:
+            averages.append(Lookahead(model, lookahead.every, lookahead.decay))
+        if ema:
+            averages.append(Ema(model, ema.decay, ema.every, ema.start))
+        return averages
 
     def make_optimizers() -> Optimizers:
         return Optimizers(
@@ -74,14 +112,15 @@ def build_trainer(
             recipe.optimizer.settings(),
             {role: group.settings() for role, group in recipe.optimizer.groups.items()},
             schedule,
-            trainer.total_steps,
+            plan.total_batches,
             train.steps_per_epoch,
-            drop_frozen=not recipe.compile,
+            # Neither a compiled network nor DDP takes it well when a parameter stops having a gradient.
+            drop_frozen=not recipe.compile and ranks.count == 1,
         )
 
-    trainer = Trainer(
+    return Trainer(
         model,
-        torch.compile(model) if recipe.compile else model,  # type: ignore[arg-type]
+        _compiled(forward, len(plan.stages)) if recipe.compile else forward,
         make_optimizers,
         precision,
         Loss(recipe.loss.label_smoothing, recipe.loss.reduction),
@@ -89,7 +128,37 @@ def build_trainer(
         train,
         test,
         clock,
-        (lambda: Lookahead(model, lookahead.every, lookahead.decay)) if lookahead else None,
+        make_averages,
         report,
+        ranks,
+        plan,
+        recipe.accumulate or 1,
+        # The seed of the run, which torch was given.
+        CutMix(**recipe.cutmix.model_dump(), seed=torch.initial_seed()) if recipe.cutmix else None,
     )
-    return trainer
+
+
+def _compiled(forward: nn.Module, stages: int) -> nn.Module:
+    """Compiled, where there are several stages for the shapes of each: one program for all of them is slower."""
+    dynamo = torch._dynamo.config
+    # In training, and in two kinds of evaluation: of whole batches and of the last one.
+    dynamo.recompile_limit = max(dynamo.recompile_limit, 3 * stages)
+    return torch.compile(forward, dynamic=False if stages > 1 else None)  # type: ignore[return-value]
+
+
+def build_schedule(recipe: Recipe) -> Schedule:
+    schedule = SCHEDULES[recipe.schedule.name](**recipe.schedule.model_dump(exclude={"name"}))
+    warm_up = recipe.lr_warm_up
+    return warmed_up(schedule, warm_up.epochs / recipe.epochs, warm_up.start) if warm_up else schedule
+
+
+def build_plan(recipe: Recipe, batches_per_epoch: int) -> Plan:
+    """In how many steps and at how many pixels each batch of the run is trained on."""
+    smaller = recipe.batch_sizes
+    return Plan(
+        recipe.epochs,
+        batches_per_epoch,
+        [(size.until, size.pixels) for size in recipe.image_sizes or []],
+        [(stage.until, recipe.batch_size // stage.examples) for stage in (smaller.stages if smaller else [])],
+        scale_lr=smaller is not None and smaller.scale_lr,
+    )

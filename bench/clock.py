@@ -34,13 +34,18 @@ class HostTimeline:
 
 @dataclass(frozen=True)
 class Span:
-    """One phase; seconds since the clock's origin, `device_s` by device events where there are any."""
+    """One phase; seconds since the clock's origin, `device_s` by device events where there are any.
+
+    Where several ranks went through the phase, the times are the slowest one's and `rank_s` has the host
+    seconds of each.
+    """
 
     name: str
     start_s: float
     end_s: float
     epoch: int | None = None
     device_s: float | None = None
+    rank_s: tuple[float, ...] | None = None
 
     @property
     def duration_s(self) -> float:
@@ -51,7 +56,8 @@ class Clock:
     """Spans since `origin_s`, a reading of `now` (by default the moment the clock is made).
 
     `now` is `time.monotonic`: on Linux and macOS one clock for all processes, so that a worker's
-    spans can start at the command its parent was given.
+    spans can start at the command its parent was given. `agree` makes of this process's span the one
+    to be recorded; it is asked at the end of each body that raised nothing.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Clock:
         self.timeline: Timeline = timeline or HostTimeline()
         self.spans: list[Span] = []
         self.entered = entered
+        self.agree: Callable[[Span], Span] = lambda span: span
 
     def elapsed_s(self) -> float:
         return self._now() - self.origin_s
@@ -80,14 +87,18 @@ class Clock:
         self.entered(name)
         self.timeline.synchronize()
         start_s, start_event = self.elapsed_s(), self.timeline.event()
+        agree = False
         try:
             yield
+            agree = True
         finally:
             end_event = self.timeline.event()
             self.timeline.synchronize()
             end_s = self.elapsed_s()
             device_s = start_event.elapsed_time(end_event) / 1000 if start_event is not None else None
-            self.spans.append(Span(name, start_s, end_s, epoch, device_s))
+            span = Span(name, start_s, end_s, epoch, device_s)
+            # The others would wait for ever for a rank that has failed.
+            self.spans.append(self.agree(span) if agree else span)
 
     def total_s(self, name: str) -> float:
         """Host seconds in all spans of that name."""

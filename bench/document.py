@@ -130,7 +130,7 @@ class Document:
                 tag = error["ctx"]["tag"]
                 return f"{place}: {key}.name is {tag!r}{nearest(tag, tags.split(', '))}; allowed: {tags}"
             case _:
-                hint = "; accuracies are fractions: 0.94, not 94" if parts[-1:] == ["target_accuracy"] else ""
+                hint = "; accuracies are fractions: 0.94, not 94" if key.endswith("accuracy") else ""
                 return f"{place}: {key} is {given!r}: {message[0].lower()}{message[1:]}{hint}"
 
 
@@ -189,8 +189,11 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
     schema: Any = model.model_json_schema()
     definitions, here = schema.get("$defs", {}), schema
     for part in parts:
-        here = here.get("properties", {}).get(part) or here.get("additionalProperties", {})
+        here = here.get("properties", {}).get(part) or here.get("items") or here.get("additionalProperties", {})
         options = here.get("anyOf") or here.get("oneOf") or [here]
         found = [definitions[o["$ref"].rpartition("/")[2]] for o in options if "$ref" in o]
-        here = {"properties": {k: v for one in found for k, v in one["properties"].items()}} if found else here
+        if found:
+            here = {"properties": {k: v for one in found for k, v in one["properties"].items()}}
+        else:
+            here = next((option for option in options if "items" in option), here)
     return list(here.get("properties", {}))

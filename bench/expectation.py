@@ -21,7 +21,7 @@ def describe(cell: str, machine_id: str, own: Iterable[Run]) -> str:
     if here_s:
         return f"{text.duration(fmean(here_s))} a seed, the mean of {len(here_s)} earlier on this machine"
     published = [run for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]
-    elsewhere = finished or [run for run in published if _cell_now(run) == cell and run.status in FINISHED]
+    elsewhere = finished or [run for run in published if cell_now(run) == cell and run.status in FINISHED]
     if elsewhere:
         run = elsewhere[-1]
         machine = f"{run.machine.get('cpu_model')}, {run.machine.get('usable_cores')} cores"
@@ -29,7 +29,7 @@ def describe(cell: str, machine_id: str, own: Iterable[Run]) -> str:
     return "unknown, this has not been run before; the time left is shown after the first steps"
 
 
-def _cell_now(run: Run) -> str:
+def cell_now(run: Run) -> str:
     """What this version calls the cell of a run that an earlier one recorded."""
     config = {key: value for key, value in run.config.items() if key != "resolved"}
     config["precision"] = run.config.get("resolved", {}).get("precision", config.get("precision"))

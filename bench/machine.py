@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,24 @@ def fingerprint() -> dict[str, Any]:
     }
     identity = {key: facts[key] for key in _IDENTITY} | {"memory_gib": round(facts["memory_bytes"] / 2**30)}
     return {"id": hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:12], **facts}
+
+
+def device_count(machine: Mapping[str, Any], device: str) -> int:
+    """How many ranks a run on `device` may have, by a machine's fingerprint: its GPUs, or the CPU's usable cores."""
+    if device == "cuda":
+        return sum(int(gpu["count"]) for gpu in machine["gpus"])
+    cores = int(machine["usable_physical_cores"] or machine["usable_cores"])
+    quota = machine["cpu_quota"]
+    return max(1, min(cores, int(quota)) if quota else cores)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it booted; 0 where it does not say."""
+    try:
+        with open("/proc/vmstat") as vmstat:
+            return next((int(line.split()[1]) for line in vmstat if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0
 
 
 def default_device() -> str:

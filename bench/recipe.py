@@ -6,11 +6,33 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from bench.document import Document, check_name, merge, nearest, parse_setting
 from bench.errors import UsageError
+from bench.ingredients import (
+    Augment,
+    BatchSizes,
+    Constant,
+    Count,
+    CutMix,
+    Ema,
+    Evaluation,
+    Fraction,
+    ImageSize,
+    Lookahead,
+    Loss,
+    LrWarmUp,
+    Named,
+    NotNegative,
+    Optimizer,
+    Positive,
+    Schedule,
+    Strict,
+    check_stages,
+)
 from bench.machine import native_precision
+from bench.measures import ON_SEVERAL_DEVICES
 from bench.run import cell_id
 from models import MODELS
 from pipelines.datasets import DATASETS
@@ -20,168 +42,50 @@ RECIPES = Path(__file__).parent / "recipes"
 OVERLAYS = ("on_cpu", "on_cuda")
 WORDS = ("summary", "source", "published")
 
-Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(gt=0)]
 
+class Published(Strict):
+    """What the recipe's source measured: facts as it states them, null where it says nothing.
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    `accuracy` is a fraction, a mean where `n` runs are more than one; `clock` names what the time contains.
+    """
 
-
-class Named(BaseModel):
-    """A registered name with options that its registry checks; the bare name is short for no options."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
-
-
-class Augment(Strict):
-    flip: Literal["none", "random", "alternating"] = "none"
-    shift_pixels: Annotated[int, Field(ge=0)] = 0
-    pad: Literal["reflect", "zero"] = "reflect"
-    cutout_pixels: Annotated[int, Field(ge=0)] = 0
-    brightness: NotNegative = 0.0
-    contrast: NotNegative = 0.0
-
-
-class OptimizerGroup(Strict):
-    name: Literal["sgd", "muon", "adamw"] | None = None
-    lr: Positive | None = None
-    momentum: Fraction | None = None
-    nesterov: bool | None = None
-    weight_decay: NotNegative | None = None
-    newton_schulz_steps: Count | None = None
-    unit_filters: bool | None = None
-    betas: tuple[Fraction, Fraction] | None = None
+    hardware: str
+    time_s: Positive | None = None
+    accuracy: Fraction | None = None
     epochs: Positive | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _betas_from_list(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("betas"), list):
-            return {**value, "betas": tuple(value["betas"])}
-        return value
-
-    def settings(self) -> dict[str, Any]:
-        """What the recipe set, nothing else, so that each optimiser's own defaults hold."""
-        return {key: value for key, value in self if value is not None and key != "groups"}
-
-
-# Which options an optimiser understands, beside name, lr, weight_decay and epochs.
-_OPTIMIZER_OPTIONS = {
-    "sgd": {"momentum", "nesterov"},
-    "muon": {"momentum", "nesterov", "newton_schulz_steps", "unit_filters"},
-    "adamw": {"betas"},
-}
-
-
-class Optimizer(OptimizerGroup):
-    name: Literal["sgd", "muon", "adamw"] = "sgd"
-    lr: Positive
-    groups: dict[Role, OptimizerGroup] = {}
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.epochs is not None:
-            raise ValueError(
-                "optimizer.epochs: name the role that stops early, as in optimizer.groups.whiten_bias.epochs"
-            )
-        everything: list[tuple[str, OptimizerGroup]] = [("optimizer", self)]
-        everything += [(f"optimizer.groups.{role}", group) for role, group in self.groups.items()]
-        for where, group in everything:
-            name = group.name or self.name
-            known = _OPTIMIZER_OPTIONS[name] | {"name", "lr", "weight_decay", "epochs"}
-            for key in group.settings():
-                if key not in known:
-                    raise ValueError(f"{where}.{key}: {name} has no such option; it has {', '.join(sorted(known))}")
-            if group.lr is None and name != self.name:
-                raise ValueError(f"{where}.lr: needed, because {name} does not share {self.name}'s learning rate")
-        return self
-
-
-class Constant(Strict):
-    name: Literal["constant"]
-
-
-class Linear(Strict):
-    name: Literal["linear"]
-    start: NotNegative = 1.0
-    end: NotNegative = 0.0
-
-
-class Triangular(Strict):
-    name: Literal["triangular"]
-    start: NotNegative = 0.2
-    peak: Annotated[float, Field(gt=0, lt=1)] = 0.23
-    end: NotNegative = 0.07
-
-
-class OneCycle(Strict):
-    name: Literal["one_cycle"]
-    div: Annotated[float, Field(ge=1)] = 20.0
-    pct: Annotated[float, Field(ge=0, lt=100)] = 20.0
-    max_momentum: Fraction = 0.95
-    min_momentum: Fraction = 0.85
-
-
-class Step(Strict):
-    name: Literal["step"]
-    milestones: list[Fraction] = [0.3, 0.6, 0.8]
-    gamma: Positive = 0.2
-
-
-Schedule = Annotated[Constant | Linear | Triangular | OneCycle | Step, Field(discriminator="name")]
-
-
-class Loss(Strict):
-    label_smoothing: Fraction = 0.0
-    reduction: Literal["mean", "sum"] = "mean"
-
-
-class Lookahead(Strict):
-    every: Count = 5
-    decay: Fraction = 0.95
-
-
-class Evaluation(Strict):
-    """`tta` is the level that decides; `epoch_tta` the one of the evaluations between epochs."""
-
-    tta: Literal[0, 1, 2] = 0
-    epoch_tta: Literal[0, 1, 2] = 0
-    every_epochs: Annotated[int, Field(ge=0)] = 1
-    batch_size: Count = 1000
+    n: Count | None = None
+    cost_usd: NotNegative | None = None
+    clock: str | None = None
+    note: str = ""
 
 
 class Recipe(Strict):
     summary: str = ""
     source: str = ""
-    published: str = ""
+    published: list[Published] = Field(default=[])
 
     data: Named
     loader: str = "resident"
     workers: Annotated[int, Field(ge=0)] | None = None
     augment: Augment = Augment()
+    cutmix: CutMix | None = None
+    image_sizes: Annotated[list[ImageSize], Field(min_length=1)] | None = None
 
     model: Named
+    ghost_batch: Annotated[int, Field(ge=2)] | None = None
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16"] = "auto"
     compile: bool = False
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
     threads: Count | None = None
+    # Null is one. `batch_per` says what batch_size is: of all devices together (null, `global`) or of each.
+    devices: Count | None = None
+    batch_per: Literal["global", "device"] | None = None
 
     batch_size: Count
+    batch_sizes: BatchSizes | None = None
+    accumulate: Count | None = None
     epochs: Positive
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
     stop_at_target: bool = False
@@ -189,7 +93,9 @@ class Recipe(Strict):
     loss: Loss = Loss()
     optimizer: Optimizer
     schedule: Schedule = Constant(name="constant")
+    lr_warm_up: LrWarmUp | None = None
     lookahead: Lookahead | None = None
+    ema: Ema | None = None
 
     seeds: Count = 1
     price_per_hour: NotNegative | None = None
@@ -216,6 +122,78 @@ class Recipe(Strict):
             raise ValueError("stop_at_target: needs evaluation.every_epochs of at least 1")
         if self.compile and not self.warm_up_steps:
             raise ValueError("compile: needs warm_up_steps of at least 1, or the first epoch would pay for compilation")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_device_says_nothing(cls, value: Any) -> Any:
+        """One device is every run without these keys, and so is the same cell."""
+        if not isinstance(value, dict):
+            return value
+        usual: dict[str, Any] = {}
+        if value.get("devices") == 1 and type(value["devices"]) is int:
+            usual["devices"] = None
+        if value.get("batch_per") == "global" or (
+            value.get("batch_per") == "device" and value.get("devices") in (None, 1)
+        ):
+            usual["batch_per"] = None
+        return {**value, **usual}
+
+    @model_validator(mode="after")
+    def _devices_share_the_batch(self) -> Self:
+        sizes = {"batch_size": self.batch_size}
+        for index, stage in enumerate(self.batch_sizes.stages if self.batch_sizes else []):
+            sizes[f"batch_sizes.stages.{index}.examples"] = stage.examples
+        for key, size in sizes.items():
+            if self.batch_per is None and size % self.device_count:
+                raise ValueError(
+                    f"{key}: {size} cannot be shared evenly by {self.devices} devices; "
+                    "take a multiple, or batch_per: device to give each so many"
+                )
+            if self.accumulate and self.of_one_device(size) % self.accumulate and self.device_count > 1:
+                raise ValueError(
+                    f"accumulate: {self.accumulate} equal parts cannot be made of the {self.of_one_device(size)} "
+                    f"examples that each of {self.devices} devices gets of {key}"
+                )
+        return self
+
+    @property
+    def device_count(self) -> int:
+        return self.devices or 1
+
+    def of_one_device(self, examples: int) -> int:
+        """Of so many examples, as the recipe counts them, those that one of its devices gets."""
+        return examples if self.batch_per == "device" else examples // self.device_count
+
+    @model_validator(mode="after")
+    def _ingredients_fit(self) -> Self:
+        check_stages("image_sizes", self.image_sizes or [])
+        stages = self.batch_sizes.stages if self.batch_sizes else []
+        check_stages("batch_sizes.stages", stages)
+        sizes = {"batch_size": self.batch_size}
+        for index, stage in enumerate(stages):
+            key = f"batch_sizes.stages.{index}.examples"
+            if self.batch_size % stage.examples:
+                raise ValueError(
+                    f"{key}: {stage.examples} does not divide the batch_size of {self.batch_size}, "
+                    "which the loader delivers and the smaller batches are cut from"
+                )
+            sizes[key] = stage.examples
+        for key, size in sizes.items():
+            part = self.of_one_device(size)
+            if self.accumulate and part % self.accumulate:
+                raise ValueError(f"accumulate: {self.accumulate} equal parts cannot be made of a {key} of {part}")
+        kinds = {"optimizer": self.optimizer.name} | {
+            f"optimizer.groups.{role}": group.name for role, group in self.optimizer.groups.items()
+        }
+        for key, name in kinds.items():
+            if name == "adamw" and self.precision == "pure_fp16":
+                raise ValueError(
+                    f"{key}.name: adamw divides by squares of gradients, most of which are 0 in pure_fp16; "
+                    "set precision to fp16 or pure_bf16, or take another optimiser"
+                )
+        if self.lr_warm_up and self.lr_warm_up.epochs > self.epochs:
+            raise ValueError(f"lr_warm_up.epochs: {self.lr_warm_up.epochs:g} is more than the {self.epochs:g} epochs")
         return self
 
     def config(self) -> dict[str, Any]:
@@ -270,6 +248,16 @@ def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
         key, value = parse_setting("--set", setting)
         document.change(key, value, f"--set {setting}")
     return document.validate(Recipe)
+
+
+def lack_of_devices(recipe: Recipe, device: str, measure: str, found: int) -> str | None:
+    """Why a run of the recipe, with as many devices as it asks for, cannot be where `found` are; None where it can."""
+    count = recipe.device_count
+    if count > 1 and measure not in ON_SEVERAL_DEVICES:
+        return f"{measure} uses one device, not {count}; {' and '.join(ON_SEVERAL_DEVICES)} can use several"
+    if count > max(found, 1):
+        return f"needs {count} {'GPUs' if device == 'cuda' else 'CPU cores'}, found {found}"
+    return None
 
 
 def identify(config: Mapping[str, Any], device: str, measure: str) -> tuple[dict[str, Any], str]:

@@ -44,6 +44,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the
     device's own seconds where it has a clock. A metric's unit stands in its name. `started_at` is ISO 8601
     in UTC, `command` what was typed, quoted for a shell, and `log` relative to the results folder.
+
+    Of a run on several devices a span is the slowest rank's, with every rank's host seconds in `rank_s`; those
+    before the ranks have met are rank 0's. The metrics `train_s_rank0` and so on are each rank's own seconds in
+    training, `examples` and `samples_per_s` count all ranks, and peak memory is that of the rank with most.
     """
 
     run_id: str

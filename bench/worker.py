@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.allotment import Share
 from bench.clock import Clock
 from bench.errors import UsageError
 from bench.measures import MEASURES, measure_class
@@ -30,7 +31,7 @@ class Job:
 
     `origin_s` is the reading of `time.monotonic` at which the user's command, or this run of several,
     began. `cache` is where loaders keep converted data. `measure` is one of MEASURES; those that sample
-    stop by `sampling`. Raises `UsageError` for another measure.
+    stop by `sampling`. `share` is what of the machine the run may use. Raises `UsageError` for another measure.
     """
 
     recipe: Recipe
@@ -42,6 +43,9 @@ class Job:
     origin_s: float
     measure: str = "time_to_accuracy"
     sampling: Bounds = field(default_factory=Bounds)
+    share: Share = field(default_factory=Share)
+    # Which of the several processes that a run on several devices has this is.
+    rank: int = 0
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
@@ -95,34 +99,43 @@ def work(job: Job, pipe: Connection) -> None:
     clock = Clock(job.origin_s)
     clock.add("start", 0.0, clock.elapsed_s())
     _redirect_output(job.log)
+    job.share.keep_to()
     tell = Teller(pipe)
     with TemporaryDirectory(prefix="compiled-") as compiled:
         # Else the first run of several compiles for all of them, and each later one looks faster than it is.
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = compiled
         try:
-            _measure(job, clock, tell)
+            if job.recipe.device_count > 1:
+                from bench.launcher import launch
+
+                launch(job, clock, tell)
+            else:
+                measure(job, clock, tell)
         except KeyboardInterrupt:
             tell("end", status="interrupted", reason="stopped by the user")
 
 
-def _measure(job: Job, clock: Clock, tell: Teller) -> None:
+def measure(job: Job, clock: Clock, tell: Teller) -> bool:
+    """Measure in this process and tell how it ended; whether that was at its end."""
     started_s = clock.elapsed_s()
     kind = measure_class(job.measure)
     from bench.measures.base import as_refusal, status_of
 
     clock.add("import", started_s, clock.elapsed_s())
-    measure = kind(job, clock, tell)
+    measured = kind(job, clock, tell)
     try:
-        measure.run()
+        measured.run()
+        return True
     except Exception as error:
         traceback.print_exc()
         refusal = as_refusal(error)
         if refusal:
             tell("refused", message=str(refusal), exit_code=refusal.exit_code)
         else:
-            measure.end(*status_of(error))
+            measured.end(*status_of(error))
     except KeyboardInterrupt:
-        measure.end("interrupted", "stopped by the user")
+        measured.end("interrupted", "stopped by the user")
+    return False
 
 
 def _redirect_output(log: Path) -> None:

@@ -29,6 +29,14 @@ class Placement:
     memory_format: torch.memory_format = torch.channels_last
 
 
+@dataclass(frozen=True)
+class Shard:
+    """Which part of every batch a loader delivers: number `index`, counted from 0, of `count` equal ones."""
+
+    index: int = 0
+    count: int = 1
+
+
 def usable_cores() -> int:
     """The cores that this process may run on, which a container or `taskset` can make fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -41,6 +49,11 @@ class Loader(ABC):
     of these. Epoch `e` of two loaders made with the same arguments gives the same batches, in the
     same order, with the same augmentation, whatever epochs were drawn before it. All loaders share
     the draws, so that they differ in speed alone.
+
+    A shard of a train loader delivers its part of each batch: the parts of a step, one after the other,
+    are the batch that one loader with `count` times the batch size delivers at that step, augmentation
+    included, because that is drawn by image and not by batch. A shard of a test loader delivers a run of
+    the images, as long as the others' or by one longer; together they show each image once.
     """
 
     def __init__(
@@ -53,14 +66,17 @@ class Loader(ABC):
         seed: int,
         workers: int | None = None,
         cache: Path | None = None,
+        shard: Shard | None = None,
     ) -> None:
-        """`workers` None lets the loader choose; `cache` is where a loader may keep converted data.
+        """`batch_size` is that of the shard. `workers` None lets the loader choose; `cache` is where a
+        loader may keep converted data.
 
         Raises WrongOption for a batch size that gives no batch, and for an augmentation that the
         images are too small for.
         """
         self.dataset, self.placement, self.seed = dataset, placement, seed
         self.workers, self.cache = workers, cache
+        self.shard = shard = shard or Shard()
         self.training = split == "train"
         self.images = dataset.train if self.training else dataset.test
         self.augment = augment if self.training else Augment()
@@ -68,16 +84,21 @@ class Loader(ABC):
         self.batch_size = batch_size
         self._closed = False
         self._drawn: weakref.ref[Generator[Batch, None, None]] | None = None
-        if batch_size < 1 or (self.training and batch_size > len(self.images)):
+        if batch_size < 1 or (self.training and batch_size * shard.count > len(self.images)):
             most = f"to {len(self.images)}, the images of {dataset.name!r}" if self.training else "or more"
-            raise WrongOption(f"batch size is {batch_size}; a {split} loader allows 1 {most}")
+            allowed = f"a {split} loader allows 1 {most}"
+            if shard.count > 1:
+                raise WrongOption(f"batch size is {batch_size} on each of {shard.count} devices; {allowed} in all")
+            raise WrongOption(f"batch size is {batch_size}; {allowed}")
         if workers is not None and workers < 0:
             raise WrongOption(f"workers is {workers}; allowed: 0 or more, or none to let the loader choose")
 
     @property
     def steps_per_epoch(self) -> int:
-        full, rest = divmod(len(self.images), self.batch_size)
-        return full if self.training or not rest else full + 1
+        if self.training:
+            return len(self.images) // (self.batch_size * self.shard.count)
+        first, end = self._test_range()
+        return -(-(end - first) // self.batch_size)
 
     def warm_up(self) -> None:
         """Pay one-time costs (JIT compilation, worker start) that are not part of an epoch."""
@@ -119,9 +140,16 @@ class Loader(ABC):
     def order(self, epoch: int) -> torch.Tensor:
         """Which images the epoch shows, in order: int64 [steps_per_epoch * batch_size], less in a test's end."""
         if not self.training:
-            return torch.arange(len(self.images))
+            return torch.arange(*self._test_range())
         shuffled = torch.randperm(len(self.images), generator=seeded_generator(self.seed, epoch, "order"))
-        return shuffled[: self.steps_per_epoch * self.batch_size]
+        steps, shard = self.steps_per_epoch, self.shard
+        whole_batches = shuffled[: steps * shard.count * self.batch_size]
+        return whole_batches.view(steps, shard.count, self.batch_size)[:, shard.index].flatten()
+
+    def _test_range(self) -> tuple[int, int]:
+        """The first test image of this shard, and the one after its last."""
+        index, count = self.shard.index, self.shard.count
+        return index * len(self.images) // count, (index + 1) * len(self.images) // count
 
     def draws(self, epoch: int) -> Draws:
         """The augmentation of every image of the split, by its index."""

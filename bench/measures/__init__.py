@@ -17,12 +17,23 @@ MEASURES = {
     "inference": "latency of one image (p50, p95, p99), and samples/s by batch size",
     "loading": "images/s of the training loader alone, in its first epoch and in later ones",
 }
+# Those that take samples until a figure is known well enough.
+SAMPLED = ("throughput", "inference", "loading")
 _CLASSES = {
     "time_to_accuracy": "bench.measures.time_to_accuracy:TimeToAccuracy",
     "throughput": "bench.measures.throughput:Throughput",
     "inference": "bench.measures.inference:Inference",
     "loading": "bench.measures.loading:Loading",
 }
+
+
+# Those that train, and so can share their batches.
+ON_SEVERAL_DEVICES = ("time_to_accuracy", "throughput")
+
+
+def measure_module(name: str) -> str:
+    """Where the class of one of MEASURES is; importing it brings all that measuring needs."""
+    return _CLASSES[name].partition(":")[0]
 
 
 def measure_class(name: str) -> type[Measure]:

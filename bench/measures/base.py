@@ -16,22 +16,25 @@ import torch
 import torch._dynamo  # the first optimiser would import it, a second in the middle of the run
 from torch import Tensor, nn
 
-import models
 from bench import assembly, machine, provenance
+from bench.buildable import why_not
 from bench.clock import Clock, Span
+from bench.energy import EnergyMeter, open_counter
 from bench.errors import BenchError, MissingError, UsageError
+from bench.measures import SAMPLED
 from bench.run import Status
 from bench.sampling import Samples
 from bench.training.device import Device
 from bench.training.flops import forward_flops
 from bench.training.loop import Diverged
 from bench.training.precision import Precision
+from bench.training.ranks import ALONE, Ranks
 from models import ImpossibleModel
-from pipelines.augment import Augment
+from pipelines.augment import Augment, seeded_generator
 from pipelines.dataset import Dataset
 from pipelines.datasets import load_dataset
 from pipelines.errors import PipelineError, WrongOption
-from pipelines.loader import Loader, Placement
+from pipelines.loader import Loader, Placement, Shard, usable_cores
 from pipelines.loaders import make_loader
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ class Measure(ABC):
     """One run of `job`, told to the parent as it goes on: facts, phases, steps and the end.
 
     `metrics` grow as they become known, so that a run which ends early keeps what it has. `device`,
-    `precision` and `placement` are there once `run` has begun.
+    `precision` and `placement` are there once `run` has begun, and `ranks`: of a run on several devices
+    this is one of as many processes, which all do the same on their own part of each batch.
     """
 
     device: Device
@@ -56,6 +60,8 @@ class Measure(ABC):
     def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
         self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
         self.metrics: dict[str, Any] = {}
+        self.ranks: Ranks = ALONE
+        self.energy = EnergyMeter(None)
         self._next_step_told_s = 0.0
         self._spans_told = 0
         clock.entered = self._entered
@@ -63,12 +69,21 @@ class Measure(ABC):
     def run(self) -> None:
         """Measure and tell the end; raises whatever goes wrong on the way."""
         job, recipe = self.job, self.recipe
-        models.check_options(recipe.model.name, recipe.model.options)
+        if reason := why_not(recipe):
+            raise ImpossibleModel(reason)
         torch.manual_seed(job.seed)
         with self.clock.span("device"):
-            self.device = Device(job.device, recipe.threads)
+            self.device = Device(job.device, self._threads(), job.rank)
             self.device.synchronize()
+            if recipe.device_count > 1:
+                from bench.training.distributed import Together
+
+                self.ranks = Together(self.device)
         self.clock.timeline = self.device
+        # From here on all ranks go through the phases together; those before are rank 0's own.
+        self.ranks.gather([0.0])
+        self.clock.agree = self.ranks.slowest
+        self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.device_count))
         self.precision = Precision(recipe.precision, self.device)
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
         self.placement = Placement(self.device.torch, self.precision.inputs, memory_format)
@@ -80,11 +95,17 @@ class Measure(ABC):
                 "precision": self.precision.name,
                 "threads": torch.get_num_threads(),
                 "keeps_freed_memory": self.device.keeps_freed_memory,
+                "neighbours": job.share.neighbours,
+                "sampling": asdict(job.sampling) if job.measure in SAMPLED else None,
+                "energy_counter": self.energy.source,
+                **self._shares(),
             },
         )
         with ExitStack() as open_loaders:
             status, reason = self.measure(open_loaders)
+        self.metrics |= self._largest_peaks()
         self.end(status, reason)
+        self.ranks.leave()
 
     @abstractmethod
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
@@ -93,7 +114,8 @@ class Measure(ABC):
     def end(self, status: Status, reason: str | None) -> None:
         """Tell how it ended, with all that was measured until here."""
         if hasattr(self, "device"):  # an error may have come before it
-            self.metrics |= self.device.peak_memory()
+            self.metrics = self.device.peak_memory() | self.metrics
+        self.metrics |= self.energy.metrics(self.clock.total_s("train"))
         self.metrics["total_s"] = self.clock.spans[-1].end_s
         self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans())
 
@@ -120,6 +142,9 @@ class Measure(ABC):
         """Initialise the network from the data, and put it on the device in the recipe's precision."""
         assembly.init_from_data(model, data)
         self.precision.prepare(model, self.placement.memory_format)
+        if self.ranks.rank:
+            # The networks are equal; what they draw from now on, as for dropout, should not be.
+            torch.manual_seed(seeded_generator(self.job.seed, "rank", self.ranks.rank).initial_seed())
 
     def forward_flops(self, model: nn.Module, images: Tensor) -> int:
         """Of one image. To be counted last, because it is no part of what the user waits for."""
@@ -129,9 +154,14 @@ class Measure(ABC):
     def timed(self, work: Callable[[], object]) -> Span:
         """One sample: a span that is not recorded, with the device idle at both its ends."""
         stopwatch = Clock(timeline=self.device)
+        stopwatch.agree = self.ranks.slowest
         with stopwatch.span("sample"):
             work()
         return stopwatch.spans[0]
+
+    def now(self) -> float:
+        """`time.monotonic`, on which all ranks agree, so that they decide alike by it."""
+        return max(now_s for (now_s,) in self.ranks.gather([time.monotonic()]))
 
     def tell_step(self, step: int, examples: int) -> None:
         """Say how far the sampling is, a few times a second."""
@@ -145,18 +175,50 @@ class Measure(ABC):
             recipe.loader,
             data,
             split,
-            recipe.batch_size if is_train else recipe.evaluation.batch_size,
+            self.batch_size if is_train else recipe.evaluation.batch_size,
             Augment(**recipe.augment.model_dump()) if is_train else Augment(),
             self.placement,
             seed=self.job.seed,
-            workers=recipe.workers,
+            workers=self._workers(),
             cache=self.job.cache,
+            shard=Shard(self.ranks.rank, self.ranks.count),
         )
 
+    @property
+    def batch_size(self) -> int:
+        """Training examples of a step on this device."""
+        return self.recipe.of_one_device(self.recipe.batch_size)
+
+    def _threads(self) -> int | None:
+        """The recipe's, else this rank's share of what torch would take; None is torch's own choice."""
+        count = self.recipe.device_count
+        if self.recipe.threads is None and count > 1:
+            return max(1, torch.get_num_threads() // count)
+        return self.recipe.threads
+
+    def _workers(self) -> int | None:
+        if self.recipe.workers is None and self.ranks.count > 1:
+            return max(1, usable_cores() // self.ranks.count)
+        return self.recipe.workers
+
+    def _shares(self) -> dict[str, Any]:
+        """What each of several devices gets, beside its `threads`."""
+        if self.ranks.count == 1:
+            return {}
+        return {"batch_size_per_device": self.batch_size, "workers_per_device": self._workers()}
+
+    def _largest_peaks(self) -> dict[str, int | None]:
+        """Peak memory of the rank that took most, of each kind."""
+        own = self.device.peak_memory()
+        by_rank = self.ranks.gather([peak or 0 for peak in own.values()])
+        return {name: int(max(peaks)) or None for name, peaks in zip(own, zip(*by_rank, strict=True), strict=True)}
+
     def _spans(self) -> list[dict[str, Any]]:
-        return [asdict(span) for span in self.clock.spans]
+        spans = [asdict(span) for span in self.clock.spans]
+        return [{key: span[key] for key in span if key != "rank_s" or span[key] is not None} for span in spans]
 
     def _entered(self, phase: str) -> None:
+        self.energy.enter(phase)
         spans = self._spans()
         self.tell("phase", name=phase, spans=spans[self._spans_told :])
         self._spans_told = len(spans)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from bench.run import Status
 from bench.sampling import Samples, sample
 from pipelines.loader import Loader
 
+LATENCY = "latency"
 BATCH_SIZES = (1, 32, 256)
 # So many test images are asked for in turn.
 REQUEST_IMAGES = 1024
@@ -63,18 +63,31 @@ class Inference(Measure):
             throttled = throttle_gauge(self.device)
             with clock.span("measure"):
                 latency_bounds = replace(bounds, least_samples=max(bounds.least_samples, LATENCY_LEAST_SAMPLES))
-                figures = sample({"latency": partial(self._latency_s, requests[1])}, latency_bounds, throttled)
+                latency_s = partial(self._latency_s, requests[1])
+                figures = sample({LATENCY: latency_s}, latency_bounds, throttled, keep=self._keep_latencies)
                 for size in sizes:
                     block_s = partial(self._block_s, requests[size], passes[size])
-                    figures |= sample({_batch(size): block_s}, bounds, throttled)
-        self.metrics |= _latencies(figures["latency"])
-        for size in sizes:
-            samples = figures[_batch(size)]
-            self.metrics[f"samples_per_s_at_{size}"] = passes[size] * size / samples.mean_s
-            self.metrics |= samples.quality(f"at_{size}_")
+                    keep = partial(self._keep_rate, size, passes[size])
+                    figures |= sample({_batch(size): block_s}, bounds, throttled, keep=keep)
         self.metrics["parameters"] = parameter_count(model)
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)
         return "ok", remarks(figures)
+
+    def _keep_latencies(self, figures: dict[str, Samples]) -> None:
+        samples = figures[LATENCY]
+        self.metrics |= {
+            "latency_p50_ms": samples.median_s * 1000,
+            "latency_p95_ms": samples.p95_s * 1000,
+            "latency_p99_ms": samples.p99_s * 1000,
+            "latency_mean_ms": samples.mean_s * 1000,
+            "latency_min_ms": samples.min_s * 1000,
+            **samples.quality("latency_"),
+        }
+
+    def _keep_rate(self, size: int, passes: int, figures: dict[str, Samples]) -> None:
+        samples = figures[_batch(size)]
+        self.metrics[f"samples_per_s_at_{size}"] = passes * size / samples.mean_s
+        self.metrics |= samples.quality(f"at_{size}_")
 
     def _latency_s(self, requests: Iterator[Tensor]) -> float:
         images = next(requests)
@@ -124,14 +137,3 @@ def _in_batches(images: Tensor, size: int) -> Iterator[Tensor]:
 
 def _batch(size: int) -> str:
     return f"batch size {size}"
-
-
-def _latencies(samples: Samples) -> dict[str, Any]:
-    return {
-        "latency_p50_ms": samples.median_s * 1000,
-        "latency_p95_ms": samples.p95_s * 1000,
-        "latency_p99_ms": samples.p99_s * 1000,
-        "latency_mean_ms": samples.mean_s * 1000,
-        "latency_min_ms": samples.min_s * 1000,
-        **samples.quality("latency_"),
-    }

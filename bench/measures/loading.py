@@ -6,8 +6,10 @@ from contextlib import ExitStack
 
 from bench.measures.base import Measure, remarks, seconds
 from bench.run import Status
-from bench.sampling import sample
+from bench.sampling import Samples, sample
 from pipelines.loader import Loader
+
+LATER_EPOCHS = "later epochs"
 
 
 class Loading(Measure):
@@ -21,21 +23,23 @@ class Loading(Measure):
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
         _, (self._train,) = self.load(open_loaders, "train")
         self._epoch = 0
-        images = self._train.steps_per_epoch * self._train.batch_size
+        self._images = self._train.steps_per_epoch * self._train.batch_size
         with self.clock.span("warm_up"):
             first_s = self._epoch_s()
-        self.metrics |= {"first_epoch_s": first_s, "first_epoch_images_per_s": images / first_s}
+        self.metrics |= {"first_epoch_s": first_s, "first_epoch_images_per_s": self._images / first_s}
         with self.clock.span("measure"):
-            figures = sample({"later epochs": self._epoch_s}, self.job.sampling)
-        later = figures["later epochs"]
+            figures = sample({LATER_EPOCHS: self._epoch_s}, self.job.sampling, keep=self._keep)
+        return "ok", remarks(figures)
+
+    def _keep(self, figures: dict[str, Samples]) -> None:
+        later = figures[LATER_EPOCHS]
         self.metrics |= {
-            "images_per_s": images / later.mean_s,
+            "images_per_s": self._images / later.mean_s,
             "epoch_median_s": later.median_s,
             "epoch_p95_s": later.p95_s,
             "epoch_min_s": later.min_s,
             **later.quality(),
         }
-        return "ok", remarks(figures)
 
     def _epoch_s(self) -> float:
         epoch_s = seconds(self.timed(lambda: _draw(self._train, self._epoch)))

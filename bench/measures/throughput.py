@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -51,8 +50,8 @@ def block_of(step_s: float, steps_per_epoch: int, batches_ahead: int) -> Block:
 class Throughput(Measure):
     """Blocks of training steps with the loader and without it take turns; a sample is a block.
 
-    A step is the training loop's, at the learning rate of the first one. Without the loader it gets one
-    batch again and again.
+    A step is the training loop's, at the learning rate of the first one, on whole batches of images of full
+    size, whatever the recipe begins with. Without the loader it gets one batch again and again.
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
@@ -63,7 +62,7 @@ class Throughput(Measure):
             self.prepare(model, data)
             # Nothing is evaluated, so that there is no test loader, nor its memory.
             trainer = assembly.build_trainer(
-                recipe, model, self.precision, self._train, self._train, clock, lambda _: None
+                recipe, model, self.precision, self._train, self._train, clock, lambda _: None, self.ranks
             )
             self._steps = Steps(trainer)
         with clock.span("compile"):
@@ -78,8 +77,7 @@ class Throughput(Measure):
         self._epoch = 0
         arms = {WITH_LOADER: self._block_with_loader, WITHOUT_LOADER: self._block_without_loader}
         with clock.span("measure"):
-            sampled = sample(arms, self.job.sampling, throttle_gauge(self.device))
-        self.metrics |= self._figures(sampled[WITH_LOADER], sampled[WITHOUT_LOADER])
+            sampled = sample(arms, self.job.sampling, self._throttled(), self.now, self._keep)
         self.metrics["parameters"] = parameter_count(model)
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, self._batch[0])
         return "ok", remarks(sampled)
@@ -103,16 +101,26 @@ class Throughput(Measure):
         what is timed is no training.
         """
         span = self.timed(lambda: self._steps.run(batches))
-        loss = self._steps.loss.item()
+        loss = self.ranks.sum(self._steps.loss.clone()).item()
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss} after {self._steps.count} steps; lower optimizer.lr")
-        self.tell_step(self._steps.count, self._steps.count * self._train.batch_size)
+        self.tell_step(self._steps.count, self._steps.count * self._examples_per_step)
         return seconds(span)
 
-    def _figures(self, loaded: Samples, bare: Samples) -> dict[str, Any]:
+    @property
+    def _examples_per_step(self) -> int:
+        return self._train.batch_size * self.ranks.count
+
+    def _throttled(self) -> Callable[[], bool]:
+        """Whether the clock of any rank's device is down."""
+        gauge = throttle_gauge(self.device)
+        return lambda: any(down for (down,) in self.ranks.gather([gauge()]))
+
+    def _keep(self, sampled: dict[str, Samples]) -> None:
+        loaded, bare = sampled[WITH_LOADER], sampled[WITHOUT_LOADER]
         steps = self._block.steps
-        examples = steps * self._train.batch_size
-        return {
+        examples = steps * self._examples_per_step
+        self.metrics |= {
             "samples_per_s": examples / loaded.mean_s,
             "samples_per_s_without_loader": examples / bare.mean_s,
             "loader_cost_fraction": 1 - bare.mean_s / loaded.mean_s,
@@ -135,15 +143,15 @@ class Steps:
         self.count = 0
         self._trainer = trainer
         self._optimizers = trainer.make_optimizers()
-        self._lookahead = trainer.make_lookahead() if trainer.make_lookahead else None
+        self._averages = trainer.make_averages()
 
     def run(self, batches: Iterable[Batch]) -> None:
         """A step on each batch; `loss` is that of the last one, float32 [] on the device."""
         for images, labels in batches:
             self.loss = self._trainer.train_step(images, labels, self._optimizers, 0)
             self.count += 1
-            if self._lookahead:
-                self._lookahead.update(self.count % self._trainer.total_steps, self._trainer.total_steps)
+            for average in self._averages:
+                average.update(self.count % self._trainer.total_steps, self._trainer.total_steps)
 
 
 def _batches_ahead(loader: Loader) -> int:

@@ -11,6 +11,7 @@ from bench.measures.base import Measure, made_up_batch, parameter_count
 from bench.run import Status
 from bench.training.flops import training_flops
 from bench.training.loop import Trainer
+from bench.training.sizes import resized
 
 if TYPE_CHECKING:
     from bench.worker import Job, Teller
@@ -30,9 +31,11 @@ class TimeToAccuracy(Measure):
         model = self.build(data)
         with clock.span("init"):
             self.prepare(model, data)
-            trainer = assembly.build_trainer(recipe, model, self.precision, train, test, clock, self._report)
+            trainer = assembly.build_trainer(
+                recipe, model, self.precision, train, test, clock, self._report, self.ranks
+            )
         self._trainer = trainer
-        images, labels = made_up_batch(recipe.batch_size, data, self.placement)
+        images, labels = made_up_batch(self.batch_size, data, self.placement)
         with clock.span("compile"):
             train.warm_up()
             test.warm_up()
@@ -42,9 +45,11 @@ class TimeToAccuracy(Measure):
             with clock.span("warm_up"):
                 trainer.warm_up(recipe.warm_up_steps, images, labels)
         trainer.run()
-        flops = self.forward_flops(model, images)
-        self.metrics["forward_flops_per_example"] = flops
-        self.metrics["train_flops"] = training_flops(flops, trainer.examples)
+        self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)
+        self.metrics["train_flops"] = sum(
+            training_flops(self.forward_flops(model, resized(images[:1], pixels)), examples)
+            for pixels, examples in trainer.examples_by_pixels.items()
+        )
         return self._verdict(trainer)
 
     def end(self, status: Status, reason: str | None) -> None:
@@ -57,15 +62,21 @@ class TimeToAccuracy(Measure):
         return {
             "accuracy": trainer.accuracy,
             "reached": trainer.goal.reached_by(trainer.accuracy) if trainer.goal.target_accuracy else None,
-            "epochs": trainer.step / trainer.train.steps_per_epoch,
+            "epochs": trainer.epochs,
             "steps": trainer.step,
             "examples": trainer.examples,
             "loss": trainer.rows[-1]["loss"] if trainer.rows else None,
             "train_s": train_s,
+            **self._train_s_by_rank(),
             "samples_per_s": trainer.examples / train_s if trainer.examples else None,
             "time_to_target_s": trainer.time_to_target_s,
             "parameters": parameter_count(trainer.model),
         }
+
+    def _train_s_by_rank(self) -> dict[str, float]:
+        """Of several ranks, the seconds that each itself was in training."""
+        epochs = [span.rank_s for span in self.clock.spans if span.name == "train" and span.rank_s]
+        return {f"train_s_rank{rank}": sum(seconds) for rank, seconds in enumerate(zip(*epochs, strict=True))}
 
     @staticmethod
     def _verdict(trainer: Trainer) -> tuple[Status, str | None]:

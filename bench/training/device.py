@@ -17,7 +17,8 @@ from bench.errors import MissingError
 class Device:
     """The CPU, or one CUDA device; also the clock's `Timeline`."""
 
-    def __init__(self, kind: str, threads: int | None = None) -> None:
+    def __init__(self, kind: str, threads: int | None = None, index: int = 0) -> None:
+        """Of several GPUs, `index` becomes the current one, which `torch` means."""
         if kind == "cuda" and not torch.cuda.is_available():
             built = torch.version.cuda
             why = (
@@ -34,6 +35,8 @@ class Device:
         if threads is not None:
             torch.set_num_threads(threads)
         if self.is_cuda:
+            if index:
+                torch.cuda.set_device(index)
             torch.backends.cudnn.benchmark = True
         self.keeps_freed_memory = not self.is_cuda and _keep_freed_memory()
 

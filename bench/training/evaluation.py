@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.training.precision import Precision
+from bench.training.ranks import ALONE, Ranks
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -44,8 +45,18 @@ def logits(forward: Forward, images: Tensor, tta: int) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision, tta: int = 0) -> float:
-    """The share of images whose largest logit is their label, in [0, 1]; the model is left in training mode."""
+def accuracy(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    precision: Precision,
+    tta: int = 0,
+    ranks: Ranks = ALONE,
+) -> float:
+    """The share of images whose largest logit is their label, in [0, 1]; the model is left in training mode.
+
+    Of several ranks each has its own images, however many; what is counted is summed over them.
+    """
+    ranks.average_buffers(model)
     model.eval()
     correct, count = torch.zeros((), dtype=torch.int64, device=precision.device.torch), 0
     with precision.autocast():
@@ -53,4 +64,5 @@ def accuracy(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precisi
             correct += (logits(model, images, tta).argmax(dim=1) == labels).sum()
             count += len(labels)
     model.train()
-    return correct.item() / count
+    images_in_all = sum(number for (number,) in ranks.gather([count]))
+    return ranks.sum(correct).item() / images_in_all

@@ -1,20 +1,32 @@
-"""Floating-point operations of a network, counted by torch's dispatcher: a multiply-add is two."""
+"""Floating-point operations of a network, counted by torch's dispatcher: a multiply-add is two.
+
+What is counted are matrix products and convolutions. Norms, activations and pooling are not: they are few
+operations, and wait for memory.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
+def count_flops(work: Callable[[], object]) -> int:
+    """FLOPs of whatever `work` does, a backward pass included."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
 @torch.no_grad()
 def forward_flops(model: nn.Module, image: Tensor) -> int:
     """FLOPs of one forward pass for one image [1, C, H, W]; the model is left in training mode."""
     model.eval()
-    with FlopCounterMode(display=False) as counter:
-        model(image)
+    flops = count_flops(lambda: model(image))
     model.train()
-    return int(counter.get_total_flops())
+    return flops
 
 
 def training_flops(forward: int, examples: int) -> int:

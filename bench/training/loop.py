@@ -8,19 +8,26 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.clock import Clock
 from bench.training import evaluation
+from bench.training.cutmix import CutMix, Mixed
+from bench.training.ema import Ema
 from bench.training.lookahead import Lookahead
+from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
+from bench.training.plan import WHOLE, Plan, Stage
 from bench.training.precision import Precision
+from bench.training.ranks import ALONE, Ranks
+from bench.training.sizes import resized
 
 REPORT_EVERY_S = 0.25
 
@@ -35,17 +42,6 @@ class Batches(Protocol):
 
     def epoch(self, epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
         """Images [B, C, H, W] and labels int64 [B] of epoch number `epoch`, counted from 0."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Cross-entropy in fp32 of logits [B, classes]; `reduction` is `mean` or `sum` over the batch."""
-
-    label_smoothing: float = 0.0
-    reduction: str = "mean"
-
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,10 @@ class Trainer:
     `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The
     state after an exception is the state up to it: `rows`, `step` and `examples` stay readable.
     `time_to_target_s` is when an accuracy at the target was first known, on the clock.
+
+    `plan` None trains on every batch whole. `accumulate` parts of a step's batch go through the network one after
+    the other, and their gradients are added up. `make_averages` makes what follows the weights after each step; an
+    `Ema` is evaluated in their place.
     """
 
     def __init__(
@@ -82,17 +82,25 @@ class Trainer:
         train: Batches,
         test: Batches,
         clock: Clock,
-        make_lookahead: Callable[[], Lookahead] | None = None,
+        make_averages: Callable[[], Sequence[Lookahead | Ema]] = tuple,
         report: Callable[[dict[str, Any]], None] = lambda _: None,
+        ranks: Ranks = ALONE,
+        plan: Plan | None = None,
+        accumulate: int = 1,
+        cutmix: CutMix | None = None,
     ) -> None:
-        self.model, self.forward = model, forward
+        self.model, self.forward, self.ranks = model, forward, ranks
         self.precision, self.loss, self.goal = precision, loss, goal
         self.train, self.test, self.clock = train, test, clock
-        self.make_optimizers, self.make_lookahead = make_optimizers, make_lookahead
+        self.make_optimizers, self.make_averages = make_optimizers, make_averages
+        self.plan = plan or Plan(goal.epochs, train.steps_per_epoch)
+        self._accumulate, self._cutmix = accumulate, cutmix
+        self._averages: Sequence[Lookahead | Ema] = ()
         self._report = report
-        self.total_steps = math.ceil(round(goal.epochs * train.steps_per_epoch, 6))
+        self.total_steps = self.plan.total_steps
         self.rows: list[dict[str, Any]] = []
-        self.step = self.examples = 0
+        self.step = self.batches = self.examples = 0
+        self.examples_by_pixels: Counter[int | None] = Counter()
         self.accuracy: float | None = None
         self.time_to_target_s: float | None = None
 
@@ -106,10 +114,12 @@ class Trainer:
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices):
             optimizers = self.make_optimizers()
-            for _ in range(steps):
-                self.train_step(images, labels, optimizers, 0)
+            for stage in self.plan.stages:
+                some_images, some_labels = next(stage.cut(images, labels))
+                for _ in range(steps):
+                    self.train_step(some_images, some_labels, optimizers, 0, stage)
             for tta in {self.goal.tta, self.goal.epoch_tta}:
-                evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
+                evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks)
         self.model.load_state_dict(before)
         self.precision.reset()
 
@@ -120,10 +130,10 @@ class Trainer:
         """
         with self.clock.span("init"):
             optimizers = self.make_optimizers()
-            lookahead = self.make_lookahead() if self.make_lookahead else None
+            self._averages = self.make_averages()
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
-                mean_loss = self._epoch(epoch, optimizers, lookahead)
+                mean_loss = self._epoch(epoch, optimizers)
             last = self.step >= self.total_steps
             accuracy = self._evaluate(epoch, last)
             self._record(epoch, mean_loss, optimizers.lr, accuracy)
@@ -135,37 +145,71 @@ class Trainer:
                     self.accuracy = self._final_accuracy()
                 return
 
-    def _epoch(self, epoch: int, optimizers: Optimizers, lookahead: Lookahead | None) -> float:
+    @property
+    def epochs(self) -> float:
+        """Passes over the data until now; a batch counts from its beginning."""
+        return self.batches / self.train.steps_per_epoch
+
+    def _epoch(self, epoch: int, optimizers: Optimizers) -> float:
         precision, free_reads = self.precision, self.precision.device.reads_are_free
         loss_sum = torch.zeros((), device=precision.device.torch)
         examples_before, next_report_s = self.examples, time.monotonic()
-        for images, labels in self.train.epoch(epoch):
-            loss = self.train_step(images, labels, optimizers, self.step)
+        for images, labels, progress, stage in self._steps(epoch):
+            loss = self.train_step(images, labels, optimizers, progress, stage)
             self.step += 1
-            self.examples += len(labels)
-            if lookahead:
-                lookahead.update(self.step, self.total_steps)
+            self.examples += len(labels) * self.ranks.count
+            self.examples_by_pixels[stage.pixels] += len(labels) * self.ranks.count
+            for average in self._averages:
+                average.update(self.step, self.total_steps)
             loss_sum += loss if self.loss.reduction == "sum" else loss * len(labels)
             if time.monotonic() >= next_report_s:
                 next_report_s = time.monotonic() + REPORT_EVERY_S
                 per_example = loss.item() / (len(labels) if self.loss.reduction == "sum" else 1) if free_reads else None
                 self._report_step(epoch, per_example)
-            if self.step == self.total_steps:
-                break
-        mean_loss = loss_sum.item() / (self.examples - examples_before)
+        mean_loss = self.ranks.sum(loss_sum).item() / (self.examples - examples_before)
         if not math.isfinite(mean_loss):
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}, by step {self.step}")
         return mean_loss
 
-    def train_step(self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: int) -> Tensor:
-        """One step on images [B, C, H, W] and labels int64 [B], at step number `step` of the schedule; the loss."""
-        optimizers.set_progress(step)
-        with self.precision.autocast():
-            logits = self.forward(images)
-        loss = self.loss(logits, labels)
-        self.precision.backward(loss)
+    def _steps(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float, Stage]]:
+        """The batch of each step, how many whole batches came before it, and its stage."""
+        for images, labels in self.train.epoch(epoch):
+            before, stage = self.batches, self.plan.stage(self.batches)
+            self.batches += 1
+            for index, step in enumerate(stage.cut(images, labels)):
+                yield *step, before + index / stage.steps, stage
+            if self.batches == self.plan.total_batches:
+                return
+
+    def train_step(
+        self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: float, stage: Stage = WHOLE
+    ) -> Tensor:
+        """One step on images [B, C, H, W] and labels int64 [B], `step` whole batches into the schedule; the loss."""
+        optimizers.set_progress(step, stage.lr_factor)
+        batch = Mixed(resized(images, stage.pixels), labels)
+        if self._cutmix:
+            batch = self._cutmix(batch, step)
+        *parts, last = batch.split(self._accumulate)
+        losses = []
+        if parts:
+            # DDP exchanges gradients once they are complete.
+            with getattr(self.forward, "no_sync", nullcontext)():
+                losses = [self._backward(part) for part in parts]
+        loss = sum(losses, start=self._backward(last))
         self.precision.step(optimizers.all)
         optimizers.zero_grad()
+        return loss
+
+    def _backward(self, part: Mixed) -> Tensor:
+        """Add the gradients of a part of the batch to those of the parts before it; its part of the loss."""
+        with self.precision.autocast():
+            logits = self.forward(part.images)
+        loss = self.loss(logits, part.labels, part.others, part.share)
+        summed = self.loss.reduction == "sum"
+        if self._accumulate > 1 and not summed:
+            loss = loss / self._accumulate
+        # The ranks' gradients are averaged; those of a sum are to be added up.
+        self.precision.backward(loss * self.ranks.count if summed and self.ranks.count > 1 else loss)
         return loss.detach()
 
     def _evaluate(self, epoch: int, last: bool) -> float | None:
@@ -183,7 +227,9 @@ class Trainer:
             return self._accuracy(self.goal.tta)
 
     def _accuracy(self, tta: int) -> float:
-        accuracy = evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta)
+        ema = next((average for average in self._averages if isinstance(average, Ema)), None)
+        with ema.applied() if ema else nullcontext():
+            accuracy = evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks)
         if self.time_to_target_s is None and self.goal.reached_by(accuracy):
             self.time_to_target_s = self.clock.elapsed_s()
         return accuracy

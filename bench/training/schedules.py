@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -65,10 +66,29 @@ def step(milestones: Sequence[float] = (0.3, 0.6, 0.8), gamma: float = 0.2) -> S
     return lambda progress: Setting(gamma ** sum(progress >= milestone for milestone in milestones))
 
 
+def cosine(end: float = 0.0) -> Schedule:
+    """Half a cosine from 1 to `end`, without restarts: Loshchilov and Hutter, arXiv 1608.03983."""
+    return lambda progress: Setting(end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def warmed_up(schedule: Schedule, share: float, start: float = 0.0) -> Schedule:
+    """The schedule, its rate multiplied by a line from `start` to 1 over the first `share` of progress.
+
+    So milestones stay where they are, as in Goyal et al., arXiv 1706.02677.
+    """
+
+    def at(progress: float) -> Setting:
+        setting = schedule(progress)
+        return setting._replace(lr_factor=setting.lr_factor * _line(start, 1.0, min(progress / share, 1.0)))
+
+    return at
+
+
 SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "constant": constant,
     "linear": linear,
     "triangular": triangular,
     "one_cycle": one_cycle,
     "step": step,
+    "cosine": cosine,
 }

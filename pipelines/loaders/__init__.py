@@ -11,7 +11,7 @@ from pipelines.errors import WrongOption
 if TYPE_CHECKING:
     from pipelines.augment import Augment
     from pipelines.dataset import Dataset
-    from pipelines.loader import Loader, Placement
+    from pipelines.loader import Loader, Placement, Shard
 
 LOADERS = {
     "resident": "the whole set in the device's memory; augmentation in whole batches",
@@ -36,6 +36,7 @@ def make_loader(
     seed: int,
     workers: int | None = None,
     cache: Path | None = None,
+    shard: Shard | None = None,
 ) -> Loader:
     """The loader of this name; the other arguments are those of `pipelines.loader.Loader`.
 
@@ -45,4 +46,4 @@ def make_loader(
         raise WrongOption.unknown("loader", name, LOADERS)
     module, class_name = _CLASSES[name].split(":")
     kind: type[Loader] = getattr(importlib.import_module(module), class_name)
-    return kind(dataset, split, batch_size, augment, placement, seed, workers, cache)
+    return kind(dataset, split, batch_size, augment, placement, seed, workers, cache, shard)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bench.clock import Clock
@@ -89,3 +91,21 @@ def test_phases_are_announced_as_they_are_entered():
     clock = Clock(entered=entered.append)
     with clock.span("build"):
         assert entered == ["build"]
+
+
+def test_what_several_agree_on_is_recorded():
+    clock = Clock()
+    with clock.span("device"):
+        pass
+    clock.agree = lambda span: replace(span, rank_s=(1.0, 2.0))
+    with clock.span("train"):
+        pass
+    assert [span.rank_s for span in clock.spans] == [None, (1.0, 2.0)]
+
+
+def test_a_body_that_fails_waits_for_nobody():
+    clock = Clock()
+    clock.agree = lambda span: pytest.fail("the others are elsewhere")
+    with pytest.raises(ZeroDivisionError), clock.span("train"):
+        1 / 0  # noqa: B018
+    assert [span.name for span in clock.spans] == ["train"]

@@ -158,3 +158,18 @@ def test_equal_gpus_are_one_entry_with_a_count(monkeypatch: pytest.MonkeyPatch) 
     assert facts["gpu_driver"] == "570.1"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     assert [gpu["name"] for gpu in machine.fingerprint()["gpus"]] == ["Small"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "device", "count"),
+    [
+        ({"gpus": [{"count": 2}, {"count": 1}]}, "cuda", 3),
+        ({"gpus": []}, "cuda", 0),
+        ({"usable_physical_cores": 8, "usable_cores": 16, "cpu_quota": None}, "cpu", 8),
+        ({"usable_physical_cores": None, "usable_cores": 4, "cpu_quota": None}, "cpu", 4),
+        ({"usable_physical_cores": 64, "usable_cores": 64, "cpu_quota": 2.5}, "cpu", 2),
+        ({"usable_physical_cores": 64, "usable_cores": 64, "cpu_quota": 0.5}, "cpu", 1),
+    ],
+)
+def test_devices_are_gpus_or_the_cores_that_may_be_used(facts, device, count):
+    assert machine.device_count(facts, device) == count

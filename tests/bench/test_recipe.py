@@ -175,3 +175,31 @@ def test_no_value_makes_a_traceback(tmp_path_factory, changes):
     path.write_text(yaml.safe_dump(yaml.safe_load(MINIMAL) | changes))
     with contextlib.suppress(UsageError):
         recipes.load(str(path), "cpu")
+
+
+@pytest.mark.parametrize("settings", [["devices=1"], ["batch_per=global"], ["devices=1", "batch_per=device"]])
+def test_one_device_is_the_same_cell_as_none_named(settings):
+    plain, one = (recipes.load("digits", "cpu", some).config() for some in ([], settings))
+    assert recipes.identify(one, "cpu", "throughput") == recipes.identify(plain, "cpu", "throughput")
+
+
+def test_devices_share_the_batch_or_have_one_each():
+    shared = recipes.load("digits", "cpu", ["devices=4"])
+    each = recipes.load("digits", "cpu", ["devices=4", "batch_per=device"])
+    assert (shared.of_one_device(shared.batch_size), each.of_one_device(each.batch_size)) == (16, 64)
+    ids = {recipes.identify(recipe.config(), "cpu", "throughput")[1] for recipe in (shared, each)}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["devices=0"], "devices is 0"),
+        (["devices=true"], "devices is True"),
+        (["devices=3"], "batch_size: 64 cannot be shared evenly by 3 devices; take a multiple, or batch_per: device"),
+        (["devices=4", "accumulate=32"], "accumulate: 32 equal parts cannot be made of the 16 examples"),
+    ],
+)
+def test_a_batch_that_devices_cannot_share_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        recipes.load("digits", "cpu", settings)

@@ -17,7 +17,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.clock import Clock
 from bench.training.device import Device
-from bench.training.loop import Goal, Loss, Trainer
+from bench.training.loop import Goal, Trainer
+from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers, roles
 from bench.training.precision import Precision
 from bench.training.schedules import linear

@@ -5,9 +5,13 @@ import torch
 from torch import nn
 
 from bench.clock import Clock
+from bench.training.cutmix import CutMix
 from bench.training.device import Device
-from bench.training.loop import Diverged, Goal, Loss, Trainer
+from bench.training.ema import Ema
+from bench.training.loop import Diverged, Goal, Trainer
+from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
+from bench.training.plan import Plan
 from bench.training.precision import Precision
 from bench.training.schedules import linear
 
@@ -27,14 +31,30 @@ class Blobs:
             yield torch.randn(8, 1, 2, 2, generator=generator) + self.gap * labels.view(-1, 1, 1, 1), labels
 
 
-def trainer(train=None, test=None, lr=0.05, reduction="mean", report=lambda event: None, **goal):
+def network(norm=True):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.BatchNorm1d(4) if norm else nn.Identity(), nn.Linear(4, 2)
+    )
+
+
+def trainer(
+    train=None, test=None, lr=0.05, reduction="mean", report=lambda event: None, model=None, extras=None, **goal
+):
+    model, extras = model or network(), extras or {}
     train, goal = train or Blobs(), Goal(**{"epochs": 3} | goal)
+    if "sizes" in extras or "cuts" in extras:
+        plan = {key: extras.pop(key) for key in ("sizes", "cuts", "scale_lr") if key in extras}
+        extras["plan"] = Plan(goal.epochs, train.steps_per_epoch, **plan)
+    average = extras.pop("ema", None)
+    if average:
+        extras["make_averages"] = lambda: [Ema(model, **average)]
     made = Trainer(
         model,
         model,
-        lambda: Optimizers(model, {"name": "sgd", "lr": lr}, {}, linear(), made.total_steps, train.steps_per_epoch),
+        lambda: Optimizers(
+            model, {"name": "sgd", "lr": lr}, {}, linear(), made.plan.total_batches, train.steps_per_epoch
+        ),
         Precision("fp32", Device("cpu")),
         Loss(reduction=reduction),
         goal,
@@ -42,6 +62,7 @@ def trainer(train=None, test=None, lr=0.05, reduction="mean", report=lambda even
         test or Blobs(),
         Clock(),
         report=report,
+        **extras,
     )
     return made
 
@@ -152,3 +173,84 @@ def test_one_seed_repeats_itself():
     first.run()
     second.run()
     assert [row["loss"] for row in first.rows] == [row["loss"] for row in second.rows]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("cutmix", [None, CutMix(probability=1.0)])
+def test_accumulated_parts_are_one_batch_where_no_norm_looks_at_the_batch(reduction, cutmix):
+    whole, parts = (
+        trainer(lr=0.01, reduction=reduction, model=network(norm=False), extras={"accumulate": n, "cutmix": cutmix})
+        for n in (1, 4)
+    )
+    for made in (whole, parts):
+        made.run()
+    assert (parts.step, parts.examples) == (whole.step, whole.examples) == (12, 96)
+    for left, right in zip(whole.rows, parts.rows, strict=True):
+        assert left["loss"] == pytest.approx(right["loss"], rel=1e-5)
+    for left, right in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert torch.allclose(left, right, atol=1e-6)
+
+
+def test_smaller_batches_are_more_steps_over_the_same_examples():
+    made = trainer(epochs=2.5, extras={"cuts": [(0.4, 4), (0.8, 2)]})
+    made.run()
+    assert made.total_steps == made.step == 4 * 4 + 4 * 2 + 2
+    assert [row["steps"] for row in made.rows] == [16, 24, 26]
+    assert [row["examples"] for row in made.rows] == [32, 64, 80]
+    assert made.epochs == 2.5
+
+
+def test_the_schedule_goes_by_examples_and_the_rate_by_the_batch_where_asked():
+    rates = {}
+    for scale_lr in (False, True):
+        made = trainer(lr=1.0, epochs=2, extras={"cuts": [(0.5, 2)], "scale_lr": scale_lr})
+        step, rates[scale_lr] = made.train_step, []
+
+        def noted(images, labels, optimizers, *args, step=step, seen=rates[scale_lr]):
+            loss = step(images, labels, optimizers, *args)
+            seen.append(optimizers.lr)
+            return loss
+
+        made.train_step = noted
+        made.run()
+    by_progress = [1 - half / 16 for half in range(8)] + [0.5 - quarter / 8 for quarter in range(4)]
+    assert rates[False] == pytest.approx(by_progress)
+    assert rates[True] == pytest.approx([rate / 2 for rate in by_progress[:8]] + by_progress[8:])
+
+
+def test_images_grow_and_are_counted_by_their_size():
+    seen = []
+
+    class Watching(nn.Module):
+        def forward(self, images):
+            seen.append(images.shape[-1] if self.training else None)
+            return net(images)
+
+    net = network()
+    made = trainer(model=net, epochs=2, eval_every_epochs=0, extras={"sizes": [(0.25, 1), (0.75, 3)]})
+    made.forward = Watching()
+    made.run()
+    assert seen[:8] == [1, 1, 3, 3, 3, 3, 2, 2]
+    assert set(seen[8:]) == {None}
+    assert made.examples_by_pixels == {1: 16, 3: 32, None: 16}
+    assert made.examples == 64
+
+
+def test_a_warm_up_runs_every_shape_of_the_training():
+    made = trainer(extras={"sizes": [(0.5, 1)], "cuts": [(0.25, 4)]})
+    shapes, forward = [], made.forward
+    made.forward = lambda images: shapes.append((len(images), images.shape[-1])) or forward(images)
+    made.forward.eval, made.forward.train = forward.eval, forward.train
+    made.goal = Goal(epochs=3, tta=0)
+    made.warm_up(2, torch.randn(8, 1, 2, 2), torch.zeros(8, dtype=torch.long))
+    assert shapes[:6] == [(2, 1), (2, 1), (8, 1), (8, 1), (8, 2), (8, 2)]
+
+
+def test_the_averaged_weights_are_evaluated_and_the_own_ones_trained_on():
+    plain, averaged = trainer(eval_every_epochs=0), trainer(eval_every_epochs=0, extras={"ema": {"decay": 0.999999}})
+    random_guess = trainer(epochs=3)
+    for made in (plain, averaged):
+        made.run()
+    assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), averaged.model.parameters(), strict=True))
+    # A decay so near 1 keeps the weights of the beginning.
+    assert averaged.accuracy == random_guess._accuracy(0)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.errors import UsageError
-from bench.training.optimizers import Muon, Optimizers, orthogonalize, roles
+from bench.training.muon import Muon, orthogonalize
+from bench.training.optimizers import Optimizers, roles
 from bench.training.schedules import constant, linear, one_cycle
 from models.darknet import Darknet
 from models.speedrun import SpeedrunNet
@@ -127,6 +128,85 @@ def test_a_group_inherits_what_it_does_not_say(net):
     assert by_lr[6.4]["nesterov"]
 
 
+def two_steps(common, lr_factors=(1.0, 1.0)):
+    """A matrix of ones after two steps with known gradients, and the gradients."""
+    model = nn.Linear(3, 2, bias=False)
+    nn.init.ones_(model.weight)
+    made = make(model, common)
+    gradients = [torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.0, -1.0]]), torch.tensor([[0.2, 1.0, 0.0], [-0.7, 0.4, 1.0]])]
+    for gradient, lr_factor in zip(gradients, lr_factors, strict=True):
+        made.set_progress(0, lr_factor)
+        model.weight.grad = gradient.clone()
+        for optimizer in made.all:
+            optimizer.step()
+    return model.weight.detach().double(), [gradient.double() for gradient in gradients]
+
+
+LR, DECAY, MOMENTUM = 0.1, 0.05, 0.9
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decoupled", [None, False, True])
+def test_sgds_decay_is_in_the_gradient_unless_decoupled(decoupled, nesterov):
+    common = {"name": "sgd", "lr": LR, "momentum": MOMENTUM, "nesterov": nesterov, "weight_decay": DECAY}
+    weight, gradients = two_steps(common | {"decoupled": decoupled})
+    expected, velocity = torch.ones(2, 3).double(), torch.zeros(2, 3).double()
+    for gradient in gradients:
+        if decoupled:
+            expected = expected * (1 - LR * DECAY)
+        else:
+            gradient = gradient + DECAY * expected
+        velocity = MOMENTUM * velocity + gradient
+        expected = expected - LR * (gradient + MOMENTUM * velocity if nesterov else velocity)
+    assert torch.allclose(weight, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("decoupled", [None, False, True])
+def test_adams_decay_is_decoupled_unless_asked_otherwise(decoupled):
+    weight, gradients = two_steps({"name": "adamw", "lr": LR, "weight_decay": DECAY, "decoupled": decoupled})
+    expected, first, second = torch.ones(2, 3).double(), 0.0, 0.0
+    for step, gradient in enumerate(gradients, 1):
+        if decoupled is False:
+            gradient = gradient + DECAY * expected
+        else:
+            expected = expected * (1 - LR * DECAY)
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        expected = expected - LR * (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+    assert torch.allclose(weight, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("decoupled", [None, False, True])
+def test_muons_decay_is_decoupled_unless_asked_otherwise(decoupled):
+    common = {"name": "muon", "lr": LR, "momentum": 0.6, "nesterov": False, "weight_decay": DECAY}
+    weight, gradients = two_steps(common | {"decoupled": decoupled, "unit_filters": False})
+    expected, velocity = torch.ones(2, 3).double(), torch.zeros(2, 3).double()
+    for gradient in gradients:
+        if decoupled is False:
+            gradient = gradient + DECAY * expected
+        velocity = 0.6 * velocity + gradient
+        if decoupled is not False:
+            expected = expected * (1 - LR * DECAY)
+        expected = expected - LR * orthogonalize(velocity[None].float(), 3)[0].double()
+    # Rounding of the gradient before bfloat16's own may tip a value over.
+    assert torch.allclose(weight, expected, atol=2e-3)
+
+
+def test_the_decay_of_every_kind_follows_the_rate_of_its_step():
+    for name in ("sgd", "adamw"):
+        common = {"name": name, "lr": LR, "weight_decay": DECAY, "decoupled": True}
+        weight, _ = two_steps(common, lr_factors=(0.0, 0.0))
+        assert torch.equal(weight, torch.ones(2, 3).double())
+
+
+def test_roles_may_differ_in_how_they_decay(net):
+    common = {"name": "sgd", "lr": 0.1, "weight_decay": 0.1}
+    made = make(net, common, {"head": {"decoupled": True}, "biases": {"weight_decay": 0.0, "decoupled": True}})
+    assert sorted(type(optimizer).__name__ for optimizer in made.all) == ["SGD", "SGDW"]
+    (decoupled,) = [optimizer for optimizer in made.all if type(optimizer).__name__ == "SGDW"]
+    assert sorted(group["decay"] for group in decoupled.param_groups) == [0.0, 0.1]
+    assert all(group["weight_decay"] == 0 for group in decoupled.param_groups)
+
+
 def test_the_schedule_drives_every_group(net):
     made = make(net, {"name": "sgd", "lr": 2.0, "momentum": 0.9}, {"head": {"lr": 4.0}}, one_cycle(20, 20, 0.95, 0.85))
     made.set_progress(4)  # 4 of 10 steps is the peak
@@ -152,6 +232,16 @@ def test_a_role_stops_after_its_epochs(net, drop_frozen):
     assert group["lr"] == 0
     assert net.whiten.bias.requires_grad is not drop_frozen
     assert net.head.weight.requires_grad
+
+
+def test_a_role_may_keep_to_the_schedule_of_the_others_until_it_stops(net):
+    common = {"name": "sgd", "lr": 1.0}
+    made = make(net, common, {"whiten_bias": {"epochs": 1, "squeeze": False}}, linear())
+    (group,) = [g for g in made.all[0].param_groups if g["steps"] == 5]
+    made.set_progress(4)
+    assert group["lr"] == pytest.approx(1 - 4 / 10)
+    made.set_progress(5)
+    assert group["lr"] == 0
 
 
 def test_a_role_the_model_lacks_is_refused(net):

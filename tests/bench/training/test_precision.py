@@ -69,7 +69,8 @@ def test_pure_half_keeps_batch_norm_in_fp32(name, device):
 
 def test_memory_format_reaches_the_filters(device):
     model = Precision("fp32", device).prepare(network("speedrun"), torch.channels_last)
-    assert model.groups[1].layers[0].weight.is_contiguous(memory_format=torch.channels_last)
+    filters = [module.weight for module in model.groups.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in filters)
 
 
 @pytest.mark.parametrize(("flag", "expected"), [("amx_bf16", "bf16"), ("avx512_bf16", "bf16"), ("avx512f", "fp32")])

@@ -1,8 +1,22 @@
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.optim import lr_scheduler
 
-from bench.training.schedules import SCHEDULES, constant, linear, one_cycle, step, triangular
+from bench.training.schedules import SCHEDULES, constant, cosine, linear, one_cycle, step, triangular, warmed_up
+
+
+def torchs(make_scheduler, steps, **group):
+    """The parameter group at each of `steps` steps, as torch's scheduler leaves it."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], **{"lr": 1.0, "momentum": 0.9} | group)
+    scheduler = make_scheduler(optimizer)
+    seen = []
+    for _ in range(steps):
+        seen.append({key: optimizer.param_groups[0][key] for key in ("lr", "momentum")})
+        optimizer.step()
+        scheduler.step()
+    return seen
 
 
 def test_constant_is_constant():
@@ -36,6 +50,51 @@ def test_one_cycle_without_a_last_part():
 def test_step_multiplies_at_its_milestones():
     at = step([0.3, 0.6], 0.1)
     assert [at(p).lr_factor for p in (0, 0.29, 0.3, 0.59, 0.6, 0.99)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_one_cycle_rises_and_falls_as_torchs_linear_one():
+    """Torch's third phase ends elsewhere, so that the first two are compared: rise, and fall to the first rate."""
+    steps, peak = 101, 40
+    theirs = torchs(
+        lambda optimizer: lr_scheduler.OneCycleLR(
+            optimizer, 1.0, total_steps=steps, pct_start=(peak + 1) / steps, anneal_strategy="linear", div_factor=20,
+            three_phase=True, base_momentum=0.85, max_momentum=0.95,
+        ),
+        2 * peak + 1,
+    )  # fmt: skip
+    at = one_cycle(20, 20, 0.95, 0.85)
+    for index, group in enumerate(theirs):
+        ours = at(index / 100)
+        assert ours.lr_factor == pytest.approx(group["lr"], abs=1e-6)
+        assert ours.momentum == pytest.approx(group["momentum"], abs=1e-6)
+
+
+@pytest.mark.parametrize("end", [0.0, 0.1])
+def test_cosine_is_torchs(end):
+    theirs = torchs(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 50, eta_min=end), 51)
+    assert [cosine(end)(i / 50).lr_factor for i in range(51)] == pytest.approx([group["lr"] for group in theirs])
+
+
+def test_a_warm_up_before_steps_is_torchs_chain_of_both():
+    theirs = torchs(
+        lambda optimizer: lr_scheduler.ChainedScheduler(
+            [lr_scheduler.LinearLR(optimizer, 0.1, 1.0, 10), lr_scheduler.MultiStepLR(optimizer, [30, 60], 0.2)]
+        ),
+        100,
+    )
+    at = warmed_up(step([0.3, 0.6], 0.2), 0.1, start=0.1)
+    assert [at(i / 100).lr_factor for i in range(100)] == pytest.approx([group["lr"] for group in theirs])
+
+
+@given(st.sampled_from(sorted(SCHEDULES)), st.floats(0.01, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_warm_up_holds_back_the_beginning_of_every_schedule_and_nothing_else(name, share, start, progress):
+    plain, warm = SCHEDULES[name]()(progress), warmed_up(SCHEDULES[name](), share, start)(progress)
+    assert warm.momentum == plain.momentum
+    if progress >= share:
+        assert warm == plain
+    else:
+        line = start + (1 - start) * progress / share
+        assert warm.lr_factor == pytest.approx(line * plain.lr_factor)
 
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.floats(0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 from pipelines.augment import Augment
 from pipelines.dataset import Dataset
 from pipelines.errors import WrongOption
-from pipelines.loader import Batch, Loader, Placement
+from pipelines.loader import Batch, Loader, Placement, Shard
 from pipelines.loaders import LOADERS, make_loader
 
 MakeLoader = Callable[..., Loader]
@@ -197,3 +198,24 @@ def test_naming_the_loaders_imports_none_of_their_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_shards_of_a_batch_are_the_batch_of_one_loader(name: str, train: Loader, make: MakeLoader) -> None:
+    shards = [make(name, batch_size=5, shard=Shard(index, 2)) for index in range(2)]
+    assert [shard.steps_per_epoch for shard in shards] == [train.steps_per_epoch] * 2
+    steps = zip(*(shard.epoch(1) for shard in shards), strict=True)
+    together = [tuple(torch.cat(parts) for parts in zip(*step, strict=True)) for step in steps]
+    assert_same(together, list(train.epoch(1)))
+
+
+def test_the_shards_of_a_test_set_show_every_image_once(name: str, make: MakeLoader) -> None:
+    shards = [make(name, "test", batch_size=4, shard=Shard(index, 3)) for index in range(3)]
+    shown = [labels_of(list(shard.epoch(0))) for shard in shards]
+    assert list(itertools.chain.from_iterable(shown)) == list(range(31))
+    assert [len(labels) for labels in shown] == [10, 10, 11]
+    assert [shard.steps_per_epoch for shard in shards] == [3, 3, 3]
+
+
+def test_a_shard_whose_batches_are_too_large_in_all_is_refused(name: str, make: MakeLoader) -> None:
+    with pytest.raises(WrongOption, match="batch size is 60 on each of 2 devices; a train loader allows 1 to 103"):
+        make(name, batch_size=60, shard=Shard(0, 2))

@@ -1,0 +1,211 @@
+"""The ingredients of a training as config values: what each is called, which values it allows, and its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
+# A share of the training that is over, counted in examples.
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Named(BaseModel):
+    """A registered name with options that its registry checks; the bare name is short for no options."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Augment(Strict):
+    flip: Literal["none", "random", "alternating"] = "none"
+    shift_pixels: Annotated[int, Field(ge=0)] = 0
+    pad: Literal["reflect", "zero"] = "reflect"
+    cutout_pixels: Annotated[int, Field(ge=0)] = 0
+    brightness: NotNegative = 0.0
+    contrast: NotNegative = 0.0
+
+
+class OptimizerGroup(Strict):
+    name: Literal["sgd", "muon", "adamw"] | None = None
+    lr: Positive | None = None
+    momentum: Fraction | None = None
+    nesterov: bool | None = None
+    weight_decay: NotNegative | None = None
+    decoupled: bool | None = None
+    newton_schulz_steps: Count | None = None
+    unit_filters: bool | None = None
+    betas: tuple[Fraction, Fraction] | None = None
+    epochs: Positive | None = None
+    squeeze: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _betas_from_list(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("betas"), list):
+            return {**value, "betas": tuple(value["betas"])}
+        return value
+
+    def settings(self) -> dict[str, Any]:
+        """What the recipe set, nothing else, so that each optimiser's own defaults hold."""
+        return {key: value for key, value in self if value is not None and key != "groups"}
+
+
+# Which options an optimiser understands, beside those that all of them do.
+_OPTIMIZER_OPTIONS = {
+    "sgd": {"momentum", "nesterov"},
+    "muon": {"momentum", "nesterov", "newton_schulz_steps", "unit_filters"},
+    "adamw": {"betas"},
+}
+
+
+class Optimizer(OptimizerGroup):
+    name: Literal["sgd", "muon", "adamw"] = "sgd"
+    lr: Positive
+    groups: dict[Role, OptimizerGroup] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.epochs is not None:
+            raise ValueError(
+                "optimizer.epochs: name the role that stops early, as in optimizer.groups.whiten_bias.epochs"
+            )
+        everything: list[tuple[str, OptimizerGroup]] = [("optimizer", self)]
+        everything += [(f"optimizer.groups.{role}", group) for role, group in self.groups.items()]
+        for where, group in everything:
+            name = group.name or self.name
+            known = _OPTIMIZER_OPTIONS[name] | {"name", "lr", "weight_decay", "decoupled", "epochs", "squeeze"}
+            if group.squeeze is not None and group.epochs is None:
+                raise ValueError(f"{where}.squeeze: there is nothing to squeeze without {where}.epochs")
+            for key in group.settings():
+                if key not in known:
+                    raise ValueError(f"{where}.{key}: {name} has no such option; it has {', '.join(sorted(known))}")
+            if group.lr is None and name != self.name:
+                raise ValueError(f"{where}.lr: needed, because {name} does not share {self.name}'s learning rate")
+        return self
+
+
+class Constant(Strict):
+    name: Literal["constant"]
+
+
+class Linear(Strict):
+    name: Literal["linear"]
+    start: NotNegative = 1.0
+    end: NotNegative = 0.0
+
+
+class Triangular(Strict):
+    name: Literal["triangular"]
+    start: NotNegative = 0.2
+    peak: Annotated[float, Field(gt=0, lt=1)] = 0.23
+    end: NotNegative = 0.07
+
+
+class OneCycle(Strict):
+    name: Literal["one_cycle"]
+    div: Annotated[float, Field(ge=1)] = 20.0
+    pct: Annotated[float, Field(ge=0, lt=100)] = 20.0
+    max_momentum: Fraction = 0.95
+    min_momentum: Fraction = 0.85
+
+
+class Step(Strict):
+    name: Literal["step"]
+    milestones: list[Fraction] = [0.3, 0.6, 0.8]
+    gamma: Positive = 0.2
+
+
+class Cosine(Strict):
+    name: Literal["cosine"]
+    end: Fraction = 0.0
+
+
+Schedule = Annotated[Constant | Linear | Triangular | OneCycle | Step | Cosine, Field(discriminator="name")]
+
+
+class LrWarmUp(Strict):
+    """Multiplies the schedule by a line from `start` to 1 over the first epochs; the schedule stays where it is."""
+
+    epochs: Positive
+    start: Fraction = 0.0
+
+
+class Loss(Strict):
+    label_smoothing: Fraction = 0.0
+    reduction: Literal["mean", "sum"] = "mean"
+
+
+class Lookahead(Strict):
+    every: Count = 5
+    decay: Fraction = 0.95
+
+
+class Ema(Strict):
+    """An average of the weights that is evaluated in their place; `start` is the share of training before it."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)]
+    every: Count = 1
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class CutMix(Strict):
+    alpha: Positive = 1.0
+    probability: Fraction = 0.5
+
+
+class ImageSize(Strict):
+    """The shorter side of the images, until this share of the training."""
+
+    pixels: Count
+    until: Share
+
+
+class BatchSize(Strict):
+    """The examples of a step, until this share of the training."""
+
+    examples: Count
+    until: Share
+
+
+class BatchSizes(Strict):
+    """Batches smaller than `batch_size` to begin with; `scale_lr` keeps the learning rate per example."""
+
+    stages: Annotated[list[BatchSize], Field(min_length=1)]
+    scale_lr: bool
+
+
+class Evaluation(Strict):
+    """`tta` is the level that decides; `epoch_tta` the one of the evaluations between epochs."""
+
+    tta: Literal[0, 1, 2] = 0
+    epoch_tta: Literal[0, 1, 2] = 0
+    every_epochs: Annotated[int, Field(ge=0)] = 1
+    batch_size: Count = 1000
+
+
+def check_stages(key: str, stages: Sequence[ImageSize] | Sequence[BatchSize]) -> None:
+    """Raise ValueError where a stage does not end after the one before it."""
+    for index in range(1, len(stages)):
+        before, until = stages[index - 1].until, stages[index].until
+        if until <= before:
+            raise ValueError(f"{key}.{index}.until: {until} should come after {before}, the end of the stage before")

@@ -1,0 +1,62 @@
+"""Ghost batch norm: statistics over parts of a batch, so that a large batch regularises like a small one.
+
+Source: Hoffer, Hubara and Soudry, arXiv 1705.08741.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """Takes the place of `norm`, with its parameters and statistics; normalises `size` examples at a time.
+
+    A batch that `size` does not divide is cut into parts as equal as can be, none smaller. The running
+    statistics, used in evaluation, move once a batch, by `momentum` towards the mean of the parts' means and
+    variances: their pace does not depend on `size`, as it does in the paper.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def __init__(self, norm: nn.BatchNorm2d, size: int) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        self._parameters, self._buffers = norm._parameters, norm._buffers
+        self.training = norm.training
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] in, the same out."""
+        parts = len(x) // self.size
+        if not self.training or parts < 2:
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        means, variances = self.running_mean.repeat(parts, 1), self.running_var.repeat(parts, 1)
+        normalised = [
+            F.batch_norm(part, mean, variance, self.weight, self.bias, True, self.momentum, self.eps)
+            for part, mean, variance in zip(x.tensor_split(parts), means, variances, strict=True)
+        ]
+        self.running_mean.copy_(means.mean(0))
+        self.running_var.copy_(variances.mean(0))
+        return torch.cat(normalised)
+
+
+def use_ghost_batches(model: nn.Module, size: int) -> None:
+    """Put a `GhostBatchNorm2d` in the place of every `BatchNorm2d` in `model`.
+
+    Raises ValueError for a model that has none, or one without running statistics or with cumulative ones.
+    """
+    norms = {module for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
+    if not norms:
+        raise ValueError("ghost_batch: this model has no BatchNorm2d to replace; set it to null")
+    if any(norm.running_mean is None or norm.momentum is None for norm in norms):
+        raise ValueError("ghost_batch: needs batch norms with running statistics and a momentum")
+    ghosts = {norm: GhostBatchNorm2d(norm, size) for norm in norms}
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if child in ghosts:
+                setattr(parent, name, ghosts[child])

@@ -1,0 +1,28 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cross-entropy in fp32 of logits [B, classes]; `reduction` is `mean` or `sum` over the batch.
+
+    Where images are mixed, their label counts for `share` and the one in `others` for the rest.
+    """
+
+    label_smoothing: float = 0.0
+    reduction: str = "mean"
+
+    def __call__(self, logits: Tensor, labels: Tensor, others: Tensor | None = None, share: float = 1.0) -> Tensor:
+        loss = self._cross_entropy(logits, labels)
+        if others is None:
+            return loss
+        return share * loss + (1 - share) * self._cross_entropy(logits, others)
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing, reduction=self.reduction)

@@ -1,0 +1,85 @@
+"""What each batch of a run is trained on: in how many steps, and at how many pixels. Arithmetic alone."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a batch of the loader is trained on.
+
+    It is cut into `steps` equal parts, a step each; `pixels` is the shorter side that its images are resized
+    to, None for their own; `lr_factor` multiplies every learning rate.
+    """
+
+    pixels: int | None = None
+    steps: int = 1
+    lr_factor: float = 1.0
+
+    def cut(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batch of each step.
+
+        Raises ValueError where the parts would not be equal.
+        """
+        if self.steps == 1:
+            return iter([(images, labels)])
+        if len(labels) % self.steps:
+            raise ValueError(f"a batch of {len(labels)} cannot be cut into {self.steps} equal steps")
+        return zip(images.chunk(self.steps), labels.chunk(self.steps), strict=True)
+
+
+WHOLE = Stage()
+
+
+class Plan:
+    """The stages of a run of `epochs` passes over the data.
+
+    `sizes` holds (until, pixels) and `cuts` (until, steps a batch), each in order of `until`, a share of the
+    run's batches; after the last one images and batches are whole. With `scale_lr` the learning rate of a
+    smaller batch is smaller by the same factor. A batch is the loader's throughout, so that a pass over the
+    data shows the same examples whatever the steps are.
+    """
+
+    def __init__(
+        self,
+        epochs: float,
+        batches_per_epoch: int,
+        sizes: Sequence[tuple[float, int]] = (),
+        cuts: Sequence[tuple[float, int]] = (),
+        scale_lr: bool = False,
+    ) -> None:
+        self.total_batches = math.ceil(round(epochs * batches_per_epoch, 6))
+        size_ends, cut_ends = self._ends(sizes), self._ends(cuts)
+        # Where something changes, and the stage from there on.
+        self._starts = sorted({0, *size_ends, *cut_ends} - {self.total_batches})
+        self._stages = []
+        for start in self._starts:
+            size, cut = bisect_right(size_ends, start), bisect_right(cut_ends, start)
+            steps = cuts[cut][1] if cut < len(cuts) else 1
+            pixels = sizes[size][1] if size < len(sizes) else None
+            self._stages.append(Stage(pixels, steps, 1 / steps if scale_lr else 1.0))
+
+    def stage(self, batch: int) -> Stage:
+        """The stage of batch number `batch`, counted from 0."""
+        return self._stages[bisect_right(self._starts, batch) - 1]
+
+    @property
+    def total_steps(self) -> int:
+        ends = [*self._starts[1:], self.total_batches]
+        return sum(
+            (end - start) * stage.steps for start, end, stage in zip(self._starts, ends, self._stages, strict=True)
+        )
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Every stage that the run goes through, once."""
+        return list(dict.fromkeys(self._stages))
+
+    def _ends(self, stages: Sequence[tuple[float, int]]) -> list[int]:
+        return [round(until * self.total_batches) for until, _ in stages]

@@ -1,0 +1,41 @@
+"""Energy through a whole run of a measure, with a counter that is made up: a joule for each reading."""
+
+import itertools
+
+from bench.measures import base
+
+
+class OneMoreEachTime:
+    name = "made up"
+
+    def __init__(self):
+        self._readings = itertools.count()
+
+    def joules(self):
+        return float(next(self._readings))
+
+
+def test_training_has_its_part_of_the_whole(monkeypatch, make_job, run_here):
+    asked = []
+
+    def open_counter(is_cuda, count):
+        asked.append((is_cuda, count))
+        return OneMoreEachTime()
+
+    monkeypatch.setattr(base, "open_counter", open_counter)
+    told = run_here(make_job("time_to_accuracy", "epochs=2", "target_accuracy=null"))
+    metrics = told[-1]["metrics"]
+    # A reading at the beginning of each span: each of the two epochs lasted for one joule.
+    assert metrics["train_energy_j"] == 2.0
+    assert metrics["energy_j"] > 5.0
+    assert metrics["train_energy_coarse"] == (metrics["train_s"] < 1)
+    assert asked == [(False, 1)]
+    facts = next(event for event in told if event["kind"] == "facts" and "resolved" in event)
+    assert facts["resolved"]["energy_counter"] == "made up"
+
+
+def test_without_a_counter_it_is_null(monkeypatch, make_job, run_here):
+    monkeypatch.setattr(base, "open_counter", lambda is_cuda, count: None)
+    metrics = run_here(make_job("inference"))[-1]["metrics"]
+    assert metrics["energy_j"] is None
+    assert "train_energy_j" not in metrics
