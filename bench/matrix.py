@@ -13,16 +13,19 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from pydantic_core import to_jsonable_python
 
 from bench import recipe as recipes
+from bench.buildable import why_not
 from bench.document import Document, Incompatible, check_name, nearest
 from bench.errors import UsageError
-from bench.measures import MEASURES
-from bench.recipe import WORDS, Count, NotNegative, Positive, Recipe, Strict
+from bench.ingredients import Count, NotNegative, Positive, Strict
+from bench.measures import MEASURES, SAMPLED
+from bench.recipe import WORDS, Recipe
 from bench.run import NOT_IDENTITY, canonical_json
+from bench.sampling import Bounds
 
 MATRICES = Path(__file__).parent / "matrices"
-# Axes that are no keys of a recipe: `devices` is how many a run takes, `arm` a name that tells two equal cells
-# apart, for a comparison of a thing with itself.
-SPECIAL = ("devices", "arm")
+# Axes that are no keys of a recipe: `arm` is a name that tells two equal cells apart, for a comparison of a thing
+# with itself.
+SPECIAL = ("arm",)
 
 Values = Mapping[str, Any]
 Order = Literal["interleaved", "grouped", "random"]
@@ -36,13 +39,26 @@ def _finite(value: JsonValue) -> JsonValue:
 Value = Annotated[JsonValue, AfterValidator(_finite)]
 
 
+class Sampling(Strict):
+    """When the sampling of a figure may stop, and when it has to; what is not given is as `Bounds` has it."""
+
+    relative_error: Positive | None = None
+    least_samples: Count | None = None
+    least_s: NotNegative | None = None
+    timeout_s: Positive | None = None
+
+    def bounds(self) -> Bounds:
+        return Bounds(**self.model_dump(exclude_none=True))
+
+
 class MatrixSpec(Strict):
     """What a matrix file may say.
 
     `set` holds changes of the recipe that all cells share, `axes` the values of each dotted key. A key of
     several, separated by commas, is an axis whose values are lists: one value for each key, moving together.
     `include` adds cells beside the product of the axes, which is the recipe as it is where nothing is varied;
-    `exclude` leaves out of the product what has all the values of one of its entries.
+    `exclude` leaves out of the product what has all the values of one of its entries. `sampling` is no part of
+    what a cell is: it says how well a figure is to be known, as the number of seeds does, and not of what.
     """
 
     summary: str = ""
@@ -56,11 +72,14 @@ class MatrixSpec(Strict):
     order: Order = "interleaved"
     order_seed: Annotated[int, Field(ge=0)] = 0
     timeout_s: Positive | None = None
+    sampling: Sampling = Field(default_factory=Sampling)
     price_per_hour: NotNegative | None = None
 
     @model_validator(mode="after")
     def _known_measure(self) -> Self:
         check_name("measure", self.measure, MEASURES)
+        if "sampling" in self.model_fields_set and self.measure not in SAMPLED:
+            raise ValueError(f"sampling: {self.measure} samples nothing; {', '.join(SAMPLED)} do")
         return self
 
 
@@ -197,8 +216,8 @@ def load(name: str) -> Matrix:
     return Matrix(Document.read(path, MATRICES / "digits.yaml"))
 
 
-def expand(matrix: Matrix, device: str, gpus: int = 0) -> list[Cell]:
-    """The cells on a device (`cpu`, or `cuda` with so many `gpus`), in declared order; equal ones are merged.
+def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
+    """The cells where so many devices, `cpu` or `cuda`, were found, in declared order; equal ones are merged.
 
     A cell whose values do not fit together, or that asks for more devices than there are, has the reason in
     `skip`. Raises `UsageError` for a key or a value that no recipe allows, and where no cell fits together.
@@ -208,7 +227,7 @@ def expand(matrix: Matrix, device: str, gpus: int = 0) -> list[Cell]:
         raise UsageError(f"{matrix.name}: this matrix excludes all of its cells; include some, or exclude fewer")
     cells: dict[str, Cell] = {}
     for values, origins in points:
-        cell = _cell(base.copy(), values, origins, device, matrix.spec.measure, gpus)
+        cell = _cell(base.copy(), values, origins, device, matrix.spec.measure, found)
         if cell.id in cells:
             first = cells[cell.id]
             cells[cell.id] = replace(first, merged=(*first.merged, values))
@@ -257,33 +276,22 @@ def _has(values: Values, rule: Values) -> bool:
     return all(key in values and same(values[key], wanted) for key, wanted in rule.items())
 
 
-def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: str, measure: str, gpus: int) -> Cell:
+def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int) -> Cell:
     special = {key: values[key] for key in SPECIAL if key in values}
     for key, value in values.items():
         if key not in SPECIAL:
             draft.change(key, value, origins[key])
-    devices = special.get("devices", 1)
-    if type(devices) is not int or devices < 1:
-        raise UsageError(f"{origins['devices']}: devices is {short(devices)}; allowed: a count of 1 or more")
-    if devices == 1:
-        special.pop("devices", None)  # as every run without this key
     recipe: Recipe | None = None
     skip: str | None = None
     try:
         recipe = draft.validate(Recipe)
         config = recipe.config()
+        if skip := why_not(recipe):
+            recipe = None
     except Incompatible as error:
         skip = "; ".join(str(error).splitlines())
         config = {key: value for key, value in to_jsonable_python(draft.values).items() if key not in WORDS}
     config, cell = recipes.identify(config | special, device, measure)
-    return Cell(values, cell, config, recipe, skip or _lack(devices, device, gpus))
-
-
-def _lack(devices: int, device: str, gpus: int) -> str | None:
-    """Why a run on so many devices cannot be here."""
-    if devices == 1:
-        return None
-    found = gpus if device == "cuda" else 0
-    if devices > found:
-        return f"needs {devices} GPUs, found {found}"
-    return f"needs {devices} GPUs: training on more than one is not written yet"
+    if recipe is not None:
+        skip = recipes.lack_of_devices(recipe, device, measure, found)
+    return Cell(values, cell, config, recipe, skip)

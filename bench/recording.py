@@ -65,12 +65,14 @@ class Recorder:
         seed: int,
         measure: str,
         price_per_hour: float | None,
+        price_source: dict[str, str] | None = None,
     ) -> Run:
         """The attempt's record, once it is on the disk.
 
         Raises StoreError where it cannot be kept; then it has been printed to stderr, so that it is not lost.
         """
         facts = measured.facts
+        resolved = facts.get("resolved", {}) | ({"price_source": price_source} if price_source else {})
         run = Run(
             run_id=attempt.run_id,
             cell=cell,
@@ -84,13 +86,14 @@ class Recorder:
             command=shlex.join(["bench", *sys.argv[1:]]),
             started_at=attempt.started_at.isoformat(timespec="milliseconds"),
             measure=measure,
-            config=config | {"resolved": facts.get("resolved", {})},
+            config=config | {"resolved": resolved},
             price_per_hour=price_per_hour,
             metrics=measured.metrics,
             spans=measured.spans,
             epochs=measured.epochs,
-            # A worker that ended before it said where it ran, ran here.
-            machine=facts.get("machine") or self.machine,
+            # The machine as the command sees it, and what only a loaded torch tells: several runs at once have each
+            # a part of the machine, and it is the same machine all the same.
+            machine=facts.get("machine", {}) | {key: v for key, v in self.machine.items() if v is not None},
             code=self.code,
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -9,8 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, MissingError
+from bench.interrupts import Interrupts, ctrl_c_ignored
+from bench.machine import oom_kills
 from bench.measures import MEASURES
 from bench.run import FINISHED, Status
 from bench.worker import Job, work
-from models import MODELS
+from models import MODULES
 
 LOG_TAIL_LINES = 20
 TICK_S = 0.2
@@ -31,7 +33,7 @@ GRACE_S = 5.0
 PRELOADED = (
     "bench.cli",
     *(f"bench.measures.{name}" for name in MEASURES),
-    *(where.partition(":")[0] for where in MODELS.values()),
+    *MODULES,
     "pipelines.loaders.resident",
 )
 
@@ -48,7 +50,7 @@ class Refused(BenchError):
 
 @dataclass
 class Measured:
-    """What is known of a run; complete after `follow`, whatever ended the worker."""
+    """What is known of a run; complete once its worker has ended, whatever ended it."""
 
     status: Status = "crashed"
     reason: str | None = None
@@ -59,8 +61,8 @@ class Measured:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     log_tail: list[str] = field(default_factory=list)
 
-    def take(self, event: Event) -> None:
-        """Add what one message of the worker says.
+    def take(self, event: Event) -> bool:
+        """Add what one message of the worker says; whether it is the last one.
 
         Raises `Refused` for a run that the worker would not start.
         """
@@ -78,51 +80,7 @@ class Measured:
             self.spans = event.get("spans", self.spans)
         elif kind == "refused":
             raise Refused(event["message"], event["exit_code"])
-
-
-class Interrupts:
-    """While entered, Ctrl-C and SIGTERM are counted and passed on to the worker, and nothing is raised here.
-
-    So no message is torn, and a record is always made. The worker is asked to end early by the Ctrl-C that
-    comes after `patience` others, or by a SIGTERM, and killed by the next of either.
-    """
-
-    def __init__(self, patience: int = 0) -> None:
-        self.count, self.patience = 0, patience
-        self._process: Any = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the worker was told to end early."""
-        return self.count > self.patience
-
-    def start(self, process: Any) -> None:
-        """Start the worker that is to be told; it ignores Ctrl-C, which a terminal sends to all its processes."""
-        with _ctrl_c_ignored():
-            process.start()
-        self._process = process
-        if self.stopping:
-            process.terminate()
-
-    def ended(self) -> None:
-        """There is no worker now."""
-        self._process = None
-
-    def __enter__(self) -> Interrupts:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._handle) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: object) -> None:
-        was_stopping = self.stopping
-        self.count = self.count + 1 if number == signal.SIGINT else max(self.count, self.patience) + 1
-        if self._process is not None and self.stopping:
-            (self._process.kill if was_stopping else self._process.terminate)()
+        return bool(kind == "end")
 
 
 def warm_up_fork_server() -> None:
@@ -132,7 +90,7 @@ def warm_up_fork_server() -> None:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
-    with _ctrl_c_ignored():
+    with ctrl_c_ignored():
         forkserver.ensure_running()
     process = context.Process(target=int)  # which does nothing, but not before all is imported
     try:
@@ -145,6 +103,118 @@ def warm_up_fork_server() -> None:
     process.join()
 
 
+class Follower:
+    """One worker, started when this is made, and what becomes known of its run until it has ended.
+
+    Nothing here waits, so that one loop follows several: wait until something of `sources` is ready, `advance`,
+    and ask for the `result` when it is `over`. `close` is safe at any moment.
+
+    `on_event` gets every message of the worker, `{"kind": "tick"}` where there is none, and after a Ctrl-C or
+    SIGTERM `{"kind": "stopping"}`, or `{"kind": "finishing"}` where `interrupts` has patience. After
+    `timeout_s` seconds the worker is ended.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        on_event: Callable[[Event], None],
+        start_method: str,
+        timeout_s: float | None,
+        interrupts: Interrupts,
+    ) -> None:
+        context: Any = multiprocessing.get_context(start_method)
+        self.over = False
+        self._job, self._interrupts, self._on_event = job, interrupts, _harmless(on_event)
+        self._measured = Measured()
+        self._refusal: Refused | None = None
+        self._silent = False
+        self._signals_told = interrupts.count
+        self._oom_kills = oom_kills()
+        self._limit = _Limit(timeout_s)
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_work_while_watched, args=(job, sender), name=f"run of {job.log.stem}")
+        try:
+            interrupts.start(self._process)
+        except (OSError, EOFError) as error:
+            self._measured.reason = f"the worker could not be started: {error or type(error).__name__}"
+            self._receiver.close()
+            self.over = True
+        finally:
+            sender.close()
+
+    @property
+    def sources(self) -> list[Any]:
+        """What `multiprocessing.connection.wait` should look at."""
+        if self.over:
+            return []
+        return [self._process.sentinel] if self._silent else [self._receiver, self._process.sentinel]
+
+    def advance(self) -> None:
+        """Take one message where there is one, and notice whatever has ended."""
+        if self.over:
+            return
+        self._limit.enforce(self._process)
+        if not self._silent:
+            self._hear()
+        if self._silent and not self._process.is_alive():
+            self._judge()
+
+    def result(self) -> Measured:
+        """What was measured, all of it once it is `over`. Raises `Refused` where the worker would not start the run."""
+        if self._refusal is not None:
+            raise self._refusal
+        return self._measured
+
+    def close(self) -> None:
+        """End a worker that is still there."""
+        if not self.over:
+            self._process.kill()
+            self._judge()
+
+    def _hear(self) -> None:
+        """Take one message, or tick; notice where there will be no more."""
+        is_alive = self._process.is_alive()  # asked before the pipe is: what it said last is to be heard
+        event: Event = {"kind": "tick"}
+        try:
+            if self._receiver.poll():
+                event = self._receiver.recv()
+                self._silent = self._measured.take(event)
+            else:
+                self._silent = not is_alive
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._silent = True  # it was killed, perhaps in the middle of a message
+        except Refused as refusal:
+            self._refusal, self._silent = refusal, True
+        self._on_event(event)
+        if self._interrupts.count > self._signals_told:
+            self._signals_told = self._interrupts.count
+            self._on_event({"kind": "stopping" if self._interrupts.stopping else "finishing"})
+        if self._silent:
+            self._limit.end_soon()
+
+    def _judge(self) -> None:
+        """The worker is dead or dying: say what ended it, and let go of it."""
+        measured, process = self._measured, self._process
+        process.join()
+        self._interrupts.ended(process)
+        self._receiver.close()
+        self.over = True
+        if measured.status in ("crashed", "interrupted"):
+            if self._interrupts.stopping:
+                measured.status, measured.reason = "interrupted", "stopped by the user"
+            elif self._limit.passed:
+                measured.status = "timeout"
+                measured.reason = (
+                    f"not done after timeout_s = {self._limit.timeout_s:g} seconds; its last phase was {measured.phase}"
+                )
+            elif measured.status == "crashed" and process.exitcode == -signal.SIGKILL and oom_kills() > self._oom_kills:
+                measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
+            elif measured.status == "crashed":
+                measured.reason = measured.reason or _exit_reason(process.exitcode)
+        if measured.status not in FINISHED:
+            measured.log_tail = tail(self._job.log)
+
+
 def execute(
     job: Job,
     on_event: Callable[[Event], None],
@@ -152,59 +222,22 @@ def execute(
     timeout_s: float | None = None,
     interrupts: Interrupts | None = None,
 ) -> Measured:
-    """Run `job` in a process of its own and follow it to its end, however it ends.
+    """Run `job` in a process of its own and follow it to its end, however it ends; see `Follower`.
 
-    `on_event` gets every message of the worker, `{"kind": "tick"}` between them, and after a Ctrl-C or SIGTERM
-    `{"kind": "stopping"}`, or `{"kind": "finishing"}` where `interrupts` has patience; without `interrupts`
-    the first one lets the worker finish its record. After `timeout_s` seconds the worker is ended.
-
-    Raises `Refused` for a recipe that turns out to be impossible, or data or hardware that is missing.
+    Without `interrupts` the first Ctrl-C lets the worker finish its record. Raises `Refused` for a recipe
+    that turns out to be impossible, or data or hardware that is missing.
     """
     if interrupts is None:
         with Interrupts() as interrupts:
             return execute(job, on_event, start_method, timeout_s, interrupts)
-    context: Any = multiprocessing.get_context(start_method)
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work_while_watched, args=(job, sender), name=f"run of {job.log.stem}")
-    measured = Measured()
-    oom_kills = _oom_kills()
-    limit = _Limit(timeout_s)
+    follower = Follower(job, on_event, start_method, timeout_s, interrupts)
     try:
-        interrupts.start(process)
-    except (OSError, EOFError) as error:
-        measured.reason = f"the worker could not be started: {error or type(error).__name__}"
-        receiver.close()
-        return measured
+        while not follower.over:
+            wait(follower.sources, TICK_S)
+            follower.advance()
     finally:
-        sender.close()
-    heard = interrupts.count
-    on_event = _harmless(on_event)
-    try:
-        while _deliver(receiver, process, measured, on_event):
-            limit.enforce(process)
-            if interrupts.count > heard:
-                heard = interrupts.count
-                on_event({"kind": "stopping" if interrupts.stopping else "finishing"})
-    finally:
-        if process.is_alive():
-            process.join(GRACE_S)
-            process.kill()
-        process.join()
-        interrupts.ended()
-        receiver.close()
-    if measured.status in ("crashed", "interrupted"):
-        if interrupts.stopping:
-            measured.status, measured.reason = "interrupted", "stopped by the user"
-        elif limit.passed:
-            measured.status = "timeout"
-            measured.reason = f"not done after timeout_s = {timeout_s:g} seconds; its last phase was {measured.phase}"
-        elif measured.status == "crashed" and process.exitcode == -signal.SIGKILL and _oom_kills() > oom_kills:
-            measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
-        elif measured.status == "crashed":
-            measured.reason = _exit_reason(process.exitcode)
-    if measured.status not in FINISHED:
-        measured.log_tail = tail(job.log)
-    return measured
+        follower.close()
+    return follower.result()
 
 
 def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -236,64 +269,32 @@ def _work_while_watched(job: Job, pipe: Connection) -> None:
 
 
 class _Limit:
-    """Ends a worker that takes longer than `timeout_s`: asked first, killed when it does not."""
+    """Ends a worker that takes longer than `timeout_s`, or that said its last and stays: asked first, then killed."""
 
     def __init__(self, timeout_s: float | None) -> None:
-        self._end_s = None if timeout_s is None else time.monotonic() + timeout_s
-        self._kill_s: float | None = None
+        self.timeout_s = timeout_s
+        self.passed = False
+        self._end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        self._kill_s = math.inf
 
-    @property
-    def passed(self) -> bool:
-        return self._kill_s is not None
+    def end_soon(self) -> None:
+        """The worker has nothing more to do than to end."""
+        self._end_s = math.inf
+        self._kill_s = min(self._kill_s, time.monotonic() + GRACE_S)
 
     def enforce(self, process: Any) -> None:
         now_s = time.monotonic()
-        if self._kill_s is None:
-            if self._end_s is not None and now_s >= self._end_s:
-                self._kill_s = now_s + GRACE_S
-                process.terminate()
+        if now_s >= self._end_s:
+            self.passed, self._end_s, self._kill_s = True, math.inf, now_s + GRACE_S
+            process.terminate()
         elif now_s >= self._kill_s:
             process.kill()
-
-
-def _deliver(receiver: Any, process: Any, measured: Measured, on_event: Callable[[Event], None]) -> bool:
-    """Take one message, or tick; false when the worker has said its last."""
-    ready = wait([receiver, process.sentinel], timeout=TICK_S)
-    if receiver in ready:
-        try:
-            event = receiver.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return False  # it was killed, perhaps in the middle of a message
-        measured.take(event)
-        on_event(event)
-        return bool(event["kind"] != "end")
-    on_event({"kind": "tick"})
-    return not ready
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """For the start of a process, which inherits it."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _exit_reason(code: int | None) -> str:
     if code is not None and code < 0:
         return f"the worker was killed by {signal.Signals(-code).name}"
     return f"the worker ended with exit code {code} and no word"
-
-
-def _oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it booted; 0 where it does not say."""
-    try:
-        with open("/proc/vmstat") as vmstat:
-            return next((int(line.split()[1]) for line in vmstat if line.startswith("oom_kill ")), 0)
-    except OSError:
-        return 0
 
 
 def tail(log: Path, lines: int = LOG_TAIL_LINES) -> list[str]:

@@ -9,10 +9,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from statistics import fmean, median, stdev
+
+from bench.errors import UsageError
+from bench.measures import SAMPLED
 
 # The relative deviation of single samples, followed over a window. Once it keeps within a twentieth of
 # where it is now, more samples will not bring it down. The figures are nvbench's, as is looking at every
@@ -37,10 +40,11 @@ class Stop(StrEnum):
     RELATIVE_ERROR = "relative_error"
     STABLE_NOISE = "stable_noise"
     TIMEOUT = "timeout"
+    INTERRUPT = "interrupt"
 
 
 class Condition(StrEnum):
-    """What a time-out can leave unmet."""
+    """What a time-out or an interruption can leave unmet."""
 
     LEAST_SAMPLES = "least_samples"
     LEAST_TIME = "least_time"
@@ -69,6 +73,13 @@ class Bounds:
     least_samples: int = 10
     least_s: float = 0.5
     timeout_s: float = 60.0
+
+
+def with_timeout(bounds: Bounds, timeout_s: float, measure: str) -> Bounds:
+    """The bounds with the time-out of `--sampling-timeout`. Raises `UsageError` for a measure that samples nothing."""
+    if measure not in SAMPLED:
+        raise UsageError(f"--sampling-timeout: {measure} samples nothing; {', '.join(SAMPLED)} do")
+    return replace(bounds, timeout_s=timeout_s)
 
 
 class Criterion:
@@ -186,8 +197,8 @@ class Samples:
 
     @property
     def unmet(self) -> list[Condition]:
-        """What the time-out cut short; empty where there was none."""
-        if self.stopped_by is not Stop.TIMEOUT:
+        """What was cut short; empty where nothing was."""
+        if self.stopped_by not in (Stop.TIMEOUT, Stop.INTERRUPT):
             return []
         bounds, error = self.bounds, self.relative_error
         found = {
@@ -211,6 +222,7 @@ class Samples:
             Stop.RELATIVE_ERROR: [],
             Stop.STABLE_NOISE: [f"stopped because the noise is steady, with {error}"],
             Stop.TIMEOUT: [f"stopped by the time-out of {self.bounds.timeout_s:g} s with {unmet}"],
+            Stop.INTERRUPT: [f"interrupted with {unmet}" if unmet else "interrupted"],
         }
         return stopped[self.stopped_by] + [caution.value for caution in self.cautions]
 
@@ -231,6 +243,7 @@ def sample(
     bounds: Bounds = Bounds(),
     throttled: Callable[[], bool] = lambda: False,
     now: Callable[[], float] = time.monotonic,
+    keep: Callable[[dict[str, Samples]], None] = lambda _: None,
 ) -> dict[str, Samples]:
     """Let the arms take turns until the mean of each is known well enough or time is up; at least once.
 
@@ -238,27 +251,39 @@ def sample(
     the round before, so that a drift of the machine hits all alike and none always comes second. A sample
     after which `throttled` is true is set aside. Time is looked at between rounds.
 
-    Raises `NothingSampled` where every sample of an arm was throttled.
+    `keep` gets what comes of it, and after a KeyboardInterrupt, which goes on its way, what there is by then,
+    if every arm has a sample. Raises `NothingSampled` where every sample of an arm was throttled.
     """
     kept: dict[str, list[float]] = {name: [] for name in arms}
     aside = dict.fromkeys(arms, 0)
     criteria = {name: Criterion(bounds) for name in arms}
     order = list(arms)
     deadline_s = now() + bounds.timeout_s
-    while True:
-        for name in order:
-            seconds = arms[name]()
-            if throttled():
-                aside[name] += 1
-            else:
-                kept[name].append(seconds)
-                criteria[name].add(seconds)
-        order.reverse()
-        if all(criterion.met for criterion in criteria.values()) or now() >= deadline_s:
-            break
+
+    def taken(stop: Stop) -> dict[str, Samples]:
+        return {name: Samples(tuple(kept[name]), criteria[name].met or stop, bounds, aside[name]) for name in arms}
+
+    try:
+        while True:
+            for name in order:
+                seconds = arms[name]()
+                if throttled():
+                    aside[name] += 1
+                else:
+                    kept[name].append(seconds)
+                    criteria[name].add(seconds)
+            order.reverse()
+            if all(criterion.met for criterion in criteria.values()) or now() >= deadline_s:
+                break
+    except KeyboardInterrupt:
+        if all(kept.values()):
+            keep(taken(Stop.INTERRUPT))
+        raise
     for name in arms:
         if not kept[name]:
             raise NothingSampled(
                 f"{name}: the GPU's clock was down in all {aside[name]} samples; let it cool, or raise its power limit"
             )
-    return {name: Samples(tuple(kept[name]), criteria[name].met or Stop.TIMEOUT, bounds, aside[name]) for name in arms}
+    samples = taken(Stop.TIMEOUT)
+    keep(samples)
+    return samples

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
+from bench import prices
+from bench.allotment import Allotment, Share
 from bench.errors import UsageError
+from bench.interrupts import Interrupts
 from bench.matrix import Cell
+from bench.prices import Price
 from bench.recording import Attempt, Recorder
 from bench.run import FINISHED, STATUSES, Run
-from bench.runner import Interrupts, Measured, Refused, execute, tail, warm_up_fork_server
+from bench.runner import TICK_S, Follower, Measured, Refused, tail, warm_up_fork_server
+from bench.sampling import Bounds
 from bench.worker import Job
 
 # What says something of the cell; `interrupted` says nothing at all, and everything else is a failure.
@@ -38,6 +44,14 @@ class Entry:
     run: Run | None
     action: Action
     expected_s: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.cell.id, self.seed
+
+    @property
+    def devices(self) -> int:
+        return self.cell.recipe.device_count if self.cell.recipe is not None else 1
 
 
 @dataclass
@@ -82,20 +96,25 @@ def plan(
     rerun: str | None = None,
     resume: bool = False,
     limit: int | None = None,
+    most_neighbours: int | None = None,
 ) -> Plan:
     """What to do for each cell and seed, given the store's `runs`.
 
     A run counts if it was made on this machine and not interrupted; with `resume`, if these sources made it
-    too. `rerun` is `failed`, `all` or the beginning of a cell's id. At most `limit` runs are made.
+    too; and if no more than `most_neighbours` others could disturb it, None being any number of them. `rerun`
+    is `failed`, `all` or the beginning of a cell's id. At most `limit` runs are made.
     """
     wanted = {(cell.id, seed) for cell, seed in pairs}
     here: list[Run] = []
     newest: dict[tuple[str, int], Run] = {}
-    elsewhere = 0
+    elsewhere = disturbed = 0
     for run in runs:
         key = run.cell, run.seed
         if run.machine.get("id") != machine_id:
             elsewhere += key in wanted
+            continue
+        if most_neighbours is not None and _neighbours(run) > most_neighbours:
+            disturbed += key in wanted
             continue
         here.append(run)
         counts = run.status != "interrupted" and not (resume and run.code.get("sources_sha256") != sources_sha256)
@@ -111,6 +130,10 @@ def plan(
             count += 1
             action = "later" if limit is not None and count > limit else "run"
         made.entries.append(Entry(cell, seed, known, action, durations.get(cell.id)))
+    if disturbed:
+        made.notes.append(
+            f"{disturbed} runs of these cells shared the cores with others (--jobs) and do not count here"
+        )
     made.notes += _notes(made, elsewhere, sources_sha256)
     return made
 
@@ -120,62 +143,115 @@ class View(Protocol):
 
     def begin(self, entry: Entry) -> None: ...
 
-    def take(self, event: dict[str, Any]) -> None: ...
+    def take(self, entry: Entry, event: dict[str, Any]) -> None: ...
 
     def end(self, entry: Entry) -> None: ...
 
 
 @dataclass
+class Running:
+    """A run that goes on, and what it holds."""
+
+    entry: Entry
+    attempt: Attempt
+    share: Share
+    follower: Follower
+
+
+@dataclass
 class Sweep:
-    """Carries a plan out; every record is on the disk before the next run begins."""
+    """Carries a plan out, as many runs at once as `allotment` has room for; a record is kept as soon as its run ends.
+
+    One loop follows all workers, and no thread does, so that signals, records and the view are never at odds.
+    """
 
     plan: Plan
     recorder: Recorder
     view: View
     device: str
     measure: str
+    allotment: Allotment = field(default_factory=lambda: Allotment(1))
+    sampling: Bounds = field(default_factory=Bounds)
     data_dir: Path | None = None
     timeout_s: float | None = None
-    price_per_hour: float | None = None
+    price: Price | None = None
 
     def run(self) -> bool:
         """Run all that is due; false where Ctrl-C ended it.
 
-        The first Ctrl-C lets the present run finish, the second one, and a SIGTERM, ends it now; it is
-        recorded as interrupted, and so is to be run again. Raises StoreError where a record cannot be kept,
+        The first Ctrl-C lets the present runs finish, the second one, and a SIGTERM, ends them now; they are
+        recorded as interrupted, and so are to be run again. Raises StoreError where a record cannot be kept,
         MissingError where workers cannot be started at all.
         """
+        due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
+        running: list[Running] = []
         with Interrupts(patience=1) as interrupts:
             if self.plan.actions["run"]:
                 warm_up_fork_server()
-            for entry in self.plan.entries:
-                if interrupts.count:
-                    return False
-                if entry.action == "skip":
-                    self._record(entry, Measured("skipped", entry.cell.skip))
-                elif entry.action == "run":
-                    self._run(entry, interrupts)
+            try:
+                while running or (due and not interrupts.count):
+                    if not interrupts.count:
+                        self._begin_what_fits(due, running, interrupts)
+                    if running:
+                        wait([source for one in running for source in one.follower.sources], TICK_S)
+                    for one in running:
+                        one.follower.advance()
+                    for one in [one for one in running if one.follower.over]:
+                        running.remove(one)
+                        self._end(one)
+            finally:
+                for one in running:
+                    one.follower.close()
             return not interrupts.count
 
-    def _run(self, entry: Entry, interrupts: Interrupts) -> None:
+    def _begin_what_fits(self, due: deque[Entry], running: list[Running], interrupts: Interrupts) -> None:
+        """In order: a run that has to wait for its devices is not overtaken."""
+        while due and not interrupts.count:
+            if due[0].action == "skip":
+                entry = due.popleft()
+                self._record(entry, Measured("skipped", entry.cell.skip))
+            elif (share := self.allotment.take(due[0].devices)) is not None:
+                running.append(self._begin(due.popleft(), share, interrupts))
+            else:
+                return
+
+    def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> Running:
         recipe = entry.cell.recipe
         assert recipe is not None  # a cell without one is skipped
         attempt = self.recorder.begin()
-        cache = self.recorder.results / "cache"
-        job = Job(recipe, entry.seed, self.device, self.data_dir, cache, attempt.log, time.monotonic(), self.measure)
+        job = Job(
+            recipe,
+            entry.seed,
+            self.device,
+            self.data_dir,
+            self.recorder.results / "cache",
+            attempt.log,
+            time.monotonic(),
+            self.measure,
+            self.sampling,
+            share,
+        )
         self.view.begin(entry)
+
+        def tell(event: dict[str, Any]) -> None:
+            self.view.take(entry, event)
+
+        return Running(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
+
+    def _end(self, one: Running) -> None:
+        self.allotment.give_back(one.share)
         try:
-            measured = execute(job, self.view.take, "forkserver", self.timeout_s, interrupts)
+            measured = one.follower.result()
         except Refused as refusal:
-            measured = Measured("skipped", "; ".join(str(refusal).splitlines()), log_tail=tail(attempt.log))
-        self._record(entry, measured, attempt)
-        self.view.end(entry)
+            measured = Measured("skipped", "; ".join(str(refusal).splitlines()), log_tail=tail(one.attempt.log))
+        self._record(one.entry, measured, one.attempt)
+        self.view.end(one.entry)
 
     def _record(self, entry: Entry, measured: Measured, attempt: Attempt | None = None) -> None:
         cell = entry.cell
-        price = self.price_per_hour
+        price = self.price
         if price is None and cell.recipe is not None:
-            price = cell.recipe.price_per_hour
+            price = prices.choose(None, ("recipe", cell.recipe.price_per_hour))
         run = self.recorder.record(
             attempt or self.recorder.begin(),
             measured,
@@ -183,7 +259,8 @@ class Sweep:
             config=cell.config,
             seed=entry.seed,
             measure=self.measure,
-            price_per_hour=price,
+            price_per_hour=price.usd_per_hour if price else None,
+            price_source=price.source if price else None,
         )
         self.plan.ran(entry, run)
 
@@ -217,6 +294,11 @@ def _durations(runs: Iterable[Run]) -> dict[str, float]:
         if (total_s := _total_s(run)) is not None:
             seconds.setdefault(run.cell, []).append(total_s)
     return {cell: fmean(each) for cell, each in seconds.items()}
+
+
+def _neighbours(run: Run) -> int:
+    """How many others could go on beside it."""
+    return int((run.config.get("resolved") or {}).get("neighbours") or 0)
 
 
 def _total_s(run: Run) -> float | None:

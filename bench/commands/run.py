@@ -10,15 +10,19 @@ from pathlib import Path
 from rich.console import Console
 
 import bench
-from bench import expectation
+from bench import expectation, prices
 from bench import recipe as recipes
+from bench.errors import MissingError, UsageError
+from bench.interrupts import Interrupts
+from bench.measures import ON_SEVERAL_DEVICES
 from bench.recipe import Recipe
 from bench.recording import Recorder
 from bench.report import text
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
 from bench.run import Run
-from bench.runner import Interrupts, execute
+from bench.runner import execute
+from bench.sampling import Bounds, with_timeout
 from bench.worker import Job
 
 EXIT_BY_STATUS = {"ok": 0, "interrupted": 130}
@@ -35,8 +39,9 @@ class RunOptions:
     data_dir: Path | None = None
     device: str = "auto"
     results: Path = Path("results")
-    price_per_hour: float | None = None
+    price: str | None = None
     measure: str = "time_to_accuracy"
+    sampling_timeout_s: float | None = None
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -45,11 +50,16 @@ def run(options: RunOptions, console: Console) -> int:
     Raises `UsageError` for a recipe that does not fit, `MissingError` for data, hardware or room for
     the results that is missing. Both come before any training.
     """
-    from bench.machine import default_device
+    from bench.machine import default_device, device_count
 
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     recorder = Recorder(options.results, Path(options.recipe).stem)
+    if recipe.device_count > 1:
+        found = device_count(recorder.machine, device)
+        lack = recipes.lack_of_devices(recipe, device, options.measure, found)
+        if lack is not None:
+            raise (MissingError if options.measure in ON_SEVERAL_DEVICES else UsageError)(f"devices: {lack}")
     recorder.check_writable()
     campaign = Campaign(options, recipe, device, recorder, console)
     campaign.announce()
@@ -71,9 +81,12 @@ class Campaign:
         self.name = recorder.recipe
         self.finished: list[Run] = []
         self.config, self.cell = recipes.identify(recipe.config(), device, options.measure)
+        self.sampling = Bounds()
+        if options.sampling_timeout_s is not None:
+            self.sampling = with_timeout(self.sampling, options.sampling_timeout_s, options.measure)
         # The other measures train to no target, whatever the recipe says.
         self.target = recipe.target_accuracy if options.measure == "time_to_accuracy" else None
-        self.price_per_hour = options.price_per_hour if options.price_per_hour is not None else recipe.price_per_hour
+        self.price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
 
     @property
     def seeds(self) -> range:
@@ -90,7 +103,7 @@ class Campaign:
             f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {what} on "
             f"{self.device}, {count} seed{'s' if count > 1 else ''}"
         )
-        said = expectation.describe(self.cell, self.recorder.machine["id"], self.recorder.store.read())
+        said = expectation.describe(self.cell, self.recorder.machine["id"], self.recorder.store.read({self.cell}))
         self._say(f"Expected: {said}")
 
     def run_all(self) -> None:
@@ -121,8 +134,9 @@ class Campaign:
             attempt.log,
             origin_s,
             self.options.measure,
+            self.sampling,
         )
-        progress = Progress(title, self.target, self.price_per_hour, origin_s)
+        progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
         with view(self.console, progress) as follow:
             measured = execute(job, follow, interrupts=interrupts)
         record = self.recorder.record(
@@ -132,7 +146,8 @@ class Campaign:
             config=self.config,
             seed=seed,
             measure=self.options.measure,
-            price_per_hour=self.price_per_hour,
+            price_per_hour=self.price.usd_per_hour if self.price else None,
+            price_source=self.price.source if self.price else None,
         )
         accuracy = record.metrics.get("accuracy")
         outcome = f", accuracy {text.percent(accuracy)}" if accuracy is not None else ""

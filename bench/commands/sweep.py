@@ -11,14 +11,20 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import matrix as matrices
+from bench import prices
+from bench.allotment import Allotment, Gpus, allot, find_gpus
 from bench.document import nearest, parse_setting
-from bench.errors import UsageError
-from bench.machine import default_device
-from bench.matrix import Cell, Matrix, same, short
+from bench.errors import MissingError, UsageError
+from bench.machine import default_device, device_count, torch_build
+from bench.matrix import Cell, Matrix, Order, same, short
 from bench.recording import Recorder
 from bench.report import text
-from bench.report.sweep import SweepProgress, plan_table, print_summary, print_table, view
+from bench.report.fitting import print_table
+from bench.report.sweep import OPTIONAL_IN_PLAN, SweepProgress, plan_table, print_summary, view
+from bench.sampling import Bounds, with_timeout
 from bench.sweep import ANSWERS, Plan, Sweep, check_rerun, plan
+from pipelines.datasets import load_dataset, locate
+from pipelines.errors import PipelineError
 
 LOCK_POLL_S = 0.5
 
@@ -36,45 +42,72 @@ class SweepOptions:
     data_dir: Path | None = None
     device: str = "auto"
     results: Path = Path("results")
-    price_per_hour: float | None = None
+    price: str | None = None
+    jobs: str = "1"
+    order: Order | None = None
+    sampling_timeout_s: float | None = None
 
 
 def sweep(options: SweepOptions, console: Console) -> int:
     """Run what is not done yet and print the table; returns the exit code.
 
-    0 where the last run of every cell is ok, or is left for later by the limit; 1 where one is not; 130 after
-    Ctrl-C. Raises `UsageError` for a mistake in the matrix or the options, `MissingError` where results cannot be kept.
+    0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1 where one is
+    not; 3 where none can be here; 130 after Ctrl-C. Raises `UsageError` for a mistake in the matrix or the
+    options, `MissingError` where results cannot be kept, or no run can have its data.
     """
     device = default_device() if options.device == "auto" else options.device
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
     recorder = Recorder(options.results, Path(spec.recipe).stem, matrix.name)
-    gpus = sum(gpu["count"] for gpu in recorder.machine["gpus"])
-    cells = only(matrices.expand(matrix, device, gpus), options.only, matrix)
-    pairs = matrices.schedule(cells, range(spec.seeds), spec.order, spec.order_seed)
+    if device == "cuda" and not torch_build()["torch_cuda"]:
+        raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
+    gpus = find_gpus() if device == "cuda" else Gpus()
+    allotment = allot(jobs_of(options.jobs), device, gpus)
+    sampling = sampling_of(matrix, options.sampling_timeout_s)
+    # On a CPU the jobs share the cores.
+    found = len(gpus.usable) if device == "cuda" else device_count(recorder.machine, device) // allotment.jobs
+    cells = only(matrices.expand(matrix, device, found), options.only, matrix)
+    order = options.order or spec.order
+    pairs = matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
     check_rerun(options.rerun, pairs)
 
     def make_plan() -> Plan:
         made = plan(
             pairs,
-            recorder.store.read(),
+            recorder.store.read({cell.id for cell in cells}),
             machine_id=recorder.machine["id"],
             sources_sha256=recorder.code["sources_sha256"],
             rerun=options.rerun,
             resume=options.resume,
             limit=options.limit,
+            most_neighbours=allotment.jobs - 1 if device == "cpu" else None,
         )
-        _announce(console, matrix, made, device)
+        made.notes += _cautions(allotment, device, gpus)
+        _announce(console, matrix, made, device, order, allotment.jobs)
         return made
 
     if options.dry_run:
-        print_table(console, plan_table(make_plan(), matrix.keys))
+        print_table(console, plan_table(make_plan(), matrix.keys), OPTIONAL_IN_PLAN)
         return 0
     recorder.check_writable()
     with _alone(recorder.store.path.with_name("sweep.lock"), console):
         made = make_plan()
+        get_data(made, options.data_dir, console)
+        progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, allotment.jobs)
         try:
-            finished = _carry_out(made, matrix, recorder, device, options, console)
+            with view(console, progress) as live:
+                finished = Sweep(
+                    made,
+                    recorder,
+                    live,
+                    device,
+                    spec.measure,
+                    allotment,
+                    sampling,
+                    options.data_dir,
+                    spec.timeout_s,
+                    prices.choose(options.price, ("matrix", spec.price_per_hour)),
+                ).run()
         finally:
             # Whatever ends the last run, those before it are done.
             print_summary(console, made, matrix.keys, spec.measure)
@@ -83,24 +116,6 @@ def sweep(options: SweepOptions, console: Console) -> int:
         _say(console, "Stopped before its end; the same command runs the rest")
         return 130
     return _exit_code(console, made)
-
-
-def _carry_out(
-    made: Plan, matrix: Matrix, recorder: Recorder, device: str, options: SweepOptions, console: Console
-) -> bool:
-    spec = matrix.spec
-    progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure)
-    with view(console, progress) as live:
-        return Sweep(
-            made,
-            recorder,
-            live,
-            device,
-            spec.measure,
-            options.data_dir,
-            spec.timeout_s,
-            options.price_per_hour if options.price_per_hour is not None else spec.price_per_hour,
-        ).run()
 
 
 @contextmanager
@@ -146,7 +161,60 @@ def only(cells: list[Cell], conditions: Sequence[str], matrix: Matrix) -> list[C
     return kept
 
 
-def _announce(console: Console, matrix: Matrix, made: Plan, device: str) -> None:
+def jobs_of(text: str) -> int | None:
+    """How many runs at once; None for `auto`. Raises `UsageError` for anything else than that and a count."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--jobs {text}: give a count of 1 or more, or auto for as many as there are free GPUs")
+    return int(text)
+
+
+def sampling_of(matrix: Matrix, timeout_s: float | None) -> Bounds:
+    """The matrix's bounds, with the command line's time-out. Raises `UsageError` where nothing is sampled."""
+    bounds = matrix.spec.sampling.bounds()
+    return bounds if timeout_s is None else with_timeout(bounds, timeout_s, matrix.spec.measure)
+
+
+def get_data(made: Plan, data_dir: Path | None, console: Console) -> None:
+    """Fetch the data sets that the runs to come need and that are not here, before anything is timed.
+
+    What is not to be had is said once; the workers then skip its cells. Raises `MissingError` where no run to
+    come can have its data.
+    """
+    due = [entry.cell.recipe for entry in made.entries if entry.action == "run" and entry.cell.recipe is not None]
+    names = {recipe.data.name for recipe in due}
+    missing: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            if locate(name, data_dir) is None:
+                _say(console, f"{name} is not here yet and is fetched before anything is timed")
+                load_dataset(name, data_dir=data_dir)
+        except PipelineError as error:
+            missing[name] = str(error)
+    if missing and missing.keys() == names:
+        raise MissingError("\n".join(f"no run can have its data. {why}" for why in missing.values()))
+    for name, why in missing.items():
+        _say(console, f"Note: what needs {name} will be skipped. {why}")
+
+
+def _cautions(allotment: Allotment, device: str, gpus: Gpus) -> list[str]:
+    """What may disturb the clock."""
+    notes = [gpus.note] if gpus.note else []
+    if allotment.jobs > 1 and device == "cpu":
+        notes.append(
+            f"{allotment.jobs} runs at once share this CPU, each with {allotment.cores_of_a_run} of its cores: they "
+            "disturb each other's clocks, and their times compare with those of such a sweep alone; each row says so "
+            "in config.resolved.neighbours"
+        )
+    elif allotment.jobs > 1:
+        notes.append(
+            f"up to {allotment.jobs} runs at once, each on GPUs of its own; they share the CPU, the memory and the disk"
+        )
+    return notes
+
+
+def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: Order, jobs: int) -> None:
     spec, actions = matrix.spec, made.actions
     parts = [f"{actions['done']} done", f"{actions['run']} to run"]
     if actions["skip"]:
@@ -156,7 +224,7 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str) -> None
     _say(
         console,
         f"{matrix.name}: {spec.measure} of {spec.recipe} on {device}, {_count(len(made.cells), 'cell')} × "
-        f"{_count(spec.seeds, 'seed')}, {spec.order}: {', '.join(parts)}",
+        f"{_count(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
     )
     for note in made.notes:
         _say(console, f"Note: {note}")
@@ -164,16 +232,18 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str) -> None
         new = sum(entry.action == "run" and entry.expected_s is None for entry in made.entries)
         expected = "unknown, none of these cells has run on this machine" if made.left_s is None else None
         guess = f", where {new} runs of new cells are taken for the mean of the others" if new else ""
-        _say(console, f"Expected: {expected or text.duration(made.left_s) + guess}")
+        left_s = None if made.left_s is None else made.left_s / jobs
+        _say(console, f"Expected: {expected or text.duration(left_s) + guess}")
 
 
 def _exit_code(console: Console, made: Plan) -> int:
+    """That a cell cannot be here is no failure of what could be measured."""
     statuses = {entry.run.status for entry in made.entries if entry.run is not None}
-    if statuses <= {"ok"}:
-        return 0
     if statuses - {*ANSWERS}:
         _say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
-    return 1
+    if statuses == {"skipped"}:
+        return MissingError.exit_code
+    return 0 if statuses <= {"ok", "skipped"} else 1
 
 
 def _count(number: int, noun: str) -> str:

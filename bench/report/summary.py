@@ -114,12 +114,18 @@ def table(runs: Sequence[Run]) -> Table:
     for name, seconds in spent.items():
         if any(value is not None and value > NEGLIGIBLE_S for value in seconds):
             row(f"{name} time", seconds, text.duration)
+    devices = first.config.get("devices") or 1
+    for rank in range(devices):
+        metric(f"train time, rank {rank}", f"train_s_rank{rank}", text.duration)
     metric("total time", "total_s", text.duration)
     if first.price_per_hour is not None:
         row(f"cost at ${first.price_per_hour:g}/h", [_cost(run) for run in runs], text.dollars)
+    metric("energy, training", "train_energy_j", text.energy)
+    metric("energy, whole run", "energy_j", text.energy)
     result.add_section()
-    metric("peak memory, host", "peak_host_bytes", text.size)
-    metric("peak memory, device", "peak_device_bytes", text.size)
+    whose = " of one rank" if devices > 1 else ""
+    metric(f"peak memory, host{whose}", "peak_host_bytes", text.size)
+    metric(f"peak memory, device{whose}", "peak_device_bytes", text.size)
     metric("parameters", "parameters", text.count)
     metric("forward FLOP/example", "forward_flops_per_example", text.count)
     metric("training FLOP", "train_flops", text.count)
@@ -142,14 +148,29 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    for line in _footnotes(runs):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     ids = ", ".join(run.run_id for run in runs)
     console.print(f"Recorded in {store} as {ids}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _footnotes(runs: Sequence[Run]) -> list[str]:
+    """What the price and the energy in the table are worth."""
+    notes = []
+    price = text.get(runs[0].config, "resolved", "price_source") or {}
+    if "name" in price:
+        notes.append(f"Price: {price['name']}, {price['kind'].replace('_', ' ')}, as of {price['date']}.")
+    if any(run.metrics.get("train_energy_coarse") for run in runs):
+        notes.append("Energy: training took less than a second, which is too short for the counter.")
+    return notes
 
 
 def _what(run: Run) -> str:
     threads = text.get(run.config, "resolved", "threads") or "all"
     cpu = f"{threads} CPU thread{'' if threads == 1 else 's'}"
     where = cpu if run.config.get("device") == "cpu" else "CUDA"
+    if devices := run.config.get("devices"):
+        where = f"{devices} ranks of {where}"
     precision = run.config.get("precision")
     return f"{run.config['model']['name']} on {run.config['data']['name']}, {precision}, {where}"
 

@@ -55,6 +55,16 @@ def size(num_bytes: float | None) -> str:
     return f"{num_bytes:.0f} B"
 
 
+def energy(joules: float | None) -> str:
+    """`85.2 J`, `12.3 kJ`, `1.2 MJ`."""
+    if joules is None:
+        return MISSING
+    for unit, scale in (("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= scale:
+            return f"{joules / scale:.3g} {unit}"
+    return f"{joules:.3g} J"
+
+
 def percent(fraction: float | None) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.2f} %"
 

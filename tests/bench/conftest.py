@@ -1,8 +1,10 @@
-"""What tests of the harness share: a run to vary."""
+"""What tests of the harness share: a run to vary, and DAWNBench's entries where this machine has them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,3 +28,16 @@ def make_run() -> Callable[..., Run]:
         return Run(**standard | fields)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def real_entries() -> Path:
+    """DAWNBench's CIFAR10 folder: $BENCH_DATA/dawnbench-entries, data/… or ../shared/…; skipped where there is none."""
+    repository = Path(__file__).resolve().parents[2]
+    places = [repository / "data", repository.parent / "shared"]
+    if named := os.environ.get("BENCH_DATA"):
+        places.insert(0, Path(named))
+    for place in places:
+        if (place / "dawnbench-entries" / "CIFAR10").is_dir():
+            return place / "dawnbench-entries" / "CIFAR10"
+    pytest.skip("no DAWNBench entries: dawnbench-entries/CIFAR10 is neither in $BENCH_DATA nor in data/")

@@ -29,7 +29,12 @@ def test_a_record_is_on_the_disk_and_says_where_even_if_its_worker_did_not(recor
 
 
 def test_what_the_worker_said_goes_into_the_record(recorder):
-    facts = {"machine": {"id": "it"}, "resolved": {"threads": 1}, "data": {"name": "digits"}, "versions": {"a": "1"}}
+    facts = {
+        "machine": {"id": "a part of it", "torch_threads": 3},
+        "resolved": {"threads": 1},
+        "data": {"name": "digits"},
+        "versions": {"a": "1"},
+    }
     attempt = recorder.begin()
     attempt.log.parent.mkdir(parents=True)
     attempt.log.write_text("words\n")
@@ -42,7 +47,10 @@ def test_what_the_worker_said_goes_into_the_record(recorder):
         measure="time_to_accuracy",
         price_per_hour=None,
     )
-    assert (run.machine, run.data, run.versions) == (facts["machine"], facts["data"], facts["versions"])
+    assert (run.data, run.versions) == (facts["data"], facts["versions"])
+    # Where several run at once, a worker sees its part of the machine; what only its torch tells is taken from it.
+    assert run.machine["id"] == recorder.machine["id"]
+    assert run.machine["torch_threads"] == (recorder.machine["torch_threads"] or 3)
     assert run.config == {"epochs": 1, "resolved": {"threads": 1}}
     assert (recorder.results / run.log).read_text() == "words\n"
 

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
 from bench import recipe as recipes
 from bench import runner
-from bench.runner import Interrupts, Refused, execute
+from bench.interrupts import Interrupts
+from bench.runner import Follower, Refused, execute
 from bench.worker import Job
 
 
@@ -90,7 +92,7 @@ def test_the_log_of_a_crash_is_quoted(run, job):
 
 def test_a_worker_that_the_kernel_killed_for_memory(run, monkeypatch):
     kills = iter([7, 8])
-    monkeypatch.setattr(runner, "_oom_kills", lambda: next(kills))
+    monkeypatch.setattr(runner, "oom_kills", lambda: next(kills))
     measured = run(lambda send: os.kill(os.getpid(), signal.SIGKILL))
     assert (measured.status, "out of memory" in measured.reason) == ("oom", True)
 
@@ -161,6 +163,43 @@ def test_patience_ends_at_the_second_ctrl_c_and_at_sigterm(run, numbers):
         measured = run(end_when_told, on_event, interrupts=interrupts)
     assert (measured.status, measured.metrics) == ("interrupted", {"accuracy": 0.5})
     assert kinds[-2] == "stopping"
+
+
+def test_one_that_lingers_after_its_last_word_holds_up_no_other_and_is_ended(job, monkeypatch):
+    monkeypatch.setattr(runner, "GRACE_S", 1.0)
+
+    def told_then_stays(job, pipe):
+        end(pipe.send)
+        sleep_whatever_happens(lambda event: None)
+
+    with Interrupts() as interrupts:
+        followers = []
+        for work in (told_then_stays, lambda job, pipe: end(pipe.send, "not_reached")):
+            monkeypatch.setattr(runner, "work", work)
+            followers.append(Follower(job, lambda event: None, "fork", None, interrupts))
+        lingering, brief = followers
+        while not lingering.over:
+            wait([source for one in followers for source in one.sources], runner.TICK_S)
+            for one in followers:
+                one.advance()
+            if lingering.over:
+                assert brief.over
+    assert (lingering.result().status, brief.result().status) == ("ok", "not_reached")
+
+
+def test_a_second_ctrl_c_reaches_all_workers(job, monkeypatch):
+    monkeypatch.setattr(runner, "work", lambda job, pipe: end_when_told(pipe.send))
+    with Interrupts(patience=1) as interrupts:
+        followers = [Follower(job, lambda event: None, "fork", None, interrupts) for _ in range(2)]
+        end_s = time.monotonic() + 60
+        signals = [signal.SIGINT, signal.SIGINT]
+        while not all(one.over for one in followers) and time.monotonic() < end_s:
+            wait([source for one in followers for source in one.sources], runner.TICK_S)
+            for one in followers:
+                one.advance()
+            if signals and all(one.result().phase == "train" for one in followers):
+                os.kill(os.getpid(), signals.pop())
+    assert [one.result().status for one in followers] == ["interrupted"] * 2
 
 
 def test_signals_are_what_they_were_afterwards(run):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.sampling import Bounds, Caution, Condition, NothingSampled, Samples, Stop, sample
+from bench.errors import UsageError
+from bench.sampling import Bounds, Caution, Condition, NothingSampled, Samples, Stop, sample, with_timeout
 
 # Binary fractions, whose sums are exact.
 ticks = st.integers(64, 192).map(lambda number: number / 128)
@@ -176,6 +177,43 @@ def test_statistics_are_numpys(seconds):
         assert taken.relative_error == pytest.approx(error, abs=1e-9)
     else:
         assert taken.relative_error is None
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_an_interruption_keeps_what_there_is_and_goes_on_its_way(rounds):
+    machine, kept = Machine(), []
+    seconds = iter([1.0, 2.0, 3.0][:rounds])
+
+    def interrupted():
+        try:
+            return next(seconds)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(
+            {"a": machine.arm("a", [1.0]), "b": interrupted}, Bounds(timeout_s=LONG_S), now=machine, keep=kept.append
+        )
+    if not rounds:
+        assert kept == []
+        return
+    (samples,) = kept
+    assert samples["b"].seconds == (1.0, 2.0, 3.0)[:rounds]
+    assert samples["b"].stopped_by is Stop.INTERRUPT
+    assert samples["b"].notes()[0].startswith(f"interrupted with {rounds} of at least 10 samples")
+
+
+def test_what_is_kept_at_the_end_is_what_is_returned():
+    kept = []
+    machine = Machine()
+    taken = sample({"a": machine.arm("a", [1.0])}, Bounds(timeout_s=LONG_S), now=machine, keep=kept.append)
+    assert kept == [taken]
+
+
+def test_a_time_out_for_a_measure_that_samples_nothing_is_refused():
+    assert with_timeout(Bounds(least_samples=3), 2.0, "loading") == Bounds(least_samples=3, timeout_s=2.0)
+    with pytest.raises(UsageError, match="--sampling-timeout: time_to_accuracy samples nothing; throughput, inference"):
+        with_timeout(Bounds(), 2.0, "time_to_accuracy")
 
 
 CALM = [1.00, 1.01, 0.99, 1.02, 0.98, 1.00, 1.01, 0.99]

@@ -100,3 +100,20 @@ def test_the_margin_needs_two_values():
     mean, margin = summary.mean_and_margin([1.0, 3.0])
     assert mean == 2.0
     assert margin == pytest.approx(stats.t.ppf(0.975, 1) * 1.0)
+
+
+def test_energy_stands_where_it_was_counted_and_is_called_coarse_where_it_is():
+    counted = run(metrics={"energy_j": 2500.0, "train_energy_j": 85.2, "train_energy_coarse": True})
+    assert row(printed(counted), "energy, training") == ["85.2 J"]
+    assert row(printed(counted), "energy, whole run") == ["2.5 kJ"]
+    assert "too short for the counter" in printed(counted)
+    long = run(metrics={"energy_j": 2500.0, "train_energy_j": 2000.0, "train_energy_coarse": False})
+    assert "too short for the counter" not in printed(long)
+    assert "energy" not in printed(run(metrics={"energy_j": None, "train_energy_j": None}))
+
+
+def test_a_price_of_the_table_is_shown_with_its_day():
+    source = {"given_by": "--price", "name": "p2.xlarge", "date": "2017-10-11", "kind": "on_demand", "source": "…"}
+    config = run().config | {"resolved": {"price_source": source}}
+    assert "Price: p2.xlarge, on demand, as of 2017-10-11." in printed(run(config=config, price_per_hour=0.9))
+    assert "Price:" not in printed(run(price_per_hour=0.9))

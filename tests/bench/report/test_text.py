@@ -40,3 +40,8 @@ def test_percentages_and_dollars():
 def test_get_follows_a_path_as_far_as_it_goes():
     assert text.get({"a": {"b": 3}}, "a", "b") == 3
     assert text.get({"a": 1}, "a", "b") is None
+
+
+@pytest.mark.parametrize(("joules", "shown"), [(None, "–"), (85.24, "85.2 J"), (12_345, "12.3 kJ"), (1.2e6, "1.2 MJ")])
+def test_energies(joules, shown):
+    assert text.energy(joules) == shown

@@ -1,0 +1,65 @@
+"""Ctrl-C and SIGTERM: counted, and passed on to the workers, so that a record is always made."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Interrupts:
+    """While entered, Ctrl-C and SIGTERM are counted and passed on to the workers, and nothing is raised here.
+
+    So no message is torn, and a record is always made. The workers are asked to end early by the Ctrl-C that
+    comes after `patience` others, or by a SIGTERM, and killed by the next of either.
+    """
+
+    def __init__(self, patience: int = 0) -> None:
+        self.count, self.patience = 0, patience
+        # Replaced and never changed, because a signal may come in the middle of a change.
+        self._processes: tuple[Any, ...] = ()
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the workers were told to end early."""
+        return self.count > self.patience
+
+    def start(self, process: Any) -> None:
+        """Start a worker that is to be told; it ignores Ctrl-C, which a terminal sends to all its processes."""
+        with ctrl_c_ignored():
+            process.start()
+        self._processes = (*self._processes, process)
+        if self.stopping:
+            process.terminate()
+
+    def ended(self, process: Any) -> None:
+        """This worker is no longer there to be told."""
+        self._processes = tuple(one for one in self._processes if one is not process)
+
+    def __enter__(self) -> Interrupts:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._handle) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: object) -> None:
+        was_stopping = self.stopping
+        self.count = self.count + 1 if number == signal.SIGINT else max(self.count, self.patience) + 1
+        if self.stopping:
+            for process in self._processes:
+                (process.kill if was_stopping else process.terminate)()
+
+
+@contextmanager
+def ctrl_c_ignored() -> Iterator[None]:
+    """For the start of a process, which inherits it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
