@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import json
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from bench.errors import UsageError
-from bench.run import SCHEMA, RecordError, Run, Scalar
-from bench.store import StoreWarning, jsonl_files, read_records
-
-Columns = dict[str, Any]
-EpochRow = dict[str, Scalar]
+from bench.cache import read_table
+from bench.columns import join_tables, pack, show, strings
+from bench.store import StoreError, jsonl_files, warn_of_problems
+from bench.tables import EPOCH, FIELDS, LINE, METRIC, PART, PARTS, SPAN, EpochReader, RunReader
 
 # The columns that are there whatever the store holds, and their types.
-RUN_DTYPES = {
-    "run_id": "string",
-    "started_at": "datetime64[us, UTC]",
-    "recipe": "string",
-    "cell": "string",
-    "sweep": "string",
-    "seed": "int64",
-    "measure": "string",
-    "status": "string",
-    "reason": "string",
-    "price_per_hour": "float64",
-    "command": "string",
-    "log": "string",
-    "schema": "int64",
-}
+RUN_DTYPES = FIELDS
 EPOCH_DTYPES = {"run_id": "string", "epoch": "int64"}
-# Nested parts of a run whose columns are named PART.KEY.
-PARTS = ("config", "machine", "code", "data", "versions")
+# The position of a row's file in the list of files.
+FILE = "file"
+
+Columns = dict[str, Any]
 
 
 class Frames:
@@ -60,27 +44,31 @@ class Frames:
     store alone.
     """
 
-    def __init__(self, runs: pd.DataFrame, epochs: list[tuple[str, bytes | list[EpochRow]]]) -> None:
-        self.runs = runs
-        self._epochs = epochs
+    def __init__(self, table: pa.Table, files: list[Path]) -> None:
+        """`table` has what RunReader makes, each run once, and the position in `files` of each row's FILE."""
+        self._files, self._rows = files, table.select([FILE, LINE, "run_id"])
+        self.runs = _runs_frame(table)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        # Made on demand, because it is as much work as all the rest and most questions are about runs.
+        """Read when first asked for, because it is much work; raises StoreError where a file was replaced since."""
         with _collector_paused():
-            decode = msgspec.json.Decoder(list[EpochRow]).decode
-            ids: list[str] = []
-            rows: list[EpochRow] = []
-            for run_id, epochs in self._epochs:
-                try:
-                    of_run = decode(epochs) if isinstance(epochs, bytes) else epochs
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    warnings.warn(f"run {run_id}: its epochs are left out: {error}", StoreWarning, stacklevel=2)
-                    continue
-                ids += [run_id] * len(of_run)
-                rows += of_run
-            columns = _columns(rows, "", len(rows)) | {"run_id": _array(ids)}
-            return _frame(columns, {"run_id": "string"} if rows else EPOCH_DTYPES)
+            tables = [self._epochs_in(position, path) for position, path in enumerate(self._files)]
+            table = join_tables(tables) if tables else pa.table({})
+            columns = {name.removeprefix(EPOCH): _shown(table[name]) for name in table.column_names}
+            return _frame(columns, {"run_id": "string"} if table.num_rows else EPOCH_DTYPES)
+
+    def _epochs_in(self, position: int, path: Path) -> pa.Table:
+        rows = self._rows.filter(pc.equal(self._rows[FILE], position))
+        table, problems = read_table(path, EpochReader)
+        lines = rows[LINE].to_numpy()
+        warn_of_problems(path, [problem for problem in problems if problem[0] in lines])
+        # A line that is no run, or a run that is there twice, has epochs that do not count.
+        table = table.filter(pa.array(np.isin(table[LINE].to_numpy(), lines)))
+        owner = np.searchsorted(lines, table[LINE].to_numpy())
+        if not rows["run_id"].take(owner).equals(table["run_id"]):
+            raise StoreError(f"{path} was replaced after its runs were read; load it again")
+        return table.drop_columns([LINE])
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         return iter((self.runs, self.epochs))
@@ -95,189 +83,68 @@ def load(paths: Iterable[Path | str] | None = None, results: Path | str = "resul
     folder = Path(results) / "runs"
     files = jsonl_files(map(Path, paths) if paths is not None else [folder] if folder.is_dir() else [])
     with _collector_paused():
-        reader = _Reader()
-        rows = list(read_records(files, reader.decode))
-        return Frames(reader.frame(rows), [(row.run_id, row.epochs) for row in rows])
+        tables = []
+        for position, path in enumerate(files):
+            table, problems = read_table(path, RunReader)
+            warn_of_problems(path, problems)
+            tables.append(table.append_column(FILE, pa.array(np.full(table.num_rows, position))))
+        return Frames(_each_run_once(join_tables(tables)) if tables else _NO_RUNS, files)
 
 
-def select(runs: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
-    """The rows whose columns have the given values, as a command line has them: `{"config.epochs": "8"}`.
-
-    A column of numbers is compared as numbers, a column of booleans with true and false. Raises UsageError
-    for a column that does not exist and for a text that no value of the column can equal.
-    """
-    for name, text in where.items():
-        if name not in runs:
-            near = difflib.get_close_matches(name, runs.columns, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UsageError(f"there is no column {name!r} in the runs{hint}")
-        runs = runs[(runs[name] == _typed(runs[name], text)).fillna(False)]
-    return runs
+def _each_run_once(table: pa.Table) -> pa.Table:
+    again = strings(table["run_id"].combine_chunks()).duplicated()
+    return table.filter(pa.array(~again)) if again.any() else table
 
 
-def export(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as CSV or Parquet, as the suffix of `path` says.
-
-    Raises UsageError for another suffix.
-    """
-    if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
-    elif path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-    else:
-        raise UsageError(f"cannot export to {path}: name a file that ends in .csv or .parquet")
-
-
-class _Span(msgspec.Struct, gc=False):
-    name: str
-    start_s: float
-    end_s: float
-
-
-# A Run whose bulky parts stay JSON until it is known that they are needed and new: runs share most of them.
-_LazyRun: Any = msgspec.defstruct(
-    "_LazyRun",
-    [
-        (
-            field.name,
-            list[_Span] if field.name == "spans"
-            else msgspec.Raw if field.name in {*PARTS, "epochs"}
-            else field.type,
-        )
-        for field in msgspec.structs.fields(Run)
-    ],
-    forbid_unknown_fields=True,
-    gc=False,
-)  # fmt: skip
+def _runs_frame(table: pa.Table) -> pd.DataFrame:
+    columns: Columns = {name: _shown(table[name]) for name in RUN_DTYPES}
+    for name in table.column_names:
+        if name.startswith(METRIC):
+            metric = name.removeprefix(METRIC)
+            columns[name.replace(":", ".") if metric in RUN_DTYPES else metric] = _shown(table[name])
+    for name in table.column_names:
+        if name.startswith(SPAN):
+            columns[f"span.{name.removeprefix(SPAN)}_s"] = _shown(table[name])
+    for part in PARTS:
+        shared = table[PART + part].combine_chunks()
+        positions, distinct = pd.factorize(shared.indices.to_numpy())
+        values = [_part(text) for text in shared.dictionary.take(pa.array(distinct)).to_pylist()]
+        spread = _spread(values, f"{part}.")
+        columns |= {name: column.take(positions) for name, column in spread.items()}
+    return _frame(columns, RUN_DTYPES)
 
 
-class _Reader:
-    """Lines to lazy runs: each part is a position in `self.parts`, and `spans` are seconds by name."""
-
-    def __init__(self) -> None:
-        self.parts: list[dict[str, Any]] = []
-        self._position: dict[bytes, int] = {}
-        self._decode_run = msgspec.json.Decoder(_LazyRun).decode
-        self._decode_part = msgspec.json.Decoder(dict[str, Any]).decode
-
-    def decode(self, line: bytes) -> Any:
-        """Raises RecordError where the line is no run."""
-        try:
-            run = self._decode_run(line)
-            if run.schema != SCHEMA:
-                return self._decode_slowly(line)
-            for part in PARTS:
-                setattr(run, part, self._intern(bytes(getattr(run, part))))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._decode_slowly(line)
-        run.epochs = bytes(run.epochs)  # a Raw would keep its whole line in memory
-        return self._with_totals(run)
-
-    def _decode_slowly(self, line: bytes) -> Any:
-        """What the fast way does not understand: older schemas, numbers that are not finite, damage."""
-        full = Run.from_json_line(line)
-        try:
-            run = _LazyRun(**{name: getattr(full, name) for name in full.__struct_fields__})
-            run.spans = msgspec.convert(full.spans, list[_Span])
-        except msgspec.ValidationError as error:
-            raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
-        for part in PARTS:
-            self.parts.append(getattr(full, part))
-            setattr(run, part, len(self.parts) - 1)
-        return self._with_totals(run)
-
-    def _with_totals(self, run: Any) -> Any:
-        totals: dict[str, float] = {}
-        for span in run.spans:
-            name = sys.intern(span.name)
-            totals[name] = totals.get(name, 0.0) + span.end_s - span.start_s
-        run.spans = totals
-        return run
-
-    def _intern(self, text: bytes) -> int:
-        try:
-            return self._position[text]
-        except KeyError:
-            self.parts.append(self._decode_part(text))
-            self._position[text] = len(self.parts) - 1
-            return len(self.parts) - 1
-
-    def frame(self, runs: list[Any]) -> pd.DataFrame:
-        columns: Columns = {name: _array([getattr(run, name) for run in runs]) for name in RUN_DTYPES}
-        for name, values in _columns([run.metrics for run in runs], "", len(runs)).items():
-            columns[f"metric.{name}" if name in RUN_DTYPES else name] = values
-        totals = _columns([run.spans for run in runs], "span.", len(runs))
-        columns |= {f"{name}_s": values for name, values in totals.items()}
-        for part in PARTS:
-            positions = [getattr(run, part) for run in runs]
-            rank = {position: i for i, position in enumerate(dict.fromkeys(positions))}
-            index = np.array([rank[position] for position in positions], dtype=np.int64)
-            distinct = _columns([self.parts[position] for position in rank], f"{part}.", len(rank))
-            columns |= {name: values.take(index) for name, values in distinct.items()}
-        return _frame(columns, RUN_DTYPES)
+def _part(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return dict(json.loads(text))  # which knows NaN
 
 
-def _columns(rows: list[dict[str, Any]], prefix: str, count: int) -> Columns:
-    """Dotted names to arrays of `count` values: dictionaries as columns of their own, to any depth."""
+def _spread(rows: list[dict[str, Any]], prefix: str) -> Columns:
+    """Dotted names to arrays with a value for each row: dictionaries as columns of their own, to any depth."""
     columns: Columns = {}
     for name in dict.fromkeys(chain.from_iterable(rows)):
-        try:
-            values = list(map(itemgetter(name), rows))
-        except KeyError:
-            values = [row.get(name) for row in rows]
+        values = [row.get(name) for row in rows]
         if dict in set(map(type, values)):
             nested = [value if type(value) is dict else {} for value in values]
-            columns |= _columns(nested, f"{prefix}{name}.", count)
+            columns |= _spread(nested, f"{prefix}{name}.")
             values = [None if type(value) is dict else value for value in values]
             if not any(value is not None for value in values):
                 continue
-        columns[prefix + name] = _array(values)
+        columns[prefix + name] = show(pack(values))
     return columns
 
 
-def _array(values: list[Any]) -> Any:
-    """A pandas array of the one type that fits, by the rules that `Frames` states."""
-    kinds = set(map(type, values))
-    gaps = type(None) in kinds
-    kinds.discard(type(None))
-    if kinds <= {int, float} and kinds != {int}:
-        return pd.array(np.array(values, dtype=np.float64), dtype="float64")
-    if kinds == {int}:
-        try:
-            return pd.array(values, dtype="Int64" if gaps else "int64")
-        except OverflowError:
-            return pd.array(np.array(values, dtype=np.float64), dtype="float64")
-    if kinds == {bool}:
-        return pd.array(values, dtype="boolean" if gaps else "bool")
-    if kinds != {str}:
-        values = [v if v is None or type(v) is str else json.dumps(v, ensure_ascii=False) for v in values]
-    return pd.array(values, dtype="string")
+def _shown(column: pa.ChunkedArray) -> Any:
+    return show(column.combine_chunks())
 
 
 def _frame(columns: Columns, dtypes: Mapping[str, str]) -> pd.DataFrame:
     """The standard columns first and of their types, whatever the values were."""
-    standard = {
-        name: pd.to_datetime(columns[name], utc=True, format="ISO8601", errors="coerce").as_unit("us")
-        if dtype.startswith("datetime") and name in columns
-        else pd.array(columns.get(name, []), dtype=dtype)
-        for name, dtype in dtypes.items()
-    }
+    standard = {name: pd.array(columns.get(name, []), dtype=dtype) for name, dtype in dtypes.items()}
     rest = {name: values for name, values in columns.items() if name not in dtypes}
-    return pd.DataFrame(standard | rest, copy=False)
-
-
-def _typed(column: pd.Series[Any], text: str) -> Any:
-    """The text as a value of the column's type."""
-    try:
-        if pd.api.types.is_bool_dtype(column.dtype):
-            return {"true": True, "false": False}[text.lower()]
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            return float(text)
-        if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            return pd.Timestamp(text, tz="UTC")
-    except (KeyError, ValueError):
-        raise UsageError(f"{column.name} is never {text!r}: the column holds {column.dtype} values") from None
-    return text
+    return pd.DataFrame(standard | rest)
 
 
 @contextmanager
@@ -290,3 +157,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+_NO_RUNS = RunReader().table([], [])[0].append_column(FILE, pa.array([], pa.int64()))

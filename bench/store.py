@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -20,7 +21,9 @@ from bench.run import RecordError, Run
 LOCK_TIMEOUT_S = 120
 LOCK_POLL_S = 0.005
 WARNINGS_PER_FILE = 5
-MERGE_BATCH = 1000
+BATCH = 1000
+# How `Run.to_json_line` begins; a line that begins otherwise is decoded to know its run and cell.
+_HEAD = re.compile(rb'\{"run_id":"([ !#-\[\]-~]*)","cell":"([ !#-\[\]-~]*)",')
 
 
 class StoreError(MissingError):
@@ -54,27 +57,26 @@ class Store:
         with self._locked():
             self._append(line)
 
-    def read(self) -> list[Run]:
-        """Every run, in the order of writing; none where there is no file yet.
+    def read(self, cells: Collection[str] | None = None) -> list[Run]:
+        """Every run, or those of some cells, in the order of writing; none where there is no file yet.
 
         A line that cannot be read is named in a StoreWarning and left out; a run that is there twice counts
         once.
         """
-        return list(read_records([self.path] if self.path.exists() else [], Run.from_json_line))
+        files = [self.path] if self.path.exists() else []
+        if cells is None:
+            return list(read_records(files, Run.from_json_line))
+        return read_runs(files, lambda _, cell: cell in cells)
 
-    def merge(self, paths: Iterable[Path]) -> int:
-        """Append the runs of other files, or of folders of `*.jsonl`, that are not here yet; returns how many.
+    def extend(self, make_lines: Callable[[], Sequence[bytes]]) -> None:
+        """Append the lines of runs that `make_lines` gives; it is called when nobody else can append any more.
 
-        Raises StoreError where a path does not exist or this store cannot be written.
+        Raises StoreError where they cannot be written.
         """
-        files = jsonl_files(paths)
         with self._locked():
-            known = {run.run_id for run in self.read()}
-            runs = (run for run in read_records(files, Run.from_json_line) if run.run_id not in known)
-            lines = [run.to_json_line() for run in runs]
-            for start in range(0, len(lines), MERGE_BATCH):
-                self._append(b"".join(lines[start : start + MERGE_BATCH]))
-        return len(lines)
+            lines = make_lines()
+            for start in range(0, len(lines), BATCH):
+                self._append(b"".join(lines[start : start + BATCH]))
 
     def check_writable(self, expected_bytes: int) -> None:
         """Prove, by really doing it, that a record of that size can be written now.
@@ -107,9 +109,9 @@ class Store:
             fd = self._open()
             try:
                 end = os.fstat(fd).st_size
-                tail = _unfinished_line(fd, end)
+                tail = unfinished_line(fd, end)
                 if tail:
-                    if _is_whole(tail):
+                    if is_whole(tail):
                         lines = b"\n" + lines
                     else:
                         self._set_aside(tail)
@@ -130,6 +132,7 @@ class Store:
             file.write(tail + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        _sync_folder(torn.parent)
         warnings.warn(
             f"{self.path}: its last line was torn by a crash; its {len(tail)} bytes were moved to {torn}",
             StoreWarning,
@@ -174,43 +177,78 @@ def jsonl_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_records(files: Iterable[Path], decode: Callable[[bytes], R]) -> Iterator[R]:
-    """What `decode` makes of each line, one record for each run id.
+def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> Iterator[R]:
+    """What `decode` makes of each line, one record for each run id; where it makes None, no record is wanted.
 
     A line for which it raises RecordError is named in a StoreWarning. Raises StoreError for a file that
     cannot be read.
     """
     seen: set[str] = set()
     for path in files:
-        problems: list[str] = []
-        try:
-            with open(path, "rb", buffering=1 << 20) as file:
-                for number, line in enumerate(file, 1):
-                    try:
-                        record = decode(line)
-                    except RecordError as error:
-                        if line.strip():
-                            problems.append(_problem(path, number, line, error))
-                        continue
-                    if record.run_id not in seen:
-                        seen.add(record.run_id)
-                        yield record
-        except OSError as error:
-            raise StoreError(f"results cannot be read from {path}: {error.strerror}") from None
-        if len(problems) > WARNINGS_PER_FILE:
-            more = len(problems) - WARNINGS_PER_FILE
-            problems[WARNINGS_PER_FILE:] = [f"{path}: {more} more lines could not be read and were left out"]
-        for problem in problems:
-            warnings.warn(problem, StoreWarning, stacklevel=2)
+        for record in each_record(path, decode):
+            if record.run_id not in seen:
+                seen.add(record.run_id)
+                yield record
 
 
-def _problem(path: Path, number: int, line: bytes, error: RecordError) -> str:
-    if line.endswith(b"\n") or _is_whole(line):
-        return f"{path}:{number}: left out: {error}"
-    return f"{path}:{number}: left out: the line is incomplete, torn by a crash or being written just now"
+def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[Run]:
+    """The runs of which `wants(run_id, cell)` is true; the others are not decoded, which takes most of the time.
+
+    What a line that is not wanted holds beyond its head is not looked at, so that no damage in it is told.
+    """
+
+    def decode(line: bytes) -> Run | None:
+        head = head_of(line)
+        if head is not None and not wants(*head):
+            return None
+        run = Run.from_json_line(line)
+        return run if wants(run.run_id, run.cell) else None
+
+    return list(read_records(files, decode))
 
 
-def _unfinished_line(fd: int, end: int) -> bytes:
+def head_of(line: bytes) -> tuple[str, str] | None:
+    """The run's id and cell, where the line begins as this store writes it."""
+    match = _HEAD.match(line)
+    return (match[1].decode(), match[2].decode()) if match else None
+
+
+def each_record(path: Path, decode: Callable[[bytes], R | None]) -> Iterator[R]:
+    """Every record of a file that is wanted, one that is there twice too."""
+    problems: list[tuple[int, str]] = []
+    try:
+        with open(path, "rb", buffering=1 << 20) as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    record = decode(line)
+                except RecordError as error:
+                    if line.strip():
+                        problems.append((number, problem_of(line, error)))
+                    continue
+                if record is not None:
+                    yield record
+    except OSError as error:
+        raise StoreError(f"results cannot be read from {path}: {error.strerror}") from None
+    warn_of_problems(path, problems)
+
+
+def problem_of(line: bytes, error: RecordError) -> str:
+    """What to say of a line that cannot be read."""
+    if line.endswith(b"\n") or is_whole(line):
+        return f"left out: {error}"
+    return "left out: the line is incomplete, torn by a crash or being written just now"
+
+
+def warn_of_problems(path: Path, problems: Sequence[tuple[int, str]]) -> None:
+    """A StoreWarning for each line of which something was left out; of many, for the first ones."""
+    told = [f"{path}:{number}: {what}" for number, what in problems[:WARNINGS_PER_FILE]]
+    if len(problems) > WARNINGS_PER_FILE:
+        told.append(f"{path}: {len(problems) - WARNINGS_PER_FILE} more lines could not be read and were left out")
+    for text in told:
+        warnings.warn(text, StoreWarning, stacklevel=3)
+
+
+def unfinished_line(fd: int, end: int) -> bytes:
     """What stands after the last newline of a file of `end` bytes."""
     tail, chunk = b"", 1 << 16
     while end > 0:
@@ -224,7 +262,7 @@ def _unfinished_line(fd: int, end: int) -> bytes:
     return tail
 
 
-def _is_whole(line: bytes) -> bool:
+def is_whole(line: bytes) -> bool:
     """Whether only the newline is missing: no proper prefix of a JSON object is JSON."""
     try:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])

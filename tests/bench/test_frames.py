@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import bench
-from bench.errors import UsageError
-from bench.frames import EPOCH_DTYPES, RUN_DTYPES, Frames, export, load, select
+from bench.frames import EPOCH_DTYPES, RUN_DTYPES, Frames, load
 from bench.run import Run
 from bench.store import Store, StoreError, StoreWarning
 
@@ -214,33 +213,6 @@ def test_what_is_not_finite_comes_back(results: Path, make_run: MakeRun) -> None
     runs, epochs = frames_of(results, [run])
     assert runs["loss"].tolist() == [math.inf]
     assert epochs["loss"].tolist() == [2.0, -math.inf]
-
-
-def test_select(results: Path, make_run: MakeRun) -> None:
-    recipes = [("digits", 8, True), ("digits", 9, None), ("cifar94", 8, False)]
-    runs, _ = frames_of(
-        results,
-        [make_run(recipe=name, config={"epochs": epochs}, metrics={"reached": hit}) for name, epochs, hit in recipes],
-    )
-    assert len(select(runs, {})) == 3
-    assert select(runs, {"recipe": "digits", "config.epochs": "8.0"}).index.tolist() == [0]
-    assert select(runs, {"reached": "false"}).index.tolist() == [2]
-    assert select(runs, {"started_at": "2026-11-20T10:00:00"}).index.tolist() == [0, 1, 2]
-    with pytest.raises(UsageError, match=r"no column 'config.epoch'.*did you mean config\.epochs"):
-        select(runs, {"config.epoch": "8"})
-    with pytest.raises(UsageError, match=r"config\.epochs is never 'many'.*int64"):
-        select(runs, {"config.epochs": "many"})
-
-
-def test_export_reads_back(results: Path, make_run: MakeRun, tmp_path: Path) -> None:
-    run = make_run(config={"x": None, "list": [1]}, metrics={"n": 1}, epochs=[{"epoch": 1, "note": 'Ü, "quoted"\n'}])
-    runs, epochs = frames_of(results, [run, make_run()])
-    export(runs, tmp_path / "runs.parquet")
-    assert_frame_equal(pd.read_parquet(tmp_path / "runs.parquet"), runs)
-    export(epochs, tmp_path / "epochs.csv")
-    assert pd.read_csv(tmp_path / "epochs.csv").to_dict("records") == epochs.to_dict("records")
-    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
-        export(runs, tmp_path / "runs.xlsx")
 
 
 def test_the_store_and_bench_load_meet(results: Path, make_run: MakeRun) -> None:

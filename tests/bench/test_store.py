@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -10,9 +11,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+import bench.run
+from bench import tables
+from bench.frames import load
+from bench.merging import merge
 from bench.run import SCHEMA, Run
 from bench.store import WARNINGS_PER_FILE, Store, StoreError, StoreWarning
 
@@ -151,29 +158,66 @@ def test_a_newer_record_is_left_where_it_is(store: Store, make_run: MakeRun) -> 
         assert store.read() == [run]
 
 
+def test_the_runs_of_some_cells(store: Store, make_run: MakeRun) -> None:
+    assert store.read(["a"]) == []
+    runs = [make_run(cell=cell) for cell in ("a", "b", "ü", 'qu"ote', "a")]
+    for run in runs:
+        store.append(run)
+    assert store.read({"a"}) == [runs[0], runs[4]]
+    assert store.read(["ü", "b"]) == [runs[1], runs[2]]
+    assert store.read({'qu"ote', "absent"}) == [runs[3]]
+    assert store.read(()) == []
+
+
+def test_the_runs_of_a_cell_in_a_file_that_others_wrote(store: Store, make_run: MakeRun) -> None:
+    wanted, other = make_run(cell="a"), make_run(cell="b")
+    store.path.parent.mkdir(parents=True)
+    lines = []
+    for run in (wanted, other):
+        # Keys in another order, white space, escapes.
+        record = json.loads(run.to_json_line())
+        lines.append(json.dumps({"cell": record.pop("cell")} | record, indent=None).encode() + b"\n")
+    store.path.write_bytes(b"".join(lines) + b'{"run_id":"x","cell":"a",\n{"run_id":"y","cell":"b",\n')
+    with pytest.warns(StoreWarning, match=r":3: left out") as caught:
+        assert store.read({"a"}) == [wanted]
+    assert len(caught) == 1
+
+
+def test_an_older_schema_is_migrated_wherever_it_is_read(
+    store: Store, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if this version had schema 2, in which `workload` was renamed to `recipe`, with a step from 1."""
+
+    def step(record: dict[str, Any]) -> dict[str, Any]:
+        return {"recipe" if key == "workload" else key: value for key, value in record.items()}
+
+    monkeypatch.setattr(bench.run, "SCHEMA", 2)
+    monkeypatch.setattr(tables, "SCHEMA", 2)
+    monkeypatch.setattr(bench.run.migrate, "__defaults__", (2, (step,)))
+    old = make_run(schema=1, metrics={"loss": float("inf")}, epochs=[{"epoch": 1}])
+    new = make_run(schema=2)
+    store.path.parent.mkdir(parents=True)
+    written = replace(old, schema=2).to_json_line()
+    line = written.replace(b'"schema":2', b'"schema":1').replace(b'"recipe":', b'"workload":')
+    store.path.write_bytes(line)
+    store.append(new)
+    assert store.path.read_bytes().startswith(line)
+    assert read_quietly(store) == [replace(old, schema=2), new]
+    assert store.read({old.cell}) == read_quietly(store)
+    runs, epochs = load([store.path])
+    assert runs[["recipe", "schema"]].values.tolist() == [["digits", 2]] * 2
+    assert runs["loss"].tolist()[0] == float("inf")
+    assert epochs["run_id"].tolist() == [old.run_id]
+    elsewhere = Store(store.path.with_name("elsewhere.jsonl"))
+    merge(elsewhere, [store.path])
+    assert read_quietly(elsewhere) == read_quietly(store)
+
+
 def test_a_run_that_is_there_twice_counts_once(store: Store, make_run: MakeRun) -> None:
     run = make_run()
     store.append(run)
     store.append(run)
     assert read_quietly(store) == [run]
-
-
-def test_merge_takes_what_is_new_once(store: Store, make_run: MakeRun, tmp_path: Path) -> None:
-    here, there, elsewhere = Store(tmp_path / "a" / "1.jsonl"), Store(tmp_path / "b.jsonl"), make_run()
-    store.append(common := make_run())
-    for other in (here, there):
-        other.append(common)
-        other.append(elsewhere)
-    there.append(alone := make_run(metrics={"loss": float("inf")}))
-    assert store.merge([tmp_path / "a", tmp_path / "b.jsonl"]) == 2
-    assert read_quietly(store) == [common, elsewhere, alone]
-    assert store.merge([tmp_path / "a", tmp_path / "b.jsonl", store.path]) == 0
-    assert read_quietly(store) == [common, elsewhere, alone]
-
-
-def test_merge_refuses_a_path_that_is_not_there(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"no results at .*nowhere"):
-        store.merge([tmp_path / "nowhere"])
 
 
 def test_check_writable_makes_the_folder_and_leaves_no_probe(store: Store) -> None:

@@ -1,16 +1,18 @@
-"""What the store costs: loading a hundred thousand runs, and adding one."""
+"""What the store costs: loading a hundred thousand runs, the first time and later, and adding one."""
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.frames import Frames, load
-from bench.run import Run
+from bench.run import Run, new_run_id
 from bench.store import Store
 
 RUNS = 100_000
@@ -100,7 +102,7 @@ def realistic_run(cell: int, epochs: int, rng: random.Random) -> Run:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[0, 4], ids=["no_epochs", "4_epochs"])
+@pytest.fixture(scope="module", params=[0, 10], ids=["no_epochs", "10_epochs"])
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A file of RUNS runs of CELLS cells, and the epochs in each."""
     epochs: int = request.param
@@ -113,22 +115,61 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return path, epochs
 
 
-def test_load_a_hundred_thousand_runs(benchmark: BenchmarkFixture, stored: tuple[Path, int]) -> None:
-    path, _ = stored
-    benchmark.extra_info["file_bytes"] = path.stat().st_size
-    frames: Frames = benchmark.pedantic(load, args=([path],), rounds=3)
-    assert len(frames.runs) == RUNS
+def forget(path: Path) -> None:
+    for remembered in path.parent.glob(f".{path.name}.*.cache"):
+        remembered.unlink()
+
+
+def check(frames: Frames, more: int = 0) -> None:
+    assert len(frames.runs) == RUNS + more
     assert frames.runs["config.model.groups"].nunique() == CELLS
 
 
-def test_load_their_epochs(benchmark: BenchmarkFixture, stored: tuple[Path, int]) -> None:
+def test_load_for_the_first_time(benchmark: BenchmarkFixture, stored: tuple[Path, int]) -> None:
+    path, _ = stored
+    benchmark.extra_info["file_bytes"] = path.stat().st_size
+    check(benchmark.pedantic(load, args=([path],), setup=lambda: forget(path), rounds=3))
+
+
+def test_load_again(benchmark: BenchmarkFixture, stored: tuple[Path, int]) -> None:
+    path, _ = stored
+    load([path])
+    check(benchmark.pedantic(load, args=([path],), rounds=5))
+
+
+def test_load_after_one_more_run(benchmark: BenchmarkFixture, stored: tuple[Path, int]) -> None:
+    path, epochs = stored
+    load([path])
+    size, store = path.stat().st_size, Store(path)
+
+    def append() -> None:
+        store.append(replace(realistic_run(0, epochs, random.Random(0)), run_id=new_run_id()))
+
+    try:
+        check(benchmark.pedantic(load, args=([path],), setup=append, rounds=3), more=3)
+    finally:
+        os.truncate(path, size)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "again"])
+def test_load_their_epochs(benchmark: BenchmarkFixture, stored: tuple[Path, int], is_first: bool) -> None:
     path, epochs = stored
 
     def setup() -> tuple[tuple[Frames], dict[str, Any]]:
+        if is_first:
+            forget(path)
+        else:
+            len(load([path]).epochs)
         return (load([path]),), {}
 
     rows = benchmark.pedantic(lambda frames: len(frames.epochs), setup=setup, rounds=2)
     assert rows == RUNS * epochs
+
+
+def test_read_the_runs_of_sixteen_cells(benchmark: BenchmarkFixture, stored: tuple[Path, int]) -> None:
+    path, _ = stored
+    runs = benchmark.pedantic(Store(path).read, args=([f"{cell:016x}" for cell in range(16)],), rounds=3)
+    assert len(runs) == 16 * RUNS // CELLS
 
 
 def test_append_one_run(benchmark: BenchmarkFixture, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Bringing runs from several machines into one store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.run import Run
+from bench.store import Store, each_record, head_of, jsonl_files
+
+CONFLICTS_NAMED = 5
+
+
+class ConflictError(BenchError):
+    """Two different runs claim to be the same one."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many runs of a file were `new` to the store, and how many it had already."""
+
+    path: Path
+    new: int
+    known: int
+
+
+def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
+    """Append the runs of other files, or of folders of `*.jsonl`, that the store has not; says what each file had.
+
+    Lines are taken over as they are. Raises StoreError where a path does not exist or the store cannot be
+    written, ConflictError where two different runs have one id; then nothing is taken.
+    """
+    incoming = {path: list(each_record(path, _Line.read)) for path in jsonl_files(paths)}
+    merged: list[Merged] = []
+
+    def new_lines() -> Sequence[bytes]:
+        lines, merged[:] = _compare(store.path, incoming)
+        return lines
+
+    if dry_run:
+        new_lines()
+    else:
+        store.extend(new_lines)
+    return merged
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that holds a run, as bytes that end with a newline."""
+
+    run_id: str
+    text: bytes
+
+    @classmethod
+    def read(cls, line: bytes, wanted: Collection[str] | None = None) -> _Line | None:
+        """None for a run whose id is not among the wanted ones. Raises RecordError where there is no run."""
+        head = head_of(line) if wanted is not None else None
+        if wanted is not None and head is not None and head[0] not in wanted:
+            return None
+        return cls(Run.from_json_line(line).run_id, line.rstrip(b"\n") + b"\n")
+
+    def is_same(self, other: _Line) -> bool:
+        # Compared as text at last, because a NaN differs from itself.
+        return self.text == other.text or self._canonical() == other._canonical()
+
+    def _canonical(self) -> bytes:
+        return Run.from_json_line(self.text).to_json_line()
+
+
+def _compare(store: Path, incoming: Mapping[Path, Sequence[_Line]]) -> tuple[list[bytes], list[Merged]]:
+    """The lines of runs that the store has not, and what each file has; raises ConflictError."""
+    ids = {line.run_id for lines in incoming.values() for line in lines}
+    here = each_record(store, lambda line: _Line.read(line, ids)) if store.exists() else ()
+    known = {line.run_id: (line, store) for line in here}
+    new: list[bytes] = []
+    merged: list[Merged] = []
+    conflicts: list[str] = []
+    for path, lines in incoming.items():
+        before = len(new)
+        for line in lines:
+            other, place = known.setdefault(line.run_id, (line, path))
+            if other is line:
+                new.append(line.text)
+            elif not other.is_same(line):
+                conflicts.append(f"{line.run_id} in {path} and in {place}")
+        added = len(new) - before
+        merged.append(Merged(path, added, len(lines) - added))
+    if conflicts:
+        more = f", and {len(conflicts) - CONFLICTS_NAMED} more" if len(conflicts) > CONFLICTS_NAMED else ""
+        raise ConflictError(
+            "nothing was merged, because different runs have the same id: "
+            f"{'; '.join(conflicts[:CONFLICTS_NAMED])}{more}. "
+            "A record is never edited: find out which one was, and take it out"
+        )
+    return new, merged
