@@ -10,7 +10,7 @@ from bench import recipe as recipes
 
 
 def list_recipes() -> None:
-    table = Table("recipe", "what it does", title="bench run RECIPE", title_justify="left")
+    table = Table("recipe", "what it does", title="bench run RECIPE, bench show RECIPE", title_justify="left")
     for name in recipes.names():
         table.add_row(name, yaml.safe_load(recipes.find(name).read_text(encoding="utf-8")).get("summary", ""))
     Console().print(table)

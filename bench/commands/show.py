@@ -1,0 +1,58 @@
+"""`bench show RECIPE`: what a recipe does, what it costs, and what it reached where it comes from and here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import recipe as recipes
+from bench.expectation import PUBLISHED, cell_now
+from bench.report.show import print_recipe
+from bench.run import FINISHED, Run
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """The command line of `bench show`."""
+
+    recipe: str
+    settings: Sequence[str] = ()
+    device: str = "auto"
+    results: Path = Path("results")
+
+
+def show_recipe(options: ShowOptions, console: Console) -> int:
+    """Print the recipe; returns the exit code.
+
+    Raises `UsageError` for a recipe that does not fit, `MissingError` where there is no such device.
+    """
+    from bench.machine import default_device
+
+    device = default_device() if options.device == "auto" else options.device
+    recipe = recipes.load(options.recipe, device, options.settings)
+    with console.status("counting"):
+        from bench.footprint import footprint
+
+        counted = footprint(recipe, device)
+    name = Path(options.recipe).stem
+    _, cell = recipes.identify(recipe.config(), device, "time_to_accuracy")
+    runs = _finished_runs(name, options.results)
+    these = [run for run in runs if cell in (run.cell, cell_now(run))]
+    others = [run for run in runs if run not in these]
+    print_recipe(console, name, recipe, device, counted, these, others)
+    return 0
+
+
+def _finished_runs(name: str, results: Path) -> list[Run]:
+    """The recipe's trainings that went to their end: this machine's, and those that come with the project."""
+    files = [results / "runs" / "runs.jsonl", *sorted(PUBLISHED.glob("*.jsonl"))]
+    found = {run.run_id: run for path in files for run in Store(path).read()}
+    return [
+        run
+        for run in found.values()
+        if run.recipe == name and run.measure == "time_to_accuracy" and run.status in FINISHED
+    ]

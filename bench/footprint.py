@@ -1,0 +1,146 @@
+"""What a recipe costs in parameters, FLOPs and memory, counted in real training steps of a few images.
+
+FLOPs and saved bytes of a step are a + b·batch, so two small batches tell those of any: no data is loaded and no large
+batch is computed. The counts are exact; what allocators round up and kernels take as workspace is not in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.recipe import Recipe
+from bench.training.activations import KeptActivations, tensor_bytes
+from bench.training.flops import forward_flops
+from bench.training.optimizers import Optimizers
+from bench.training.precision import Precision
+from bench.workbench import Workbench, at_full_size, refusals
+from pipelines.datasets import DATASETS, load_dataset
+from pipelines.loader import Batch
+
+LEAST_IMAGES = 4
+# A loss scaler may skip the first steps, and with them the optimisers' state.
+MOST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of a training with `batch_size` images of `image_shape` in each pass of a device; bytes and FLOP.
+
+    `training_flops_per_example` is forward and backward; `optimizer_flops_per_step` is matrix products alone, as
+    of Muon; `training_flops` is of the whole run, of `steps` steps on all devices. Bytes are of one device.
+    """
+
+    precision: str
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    steps: int
+    parameters: int
+    trainable: int
+    forward_flops_per_example: int
+    training_flops_per_example: int
+    optimizer_flops_per_step: int
+    training_flops: int
+    weight_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    average_bytes: int
+    activation_bytes: int
+    batch_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return (
+            self.weight_bytes
+            + self.gradient_bytes
+            + self.optimizer_bytes
+            + self.average_bytes
+            + self.activation_bytes
+            + self.batch_bytes
+        )
+
+
+@dataclass(frozen=True)
+class NoBatches:
+    """Stands for a loader whose length alone is asked for."""
+
+    steps_per_epoch: int
+
+    def epoch(self, _epoch: int) -> Iterator[Batch]:
+        return iter(())
+
+
+def footprint(recipe: Recipe, device: str) -> Footprint:
+    """Count a recipe's sizes on a device, at full image size and its largest batch.
+
+    Raises `UsageError` for a network that cannot be built, `MissingError` where there is no such device.
+    """
+    shape, classes, train_count = _data_shape(recipe)
+    with refusals():
+        noise = load_dataset(
+            "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
+        )
+    whole = at_full_size(recipe)
+    workbench = Workbench(whole, device, noise)
+    model = workbench.model
+    of_all_devices = whole.batch_size * recipe.device_count
+    trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)))
+    optimizers = trainer.make_optimizers()
+    small = max(recipe.ghost_batch or 0, LEAST_IMAGES)
+    counts = []
+    for images in (small, 2 * small):
+        with FlopCounterMode(display=False) as flops, KeptActivations(model.parameters()) as kept:
+            trainer.train_step(*workbench.batch(images), optimizers, 0)
+        counts.append((flops.get_total_flops(), kept.total_bytes))
+    for _ in range(MOST_STEPS):
+        if _state_bytes(optimizers):
+            break
+        trainer.train_step(*workbench.batch(small), optimizers, 0)
+    (flops_1, kept_1), (flops_2, kept_2) = counts
+    per_example = (flops_2 - flops_1) // small
+    per_step = flops_1 - per_example * small
+    together = whole.batch_size // (recipe.accumulate or 1)
+    weights = list(model.state_dict().values())
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return Footprint(
+        workbench.precision.name,
+        shape,
+        together,
+        trainer.total_steps,
+        workbench.parameters,
+        sum(parameter.numel() for parameter in trained),
+        _forward_flops(workbench, workbench.precision),
+        per_example,
+        per_step,
+        trainer.total_steps * (per_step * recipe.device_count + per_example * of_all_devices),
+        tensor_bytes(weights),
+        tensor_bytes(trained),
+        _state_bytes(optimizers),
+        sum(tensor_bytes(weights) for average in (recipe.lookahead, recipe.ema) if average),
+        kept_1 + (kept_2 - kept_1) // small * (together - small),
+        tensor_bytes(workbench.batch(1)) * whole.batch_size,
+    )
+
+
+def _data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int]:
+    """Image shape, classes and number of training images of the recipe's data, which is not loaded."""
+    info, options = DATASETS[recipe.data.name], recipe.data.options
+    channels, height, width = options.get("shape", info.image_shape)
+    return (
+        (channels, height, width),
+        options.get("classes", info.classes),
+        options.get("train_count", info.train_count),
+    )
+
+
+def _forward_flops(workbench: Workbench, precision: Precision) -> int:
+    with precision.autocast():
+        return forward_flops(workbench.model, workbench.batch(1)[0])
+
+
+def _state_bytes(optimizers: Optimizers) -> int:
+    states = (state for optimizer in optimizers.all for state in optimizer.state.values())
+    return sum(tensor_bytes(value for value in state.values() if isinstance(value, torch.Tensor)) for state in states)

@@ -1,0 +1,103 @@
+"""A training step taken apart where it passes from one part to the next, without a line of it written twice.
+
+The trainer's own `train_step` runs; marks are set as it calls the network, the loss, the backward pass and the
+optimisers. On a CPU a mark is a reading of the clock, on a GPU an event in its queue, which nothing waits for.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from bench.measures.throughput import Steps
+from bench.training.device import Device
+from bench.training.loop import Trainer
+from pipelines.loader import Batch, Loader
+
+T = TypeVar("T")
+
+LOADER, FORWARD, LOSS, BACKWARD, OPTIMIZER, OTHER = "loader", "forward", "loss", "backward", "optimiser", "other"
+PARTS = (LOADER, FORWARD, LOSS, BACKWARD, OPTIMIZER, OTHER)
+
+
+class Marks:
+    """Moments on the device's own clock; each begins a part, and `seconds` are read when all work is done."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._moments: list[tuple[str, Any]] = []
+
+    def begin(self, part: str) -> None:
+        self._moments.append((part, self._device.event() or time.perf_counter()))
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds from each mark to the next, summed by part; the last mark only ends. Forgets the marks."""
+        self._device.synchronize()
+        spent: dict[str, float] = defaultdict(float)
+        for (part, start), (_, end) in itertools.pairwise(self._moments):
+            spent[part] += start.elapsed_time(end) / 1000 if self._device.is_cuda else end - start
+        self._moments = []
+        return dict(spent)
+
+
+class MarkedStep:
+    """Whole training steps of `trainer`, the batch drawn from `loader` included; always at the first learning rate.
+
+    The loader's part is what the step waits for; what other cores prepared meanwhile is not in it.
+    """
+
+    def __init__(self, trainer: Trainer, loader: Loader) -> None:
+        self._device, self._marks = trainer.precision.device, Marks(trainer.precision.device)
+        trainer.forward = self._marked(FORWARD, trainer.forward)
+        trainer.loss = self._marked(LOSS, trainer.loss)
+        trainer.precision = copy.copy(trainer.precision)  # others go on with theirs unmarked
+        self._mark_methods(trainer.precision, backward=BACKWARD, step=OPTIMIZER)
+        make_optimizers = trainer.make_optimizers
+        trainer.make_optimizers = lambda: self._mark_methods(
+            make_optimizers(), set_progress=OPTIMIZER, zero_grad=OPTIMIZER
+        )
+        self._steps, self._batches = Steps(trainer), _endless(loader)
+
+    def run(self, steps: int = 1) -> dict[str, float]:
+        """Seconds of one step by part, the mean of `steps` that follow one another."""
+        self._device.synchronize()
+        for _ in range(steps):
+            self._marks.begin(LOADER)
+            batch = next(self._batches)
+            self._marks.begin(OTHER)
+            self._steps.run([batch])
+        self._marks.begin(OTHER)
+        return {part: seconds / steps for part, seconds in self._marks.seconds().items()}
+
+    def _mark_methods(self, owner: T, **part_by_method: str) -> T:
+        for method, part in part_by_method.items():
+            setattr(owner, method, self._marked(part, getattr(owner, method)))
+        return owner
+
+    def _marked(self, part: str, function: Callable[..., Any]) -> Any:
+        return Marked(part, function, self._marks)
+
+
+class Marked:
+    """A callable with a mark before and after it; its attributes are those of what it calls."""
+
+    def __init__(self, part: str, function: Callable[..., Any], marks: Marks) -> None:
+        self._part, self._function, self._marks = part, function, marks
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._marks.begin(self._part)
+        result = self._function(*args, **kwargs)
+        self._marks.begin(OTHER)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+
+def _endless(loader: Loader) -> Iterator[Batch]:
+    for epoch in itertools.count():
+        yield from loader.epoch(epoch)

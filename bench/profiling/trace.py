@@ -1,0 +1,70 @@
+"""A Chrome trace of a few training steps, with a named region for each stage; opens in Perfetto or chrome://tracing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from bench.errors import UsageError
+from bench.measures.throughput import Steps
+from bench.profiling.stages import stages_of
+from bench.training.loop import Trainer
+from pipelines.loader import Loader
+
+STEPS = 3
+
+
+def check_trace_file(path: Path) -> None:
+    """Raises `UsageError` where a trace cannot be written, before anything is measured."""
+    if not path.parent.is_dir():
+        raise UsageError(f"--trace {path}: there is no folder {path.parent}; make it first")
+    if path.is_dir() or path.suffix not in (".json", ".gz"):
+        raise UsageError(f"--trace {path}: name a file that ends in .json or .json.gz")
+
+
+def write_trace(trainer: Trainer, loader: Loader, path: Path, depth: int | None = None) -> None:
+    """Write STEPS training steps, after one that is not in it, as JSON in Chrome's trace format.
+
+    The profiler slows small operations down: read proportions in it, and times in the table.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell stderr that it starts and stops
+    device = trainer.precision.device
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
+    steps, batches = Steps(trainer), loader.epoch(0)
+    steps.run([next(batches)])
+    with ExitStack() as regions, profile(activities=activities) as profiler:
+        for stage in stages_of(trainer.model, depth):
+            regions.enter_context(_region(stage.module, stage.name))
+        for number in range(STEPS):
+            with record_function("loader"):
+                batch = next(batches, None) or next(batches := loader.epoch(number + 1))
+            with record_function(f"step {number}"):
+                steps.run([batch])
+        device.synchronize()
+    profiler.export_chrome_trace(str(path))
+
+
+@contextmanager
+def _region(module: nn.Module, name: str) -> Iterator[None]:
+    """While entered, each forward pass of the module is a named region of the trace."""
+    open_regions: list[Any] = []
+
+    def before(*_: Any) -> None:
+        open_regions.append(record_function(name))
+        open_regions[-1].__enter__()
+
+    def after(*_: Any) -> None:
+        open_regions.pop().__exit__(None, None, None)
+
+    handles = [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

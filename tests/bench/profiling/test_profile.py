@@ -1,0 +1,124 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bench import recipe as recipes
+from bench.errors import UsageError
+from bench.profiling.profile import Profile, StageFigures, middle_mean, prepare, profile
+from bench.profiling.step import PARTS
+from bench.profiling.trace import STEPS, check_trace_file, write_trace
+from bench.sampling import Bounds
+from bench.training.device import Device
+from bench.training.flops import forward_flops
+from bench.training.precision import Precision
+from bench.workbench import Workbench
+from pipelines.augment import Augment
+from pipelines.datasets import load_dataset
+from pipelines.loaders import make_loader
+
+HASTY = Bounds(relative_error=0.5, least_samples=2, least_s=0.0, timeout_s=1.0)
+SMALL = ["model.width=4", "threads=1", "batch_size=32", "precision=fp32"]
+
+
+@pytest.fixture(scope="module")
+def bench_and_loaders():
+    threads = torch.get_num_threads()
+    data = load_dataset("digits")
+    workbench = Workbench(recipes.load("digits", "cpu", SMALL), "cpu", data)
+    loaders = [
+        make_loader("resident", data, split, 32, Augment(), workbench.placement, seed=0) for split in ("train", "test")
+    ]
+    yield workbench, *loaders
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def found(bench_and_loaders) -> Profile:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.reference.MATRIX_SIDE", {"cpu": 128})
+        return profile(*bench_and_loaders, bounds=HASTY)
+
+
+def test_the_columns_add_up(found, bench_and_loaders):
+    workbench = bench_and_loaders[0]
+    image = workbench.batch(1)[0]
+    assert found.batch_size == 32
+    assert sum(stage.forward_flops for stage in found.stages) == 32 * forward_flops(workbench.model, image)
+    assert sum(stage.parameters for stage in found.stages) == workbench.parameters
+    between = found.between
+    assert (between.parameters, between.forward_flops, between.backward_flops) == (0, 0, 0)
+    rows = [*found.stages, between]
+    assert sum(row.total_s for row in rows) == pytest.approx(found.net.total_s)
+    assert sum(row.kept_bytes for row in rows) == found.net.kept_bytes
+
+
+def test_the_parts_of_a_step_are_all_there(found):
+    assert set(found.step_s) == set(PARTS)
+    assert all(found.step_s[part] > 0 for part in PARTS)
+    assert found.total_s == pytest.approx(sum(found.step_s.values()))
+    assert found.net.forward_s == found.step_s["forward"]
+    assert found.evaluation_s is not None
+    assert found.peak.per_s > 0
+    assert found.step.n == min(stage.n for stage in found.stages)
+
+
+def test_marks_are_gone_from_the_precision_that_others_use(found, bench_and_loaders):
+    assert "backward" not in vars(bench_and_loaders[0].precision)
+
+
+class Slow(nn.Module):
+    """Waits in both directions: a layer that is slow whatever the machine."""
+
+    def forward(self, x):
+        time.sleep(0.02)
+        return x * 1.0
+
+
+def test_a_slow_layer_comes_first():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), Slow(), nn.Linear(32, 10))
+    data = (torch.randn(8, 1, 8, 8), torch.zeros(8, dtype=torch.int64))
+    _, timers, _ = prepare(model, data, Precision("fp32", Device("cpu")))
+    seconds = {name: min(timer() for _ in range(3)) for name, timer in timers.items()}
+    slow_s = seconds.pop("2")
+    assert slow_s > 5 * max(seconds.values())
+
+
+def test_ranked_is_by_forward_and_backward_together():
+    stages = [StageFigures(name, "", (), 0, 0, 0, 0, f, b, 1) for name, f, b in (("a", 3, 1), ("b", 1, 4), ("c", 2, 0))]
+    net = StageFigures("net", "", (), 0, 0, 0, 0, 6, 5, 1)
+    whole = Profile(1, "fp32", stages, net, {}, None, None, None)  # type: ignore[arg-type]
+    assert [stage.name for stage in whole.ranked] == ["b", "a", "c"]
+    assert (whole.between.forward_s, whole.between.backward_s) == (0, 0)
+
+
+def test_the_middle_half_leaves_the_extremes_out():
+    samples = [{"a": 1.0, "b": 1.0}, {"a": 100.0, "b": 0.0}, {"a": 2.0, "b": 2.0}, {"a": 0.0, "b": 0.1}]
+    assert middle_mean(samples) == {"a": 1.5, "b": 1.5}
+    assert middle_mean(samples[:1]) == samples[0]
+
+
+def test_a_stage_without_products_has_no_rate():
+    assert StageFigures("act", "", (), 0, 0, 0, 0, 1.0, 1.0, 1).flops_per_s is None
+    assert StageFigures("conv", "", (), 0, 4, 8, 0, 1.0, 2.0, 1).flops_per_s == 4.0
+
+
+def test_a_trace_is_json_with_steps_and_stages(bench_and_loaders, tmp_path):
+    workbench, train, _ = bench_and_loaders
+    path = tmp_path / "trace.json"
+    write_trace(workbench.trainer(train), train, path, depth=1)
+    names = [event.get("name") for event in json.loads(path.read_text())["traceEvents"]]
+    assert {f"step {number}" for number in range(STEPS)} <= set(names)
+    assert names.count("body") == names.count("head") == names.count("loader") == STEPS
+    assert "aten::conv2d" in names
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("no/such/t.json", "there is no folder no/such"), ("t.txt", "ends in .json")]
+)
+def test_a_trace_that_cannot_be_written_is_refused_at_once(name, message):
+    with pytest.raises(UsageError, match=message):
+        check_trace_file(Path(name))

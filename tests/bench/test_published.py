@@ -1,0 +1,47 @@
+"""The `published` key: what a recipe's source measured, as facts."""
+
+import re
+
+import pytest
+
+from bench import recipe as recipes
+from bench.errors import UsageError
+from bench.recipe import Published
+from bench.run import cell_id
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_published_fact_of_a_shipped_recipe_names_its_hardware(name):
+    for fact in recipes.load(name, "cpu").published:
+        assert fact.hardware
+        assert fact.time_s is not None or fact.accuracy is not None
+
+
+def test_facts_are_read_and_null_where_nothing_is_said():
+    (fact,) = recipes.load("digits", "cpu", ["published=[{hardware: 1 K80, time_s: 3158, accuracy: 0.91}]"]).published
+    assert fact == Published(hardware="1 K80", time_s=3158, accuracy=0.91)
+    assert (fact.n, fact.cost_usd, fact.clock) == (None, None, None)
+
+
+def test_they_are_no_part_of_a_cells_identity():
+    plain = recipes.load("digits", "cpu")
+    told = recipes.load("digits", "cpu", ["published=[{hardware: V100, time_s: 10}]"])
+    assert told.published
+    assert told.config() == plain.config()
+    assert cell_id(told.config()) == cell_id(plain.config())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("words", r"published is 'words'.*list"),
+        ("[{time_s: 3}]", r"key 'published.0.hardware' is missing"),
+        ("[{hardware: x, acuracy: 1}]", r"'published.0.acuracy' \(did you mean 'accuracy'\?\); allowed here: hardware"),
+        ("[{hardware: x, accuracy: 94}]", r"published.0.accuracy is 94.*fractions"),
+        ("[{hardware: x, n: 0}]", r"published.0.n is 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_key(value, message):
+    with pytest.raises(UsageError) as caught:
+        recipes.load("digits", "cpu", [f"published={value}"])
+    assert re.search(message, str(caught.value))
