@@ -9,9 +9,17 @@ from typing import Annotated
 
 import typer
 
+from bench.cli_results import app as results_app
+
 EXIT_CODES = (
     "Exit codes: 0 fine; 1 the check failed (target not reached, regression); "
     "2 wrong usage or config; 3 data or hardware missing; 130 stopped by Ctrl-C."
+)
+
+SWEEP_EXIT_CODES = (
+    "Exit codes: 0 every cell that this machine can run is ok (cells that it cannot run are skipped, and said); "
+    "1 a cell failed or missed its target; 2 wrong usage or config; 3 no cell can be run here: data or hardware "
+    "missing; 130 stopped by Ctrl-C, once after the present run, twice at once; the same command goes on."
 )
 
 app = typer.Typer(
@@ -22,6 +30,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class OrderChoice(StrEnum):
+    interleaved = "interleaved"
+    grouped = "grouped"
+    random = "random"
+
+
+class MetricChoice(StrEnum):
+    time = "time"
+    cost = "cost"
+    latency = "latency"
+    energy = "energy"
+
+
+class BoardFormat(StrEnum):
+    terminal = "terminal"
+    markdown = "markdown"
+    csv = "csv"
+    html = "html"
 
 
 class DeviceChoice(StrEnum):
@@ -35,8 +63,24 @@ DataDir = Annotated[
     typer.Option("--data", help="Where data sets are looked for first; then $BENCH_DATA, then data/."),
 ]
 Device = Annotated[DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")]
-Price = Annotated[float | None, typer.Option(min=0, help="Dollars per hour of this machine.")]
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe or a .yaml file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's value; repeatable."),
+]
+Price = Annotated[
+    str | None, typer.Option(help="Dollars per hour of this machine, or a name in `bench prices`, such as p3.16xlarge.")
+]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and caches are kept.")]
+SamplingTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--sampling-timeout",
+        metavar="SECONDS",
+        min=0,
+        help="End the sampling of each figure then at the latest (60); for measures other than time_to_accuracy.",
+    ),
+]
 
 
 @app.command(epilog=EXIT_CODES)
@@ -55,18 +99,20 @@ def run(
     measure: Annotated[
         str, typer.Option(help="time_to_accuracy, throughput, inference or loading.")
     ] = "time_to_accuracy",
+    sampling_timeout: SamplingTimeout = None,
 ) -> None:
     """Train RECIPE to its target, timed and recorded, once for each seed."""
-    from rich.console import Console
-
     from bench.commands.run import RunOptions
     from bench.commands.run import run as run_command
+    from bench.report.console import LastingConsole
 
-    options = RunOptions(recipe, settings or (), seeds, first_seed, data, device.value, results, price, measure)
-    raise typer.Exit(run_command(options, Console()))
+    options = RunOptions(
+        recipe, settings or (), seeds, first_seed, data, device.value, results, price, measure, sampling_timeout
+    )
+    raise typer.Exit(run_command(options, LastingConsole()))
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=SWEEP_EXIT_CODES)
 def sweep(
     matrix: Annotated[str, typer.Argument(help="A shipped matrix (digits, precision, …) or a .yaml file.")],
     only: Annotated[
@@ -78,6 +124,15 @@ def sweep(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Take as done only what the present sources made.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many runs now.")] = None,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Runs at once, each on GPUs of its own (auto: as many as are free). On a CPU they share the cores.",
+        ),
+    ] = "1",
+    order: Annotated[OrderChoice | None, typer.Option(help="Instead of the matrix's own order.")] = None,
+    sampling_timeout: SamplingTimeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False,
     data: DataDir = None,
     device: Device = DeviceChoice.auto,
@@ -85,13 +140,26 @@ def sweep(
     price: Price = None,
 ) -> None:
     """Run every cell of MATRIX with every seed, a process each, and nothing that is done already."""
-    from rich.console import Console
-
     from bench.commands.sweep import SweepOptions
     from bench.commands.sweep import sweep as sweep_command
+    from bench.report.console import LastingConsole
 
-    options = SweepOptions(matrix, only or (), rerun, resume, limit, dry_run, data, device.value, results, price)
-    raise typer.Exit(sweep_command(options, Console()))
+    options = SweepOptions(
+        matrix,
+        only or (),
+        rerun,
+        resume,
+        limit,
+        dry_run,
+        data,
+        device.value,
+        results,
+        price,
+        jobs,
+        order.value if order else None,
+        sampling_timeout,
+    )
+    raise typer.Exit(sweep_command(options, LastingConsole()))
 
 
 @app.command()
@@ -100,6 +168,43 @@ def recipes() -> None:
     from bench.commands.recipes import list_recipes
 
     list_recipes()
+
+
+@app.command(epilog=EXIT_CODES)
+def show(
+    recipe: RecipeName,
+    settings: Settings = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+) -> None:
+    """Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here."""
+    from rich.console import Console
+
+    from bench.commands.show import ShowOptions, show_recipe
+
+    raise typer.Exit(show_recipe(ShowOptions(recipe, settings or (), device.value, results), Console()))
+
+
+@app.command(epilog=EXIT_CODES)
+def profile(
+    recipe: RecipeName,
+    settings: Settings = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Levels of modules to open; default: as many as fit on a screen.")
+    ] = None,
+    trace: Annotated[Path | None, typer.Option(help="Also write a Chrome trace here (.json or .json.gz).")] = None,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+) -> None:
+    """Show where a training step of RECIPE spends its time, memory and FLOPs, stage by stage."""
+    from rich.console import Console
+
+    from bench.commands.profile import ProfileOptions, profile_recipe
+
+    options = ProfileOptions(recipe, settings or (), batch_size, depth, trace, data, device.value, results)
+    raise typer.Exit(profile_recipe(options, Console()))
 
 
 @app.command()
@@ -121,10 +226,128 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fals
     print_environment(as_json)
 
 
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN…", help="The beginning of a run's id, or a .jsonl file: all its runs.")
+]
+Entries = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="The .json or .tsv file of an entry, or a folder of entries.")
+]
+export = typer.Typer(help="Write runs in a foreign format.", no_args_is_help=True)
+app.add_typer(export, name="export")
+app.add_typer(results_app, name="results", epilog=EXIT_CODES)
+
+
+@export.command(epilog=EXIT_CODES)
+def dawnbench(
+    runs: Runs,
+    author: Annotated[str | None, typer.Option(help="Who submits the entry.")] = None,
+    email: Annotated[str | None, typer.Option(help="Where to reach them.")] = None,
+    hardware: Annotated[str | None, typer.Option(help="Instead of the machine's own description.")] = None,
+    model: Annotated[str | None, typer.Option(help="Instead of the model's name.")] = None,
+    framework: Annotated[str | None, typer.Option(help="Instead of PyTorch and its version.")] = None,
+    code_url: Annotated[str | None, typer.Option(help="Where the code can be had.")] = None,
+    out: Annotated[Path, typer.Option(help="Entries go to CIFAR10/train and CIFAR10/inference below.")] = Path("."),
+    results: Results = Path("results"),
+) -> None:
+    """Write a DAWNBench CIFAR10 entry of each RUN: JSON, and a TSV file of its epochs for training."""
+    from rich.console import Console
+
+    from bench.commands.exchange import export_dawnbench
+    from bench.exchange.from_runs import Submitter
+
+    submitter = Submitter(author, email, hardware, model, framework, code_url)
+    export_dawnbench(runs, submitter, results, out, Console())
+
+
+@export.command(epilog=EXIT_CODES)
+def mllog(
+    runs: Runs,
+    out: Annotated[Path, typer.Option(help="A file RUN.log for each run goes here.")] = Path("."),
+    results: Results = Path("results"),
+) -> None:
+    """Write the MLPerf log of each RUN."""
+    from rich.console import Console
+
+    from bench.commands.exchange import export_mllog
+
+    export_mllog(runs, results, out, Console())
+
+
+@app.command(epilog=EXIT_CODES)
+def check(files: Entries) -> None:
+    """Say what each DAWNBench entry amounts to, or all that is wrong with it; 1 where something is wrong."""
+    from rich.console import Console
+
+    from bench.commands.exchange import check as check_command
+
+    raise typer.Exit(check_command(files, Console()))
+
+
+@app.command("import", epilog=EXIT_CODES)
+def import_(files: Entries, results: Results = Path("results")) -> None:
+    """Add DAWNBench entries to the table of runs, marked as the runs of others."""
+    from rich.console import Console
+
+    from bench.commands.exchange import import_entries
+
+    import_entries(files, results, Console())
+
+
 @app.command()
-def leaderboard() -> None:
-    """Rank runs and records by rule book. Not there yet."""
-    _not_there_yet("the leaderboard needs the rule books (bench/rules/), which are not written yet")
+def prices() -> None:
+    """List the dated price table that --price NAME looks in."""
+    from bench.commands.prices import list_prices
+
+    list_prices()
+
+
+RunFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE]…", help="Files of runs, or folders of them, instead of those below --results."),
+]
+
+
+@app.command(epilog=EXIT_CODES)
+def leaderboard(
+    files: RunFiles = None,
+    rule: Annotated[str | None, typer.Option(help="Only dawnbench, mlperf, speedrun or coldstart.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this one, such as cifar10/train.")] = None,
+    metric: Annotated[
+        MetricChoice | None, typer.Option(help="What to rank by; default: time, and latency for inference.")
+    ] = None,
+    price: Price = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Rows of a section, beside our own; 0 is all, a terminal shows 10.")
+    ] = None,
+    format: Annotated[BoardFormat, typer.Option("--format", "-f", help="csv holds bare values.")] = (
+        BoardFormat.terminal
+    ),
+    out: Annotated[Path | None, typer.Option(help="Write it here.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Rank runs and published records together, by rule book; say who does not qualify, and why."""
+    from rich.console import Console
+
+    from bench.commands.leaderboard import LeaderboardOptions, show_leaderboard
+
+    options = LeaderboardOptions(
+        files or (), results, rule, task, metric.value if metric else None, price, limit, format.value, out
+    )
+    show_leaderboard(options, Console())
+
+
+@app.command(epilog=EXIT_CODES)
+def report(
+    files: RunFiles = None,
+    out: Annotated[Path, typer.Option(help="The folder; its index.html is where to begin.")] = Path("results/report"),
+    results: Results = Path("results"),
+) -> None:
+    """Write all that was measured as a folder of pages that need no server: leaderboards, plots, every cell."""
+    from rich.console import Console
+
+    from bench.commands.report import write_report
+
+    write_report(files or (), results, out, Console())
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Foreign formats, in and out: DAWNBench entries and MLPerf log lines."""

@@ -1,0 +1,154 @@
+"""Our runs as DAWNBench entries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bench.errors import UsageError
+from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, TrainEntry, Unfit
+from bench.report import text
+from bench.rules.dawnbench import epoch_rows
+from bench.run import FINISHED, Run
+
+MS_PER_HOUR = 3.6e6
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """What a run does not know of itself, and what may be put better than it knows."""
+
+    author: str | None = None
+    email: str | None = None
+    hardware: str | None = None
+    model: str | None = None
+    framework: str | None = None
+    code_url: str | None = None
+
+
+def entry_of(run: Run, submitter: Submitter) -> Entry:
+    """A run of CIFAR-10 that reached 94 %, as an entry: of training, or of inference for that measure.
+
+    Raises `Unfit` with the reason where DAWNBench has no place for it, `UsageError` where its author is not named.
+    """
+    dataset = text.get(run.config, "data", "name")
+    if dataset != "cifar10":
+        raise _refused(run, f"it is of {dataset}, and these are DAWNBench's CIFAR10 tasks")
+    if run.measure not in ("time_to_accuracy", "inference"):
+        raise _refused(run, f"it measured {run.measure}; DAWNBench has entries of training and of inference")
+    if run.status not in FINISHED:
+        raise _refused(run, f"it ended as {run.status}")
+    if not submitter.author or not submitter.email:
+        raise UsageError("an entry names who made it: give --author and --email")
+    values = _submission(run, submitter)
+    return _inference(run, values) if run.measure == "inference" else _train(run, values)
+
+
+def stem(entry: Entry) -> str:
+    """[author]_[model]_[hardware]_[framework], in characters that any file system takes."""
+    parts = (entry.author, entry.model, entry.hardware, entry.framework)
+    return "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-")[:40] for part in parts)
+
+
+def remarks(run: Run) -> list[str]:
+    """What a reader of the entry should be told."""
+    notes = []
+    if run.measure == "inference":
+        requests = run.metrics.get("latency_n")
+        notes.append(f"the latency is the mean of {requests} requests for test images, not of each image once")
+    if not run.data.get("official"):
+        notes.append("the data were not checked against the publisher's files")
+    if run.code.get("dirty"):
+        notes.append("the code was changed since its commit, so that nobody else has it")
+    if not run.price_per_hour:
+        notes.append("no price is known, so the entry has no cost; --price names one when running")
+    if (text.get(run.config, "resolved", "price_source", "kind") or "on_demand") != "on_demand":
+        notes.append("the price was not one on demand, which DAWNBench asks for; the entry has no cost")
+    return notes
+
+
+def _train(run: Run, values: dict[str, Any]) -> TrainEntry:
+    rows = _rows(run)
+    best = max((row.top1_percent for row in rows), default=0.0)
+    if best < TARGET_PERCENT:
+        raise _refused(run, f"its best accuracy is {best:.2f} %, and {TARGET_PERCENT:g} % is needed")
+    return TrainEntry(**values, rows=rows, cost_per_hour=_price(run))
+
+
+def _inference(run: Run, values: dict[str, Any]) -> InferenceEntry:
+    accuracy, latency_ms = run.metrics.get("accuracy"), run.metrics.get("latency_mean_ms")
+    if latency_ms is None or accuracy is None:
+        missing = "latency" if latency_ms is None else "accuracy, because its weights were not trained"
+        raise _refused(run, f"it has no {missing}")
+    if 100 * accuracy < TARGET_PERCENT:
+        raise _refused(run, f"its accuracy is {accuracy:.2%}, and {TARGET_PERCENT:g} % is needed")
+    price = _price(run)
+    cost = None if price is None else latency_ms / MS_PER_HOUR * price
+    return InferenceEntry(**values, latency_ms=latency_ms, top1_percent=_percent(accuracy), cost_usd=cost)
+
+
+def _rows(run: Run) -> tuple[Row, ...]:
+    """A row for each epoch that was evaluated, on the clock of our rule book for DAWNBench."""
+    steps = {row["epoch"]: float(row.get("steps") or 0) for row in run.epochs}
+    # The last epoch may be a part of one.
+    epochs_per_step = float(run.metrics["epochs"] or 0) / float(run.metrics["steps"] or 1)
+    return tuple(
+        Row(round(steps[row.epoch] * epochs_per_step, 6), row.time_s / 3600, _percent(row.accuracy))
+        for row in epoch_rows(run)
+    )
+
+
+def _percent(accuracy: float) -> float:
+    return round(100 * accuracy, 6)
+
+
+def _price(run: Run) -> float | None:
+    kind = text.get(run.config, "resolved", "price_source", "kind") or "on_demand"
+    return (run.price_per_hour or None) if kind == "on_demand" else None
+
+
+def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
+    config = run.config
+    misc = {
+        "recipe": run.recipe,
+        "command": run.command,
+        "run": run.run_id,
+        "seed": run.seed,
+        "batchSize": config.get("batch_size"),
+        "precision": text.get(config, "resolved", "precision"),
+        "optimizer": text.get(config, "optimizer", "name"),
+        "testTimeAugmentation": text.get(config, "evaluation", "tta"),
+        "requests": run.metrics.get("latency_n") if run.measure == "inference" else None,
+        "parameters": run.metrics.get("parameters"),
+        "dataFingerprint": run.data.get("fingerprint"),
+        "dataOfficial": run.data.get("official"),
+        "sources": run.code.get("sources_sha256"),
+        "uncommittedChanges": run.code.get("dirty"),
+        "CUDA version": run.machine.get("torch_cuda"),
+        "CuDNN version": run.machine.get("torch_cudnn"),
+    }
+    return {
+        "author": submitter.author,
+        "author_email": submitter.email,
+        "framework": submitter.framework or f"PyTorch {run.versions.get('torch', 'of unknown version')}",
+        "model": submitter.model or text.get(config, "model", "name"),
+        "hardware": submitter.hardware or hardware(run),
+        "timestamp": run.started_at[:10],
+        "code_url": submitter.code_url,
+        "commit_hash": run.code.get("commit"),
+        "misc": {key: value for key, value in misc.items() if value is not None},
+    }
+
+
+def hardware(run: Run) -> str:
+    """The machine in one line, such as `1 * NVIDIA H200 / 118 GiB / 16 CPU`."""
+    machine = run.machine
+    size = f"{(machine.get('memory_bytes') or 0) / 2**30:.0f} GiB / {machine.get('usable_cores')} CPU"
+    if run.config.get("device") == "cuda" and machine.get("gpus"):
+        return f"{run.config.get('devices') or 1} * {machine['gpus'][0]['name']} / {size}"
+    return f"{machine.get('cpu_model')} / {size}"
+
+
+def _refused(run: Run, why: str) -> Unfit:
+    return Unfit(f"run {run.run_id} makes no DAWNBench entry: {why}")

@@ -1,0 +1,104 @@
+"""A run as MLPerf log lines: `:::MLLOG {json}`, as MLPerf's training rules describe them.
+
+Written from the record, so the times are those of the run and not of the writing. The clock starts before any part
+touches the data, which our runs load before they build the network: so `init_stop` and `run_start` stand at the
+beginning of the `data` span, and compilation, which comes later, counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from bench.exchange.entry import Unfit
+from bench.exchange.from_runs import hardware
+from bench.report import text
+from bench.rules.timing import Timeline
+from bench.run import FINISHED, Run
+
+START, END, POINT = "INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"
+
+# Seconds since the command, the type of event, its key, its value, and what else is known of it.
+Event = tuple[float, str, str, Any, dict[str, Any]]
+
+
+def log_lines(run: Run) -> list[str]:
+    """The lines of one run, in order of time, up to the moment at which the target was known to be reached.
+
+    Raises `Unfit` for a run that trained to no target, or of which the spans are not known.
+    """
+    if run.measure != "time_to_accuracy" or run.metrics.get("target_accuracy") is None:
+        raise _refused(run, "it trained to no target")
+    if run.status not in FINISHED:
+        raise _refused(run, f"it ended as {run.status}")
+    data = next((span for span in run.spans if span["name"] == "data"), None)
+    if data is None:
+        raise _refused(run, "it has no spans of its own, as one that was imported")
+    started_ms = datetime.fromisoformat(run.started_at).timestamp() * 1000
+    line = Timeline(run)
+    first = line.first_at(float(run.metrics["target_accuracy"] or 0))
+    end_s = first.piece.end_s if first else line.end_s
+    events: list[Event] = [
+        *((0.0, POINT, key, value, {}) for key, value in _facts(run).items()),
+        (0.0, POINT, "cache_clear", False, {}),
+        (0.0, START, "init_start", None, {}),
+        (data["start_s"], END, "init_stop", None, {}),
+        (data["start_s"], START, "run_start", None, {}),
+        *(event for event in _training(line) if event[0] <= end_s),
+        (end_s, END, "run_stop", None, {"status": "success" if first else "aborted"}),
+    ]
+    return [_line(started_ms + 1000 * time_s, *event) for time_s, *event in events]
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    config = run.config
+    return {
+        "submission_benchmark": run.recipe,
+        "submission_org": "none",
+        "submission_division": "open",
+        "submission_status": "research",
+        "submission_platform": hardware(run),
+        "seed": run.seed,
+        "global_batch_size": config.get("batch_size"),
+        "gradient_accumulation_steps": config.get("gradient_accumulation") or 1,
+        "train_samples": run.data.get("train_count"),
+        "eval_samples": run.data.get("test_count"),
+        "opt_name": text.get(config, "optimizer", "name"),
+        "opt_base_learning_rate": text.get(config, "optimizer", "lr"),
+    }
+
+
+def _training(line: Timeline) -> Iterator[Event]:
+    """Epochs and evaluations, in order of time."""
+    looks = {look.piece: look for look in line.evaluations}
+    epoch = 0
+    for piece in line.pieces:
+        if piece.name == "train":
+            epoch += 1
+            yield piece.start_s, START, "epoch_start", None, {"epoch_num": epoch}
+            yield piece.end_s, END, "epoch_stop", None, {"epoch_num": epoch}
+        elif look := looks.get(piece):
+            yield piece.start_s, START, "eval_start", None, {"epoch_num": look.epoch}
+            yield piece.end_s, POINT, "eval_accuracy", look.accuracy, {"epoch_num": look.epoch}
+            yield piece.end_s, END, "eval_stop", None, {"epoch_num": look.epoch}
+
+
+def _line(time_ms: float, event_type: str, key: str, value: Any, metadata: dict[str, Any]) -> str:
+    # No line of a program wrote it: it is made from a record.
+    place = {"file": "runs.jsonl", "lineno": 0}
+    return ":::MLLOG " + json.dumps(
+        {
+            "namespace": "",
+            "time_ms": round(time_ms),
+            "event_type": event_type,
+            "key": key,
+            "value": value,
+            "metadata": place | metadata,
+        }
+    )
+
+
+def _refused(run: Run, why: str) -> Unfit:
+    return Unfit(f"run {run.run_id} makes no MLPerf log: {why}")

@@ -1,0 +1,115 @@
+"""Entries of others as rows of our table, marked as such, and back.
+
+`config.imported` is what tells them from our own runs. Of the clock only the hours are known, which DAWNBench
+leaves undivided; so the spans have a name of their own, and no rule but DAWNBench's finds what it asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.exchange.dawnbench import document, from_document
+from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row
+from bench.exchange.from_runs import MS_PER_HOUR
+from bench.rules.timing import UNDIVIDED
+from bench.run import Run, canonical_json, cell_id
+
+SOURCE = "dawnbench"
+UNKNOWN_SEED = -1
+
+
+def is_imported(run: Run) -> bool:
+    """Whether a run was made by others."""
+    return "imported" in run.config
+
+
+def run_of(entry: Entry, name: str) -> Run:
+    """The entry as a run; the same entry always makes the same run."""
+    measure = "inference" if isinstance(entry, InferenceEntry) else "time_to_accuracy"
+    facts = document(entry)
+    rows = [] if isinstance(entry, InferenceEntry) else entry.rows
+    digest = hashlib.sha256(canonical_json([facts, [_numbers(row) for row in rows]]).encode()).hexdigest()
+    imported = {
+        "source": SOURCE,
+        "name": name,
+        "author": entry.author,
+        # One column and not a hundred: what others note in `misc` has no common form.
+        "document": msgspec.json.encode(facts).decode(),
+    }
+    config = {"data": {"name": "cifar10"}, "model": {"name": entry.model}, "imported": imported}
+    return Run(
+        run_id=f"{entry.timestamp.replace('-', '')}T000000.000000Z-{digest[:8]}",
+        cell=cell_id(config | {"measure": measure, "entry": digest}),
+        recipe=name,
+        seed=UNKNOWN_SEED,
+        status="ok",
+        started_at=f"{entry.timestamp}T00:00:00Z",
+        measure=measure,
+        config=config,
+        price_per_hour=_price_per_hour(entry),
+        metrics=_metrics(entry),
+        spans=_spans(rows),
+        epochs=[_epoch(number, row) for number, row in enumerate(rows, 1)],
+        machine={"id": None, "hardware": entry.hardware},
+        code={"commit": entry.commit_hash, "url": entry.code_url},
+        data={"name": "cifar10", "official": None},
+        versions={"framework": entry.framework},
+    )
+
+
+def entry_back(run: Run) -> Entry:
+    """The entry that `run_of` made a run of."""
+    facts = msgspec.json.decode(run.config["imported"]["document"], type=dict[str, Any])
+    rows = tuple(
+        Row(float(row["imported_epoch"] or 0), float(row["imported_hours"] or 0), float(row["imported_top1"] or 0))
+        for row in run.epochs
+    )
+    return from_document(facts, rows if run.measure != "inference" else None, Path(run.recipe))
+
+
+def _metrics(entry: Entry) -> dict[str, float | int | bool | None]:
+    if isinstance(entry, InferenceEntry):
+        return {"accuracy": entry.top1_percent / 100, "latency_mean_ms": entry.latency_ms}
+    return {
+        "target_accuracy": TARGET_PERCENT / 100,
+        "accuracy": entry.rows[-1].top1_percent / 100,
+        "reached": True,
+        "epochs": len(entry.rows),
+        "time_to_target_s": entry.time_s,
+    }
+
+
+def _price_per_hour(entry: Entry) -> float | None:
+    if not isinstance(entry, InferenceEntry):
+        return entry.cost_per_hour
+    # An entry of inference names what an image costs, and so what an hour does.
+    return None if entry.cost_usd is None else entry.cost_usd / (entry.latency_ms / MS_PER_HOUR)
+
+
+def _spans(rows: Any) -> list[dict[str, Any]]:
+    spans, start_s = [], 0.0
+    for number, row in enumerate(rows, 1):
+        end_s = row.hours * 3600
+        spans.append({"name": UNDIVIDED, "start_s": start_s, "end_s": end_s, "epoch": number, "device_s": None})
+        start_s = end_s
+    return spans
+
+
+def _epoch(number: int, row: Row) -> dict[str, Any]:
+    epoch, hours, top1 = _numbers(row)
+    accuracy = row.top1_percent / 100
+    return {
+        "epoch": number,
+        "accuracy": accuracy,
+        "imported_epoch": epoch,
+        "imported_hours": hours,
+        "imported_top1": top1,
+    }
+
+
+def _numbers(row: Row) -> tuple[float, float, float]:
+    return row.epoch, row.hours, row.top1_percent

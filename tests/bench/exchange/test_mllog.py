@@ -1,0 +1,78 @@
+import json
+
+import pytest
+
+from bench.errors import UsageError
+from bench.exchange import dawnbench
+from bench.exchange.mllog import log_lines
+from bench.exchange.to_runs import run_of
+
+
+def events(run):
+    lines = log_lines(run)
+    assert all(line.startswith(":::MLLOG {") for line in lines)
+    return [json.loads(line.removeprefix(":::MLLOG ")) for line in lines]
+
+
+def by_key(run):
+    found = {}
+    for event in events(run):
+        found.setdefault(event["key"], []).append(event)
+    return found
+
+
+def test_the_phases_come_in_order(cifar_run):
+    keys = [event["key"] for event in events(cifar_run()) if event["event_type"] != "POINT_IN_TIME"]
+    epoch = ["epoch_start", "epoch_stop", "eval_start", "eval_stop"]
+    final = ["eval_start", "eval_stop"]
+    assert keys == ["init_start", "init_stop", "run_start", *epoch, *epoch, *final, "run_stop"]
+    times = [event["time_ms"] for event in events(cifar_run())]
+    assert times == sorted(times)
+
+
+def test_the_clock_starts_before_the_data_and_stops_at_the_target(cifar_run):
+    found = by_key(cifar_run())
+    start_ms = found["init_start"][0]["time_ms"]
+    assert found["run_start"][0]["time_ms"] - start_ms == 5_000
+    (stop,) = found["run_stop"]
+    assert stop["time_ms"] - start_ms == 150_000
+    assert stop["metadata"]["status"] == "success"
+
+
+def test_nothing_follows_the_moment_of_the_target(cifar_run):
+    epochs = [{"epoch": 1, "steps": 10, "accuracy": 0.941}, {"epoch": 2, "steps": 19, "accuracy": 0.935}]
+    logged = events(cifar_run(epochs=epochs))
+    assert [event["metadata"]["epoch_num"] for event in logged if event["key"] == "eval_accuracy"] == [1]
+    assert logged[-1]["key"] == "run_stop"
+    assert logged[-1]["time_ms"] - logged[0]["time_ms"] == 82_000
+
+
+def test_a_run_that_did_not_reach_it_is_aborted(cifar_run):
+    run = cifar_run({"reached": False, "time_to_target_s": None, "accuracy": 0.9}, status="not_reached")
+    assert by_key(run)["run_stop"][0]["metadata"]["status"] == "aborted"
+
+
+def test_accuracies_and_facts(cifar_run):
+    found = by_key(cifar_run(seed=7))
+    accuracies = [(event["value"], event["metadata"]["epoch_num"]) for event in found["eval_accuracy"]]
+    assert accuracies == [(0.5, 1), (0.935, 2), (0.945, 2)]
+    values = {key: event[0]["value"] for key, event in found.items()}
+    assert values["seed"] == 7
+    assert values["global_batch_size"] == 2000
+    assert (values["train_samples"], values["eval_samples"]) == (50000, 10000)
+    assert (values["opt_name"], values["opt_base_learning_rate"]) == ("muon", 0.24)
+    # Each line names its place in a source and its namespace, as the format wants.
+    assert all(
+        {"file", "lineno"} <= set(event["metadata"]) and event["namespace"] == "" for event in events(cifar_run())
+    )
+
+
+def test_what_makes_no_log(cifar_run, put_train):
+    for run, reason in (
+        (cifar_run(measure="loading"), "no target"),
+        (cifar_run({"target_accuracy": None}), "no target"),
+        (cifar_run(status="crashed"), "ended as crashed"),
+        (run_of(dawnbench.load(put_train()), "theirs"), "imported"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            log_lines(run)
