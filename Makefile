@@ -6,7 +6,7 @@ READY := .venv/.ready
 FFCV  := .venv/.ffcv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench bench-cifar94 test benchmark lint leaderboard regress clean distclean
+.PHONY: help setup bench bench-cifar94 test benchmark lint leaderboard report regress clean distclean
 
 # A torch that is asked for and is not the one in .venv makes the environment stale.
 ifdef TORCH
@@ -52,7 +52,10 @@ lint: $(FFCV)  ## Check style and types
 leaderboard: $(FFCV)  ## Print the runs as a leaderboard
 	@$(BIN)/bench leaderboard $(ARGS)
 
-regress: $(FFCV)  ## Compare speed with the baseline
+report: $(FFCV)  ## Write leaderboards, plots and every cell as a folder of pages, results/report
+	@$(BIN)/bench report $(ARGS)
+
+regress: $(FFCV)  ## Judge speed by the baseline, or by ARGS="--base main", measured in turns
 	@$(BIN)/bench regress $(ARGS)
 
 clean:  ## Remove caches and build products; keep .venv, data and results

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import UsageError
-from bench.machine import visible_gpus
+from bench.machine import core_of, visible_gpus
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,13 @@ def find_gpus() -> Gpus:
 
 
 def usable_cores() -> list[int]:
-    """The numbers of the cores that this process may use; none where the system cannot bind to cores."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    """The numbers of the cores that this process may use; none where the system cannot bind to cores.
+
+    The hardware threads of a core, which many machines number far apart, stand side by side.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return []
+    return sorted(os.sched_getaffinity(0), key=lambda cpu: (core_of(cpu) or (0, cpu), cpu))
 
 
 def allot(jobs: int | None, device: str, gpus: Gpus) -> Allotment:

@@ -66,6 +66,7 @@ def results(
 ) -> None:
     """List runs, the newest last; filter, sort and average them."""
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context, context.invoked_subcommand)
         return
     from bench.commands.results import Listing, list_runs
 
@@ -119,7 +120,7 @@ def export(
 
 @app.command()
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="Files of JSON lines, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of JSON lines, folders of them, or results folders.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be added, and add nothing.")] = False,
     results: Results = Path("results"),
 ) -> None:
@@ -127,6 +128,19 @@ def merge(
     from bench.commands.results import merge_files
 
     merge_files(results, files, dry_run, _console())
+
+
+def _refuse_options_before(context: typer.Context, subcommand: str) -> None:
+    """They would be of the list, which is not asked for. Raises UsageError."""
+    from bench.errors import UsageError
+
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"--{name} stands before {subcommand}, which does not see it there: "
+                f"write bench results {subcommand} … --{name} …"
+            )
 
 
 def _filter(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -18,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.cache import read_table
+from bench.collector import collector_paused
 from bench.columns import join_tables, pack, show, strings
 from bench.store import StoreError, jsonl_files, warn_of_problems
 from bench.tables import EPOCH, FIELDS, LINE, METRIC, PART, PARTS, SPAN, EpochReader, RunReader
@@ -52,7 +51,7 @@ class Frames:
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """Read when first asked for, because it is much work; raises StoreError where a file was replaced since."""
-        with _collector_paused():
+        with collector_paused():
             tables = [self._epochs_in(position, path) for position, path in enumerate(self._files)]
             table = join_tables(tables) if tables else pa.table({})
             columns = {name.removeprefix(EPOCH): _shown(table[name]) for name in table.column_names}
@@ -82,7 +81,7 @@ def load(paths: Iterable[Path | str] | None = None, results: Path | str = "resul
     """
     folder = Path(results) / "runs"
     files = jsonl_files(map(Path, paths) if paths is not None else [folder] if folder.is_dir() else [])
-    with _collector_paused():
+    with collector_paused():
         tables = []
         for position, path in enumerate(files):
             table, problems = read_table(path, RunReader)
@@ -145,18 +144,6 @@ def _frame(columns: Columns, dtypes: Mapping[str, str]) -> pd.DataFrame:
     standard = {name: pd.array(columns.get(name, []), dtype=dtype) for name, dtype in dtypes.items()}
     rest = {name: values for name, values in columns.items() if name not in dtypes}
     return pd.DataFrame(standard | rest)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Millions of new objects make Python look for cycles again and again, and there are none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 _NO_RUNS = RunReader().table([], [])[0].append_column(FILE, pa.array([], pa.int64()))

@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, Ctrl-C and SIGTERM are counted and passed on to the workers, and nothing is raised here.
+    """While entered, Ctrl-C, SIGTERM and SIGHUP are counted and passed on to the workers, and nothing is raised here.
 
     So no message is torn, and a record is always made. The workers are asked to end early by the Ctrl-C that
-    comes after `patience` others, or by a SIGTERM, and killed by the next of either.
+    comes after `patience` others, or at once by the other signals, and killed by the next one.
     """
 
     def __init__(self, patience: int = 0) -> None:
@@ -39,7 +39,10 @@ class Interrupts:
         self._processes = tuple(one for one in self._processes if one is not process)
 
     def __enter__(self) -> Interrupts:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        # Ignored is what nohup asks for: the terminal may go, and the work goes on.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 

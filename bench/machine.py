@@ -33,6 +33,7 @@ _IDENTITY = (
     "usable_physical_cores", "cpu_quota", "omp_num_threads", "gpus", "gpu_driver", "torch", "torch_cuda", "torch_hip",
 )  # fmt: skip
 _UNLIMITED_BYTES = 1 << 60
+CORE_IDS = ("physical_package_id", "core_id")
 
 
 def fingerprint() -> dict[str, Any]:
@@ -69,6 +70,12 @@ def device_count(machine: Mapping[str, Any], device: str) -> int:
     return max(1, min(cores, int(quota)) if quota else cores)
 
 
+def core_of(cpu: int) -> tuple[int, int] | None:
+    """The package of a hardware thread and the number of its core there; None where the system does not say."""
+    package, core = (_read_number(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/{name}")) for name in CORE_IDS)
+    return None if package is None or core is None else (package, core)
+
+
 def oom_kills() -> int:
     """How many processes the kernel has killed for want of memory since it booted; 0 where it does not say."""
     try:
@@ -83,6 +90,13 @@ def default_device() -> str:
     build = torch_build()
     gpus, _ = _gpus()
     return "cuda" if gpus and build["torch_cuda"] else "cpu"
+
+
+def lack_of_precision(precision: str, device: str) -> str | None:
+    """Why a device cannot compute in a precision; None where it can."""
+    if precision == "tf32" and device != "cuda":
+        return "precision: tf32 is a format of CUDA's tensor cores; on a CPU use fp32 or bf16"
+    return None
 
 
 @functools.cache
@@ -178,14 +192,8 @@ def _cpu_model(info: dict[str, str]) -> str:
 
 def _physical(cpus: Sequence[int]) -> int | None:
     """How many distinct cores these hardware threads are of."""
-    cores = set()
-    for cpu in cpus:
-        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
-        try:
-            cores.add(((topology / "physical_package_id").read_text(), (topology / "core_id").read_text()))
-        except OSError:
-            return None
-    return len(cores)
+    cores = {core_of(cpu) for cpu in cpus}
+    return None if None in cores else len(cores)
 
 
 def _cgroup_folders(controller: str) -> list[Path]:

@@ -17,6 +17,7 @@ from bench.buildable import why_not
 from bench.document import Document, Incompatible, check_name, nearest
 from bench.errors import UsageError
 from bench.ingredients import Count, NotNegative, Positive, Strict
+from bench.machine import lack_of_precision
 from bench.measures import MEASURES, SAMPLED
 from bench.recipe import WORDS, Recipe
 from bench.run import NOT_IDENTITY, canonical_json
@@ -293,5 +294,6 @@ def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: s
         config = {key: value for key, value in to_jsonable_python(draft.values).items() if key not in WORDS}
     config, cell = recipes.identify(config | special, device, measure)
     if recipe is not None:
-        skip = recipes.lack_of_devices(recipe, device, measure, found)
+        lack = recipes.lack_of_devices(recipe, device, measure, found)
+        skip = lack or lack_of_precision(recipe.precision, device)
     return Cell(values, cell, config, recipe, skip)

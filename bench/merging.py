@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.run import Run
-from bench.store import Store, each_record, head_of, jsonl_files
+from bench.store import Store, StoreError, each_record, head_of, jsonl_files
 
 CONFLICTS_NAMED = 5
 
@@ -27,12 +27,12 @@ class Merged:
 
 
 def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
-    """Append the runs of other files, or of folders of `*.jsonl`, that the store has not; says what each file had.
+    """Append the runs of other files, folders of `*.jsonl` or results folders that the store has not.
 
-    Lines are taken over as they are. Raises StoreError where a path does not exist or the store cannot be
-    written, ConflictError where two different runs have one id; then nothing is taken.
+    Says what each file had. Lines are taken over as they are. Raises StoreError where a path holds no file of
+    runs or the store cannot be written, ConflictError where two different runs have one id; then nothing is taken.
     """
-    incoming = {path: list(each_record(path, _Line.read)) for path in jsonl_files(paths)}
+    incoming = {file: list(each_record(file, _Line.read)) for path in paths for file in _files(path)}
     merged: list[Merged] = []
 
     def new_lines() -> Sequence[bytes]:
@@ -44,6 +44,15 @@ def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Me
     else:
         store.extend(new_lines)
     return merged
+
+
+def _files(path: Path) -> list[Path]:
+    files = jsonl_files([path])
+    if not files and (path / "runs").is_dir():
+        files = jsonl_files([path / "runs"])
+    if not files:
+        raise StoreError(f"there are no .jsonl files in {path}, nor in a folder runs below it")
+    return files
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     data: dict[str, Any] = {}
     versions: dict[str, str] = {}
 
+    @property
+    def repeated_by(self) -> str:
+        """The command that makes such a run again; a sweep, for which it is done, has to be asked for the cell."""
+        if self.command.startswith("bench sweep ") and "--rerun" not in self.command:
+            return f"{self.command} --rerun {self.cell}"
+        return self.command
+
     def to_json_line(self) -> bytes:
         """UTF-8 JSON on one line, newline included; keys are the field names.
 

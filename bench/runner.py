@@ -199,7 +199,8 @@ class Follower:
         self._interrupts.ended(process)
         self._receiver.close()
         self.over = True
-        if measured.status in ("crashed", "interrupted"):
+        # Being asked to end in the middle of a library may come out of it as some error.
+        if measured.status in ("crashed", "interrupted", "failed"):
             if self._interrupts.stopping:
                 measured.status, measured.reason = "interrupted", "stopped by the user"
             elif self._limit.passed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.run import FINISHED, canonical_json
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 # What a run on several devices may have otherwise than the one-device run that it is compared with.
 OF_DEVICES = ("devices", "batch_per", "resolved")
-COLUMNS = (
-    "sweep", "recipe", "measure", "machine.id", "cell", "devices", "batch_per",
-    "samples_per_s", "n", "samples_per_s_alone", "n_alone", "efficiency", "low", "high",
-)  # fmt: skip
 
 
 def efficiency(speeds: Sequence[float], devices: int, alone: Sequence[float]) -> Estimate:
@@ -51,46 +47,37 @@ def one_device_config(config: Mapping[str, Any]) -> str:
     return canonical_json({key: value for key, value in config.items() if key not in OF_DEVICES and value is not None})
 
 
-def scaling(runs: pd.DataFrame) -> pd.DataFrame:
-    """The efficiency of every cell on several devices whose one-device cell ran too: COLUMNS, of the `runs` of `load`.
+def efficiency_by_run(runs: pd.DataFrame) -> pd.Series[float]:
+    """For each of the `runs` of `load` on several devices its efficiency, NaN where it has none.
 
-    Compared are runs of the same sweep, measure and machine whose config is the same but for the devices. `n` and
-    `n_alone` count the runs, `low` and `high` bound the efficiency at 95 %, NaN where one run was all.
+    It is compared with the one-device runs of the same sweep, measure and machine whose config is the same but for
+    the devices.
     """
     import pandas as pd
 
-    rows: list[dict[str, Any]] = []
-    if {"config.devices", "samples_per_s"} <= set(runs.columns):
-        done = runs[runs["status"].isin(FINISHED) & runs["samples_per_s"].notna()]
-        own = tuple(f"config.{name}" for name in OF_DEVICES)
-        same = ["sweep", "measure", "machine.id"]
-        same += [name for name in done.columns if name.startswith("config.") and not name.startswith(own)]
-        same = [name for name in same if name in done.columns]
-        count = done["config.devices"].fillna(1).astype(int)
-        for _, alike in done.groupby(same, dropna=False, sort=False):
-            devices = count.loc[alike.index]
-            alone = alike[devices == 1]["samples_per_s"].tolist()
-            for cell, several in alike[devices > 1].groupby("cell", sort=False):
-                if alone:
-                    rows.append(_row(str(cell), several, alone))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    found = pd.Series(math.nan, runs.index, name="scaling_efficiency")
+    for several, alone in _compared(runs):
+        speeds = several["samples_per_s"] / several["config.devices"].astype(int)
+        found[several.index] = speeds / (sum(alone) / len(alone))
+    return found
 
 
-def _row(cell: str, several: pd.DataFrame, alone: list[float]) -> dict[str, Any]:
-    first, speeds = several.iloc[0], several["samples_per_s"].tolist()
-    devices = int(first["config.devices"])
-    estimate = efficiency(speeds, devices, alone)
-    per = first.get("config.batch_per")
-    return {
-        **{name: first.get(name) for name in ("sweep", "recipe", "measure", "machine.id")},
-        "cell": cell,
-        "devices": devices,
-        "batch_per": per if isinstance(per, str) else "global",
-        "samples_per_s": sum(speeds) / len(speeds),
-        "n": len(speeds),
-        "samples_per_s_alone": sum(alone) / len(alone),
-        "n_alone": len(alone),
-        "efficiency": estimate.value,
-        "low": math.nan if estimate.low is None else estimate.low,
-        "high": math.nan if estimate.high is None else estimate.high,
-    }
+def _compared(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[float]]]:
+    """Runs on several devices, with the samples/s of those on one that are alike in all else, where there are any."""
+    if not {"config.devices", "samples_per_s"} <= set(runs.columns):
+        return
+    done = runs[runs["status"].isin(FINISHED) & runs["samples_per_s"].notna()]
+    count = done["config.devices"].fillna(1).astype(int)
+    # Grouping by a whole config takes long, and few recipes have such runs.
+    done = done[done["recipe"].isin(done.loc[count > 1, "recipe"])]
+    if done.empty:
+        return
+    own = tuple(f"config.{name}" for name in OF_DEVICES)
+    same = ["sweep", "measure", "machine.id"]
+    same += [name for name in done.columns if name.startswith("config.") and not name.startswith(own)]
+    same = [name for name in same if name in done.columns]
+    for _, alike in done.groupby(same, dropna=False, sort=False):
+        devices = count.loc[alike.index]
+        several, alone = alike[devices > 1], alike[devices == 1]["samples_per_s"].tolist()
+        if alone and not several.empty:
+            yield several, alone

@@ -279,8 +279,3 @@ def test_data_lists_every_set(tmp_path):
     assert result.returncode == 0
     for name in ("cifar10", "cifar100", "mnist", "digits", "random"):
         assert name in result.stdout
-
-
-def test_what_is_not_there_yet_says_so(tmp_path):
-    for command in ("regress",):
-        assert_refused(call(command, cwd=tmp_path), 2, "not written yet")

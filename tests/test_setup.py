@@ -64,6 +64,7 @@ class TestMake:
             ("test", "-m pytest --x"),
             ("benchmark", "-m pytest tests/benchmarks --benchmark-only --x"),
             ("leaderboard", "bench leaderboard --x"),
+            ("report", "bench report --x"),
             ("regress", "bench regress --x"),
         ],
     )

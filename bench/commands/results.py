@@ -16,6 +16,7 @@ from bench.frames import Frames, load
 from bench.merging import merge
 from bench.report.results import AVERAGED, fitted, groups_table, overview, run_in_full, runs_table
 from bench.run import Run
+from bench.scaling import efficiency_by_run
 from bench.selection import aggregate, check_columns, export, is_number, select, sort
 from bench.store import Store, StoreError, jsonl_files, read_runs
 
@@ -53,7 +54,7 @@ class Filter:
         # Run ids sort by time, which the lines of merged files need not.
         runs = runs.sort_values(["started_at", "run_id"], kind="stable")
         cost = runs.get("total_s", float("nan")) / 3600 * runs["price_per_hour"]
-        runs = pd.concat([runs, cost.rename("cost_dollars")], axis=1)
+        runs = pd.concat([runs, cost.rename("cost_dollars"), efficiency_by_run(runs)], axis=1)
         conditions = list(self.where)
         for name, value in (("recipe", self.recipe), ("sweep", self.sweep)):
             if value is not None:

@@ -17,12 +17,13 @@ from bench.document import nearest, parse_setting
 from bench.errors import MissingError, UsageError
 from bench.machine import default_device, device_count, torch_build
 from bench.matrix import Cell, Matrix, Order, same, short
+from bench.plan import FAILURES, Plan, check_rerun, plan
 from bench.recording import Recorder
 from bench.report import text
-from bench.report.fitting import print_table
-from bench.report.sweep import OPTIONAL_IN_PLAN, SweepProgress, plan_table, print_summary, view
+from bench.report.sweep import print_plan, print_summary
+from bench.report.sweep_progress import SweepProgress, view
 from bench.sampling import Bounds, with_timeout
-from bench.sweep import ANSWERS, Plan, Sweep, check_rerun, plan
+from bench.sweep import Sweep
 from pipelines.datasets import load_dataset, locate
 from pipelines.errors import PipelineError
 
@@ -61,20 +62,25 @@ def sweep(options: SweepOptions, console: Console) -> int:
     recorder = Recorder(options.results, Path(spec.recipe).stem, matrix.name)
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
-    gpus = find_gpus() if device == "cuda" else Gpus()
-    allotment = allot(jobs_of(options.jobs), device, gpus)
     sampling = sampling_of(matrix, options.sampling_timeout_s)
-    # On a CPU the jobs share the cores.
-    found = len(gpus.usable) if device == "cuda" else device_count(recorder.machine, device) // allotment.jobs
-    cells = only(matrices.expand(matrix, device, found), options.only, matrix)
     order = options.order or spec.order
-    pairs = matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
+
+    def look() -> tuple[Gpus, Allotment, list[tuple[Cell, int]]]:
+        """The devices that are free now, who gets them, and every cell with every seed."""
+        gpus = find_gpus() if device == "cuda" else Gpus()
+        allotment = allot(jobs_of(options.jobs), device, gpus)
+        # On a CPU the jobs share the cores.
+        found = len(gpus.usable) if device == "cuda" else device_count(recorder.machine, device) // allotment.jobs
+        cells = only(matrices.expand(matrix, device, found), options.only, matrix)
+        return gpus, allotment, matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
+
+    gpus, allotment, pairs = look()
     check_rerun(options.rerun, pairs)
 
     def make_plan() -> Plan:
         made = plan(
             pairs,
-            recorder.store.read({cell.id for cell in cells}),
+            recorder.store.read({cell.id for cell, _ in pairs}),
             machine_id=recorder.machine["id"],
             sources_sha256=recorder.code["sources_sha256"],
             rerun=options.rerun,
@@ -87,10 +93,12 @@ def sweep(options: SweepOptions, console: Console) -> int:
         return made
 
     if options.dry_run:
-        print_table(console, plan_table(make_plan(), matrix.keys), OPTIONAL_IN_PLAN)
+        print_plan(console, make_plan(), matrix.keys)
         return 0
     recorder.check_writable()
-    with _alone(recorder.store.path.with_name("sweep.lock"), console):
+    with _alone(recorder.store.path.with_name("sweep.lock"), console) as waited:
+        if waited:
+            gpus, allotment, pairs = look()  # what the other one used is free now
         made = make_plan()
         get_data(made, options.data_dir, console)
         progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, allotment.jobs)
@@ -110,7 +118,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
                 ).run()
         finally:
             # Whatever ends the last run, those before it are done.
-            print_summary(console, made, matrix.keys, spec.measure)
+            print_summary(console, made, matrix.keys, spec.measure, options.results)
             _say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
     if not finished:
         _say(console, "Stopped before its end; the same command runs the rest")
@@ -119,15 +127,20 @@ def sweep(options: SweepOptions, console: Console) -> int:
 
 
 @contextmanager
-def _alone(lock: Path, console: Console) -> Iterator[None]:
-    """Wait for another sweep on the same results: two at once would do the same runs, and disturb each other's."""
+def _alone(lock: Path, console: Console) -> Iterator[bool]:
+    """Wait for another sweep on the same results: two at once would do the same runs, and disturb each other's.
+
+    Gives whether it had to wait.
+    """
+    waited = False
     try:
         held = FileLock(lock).acquire(timeout=0)
     except Timeout:
+        waited = True
         _say(console, f"Waiting for another sweep that records in {lock.parent}; another --results does not wait")
         held = FileLock(lock).acquire(poll_interval=LOCK_POLL_S)
     with held:
-        yield
+        yield waited
 
 
 def only(cells: list[Cell], conditions: Sequence[str], matrix: Matrix) -> list[Cell]:
@@ -239,7 +252,8 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: 
 def _exit_code(console: Console, made: Plan) -> int:
     """That a cell cannot be here is no failure of what could be measured."""
     statuses = {entry.run.status for entry in made.entries if entry.run is not None}
-    if statuses - {*ANSWERS}:
+    # What is skipped for want of devices is run as soon as they are there.
+    if any(entry.run.status in FAILURES for entry in made.entries if entry.run and entry.cell.skip is None):
         _say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
     if statuses == {"skipped"}:
         return MissingError.exit_code

@@ -30,12 +30,11 @@ from bench.training.loop import Diverged
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from models import ImpossibleModel
-from pipelines.augment import Augment, seeded_generator
+from pipelines.augment import seeded_generator
 from pipelines.dataset import Dataset
 from pipelines.datasets import load_dataset
 from pipelines.errors import PipelineError, WrongOption
 from pipelines.loader import Loader, Placement, Shard, usable_cores
-from pipelines.loaders import make_loader
 
 if TYPE_CHECKING:
     from bench.worker import Job, Teller
@@ -140,7 +139,7 @@ class Measure(ABC):
 
     def prepare(self, model: nn.Module, data: Dataset) -> None:
         """Initialise the network from the data, and put it on the device in the recipe's precision."""
-        assembly.init_from_data(model, data)
+        assembly.init_from_data(model, data, self.device.torch)
         self.precision.prepare(model, self.placement.memory_format)
         if self.ranks.rank:
             # The networks are equal; what they draw from now on, as for dropout, should not be.
@@ -170,18 +169,9 @@ class Measure(ABC):
             self.tell("step", epoch=0, step=step, total_steps=0, examples=examples, loss=None)
 
     def _loader(self, data: Dataset, split: Split) -> Loader:
-        recipe, is_train = self.recipe, split == "train"
-        return make_loader(
-            recipe.loader,
-            data,
-            split,
-            self.batch_size if is_train else recipe.evaluation.batch_size,
-            Augment(**recipe.augment.model_dump()) if is_train else Augment(),
-            self.placement,
-            seed=self.job.seed,
-            workers=self._workers(),
-            cache=self.job.cache,
-            shard=Shard(self.ranks.rank, self.ranks.count),
+        shard = Shard(self.ranks.rank, self.ranks.count)
+        return assembly.build_loader(
+            self.recipe, data, split, self.placement, self.job.seed, self._workers(), self.job.cache, shard
         )
 
     @property
@@ -213,15 +203,14 @@ class Measure(ABC):
         by_rank = self.ranks.gather([peak or 0 for peak in own.values()])
         return {name: int(max(peaks)) or None for name, peaks in zip(own, zip(*by_rank, strict=True), strict=True)}
 
-    def _spans(self) -> list[dict[str, Any]]:
-        spans = [asdict(span) for span in self.clock.spans]
+    def _spans(self, first: int = 0) -> list[dict[str, Any]]:
+        spans = [asdict(span) for span in self.clock.spans[first:]]
         return [{key: span[key] for key in span if key != "rank_s" or span[key] is not None} for span in spans]
 
     def _entered(self, phase: str) -> None:
         self.energy.enter(phase)
-        spans = self._spans()
-        self.tell("phase", name=phase, spans=spans[self._spans_told :])
-        self._spans_told = len(spans)
+        self.tell("phase", name=phase, spans=self._spans(self._spans_told))
+        self._spans_told = len(self.clock.spans)
 
     def _download_progress(self) -> Callable[[str, int, int | None], None]:
         next_s = 0.0

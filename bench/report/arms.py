@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.matrix import short
+from bench.plan import Plan
 from bench.run import FINISHED
-from bench.sweep import Plan
 
 if TYPE_CHECKING:
     from bench.stats import Estimate
@@ -24,8 +25,9 @@ def compare_arms(plan: Plan, headline: Headline) -> list[str]:
     """A line for each arm and one for their ratio, for every two arms with at least five runs each.
 
     The ratio's interval is that of the bias-corrected and accelerated bootstrap (Efron, "Better bootstrap
-    confidence intervals", 1987) of the ratio of the medians, each arm resampled by itself. The resamples
-    are those of one seed, so that the same runs always give the same interval.
+    confidence intervals", 1987) of the ratio of the medians, each arm resampled by itself, or where ties leave
+    that undefined its percentiles. The resamples are those of one seed, so that the same runs always give the
+    same interval.
     """
     label, metric, show = headline
     arms: dict[str, dict[str, list[float]]] = {}
@@ -77,10 +79,16 @@ def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> tuple[float, flo
     def ratio(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
         return np.asarray(np.median(x, axis=axis) / np.median(y, axis=axis))
 
+    def interval(method: str) -> tuple[float, float]:
+        generator = np.random.default_rng(0)
+        found = stats.bootstrap((a, b), ratio, vectorized=True, n_resamples=RESAMPLES, method=method, rng=generator)
+        return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
     value = float(ratio(np.asarray(a), np.asarray(b)))
     if len(set(a)) == len(set(b)) == 1:
         return value, value, value
-    found = stats.bootstrap(
-        (a, b), ratio, vectorized=True, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(0)
-    )
-    return value, float(found.confidence_interval.low), float(found.confidence_interval.high)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", (RuntimeWarning, stats.DegenerateDataWarning))
+        low, high = interval("BCa")
+    # Where no single value moves a median, as with the ties of accuracies, there is no acceleration.
+    return value, *((low, high) if np.isfinite([low, high]).all() else interval("percentile"))

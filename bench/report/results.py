@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report import text
+from bench.report.values import show_metric
 from bench.run import Run
 
 # The columns of the list, of which those that are empty in all of its runs are left out.
@@ -29,43 +29,32 @@ LISTED = (
     "train_s",
     "total_s",
     "samples_per_s",
+    "scaling_efficiency",
     "latency_p50_ms",
     "images_per_s",
     "cost_dollars",
 )
 # What a narrow terminal goes without, the first of them first.
-EXPENDABLE = ("cell", "sweep", "total_s", "measure", "cost_dollars", "samples_per_s", "images_per_s", "latency_p50_ms")
-# As many digits of an id as tell runs, or cells, apart; every command takes them for the whole.
-ID_DIGITS = 8
+EXPENDABLE = (
+    "cell",
+    "sweep",
+    "total_s",
+    "measure",
+    "cost_dollars",
+    "scaling_efficiency",
+    "samples_per_s",
+    "images_per_s",
+    "latency_p50_ms",
+)
 # What `--by` takes the mean of.
 AVERAGED = ("accuracy", "train_s", "time_to_target_s", "total_s", "samples_per_s", "latency_p50_ms", "images_per_s")
-# Numbers by the unit at the end of their names.
-_FORMATS: tuple[tuple[str, Callable[[float | None], str]], ...] = (
-    ("per_s", text.rate),
-    ("_s", text.duration),
-    ("_ms", text.milliseconds),
-    ("_bytes", text.size),
-    ("accuracy", text.percent),
-    ("_dollars", text.dollars),
-    ("flops", text.count),
-    ("parameters", text.count),
-)
 
 
 def show_value(name: str, value: Any) -> str:
     """A value of the column or metric `name` as people read it."""
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    if value is pd.NA or value is pd.NaT:
         return text.MISSING
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        if not math.isfinite(value):
-            return str(value)
-        show = next((show for ending, show in _FORMATS if name.endswith(ending)), None)
-        return show(value) if show else f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
-    return str(value)
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, pd.Timestamp) else show_metric(name, value)
 
 
 def overview(runs: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +64,7 @@ def overview(runs: pd.DataFrame) -> pd.DataFrame:
     names = [name for name in LISTED if name not in silent]
     return runs[names].assign(
         run_id=runs["run_id"].str.replace(r"^\d{8}T\d{6}\.\d+Z-(?=[0-9a-f]{8}$)", "", regex=True),
-        cell=runs["cell"].str[:ID_DIGITS],
+        cell=runs["cell"].str[: text.ID_DIGITS],
     )
 
 
@@ -136,7 +125,7 @@ def run_in_full(run: Run, origin: str) -> list[tuple[str, Table | str]]:
         "schema": run.schema,
         "recorded in": origin,
         "log": run.log,
-        "repeat it by": run.command or None,
+        "repeat it by": run.repeated_by or None,
     }
     parts: list[tuple[str, Table | str]] = [("run", _pairs(identity)), ("metrics", _pairs(run.metrics))]
     parts.append(("spans, host seconds since the command", _rows(run.spans)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 MISSING = "–"
+# As many digits of an id as tell runs, or cells, apart; every command takes them for the whole.
+ID_DIGITS = 8
 
 
 def duration(seconds: float | None) -> str:

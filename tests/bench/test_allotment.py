@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.allotment import Allotment, Gpus, Share, allot, find_gpus
+from bench import allotment
+from bench.allotment import Allotment, Gpus, Share, allot, find_gpus, usable_cores
 from bench.errors import UsageError
 
 GPUS = ("GPU-a", "GPU-b", "GPU-c", "GPU-d")
@@ -60,6 +61,17 @@ def test_the_cores_are_divided_evenly_and_no_core_twice(jobs, count):
         return
     cores = [core for share in shares for core in share.cores]
     assert len(cores) == len(set(cores)) == jobs * (count // jobs)
+
+
+def test_the_hardware_threads_of_a_core_go_to_one_job(monkeypatch):
+    # As Linux numbers four cores of two threads each.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None, raising=False)
+    monkeypatch.setattr(allotment, "core_of", lambda cpu: (0, cpu % 4))
+    shares = allot(2, "cpu", Gpus())
+    assert [shares.take(1).cores for _ in range(2)] == [(0, 4, 1, 5), (2, 6, 3, 7)]
+    monkeypatch.setattr(allotment, "core_of", lambda cpu: None)
+    assert usable_cores() == list(range(8))
 
 
 def test_auto_is_a_job_for_each_free_gpu_and_one_on_a_cpu():

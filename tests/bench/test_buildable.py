@@ -64,3 +64,11 @@ def test_rates_are_those_that_the_source_gives_for_1024_examples(name, rate, dec
     biases = optimizer.groups["biases"]
     assert biases.lr == pytest.approx(64 * optimizer.lr, rel=1e-4)
     assert biases.lr * biases.weight_decay == pytest.approx(optimizer.lr * optimizer.weight_decay, rel=1e-4)
+
+
+def test_pages_rates_are_per_example_and_his_squares_inside():
+    recipe = recipes.load("resnet9", "cpu")
+    assert recipe.optimizer.lr * recipe.batch_size == pytest.approx(0.4)
+    assert recipe.optimizer.weight_decay == pytest.approx(5e-4 * recipe.batch_size)
+    assert recipe.schedule.peak * recipe.epochs == pytest.approx(5, rel=1e-6)
+    assert recipe.augment.cutout_inside

@@ -36,6 +36,16 @@ def test_what_is_new_is_taken_once(store: Store, make_run: MakeRun, tmp_path: Pa
     assert [one.new for one in merge(store, [tmp_path / "a", two, store.path])] == [0, 0, 0]
 
 
+def test_a_results_folder_is_its_runs_and_an_empty_one_is_a_mistake(
+    store: Store, make_run: MakeRun, tmp_path: Path
+) -> None:
+    file = filled(tmp_path / "results" / "runs" / "runs.jsonl", make_run())
+    assert merge(store, [tmp_path / "results"]) == [Merged(file, 1, 0)]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match=r"no .jsonl files in .*empty, nor in a folder runs below it"):
+        merge(store, [tmp_path / "empty"])
+
+
 def test_a_dry_run_makes_nothing(store: Store, make_run: MakeRun, tmp_path: Path) -> None:
     source = filled(tmp_path / "a.jsonl", make_run())
     assert merge(store, [source], dry_run=True) == [Merged(source, 1, 0)]

@@ -190,3 +190,10 @@ def test_older_records_are_migrated_step_by_step() -> None:
 
 def test_there_is_a_migration_from_every_older_schema() -> None:
     assert len(MIGRATIONS) == SCHEMA - 1
+
+
+def test_a_run_of_a_sweep_is_repeated_by_asking_for_its_cell(make_run):
+    assert make_run(command="bench run digits --seeds 2").repeated_by == "bench run digits --seeds 2"
+    swept = make_run(command="bench sweep digits --limit 3", cell="ab" * 8)
+    assert swept.repeated_by == "bench sweep digits --limit 3 --rerun abababababababab"
+    assert make_run(command="bench sweep digits --rerun all").repeated_by == "bench sweep digits --rerun all"

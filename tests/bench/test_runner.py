@@ -137,6 +137,19 @@ def test_ctrl_c_ends_the_worker(run):
     assert "stopping" in kinds
 
 
+def fail_when_told(send):
+    signal.signal(signal.SIGTERM, lambda *_: (end(send, "failed", "RuntimeError: lost"), os._exit(1)))
+    sleep(send)
+
+
+def test_what_breaks_because_it_was_asked_to_end_was_interrupted_or_too_long(run):
+    on_event, _ = interrupting(signal.SIGINT)
+    assert run(fail_when_told, on_event).status == "interrupted"
+    assert run(fail_when_told, timeout_s=0.5).status == "timeout"
+    failed = run(lambda send: end(send, "failed", "RuntimeError: lost"))
+    assert (failed.status, failed.reason) == ("failed", "RuntimeError: lost")
+
+
 def test_ctrl_c_twice_kills_a_worker_that_does_not_listen(run):
     on_event, _ = interrupting(signal.SIGINT, signal.SIGINT)
     assert run(sleep_whatever_happens, on_event).status == "interrupted"
@@ -206,6 +219,24 @@ def test_signals_are_what_they_were_afterwards(run):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     run(end)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_hangup_ends_the_worker_unless_nohup_had_it_ignored(run):
+    on_event, _ = interrupting(signal.SIGHUP)
+    assert run(end_when_told, on_event).status == "interrupted"
+
+    def work(send):
+        send({"kind": "phase", "name": "train", "spans": []})
+        time.sleep(0.5)
+        end(send)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        on_event, _ = interrupting(signal.SIGHUP)
+        assert run(work, on_event).status == "ok"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 ORPHAN = """

@@ -3,7 +3,7 @@ import math
 import pytest
 
 import bench
-from bench.scaling import COLUMNS, efficiency, one_device_config, scaling
+from bench.scaling import efficiency, efficiency_by_run, one_device_config
 from bench.store import Store
 
 
@@ -52,24 +52,28 @@ def runs_of(make_run, tmp_path):
     return runs_of
 
 
-def test_the_frame_has_a_row_for_each_cell_on_several_devices(runs_of):
+def test_every_run_on_several_devices_has_its_own_efficiency(runs_of):
+    runs = runs_of(
+        ("one", 90.0, {}),
+        ("two", 150.0, {"devices": 2}),
+        ("one", 110.0, {}),
+        ("other", 90.0, {"devices": 2, "epochs": 3}),
+    )
+    found = efficiency_by_run(runs)
+    assert found.name == "scaling_efficiency"
+    assert found[1] == 0.75
+    assert found.isna().tolist() == [True, False, True, True]
+
+
+def test_only_what_is_alike_in_all_else_is_compared(runs_of):
     runs = runs_of(
         ("one", 100.0, {"devices": None, "resolved": {"threads": 2}}),
-        ("one", 100.0, {"devices": None, "resolved": {"threads": 2}}),
-        ("two", 150.0, {"devices": 2}),
-        ("two", 170.0, {"devices": 2}),
-        ("weak", 190.0, {"devices": 2, "batch_per": "device"}),
+        ("weak", 190.0, {"devices": 2, "batch_per": "device", "resolved": {"threads": 1}}),
         ("other", 190.0, {"devices": 2, "batch_size": 32}),
     )
-    found = scaling(runs).set_index("cell")
-    assert list(found.index) == ["two", "weak"]
-    assert found["efficiency"].to_dict() == {"two": 0.8, "weak": 0.95}
-    assert found[["n", "n_alone", "devices"]].loc["two"].tolist() == [2, 2, 2]
-    assert found["batch_per"].to_dict() == {"two": "global", "weak": "device"}
-    assert found.loc["two", "low"] < 0.8 < found.loc["two", "high"]
-    assert math.isnan(found.loc["weak", "low"])
+    assert efficiency_by_run(runs)[1] == 0.95
+    assert math.isnan(efficiency_by_run(runs)[2])
 
 
-def test_without_several_devices_it_is_empty(runs_of):
-    assert list(scaling(runs_of(("one", 100.0, {}))).columns) == list(COLUMNS)
-    assert scaling(runs_of()).empty
+def test_without_several_devices_there_is_none(runs_of):
+    assert efficiency_by_run(runs_of(("one", 100.0, {}))).isna().all()

@@ -248,3 +248,37 @@ def test_times_to_success_cover(n: int, share: float) -> None:
             tries += 1
             hits += estimate.low <= 100 / share <= estimate.high
     assert 0.91 <= hits / tries <= 0.985
+
+
+def test_rank_correlation_by_hand():
+    # Five pairs, ranks 1 2 3 4 5 beside 2 1 4 3 5: 1 - 6 * 4 / (5 * 24).
+    found = stats.rank_correlation([1, 2, 3, 4, 5], [20, 10, 40, 30, 50])
+    assert found.value == pytest.approx(0.8)
+    assert found.n == 5
+    assert found.low < 0.8 < found.high < 1
+
+
+def test_ranks_that_agree_throughout_have_no_interval():
+    found = stats.rank_correlation([1, 2, 3, 4, 5], [1, 4, 9, 16, 25])
+    assert (found.value, found.low, found.high) == (pytest.approx(1.0), None, None)
+    assert stats.rank_correlation([1, 2, 3], [3, 1, 2]).low is None
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2, 3]), ([1], [1]), ([1, 1, 1], [1, 2, 3]), ([], [])])
+def test_what_does_not_vary_in_pairs_has_no_rank_correlation(x, y):
+    with pytest.raises(ValueError, match="needs"):
+        stats.rank_correlation(x, y)
+
+
+@pytest.mark.parametrize("n", [10, 40])
+def test_the_interval_of_a_rank_correlation_covers_the_truth(n):
+    rng = np.random.default_rng(n)
+    # Spearman's rho of a normal pair with correlation r: 6 / pi * asin(r / 2).
+    r = 0.7
+    truth = 6 / np.pi * np.arcsin(r / 2)
+    covered = 0
+    for _ in range(1000):
+        x = rng.normal(size=n)
+        found = stats.rank_correlation(x, r * x + np.sqrt(1 - r**2) * rng.normal(size=n))
+        covered += found.low is not None and found.low <= truth <= found.high  # all ranks may agree by chance
+    assert 0.92 <= covered / 1000 <= 0.98

@@ -65,6 +65,16 @@ def test_draws_cover_their_ranges_and_nothing_else() -> None:
         assert counts.max() < 1.15 * counts.min()
 
 
+@given(seed=seeds, side=st.integers(1, 7))
+def test_a_square_that_stays_inside_is_never_clipped(seed: int, side: int) -> None:
+    augment = Augment(cutout_pixels=side, cutout_inside=True)
+    draws = augment.draw(seed, 0, 2_000, 9, 7)
+    for centres, length in ((draws.cutout_row, 9), (draws.cutout_column, 7)):
+        cuts = [augment.cut(centre, length) for centre in centres.unique().tolist()]
+        assert [last - first for first, last in cuts] == [side] * len(cuts)
+        assert [first for first, _ in cuts] == list(range(length - side + 1))
+
+
 @given(seed=seeds, epoch=epochs)
 def test_alternating_flip_turns_every_image_over_each_epoch(seed: int, epoch: int) -> None:
     augment = Augment("alternating")

@@ -64,6 +64,7 @@ def cases(draw: st.DrawFn) -> tuple[Dataset, Augment]:
         shift_pixels=draw(st.integers(0, side - 1)),
         pad=draw(st.sampled_from(["reflect", "zero"])),
         cutout_pixels=draw(st.integers(0, side)),
+        cutout_inside=draw(st.sampled_from([None, True])),
         brightness=draw(st.sampled_from([0, 0.3])),
         contrast=draw(st.sampled_from([0, 0.4])),
     )

@@ -35,7 +35,7 @@ def test_every_way_to_fail_is_a_status_with_its_reason_and_the_sweep_goes_on(tmp
     }
     for arm, words in {
         "too large": "can't allocate memory",
-        "endless": "not done after timeout_s = 10 seconds; its last phase was train",
+        "endless": "not done after timeout_s = 10 seconds; its last phase was ",
         "killed": "the worker was killed by SIGSEGV",
         "raises": "ValueError: Expected more than 1 value per channel when training",
         "explodes": "the loss is nan",

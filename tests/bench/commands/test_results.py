@@ -271,3 +271,11 @@ def test_mistakes_are_one_line(results: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("bench: --where nosuch=1: there is no column")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_option_of_the_list_is_not_lost_before_a_command(results: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "bench", "results", "--recipe", "digits", "export", str(tmp_path / "runs.csv")]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--recipe stands before export" in done.stderr
+    assert not (tmp_path / "runs.csv").exists()

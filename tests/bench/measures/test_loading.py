@@ -2,12 +2,12 @@ import time
 
 import pytest
 
-from bench.measures import base
+from bench import assembly
 from bench.sampling import Bounds
 
 
 def test_what_only_the_first_epoch_pays_is_in_it_alone(monkeypatch, make_job, run_here):
-    make_loader, drawn = base.make_loader, []
+    make_loader, drawn = assembly.make_loader, []
 
     def make_slow_at_first(*args, **kwargs):
         loader = make_loader(*args, **kwargs)
@@ -21,7 +21,7 @@ def test_what_only_the_first_epoch_pays_is_in_it_alone(monkeypatch, make_job, ru
         loader._batches = batches
         return loader
 
-    monkeypatch.setattr(base, "make_loader", make_slow_at_first)
+    monkeypatch.setattr(assembly, "make_loader", make_slow_at_first)
     metrics = run_here(make_job("loading", sampling=Bounds(least_samples=5, timeout_s=0.3)))[-1]["metrics"]
     assert metrics["first_epoch_s"] > 0.3 > metrics["epoch_median_s"]
     assert metrics["first_epoch_images_per_s"] < metrics["images_per_s"]

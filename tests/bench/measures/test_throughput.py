@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measures import base, throughput
+from bench import assembly
+from bench.measures import throughput
 from bench.measures.throughput import WHOLE_EPOCH_S, Block, block_of
 from bench.training.lookahead import Lookahead
 from bench.training.loop import Diverged
@@ -42,8 +43,8 @@ def slow_loader(monkeypatch):
             loader._batches = waiting
             return loader
 
-        make_loader = base.make_loader
-        monkeypatch.setattr(base, "make_loader", make_slow)
+        make_loader = assembly.make_loader
+        monkeypatch.setattr(assembly, "make_loader", make_slow)
 
     return slow_down
 
