@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -21,9 +22,11 @@ from bench.training.plan import Plan
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.schedules import SCHEDULES, Schedule, warmed_up
-from bench.training.sizes import resized
 from models import ImpossibleModel
+from pipelines.augment import Augment
 from pipelines.dataset import Dataset
+from pipelines.loader import Loader, Placement, Shard
+from pipelines.loaders import make_loader
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 WHITENING_IMAGES = 5000
@@ -35,24 +38,14 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
     Raises `ImpossibleModel` where it cannot be built, or not for every size of images that it is to train on.
     """
     channels, height, width = data.image_shape
-
-    def build(pixels: int) -> nn.Module:
-        return models.build(
-            recipe.model.name, recipe.model.options, in_channels=channels, classes=data.classes, image_size=pixels
-        )
-
-    model = build(min(height, width))
+    name, options = recipe.model.name, recipe.model.options
     for index, size in enumerate(recipe.image_sizes or []):
-        with torch.random.fork_rng(devices=[]):
-            image = torch.randn(1, *data.image_shape)
-            try:
-                build(size.pixels)  # for the network's own words
-                with torch.no_grad():
-                    model.eval()(resized(image, size.pixels))
-            except (ImpossibleModel, RuntimeError) as error:
-                key = f"image_sizes.{index}.pixels"
-                raise ImpossibleModel(f"{key}: {size.pixels} does not suit this network: {error}") from None
-        model.train()
+        try:
+            models.check(name, options, in_channels=channels, classes=data.classes, image_size=size.pixels)
+        except ImpossibleModel as error:
+            key = f"image_sizes.{index}.pixels"
+            raise ImpossibleModel(f"{key}: {size.pixels} does not suit this network: {error}") from None
+    model = models.build(name, options, in_channels=channels, classes=data.classes, image_size=min(height, width))
     if recipe.ghost_batch:
         try:
             use_ghost_batches(model, recipe.ghost_batch)
@@ -61,17 +54,33 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
     return model
 
 
-def init_from_data(model: nn.Module, data: Dataset) -> None:
-    """Let a network that asks for it look at the first training images, normalised."""
+def build_loader(
+    recipe: Recipe,
+    data: Dataset,
+    split: Literal["train", "test"],
+    placement: Placement,
+    seed: int,
+    workers: int | None,
+    cache: Path | None,
+    shard: Shard | None = None,
+) -> Loader:
+    """The recipe's loader of a split, on one of its devices."""
+    size = recipe.of_one_device(recipe.batch_size) if split == "train" else recipe.evaluation.batch_size
+    augment = Augment(**recipe.augment.model_dump())
+    return make_loader(recipe.loader, data, split, size, augment, placement, seed, workers, cache, shard)
+
+
+def init_from_data(model: nn.Module, data: Dataset, device: torch.device) -> None:
+    """Let a network that asks for it look at the first training images, normalised, on the device."""
     init = getattr(model, "init_from_data", None)
     if callable(init):
-        init(normalised(data, WHITENING_IMAGES))
+        init(normalised(data, WHITENING_IMAGES, device))
 
 
-def normalised(data: Dataset, count: int) -> torch.Tensor:
+def normalised(data: Dataset, count: int, device: torch.device) -> torch.Tensor:
     """The first `count` training images, float32 [count, C, H, W], with zero mean and unit deviation."""
-    images = torch.from_numpy(data.train.images[:count]).float() / 255
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+    images = torch.from_numpy(data.train.images[:count]).to(device).float() / 255
+    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (data.mean, data.std))
     return (images - mean) / std
 
 
@@ -133,7 +142,7 @@ def build_trainer(
         ranks,
         plan,
         recipe.accumulate or 1,
-        # The seed of the run, which torch was given.
+        # The seed of the run, which torch was given; of several ranks each has one of its own.
         CutMix(**recipe.cutmix.model_dump(), seed=torch.initial_seed()) if recipe.cutmix else None,
     )
 

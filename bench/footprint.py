@@ -104,6 +104,7 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     per_step = flops_1 - per_example * small
     together = whole.batch_size // (recipe.accumulate or 1)
     weights = list(model.state_dict().values())
+    floating = [weight for weight in weights if weight.is_floating_point()]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Footprint(
         workbench.precision.name,
@@ -119,7 +120,8 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
         tensor_bytes(weights),
         tensor_bytes(trained),
         _state_bytes(optimizers),
-        sum(tensor_bytes(weights) for average in (recipe.lookahead, recipe.ema) if average),
+        (tensor_bytes(floating) if recipe.lookahead else 0)
+        + (tensor_bytes(map(torch.Tensor.float, floating)) if recipe.ema else 0),
         kept_1 + (kept_2 - kept_1) // small * (together - small),
         tensor_bytes(workbench.batch(1)) * whole.batch_size,
     )

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+# How much of a running average is kept at each step; 1 would keep all of it for ever.
+Kept = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 # A share of the training that is over, counted in examples.
@@ -41,6 +43,7 @@ class Augment(Strict):
     shift_pixels: Annotated[int, Field(ge=0)] = 0
     pad: Literal["reflect", "zero"] = "reflect"
     cutout_pixels: Annotated[int, Field(ge=0)] = 0
+    cutout_inside: bool | None = None
     brightness: NotNegative = 0.0
     contrast: NotNegative = 0.0
 
@@ -48,13 +51,13 @@ class Augment(Strict):
 class OptimizerGroup(Strict):
     name: Literal["sgd", "muon", "adamw"] | None = None
     lr: Positive | None = None
-    momentum: Fraction | None = None
+    momentum: Kept | None = None
     nesterov: bool | None = None
     weight_decay: NotNegative | None = None
     decoupled: bool | None = None
     newton_schulz_steps: Count | None = None
     unit_filters: bool | None = None
-    betas: tuple[Fraction, Fraction] | None = None
+    betas: tuple[Kept, Kept] | None = None
     epochs: Positive | None = None
     squeeze: bool | None = None
 
@@ -125,8 +128,8 @@ class OneCycle(Strict):
     name: Literal["one_cycle"]
     div: Annotated[float, Field(ge=1)] = 20.0
     pct: Annotated[float, Field(ge=0, lt=100)] = 20.0
-    max_momentum: Fraction = 0.95
-    min_momentum: Fraction = 0.85
+    max_momentum: Kept = 0.95
+    min_momentum: Kept = 0.85
 
 
 class Step(Strict):
@@ -163,7 +166,7 @@ class Lookahead(Strict):
 class Ema(Strict):
     """An average of the weights that is evaluated in their place; `start` is the share of training before it."""
 
-    decay: Annotated[float, Field(ge=0, lt=1)]
+    decay: Kept
     every: Count = 1
     start: Annotated[float, Field(ge=0, lt=1)] = 0.0
 

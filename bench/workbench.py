@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from bench.training.device import Device
 from bench.training.loop import Batches, Trainer
 from bench.training.precision import Precision
 from pipelines.dataset import Dataset
-from pipelines.loader import Placement
+from pipelines.loader import Loader, Placement
 
 
 class Workbench:
@@ -38,7 +40,7 @@ class Workbench:
         with refusals():
             models.check_options(recipe.model.name, recipe.model.options)
             self.model: nn.Module = assembly.build_model(recipe, data)
-            assembly.init_from_data(self.model, data)
+            assembly.init_from_data(self.model, data, self.device.torch)
         self.precision.prepare(self.model, self.placement.memory_format)
 
     @cached_property
@@ -48,6 +50,10 @@ class Workbench:
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Noise images [size, C, H, W] and labels int64 [size], as a loader would deliver them."""
         return made_up_batch(size, self.data, self.placement)
+
+    def loader(self, split: Literal["train", "test"], cache: Path) -> Loader:
+        """The recipe's loader of a split, to be closed by the caller; `cache` is where it may keep converted data."""
+        return assembly.build_loader(self.recipe, self.data, split, self.placement, 0, self.recipe.workers, cache)
 
     def trainer(self, train: Batches) -> Trainer:
         """The recipe's trainer on the network as it is, not compiled: a compiled one cannot be looked into."""

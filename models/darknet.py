@@ -7,28 +7,18 @@ the lesson chose its learning rate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from models.layers import MOST_LAYERS, Activation, Padding, check_channels, check_kernel, check_padding, conv2d
+from models.layers import MOST_LAYERS, Activation, MeanPool, Padding, check_channels, check_padding, conv2d, scaled
 from models.layers import make_activation as act_layer
 
 Order = Literal["conv-bn-act", "conv-act-bn", "bn-act-conv"]
-
-
-@dataclass(frozen=True)
-class Style:
-    """What all convs of a net have in common."""
-
-    activation: Activation
-    order: Order
-    inplace: bool
-    padding: Padding
-    bias: bool
+Make = Callable[..., nn.Module]
 
 
 def norm_layer(channels: int) -> nn.BatchNorm2d:
@@ -38,43 +28,28 @@ def norm_layer(channels: int) -> nn.BatchNorm2d:
 
 
 def conv_layer(
-    channels_in: int, channels_out: int, style: Style, kernel: int = 3, stride: int = 1, groups: int = 1
+    order: Order, conv: Make, act: Make, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1
 ) -> nn.Sequential:
-    parts: dict[str, nn.Module] = {
-        "bn": norm_layer(channels_in if style.order == "bn-act-conv" else channels_out),
-        "conv": conv2d(channels_in, channels_out, kernel, stride, groups, style.bias, style.padding),
-        "act": act_layer(style.activation, style.inplace),
-    }
-    return nn.Sequential(*(parts[name] for name in style.order.split("-")))
-
-
-def inner_channels(channels: int, ratio: float) -> int:
-    inner = channels * ratio
-    if inner < 1 or inner != int(inner):
-        raise ValueError(f"inner_ratio {ratio:g} of {channels} channels is {inner:g}, and channels are whole")
-    return int(inner)
+    norm = norm_layer(channels_in if order == "bn-act-conv" else channels_out)
+    parts = {"bn": norm, "conv": conv(channels_in, channels_out, kernel, stride), "act": act()}
+    return nn.Sequential(*(parts[name] for name in order.split("-")))
 
 
 class ResLayer(nn.Module):
-    """Convs whose outputs have `widths` channels, added to the input, or appended to it if `dense`."""
+    """Layers that put out `widths` channels; the last one's are added to the input, or appended to it if `dense`."""
 
     def __init__(
-        self, channels: int, widths: list[int], kernels: Sequence[int], groups: int, dense: bool, style: Style
+        self, layer: Make, channels: int, widths: Sequence[int], kernels: Sequence[int], dense: bool, inplace: bool
     ) -> None:
         super().__init__()
-        inputs = [channels, *widths]
-        convs = zip(inputs, widths, kernels, strict=False)
-        self.convs = nn.Sequential(*(conv_layer(i, o, style, kernel, groups=groups) for i, o, kernel in convs))
-        self.dense = dense
-        # The lesson adds to `x` in place. Autograd refuses that, for the first conv keeps `x` for its weight
-        # gradient; the last output may be added to, unless it is that of an activation, which keeps it.
-        self.adds_in_place = style.inplace and style.order != "conv-bn-act"
+        self.convs = nn.Sequential(*map(layer, [channels, *widths], widths, kernels))
+        self.dense, self.inplace = dense, inplace
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.convs(x)
         if self.dense:
             return torch.cat([x, out], dim=1)
-        return out.add_(x) if self.adds_in_place else x + out
+        return out.add_(x) if self.inplace else x + out
 
 
 class Darknet(nn.Module):
@@ -111,29 +86,29 @@ class Darknet(nn.Module):
         if not blocks or min(blocks) < 0 or max(blocks) > MOST_LAYERS:
             raise ValueError(f"blocks needs a group or more, each of 0 to {MOST_LAYERS} layers, not {list(blocks)}")
         check_channels("width", width)
-        for kernel in kernel_sizes:
-            check_kernel(kernel)
         super().__init__()
-        style, pre = Style(activation, order, inplace, padding, bias), order == "bn-act-conv"
-        check_padding(padding, 3, image_size)
-        stem = conv2d(in_channels, width, bias=bias, padding=padding) if pre else conv_layer(in_channels, width, style)
-        layers: list[nn.Module] = [stem]
+        conv, act = partial(conv2d, bias=bias, padding=padding), partial(act_layer, activation, inplace)
+        layer, inner_layer = (partial(conv_layer, order, c, act) for c in (conv, partial(conv, groups=groups)))
+        # The lesson adds to `x` in place. Autograd refuses that, for the first conv keeps `x` for its weight
+        # gradient; the last output may be added to, unless it is that of an activation, which keeps it.
+        adds_in_place = inplace and order != "conv-bn-act"
+        pre_activation = order == "bn-act-conv"
+        layers: list[nn.Module] = [(conv if pre_activation else layer)(in_channels, width)]
         channels, pixels = width, image_size
-        for index, layers_in_group in enumerate(blocks):
+        for index, count in enumerate(blocks):
             wide, stride = width << (index + 1), 1 if index == 1 else 2
             check_padding(padding, 3, pixels)
-            layers.append(conv_layer(channels, wide, style, stride=stride))
+            layers.append(layer(channels, wide, stride=stride))
             channels, pixels = wide, -(-pixels // stride)
-            inner = inner_channels(wide, inner_ratio)
+            inner = scaled("inner_ratio", inner_ratio, wide)
             widths = [inner] * (len(kernel_sizes) - 1) + [inner if dense else wide]
-            for _ in range(layers_in_group):
+            for _ in range(count):
                 check_padding(padding, max(kernel_sizes), pixels)
-                layers.append(ResLayer(channels, widths, kernel_sizes, groups, dense, style))
-                channels += inner if dense else 0
-        if pre:
-            layers.append(nn.Sequential(norm_layer(channels), act_layer(activation, inplace)))
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+                layers.append(ResLayer(inner_layer, channels, widths, kernel_sizes, dense, adds_in_place))
+                channels += inner * dense
+        last = [norm_layer(channels), act()] if pre_activation else []
+        self.body = nn.Sequential(*layers, *last)
+        self.head = nn.Sequential(MeanPool(), nn.Linear(channels, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))  # type: ignore[no-any-return]

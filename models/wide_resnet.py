@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from models.layers import MOST_LAYERS, check_channels, check_kernel, conv2d
+from models.layers import MOST_LAYERS, MeanPool, check_channels, check_kernel, conv2d
 
 STAGES = 3
 STEM_CHANNELS = 16
@@ -82,8 +83,7 @@ class Block(nn.Module):
             x = self.project(active)
         elif self.activated_shortcut:
             x = active
-        branch = self.branch(active)
-        return x + (branch if self.branch_scale == 1 else branch * self.branch_scale)  # type: ignore[no-any-return]
+        return torch.add(x, self.branch(active), alpha=self.branch_scale)
 
 
 class WideResNet(nn.Module):
@@ -124,7 +124,7 @@ class WideResNet(nn.Module):
             layers.append(Block(channels, wide, kernels, stride, groups, dropout, branch_scale, activated_shortcut))
             channels = wide
         self.body = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+        self.head = nn.Sequential(MeanPool(), nn.Linear(channels, classes))
         for module in self.modules() if he_normal else ():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

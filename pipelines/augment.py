@@ -57,7 +57,7 @@ class Augment:
     shift_pixels: translation by a uniform whole number in -n..n along each axis.
     pad: what a translation uncovers, the mirrored border or black pixels.
     cutout_pixels: side of a square set to the data's mean. Its centre may be any pixel, so that the
-        border clips the square.
+        border clips the square (DeVries and Taylor, arXiv 1708.04552); not so with cutout_inside.
     brightness, contrast: the normalised image x becomes x * (1 + c) + b, with c uniform in ±contrast
         and b uniform in ±brightness, one of each an image.
 
@@ -70,6 +70,7 @@ class Augment:
     cutout_pixels: int = 0
     brightness: float = 0.0
     contrast: float = 0.0
+    cutout_inside: bool | None = None
 
     def __post_init__(self) -> None:
         self._require(self.flip in get_args(Flip), "flip", f"one of {', '.join(get_args(Flip))}")
@@ -108,8 +109,10 @@ class Augment:
             draws["top"] = integers("top", 0, 2 * self.shift_pixels + 1)
             draws["left"] = integers("left", 0, 2 * self.shift_pixels + 1)
         if self.cutout_pixels:
-            draws["cutout_row"] = integers("cutout row", 0, height)
-            draws["cutout_column"] = integers("cutout column", 0, width)
+            margin = self.cutout_pixels if self.cutout_inside else 1
+            low = margin // 2
+            draws["cutout_row"] = integers("cutout row", low, low + height - margin + 1)
+            draws["cutout_column"] = integers("cutout column", low, low + width - margin + 1)
         if self.contrast:
             draws["gain"] = 1 + uniform("contrast", self.contrast)
         if self.brightness:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
@@ -20,8 +19,6 @@ from bench.report.profile import print_profile
 from bench.workbench import Workbench, at_full_size, refusals
 from pipelines.dataset import Dataset
 from pipelines.datasets import DATASETS, load_dataset, locate
-from pipelines.loader import Loader
-from pipelines.loaders import make_loader
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def profile_recipe(options: ProfileOptions, console: Console) -> int:
         data = _data(recipe, options.data_dir, console)
         workbench = Workbench(at_full_size(recipe), device, data)
         cache = options.results / "cache"
-        train, test = (open_loaders.enter_context(_loader(workbench, split, cache)) for split in ("train", "test"))
+        train, test = (open_loaders.enter_context(workbench.loader(split, cache)) for split in ("train", "test"))
         try:
             with console.status("profiling"):
                 found = profile(workbench, train, test, options.depth)
@@ -88,21 +85,3 @@ def _data(recipe: Recipe, data_dir: Path | None, console: Console) -> Dataset:
         "test_count": info.test_count,
     }
     return load_dataset("random", options=options)
-
-
-def _loader(workbench: Workbench, split: Literal["train", "test"], cache: Path) -> Loader:
-    recipe = workbench.recipe
-    from pipelines.augment import Augment
-
-    is_train = split == "train"
-    return make_loader(
-        recipe.loader,
-        workbench.data,
-        split,
-        recipe.batch_size if is_train else recipe.evaluation.batch_size,
-        Augment(**recipe.augment.model_dump()) if is_train else Augment(),
-        workbench.placement,
-        seed=0,
-        workers=recipe.workers,
-        cache=cache,
-    )

@@ -72,19 +72,22 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
     return rows
 
 
-def words(value: Any) -> str:
-    """A config value as one line; what is null, off, zero or empty is left out of it."""
-    if not value:
-        return ""
+def words(value: Any, zeros: bool = False) -> str:
+    """A config value as one line; what is null or empty is left out of it, and without `zeros` what is off or zero.
+
+    Of what has a name, as a schedule has, zeros are said: there they are a choice like any other.
+    """
     if isinstance(value, Mapping):
-        name = str(value.get("name", ""))
-        parts = [(key, words(item), isinstance(item, Mapping)) for key, item in value.items() if key != "name"]
+        name, zeros = value.get("name") or "", "name" in value
+        parts = [(key, words(item, zeros), isinstance(item, Mapping)) for key, item in value.items() if key != "name"]
         said = ", ".join(f"{key} ({item})" if nested else f"{key} {item}" for key, item, nested in parts if item)
         return ", ".join(part for part in (name, said) if part)
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         return "[" + ", ".join(words(item) or str(item) for item in value) + "]"
-    if value is True:
-        return "on"
+    if isinstance(value, bool):
+        return "on" if value else "off" if zeros else ""
+    if not value:
+        return "0" if zeros and value == 0 else ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

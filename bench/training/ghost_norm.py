@@ -36,9 +36,12 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         self.num_batches_tracked.add_(1)
         means, variances = self.running_mean.repeat(parts, 1), self.running_var.repeat(parts, 1)
+        size, larger = divmod(len(x), parts)
+        # Not tensor_split, whose backward pass makes a whole batch of zeros for each part, and loses channels_last.
+        split = torch.split(x, [size + 1] * larger + [size] * (parts - larger))
         normalised = [
             F.batch_norm(part, mean, variance, self.weight, self.bias, True, self.momentum, self.eps)
-            for part, mean, variance in zip(x.tensor_split(parts), means, variances, strict=True)
+            for part, mean, variance in zip(split, means, variances, strict=True)
         ]
         self.running_mean.copy_(means.mean(0))
         self.running_var.copy_(variances.mean(0))

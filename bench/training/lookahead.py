@@ -13,12 +13,9 @@ class Lookahead:
     """Every `every` steps slow ← fast + α·(slow − fast) and fast ← slow, with α = decay^every · progress³."""
 
     def __init__(self, model: nn.Module, every: int = 5, decay: float = 0.95) -> None:
-        self._model = model
         self._every, self._decay = every, decay**every
-        self._slow = {name: value.clone() for name, value in self._floating()}
-
-    def _floating(self) -> list[tuple[str, torch.Tensor]]:
-        return [(k, v) for k, v in self._model.state_dict().items() if v.is_floating_point()]
+        self._fast = [value for value in model.state_dict().values() if value.is_floating_point()]
+        self._slow = [value.clone() for value in self._fast]
 
     @torch.no_grad()
     def update(self, step: int, total_steps: int) -> None:
@@ -29,6 +26,5 @@ class Lookahead:
             self._follow(1.0)
 
     def _follow(self, keep: float) -> None:
-        for name, fast in self._floating():
-            slow = self._slow[name].lerp_(fast, 1 - keep)
-            fast.copy_(slow)
+        torch._foreach_lerp_(self._slow, self._fast, 1 - keep)
+        torch._foreach_copy_(self._fast, self._slow)

@@ -64,8 +64,8 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """One step; a parameter without a gradient keeps its value."""
         for group in self.param_groups:
-            if group["lr"] == 0:
-                continue  # frozen, and so not rescaled either
+            if group.get("stopped"):
+                continue  # rescaling would move it still
             by_shape = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:

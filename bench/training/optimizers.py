@@ -123,7 +123,7 @@ class Optimizers:
                     group["momentum"] = setting.momentum
 
     def _freeze(self, group: dict[str, Any]) -> None:
-        group["lr"] = 0.0
+        group["lr"], group["stopped"] = 0.0, True
         if self._drop_frozen:
             for parameter in group["params"]:
                 parameter.requires_grad_(False)

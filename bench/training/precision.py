@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bench.errors import UsageError
-from bench.machine import native_precision
+from bench.machine import lack_of_precision, native_precision
 from bench.training.device import Device
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16")
@@ -24,8 +24,8 @@ class Precision:
     def __init__(self, name: str, device: Device) -> None:
         if name == "auto":
             name = native_precision(device.kind)
-        if name == "tf32" and not device.is_cuda:
-            raise UsageError("precision: tf32 is a format of CUDA's tensor cores; on a CPU use fp32 or bf16")
+        if lack := lack_of_precision(name, device.kind):
+            raise UsageError(lack)
         self.name = name
         self.device = device
         pure = name.startswith("pure_")
@@ -64,9 +64,9 @@ class Precision:
 
     def step(self, optimizers: list[torch.optim.Optimizer]) -> None:
         for optimizer in optimizers:
-            if self._scaler:
-                self._scaler.step(optimizer)
-            else:
+            if self._scaler is None:
                 optimizer.step()
+            elif any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+                self._scaler.step(optimizer)  # which it refuses where no gradient is, as when all roles have stopped
         if self._scaler:
             self._scaler.update()

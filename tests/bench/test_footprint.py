@@ -45,8 +45,20 @@ def test_muons_products_count_by_the_step_and_adamws_state_twice():
     muon = ["optimizer={name: muon, lr: 0.1}", "optimizer.groups={biases: {name: sgd, lr: 0.1}, "
             "norm_weights: {name: sgd, lr: 0.1}, head: {name: sgd, lr: 0.1}}", "schedule=linear"]  # fmt: skip
     assert footprint(recipes.load("digits", "cpu", [*FP32, *muon]), "cpu").optimizer_flops_per_step > 0
+    warmed_up = footprint(recipes.load("digits", "cpu", [*FP32, *muon, "lr_warm_up.epochs=1"]), "cpu")
+    assert warmed_up.optimizer_flops_per_step > 0
     adamw = footprint(recipes.load("digits", "cpu", [*FP32, "optimizer={name: adamw, lr: 0.1}"]), "cpu")
     assert adamw.optimizer_bytes >= 8 * adamw.trainable
+
+
+def test_an_average_of_half_precision_weights_is_kept_in_fp32():
+    ema, lookahead = (
+        footprint(recipes.load("digits", "cpu", [*FP32, "precision=pure_bf16", setting]), "cpu").average_bytes
+        for setting in ("ema.decay=0.9", "lookahead.every=5")
+    )
+    counted = footprint(recipes.load("digits", "cpu", [*FP32, "precision=pure_bf16"]), "cpu")
+    assert counted.average_bytes == 0
+    assert ema > 4 * counted.parameters > 1.5 * lookahead > 3 * counted.parameters
 
 
 def test_a_network_that_cannot_be_built_is_the_users_mistake():

@@ -112,6 +112,8 @@ def test_what_is_on_is_another_cell(write, setting):
             "precision: pure_fp16\noptimizer:\n  lr: 0.1\n  groups:\n    head: {name: adamw, lr: 0.1}",
             r"11: optimizer.groups.head.name: adamw divides by squares",
         ),
+        ("schedule: {name: one_cycle, max_momentum: 1}", r"7: schedule.max_momentum is 1: input should be less than 1"),
+        ("optimizer: {name: adamw, lr: 0.1, betas: [1, 0.9]}", r"7: optimizer.betas.0 is 1: input should be less than"),
         ("cutmix: {alpha: 0}", r"7: cutmix.alpha is 0: input should be greater than 0"),
         ("schedule: {name: cosine, end: 2}", r"7: schedule.end is 2: input should be less than or equal to 1"),
     ],

@@ -76,6 +76,13 @@ def test_whitened_patches_are_uncorrelated(images):
     assert torch.equal(net.whiten.weight[12:], -net.whiten.weight[:12])
 
 
+def test_whitening_looks_at_many_images_in_parts(images):
+    once, often = SpeedrunNet(), SpeedrunNet()
+    once.init_from_data(images)
+    often.init_from_data(images.repeat(5, 1, 1, 1))
+    assert torch.allclose(once.whiten.weight, often.whiten.weight, atol=1e-6)
+
+
 def test_dirac_convs_start_as_the_identity():
     conv = SpeedrunNet().groups[1].enter[0]
     x = torch.randn(2, 24, 9, 9)

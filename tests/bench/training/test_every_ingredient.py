@@ -44,7 +44,7 @@ def trained(recipe, data):
     placement = Placement(torch.device("cpu"), precision.inputs, memory_format)
     augment = Augment(**recipe.augment.model_dump())
     model = assembly.build_model(recipe, data)
-    assembly.init_from_data(model, data)
+    assembly.init_from_data(model, data, torch.device("cpu"))
     precision.prepare(model, memory_format)
     with (
         make_loader("resident", data, "train", recipe.batch_size, augment, placement, seed=0) as train,
@@ -66,8 +66,11 @@ optimizers = {
     "muon": {"momentum": st.just(0.6), "unit_filters": st.booleans()},
 }
 # Muon trains matrices alone, and each network has other roles beside them.
+stops = st.sampled_from([{}, {"epochs": 0.5}, {"epochs": 0.5, "squeeze": False}])
 vectors = st.sampled_from(["sgd", "adamw"]).flatmap(
-    lambda name: st.fixed_dictionaries({"name": st.just(name), "lr": st.just(0.01), **decays})
+    lambda name: st.builds(
+        dict.__or__, st.fixed_dictionaries({"name": st.just(name), "lr": st.just(0.01), **decays}), stops
+    )
 )
 
 

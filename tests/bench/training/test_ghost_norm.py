@@ -39,6 +39,7 @@ def test_each_part_is_normalised_by_itself_and_the_statistics_are_their_mean(nor
     ours_gradient = torch.autograd.grad(ours, [x, ghost.weight], upstream)
     theirs_gradient = torch.autograd.grad(theirs, [x, *(part.weight for part in parts)], upstream)
     assert torch.allclose(ours_gradient[0], theirs_gradient[0], atol=1e-5)
+    assert ours_gradient[0].is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(ours_gradient[1], sum(theirs_gradient[1:]), atol=1e-4)
 
 

@@ -82,6 +82,16 @@ def test_filters_of_one_shape_step_as_each_alone():
     assert all(torch.allclose(a, b, atol=1e-2) for a, b in zip(together, alone, strict=True))
 
 
+def test_muon_rescales_and_remembers_even_at_a_rate_of_zero():
+    """A warm-up may begin there, and its first step is a step: what is timed and counted is often the first."""
+    weight = nn.Parameter(torch.full((4, 9), 3.0))
+    weight.grad = torch.randn(4, 9)
+    muon = Muon([weight], lr=0.0)
+    muon.step()
+    assert weight.norm().item() == pytest.approx(2)
+    assert torch.equal(muon.state[weight]["momentum"], weight.grad)
+
+
 def test_a_filter_without_gradient_stays():
     weight = nn.Parameter(torch.randn(4, 4))
     before = weight.detach().clone()
@@ -232,6 +242,20 @@ def test_a_role_stops_after_its_epochs(net, drop_frozen):
     assert group["lr"] == 0
     assert net.whiten.bias.requires_grad is not drop_frozen
     assert net.head.weight.requires_grad
+
+
+def test_filters_that_have_stopped_are_not_even_rescaled(net):
+    groups = {role: {"name": "sgd", "lr": 0.1} for role in ("biases", "whiten_bias", "head")} | {
+        "filters": {"epochs": 1}
+    }
+    made = make(net, {"name": "muon", "lr": 0.1}, groups, drop_frozen=False)
+    made.set_progress(5)
+    before = [p.detach().clone() for p in roles(net)["filters"]]
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for optimizer in made.all:
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, roles(net)["filters"], strict=True))
 
 
 def test_a_role_may_keep_to_the_schedule_of_the_others_until_it_stops(net):

@@ -99,3 +99,20 @@ def test_what_needs_cuda_is_refused_without_it():
         Precision("tf32", Device("cpu"))
     with pytest.raises(MissingError, match=r"--device cuda: .*; use --device cpu"):
         Device("cuda")
+
+
+def test_a_loss_scaler_steps_on_when_all_that_one_optimiser_trains_has_stopped(device):
+    precision = Precision("fp16", device)
+    model = precision.prepare(network("speedrun"), torch.channels_last)
+    groups = {"whiten_bias": {"name": "adamw", "lr": 0.01, "epochs": 1}}
+    optimizers = Optimizers(model, {"name": "sgd", "lr": 0.05}, groups, constant(), 10, 1)
+    optimizers.set_progress(1)
+    head = model.head.weight.detach().clone()
+    images = torch.randn(8, 3, 32, 32, device=device.torch)
+    for _ in range(8):  # the first ones may only lower the scale
+        with precision.autocast():
+            loss = model(images).float().square().sum()
+        precision.backward(loss)
+        precision.step(optimizers.all)
+        optimizers.zero_grad()
+    assert not torch.equal(model.head.weight, head)
