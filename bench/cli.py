@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from bench import cli_gate as gate
 from bench.cli_results import app as results_app
 
 EXIT_CODES = (
@@ -122,7 +123,7 @@ def sweep(
     rerun: Annotated[
         str | None, typer.Option(metavar="failed|all|CELL", help="Run these again although they are done.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Take as done only what the present sources made.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many runs now.")] = None,
     jobs: Annotated[
         str,
@@ -317,7 +318,7 @@ def leaderboard(
     ] = None,
     price: Price = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help="Rows of a section, beside our own; 0 is all, a terminal shows 10.")
+        int | None, typer.Option(min=0, help="Rows of a section, beside our own: terminal 10, Markdown all; 0 is all.")
     ] = None,
     format: Annotated[BoardFormat, typer.Option("--format", "-f", help="csv holds bare values.")] = (
         BoardFormat.terminal
@@ -350,16 +351,7 @@ def report(
     write_report(files or (), results, out, Console())
 
 
-@app.command()
-def regress() -> None:
-    """Compare the speed of this code with a baseline. Not there yet."""
-    _not_there_yet("the speed gate (bench/compare) is not written yet")
-
-
-def _not_there_yet(what: str) -> None:
-    from bench.errors import UsageError
-
-    raise UsageError(f"{what}; until then `bench.load()` gives every recorded run as a pandas frame")
+gate.add_to(app)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

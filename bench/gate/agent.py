@@ -1,0 +1,162 @@
+"""A process that measures with the code of one tree: a script, run by its path, beside another such process.
+
+Everything below is imported from the tree that PYTHONPATH names, which may be another revision than this file. So it
+keeps to a few old names: `bench.matrix.load` and `expand`, `bench.runner.execute` and `warm_up_fork_server`,
+`bench.worker.Job`, `bench.provenance` and `bench.machine.fingerprint`. Requests and replies are lines of JSON on stdin
+and stdout; it ends with its stdin. Whatever else is printed goes to stderr.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+class Tree:
+    """The tree's code, imported when this is made, and the matrices that were opened with it."""
+
+    def __init__(self, root: str) -> None:
+        import bench.machine
+        import bench.matrix
+        import bench.provenance
+        import bench.runner
+        import bench.worker
+
+        self._bench = bench
+        self._root = Path(root).resolve()
+        self._opened: list[tuple[Any, list[Any]]] = []
+        bench.runner.warm_up_fork_server()
+        for where in (bench.__file__, _in_worker(_bench_file)):
+            # A wrong PYTHONPATH would compare a revision with itself.
+            if not where or not Path(where).resolve().is_relative_to(self._root):
+                raise ImportError(f"bench was imported from {where}, and not from {self._root}")
+
+    def describe(self) -> dict[str, Any]:
+        """Which code and machine these are."""
+        bench = self._bench
+        return {
+            "code": bench.provenance.code_identity(self._root),
+            "sources": bench.provenance.sources_sha256(self._root),
+            "machine": bench.machine.fingerprint(),
+        }
+
+    def open(self, path: str, device: str, found: int) -> dict[str, Any]:
+        """The cells of a matrix, by which `run` knows them: the matrix's number and the cell's."""
+        bench = self._bench
+        matrix = bench.matrix.load(path)
+        cells = bench.matrix.expand(matrix, device, found)
+        self._opened.append((matrix, cells))
+        return {
+            "matrix": len(self._opened) - 1,
+            "measure": matrix.spec.measure,
+            "recipe": Path(matrix.spec.recipe).stem,
+            "cells": [
+                {"values": dict(cell.values), "id": cell.id, "config": cell.config, "skip": cell.skip} for cell in cells
+            ],
+        }
+
+    def run(
+        self, matrix: int, cell: int, seed: int, device: str, data: str | None, cache: str, log: str
+    ) -> dict[str, Any]:
+        """One run in a fresh process, whatever becomes of it."""
+        opened, cells = self._opened[matrix]
+        values = {
+            "recipe": cells[cell].recipe,
+            "seed": seed,
+            "device": device,
+            "data_dir": None if data is None else Path(data),
+            "cache": Path(cache),
+            "log": Path(log),
+            "origin_s": time.monotonic(),
+            "measure": opened.spec.measure,
+            "sampling": opened.spec.sampling.bounds(),
+        }
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        runner = self._bench.runner
+        try:
+            job = self._bench.worker.Job(**values)
+            measured = runner.execute(job, lambda _: None, "forkserver", opened.spec.timeout_s)
+        except runner.Refused as refusal:
+            return {"started_at": started_at, "status": "skipped", "reason": str(refusal)}
+        return {"started_at": started_at} | dataclasses.asdict(measured)
+
+    def reference(self, device: str) -> dict[str, float]:
+        """Seconds of the machine's own kernels, which no change of the code changes."""
+        return dict(_in_worker(_reference_kernels, device))
+
+
+def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns in a process such as runs have."""
+    context = multiprocessing.get_context("forkserver")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join()
+
+
+def _send_result(sender: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    sender.send(function(*arguments))
+
+
+def _bench_file() -> str | None:
+    import bench
+
+    return bench.__file__
+
+
+def _reference_kernels(device: str) -> dict[str, float]:
+    from bench.reference import matrix_product, memory_copy
+    from bench.sampling import Bounds
+    from bench.training.device import Device
+
+    here = Device(device)
+    bounds = Bounds(relative_error=1.0, least_samples=5, least_s=0.0, timeout_s=1.0)
+    kernels = {"matrix_product_s": matrix_product(here), "memory_copy_s": memory_copy(here)}
+    return {name: kernel.measure(bounds).samples.median_s for name, kernel in kernels.items()}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and paths, which JSON does not know."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def main() -> None:
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    tree: Tree | None = None
+    failure: Exception | None = None
+    try:
+        tree = Tree(sys.argv[1])  # at once, so that two agents import at the same time
+    except Exception as error:
+        traceback.print_exc()
+        failure = error
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if failure is not None:
+                raise failure
+            reply = {"reply": getattr(tree, request.pop("do"))(**request)}
+        except Exception as error:
+            if error is not failure:
+                traceback.print_exc()
+            reply = {"error": {"type": type(error).__name__, "message": str(error), "loaded": tree is not None}}
+            reply["error"]["exit_code"] = getattr(error, "exit_code", None)
+        replies.write(json.dumps(reply, default=_plain) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Stored baselines: what the code of some day measured on a machine, and how much the machine let it vary.
+
+One JSON file for each matrix and machine, in `results/baselines`. The machine is known by its fingerprint, in which
+there is no host name; so a file can be committed, and a machine of the same kind can use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import MissingError, UsageError
+from bench.gate import noise
+from bench.gate.compare import difference_of_machines
+from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
+from bench.gate.source import Result
+
+SCHEMA = 1
+MACHINE_FACTS = (
+    "id", "device", "cpu_model", "cpu_flags", "usable_cores", "cpu_quota", "omp_num_threads", "memory_bytes", "gpus",
+    "gpu_driver", "torch", "os",
+)  # fmt: skip
+
+
+class NoBaseline(MissingError):
+    """There is no baseline of this matrix for this machine; the text names the command that makes one."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Results of `matrix`, whose code, machine and moment are known; `reference` are the machine's kernels, in s."""
+
+    matrix: str
+    saved_at: str
+    machine: Mapping[str, Any]
+    code: Mapping[str, Any]
+    reference: Mapping[str, float]
+    results: Sequence[Result]
+
+    @property
+    def name(self) -> str:
+        return f"{self.matrix}-{self.machine['id']}"
+
+    def times(self) -> dict[str, tuple[Quantity, list[float]]]:
+        """By cell, the first of its quantities that is a time and is waited for, with the values in order."""
+        found = {}
+        for label in dict.fromkeys(result.label for result in self.results):
+            runs = [result for result in self.results if result.label == label]
+            for quantity in QUANTITIES[runs[0].measure]:
+                values = [(result.metrics or {}).get(quantity.metric) for result in runs]
+                if quantity.words == FASTER_SLOWER and quantity.in_gate and all(values):
+                    found[label] = quantity, [float(value) for value in values if value]
+                    break
+        return found
+
+    def noise(self) -> dict[str, float]:
+        """Deviation of the ratio of neighbouring runs, by cell."""
+        deviations = {label: noise.pair_noise(values) for label, (_, values) in self.times().items()}
+        return {label: deviation for label, deviation in deviations.items() if deviation is not None}
+
+    def floors(self, rounds: int) -> dict[str, float]:
+        """The least slow-down that can be told in so many rounds, by cell."""
+        return {label: noise.floor(deviation, rounds) for label, deviation in self.noise().items()}
+
+
+def make(
+    matrix: str,
+    results: Iterable[Result],
+    machine: Mapping[str, Any],
+    code: Mapping[str, Any],
+    reference: Mapping[str, float],
+) -> Baseline:
+    """A baseline of now; of the machine and the runs it holds what comparisons need."""
+    kept = [
+        Result(
+            result.config,
+            result.label,
+            result.measure,
+            result.at,
+            {one.metric: (result.metrics or {}).get(one.metric) for one in QUANTITIES[result.measure]},
+        )
+        for result in results
+    ]
+    facts = {key: machine.get(key) for key in MACHINE_FACTS}
+    return Baseline(matrix, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", facts, dict(code), dict(reference), kept)
+
+
+def save(baseline: Baseline, folder: Path) -> Path:
+    """Write it, in place of one of the same matrix and machine. Raises MissingError where that is not possible."""
+    path = folder / f"{baseline.name}.json"
+    draft = path.with_name(f".{path.name}.part")
+    content = {"schema": SCHEMA, **asdict(baseline)}
+    for result in content["results"]:
+        for known in ("machine", "code", "reason"):
+            del result[known]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise MissingError(f"{path}: the baseline cannot be written: {error.strerror}; make room there") from None
+    return path
+
+
+def read(path: Path) -> Baseline:
+    """Raises MissingError for a file that is no baseline of this schema."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        machine, code = content["machine"], content["code"]
+        results = [Result(**result, machine=machine, code=code) for result in content.pop("results")]
+        return Baseline(**content, results=results)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MissingError(f"{path}: this is no baseline ({error}); `bench baseline save` makes one") from None
+
+
+def read_all(folder: Path) -> list[Baseline]:
+    """Every baseline, in order of name."""
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def find(folder: Path, matrix: str, machine: Mapping[str, Any]) -> Baseline:
+    """The baseline of a matrix for this machine. Raises NoBaseline, which says whose there are."""
+    path = folder / f"{matrix}-{machine['id']}.json"
+    if path.is_file():
+        return read(path)
+    foreign = [one for one in read_all(folder) if one.matrix == matrix]
+    why = f"there is no baseline of {matrix} in {folder}"
+    if foreign:
+        differs = difference_of_machines(foreign[-1].machine, machine)
+        others = ", ".join(one.machine["id"] for one in foreign)
+        why = f"the baselines of {matrix} are of other machines ({others}; this is {machine['id']}: {differs})"
+    raise NoBaseline(f"{why}; `bench baseline save {matrix}` makes one here, --base REVISION needs none")
+
+
+def named(folder: Path, name: str) -> Path:
+    """The file of a baseline by its name, or the beginning of it. Raises UsageError for none and for several."""
+    found = [path for path in sorted(folder.glob("*.json")) if path.stem.startswith(name)]
+    if len(found) != 1:
+        known = ", ".join(path.stem for path in (found or sorted(folder.glob("*.json")))) or "none"
+        which = "several" if found else "no"
+        raise UsageError(f"{which} baselines in {folder} have names that begin with {name!r}; there are: {known}")
+    return found[0]
+
+
+def check_margin(margin: float, floors: Mapping[str, float], rounds: int) -> None:
+    """Raises UsageError for a margin that is below what the machine can show."""
+    below = {label: floor for label, floor in floors.items() if margin < floor}
+    if below:
+        worst = max(below, key=lambda label: below[label])
+        raise UsageError(
+            f"--margin {margin:.2%}: below the noise floor of this machine. Of {worst}, {rounds} rounds can show a "
+            f"slow-down of {below[worst]:.2%} at the least, by the A/A runs of its baseline; name a larger margin or "
+            "more --rounds, or quiet the machine and save the baseline again"
+        )

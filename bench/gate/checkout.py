@@ -1,0 +1,110 @@
+"""A revision beside the working tree, in a temporary folder that goes away however the command ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.errors import UsageError
+
+PREFIX = "bench-regress-"
+
+
+class GitFailed(Exception):
+    """git is not there, or said no; the text is what it said."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """Two trees at paths of the same length, which makes the environments of their processes equally large.
+
+    Even that shifts where a program's memory lies, and with it its speed by some percent (Mytkowicz et al.,
+    "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
+    """
+
+    base: Path
+    head: Path
+    commit: str
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints. Raises GitFailed."""
+    # A hook's GIT_DIR would answer for another repository.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    except OSError as error:
+        raise GitFailed(f"git cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise GitFailed(done.stderr.strip() or f"git {arguments[0]} ended with exit code {done.returncode}")
+    return done.stdout.strip()
+
+
+def top_of(folder: Path) -> Path:
+    """The checkout whose top this is. Raises UsageError where it is none, as for an installed package."""
+    try:
+        top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
+    except GitFailed as error:
+        why = str(error).splitlines()[0].removeprefix("fatal: ")
+    else:
+        if top == folder.resolve():
+            return top
+        why = f"it lies inside the repository {top}"
+    raise UsageError(
+        f"--base compares revisions, and {folder} is not a git checkout ({why}); "
+        "compare with a stored baseline instead: `bench baseline save`, then `bench regress`"
+    )
+
+
+def resolve(top: Path, revision: str) -> str:
+    """The commit of a revision. Raises UsageError for one that is not here."""
+    try:
+        return git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except GitFailed:
+        raise UsageError(
+            f"--base {revision}: there is no such revision in {top}; `git fetch` it first (in CI, check out with the "
+            "whole history), or name another"
+        ) from None
+
+
+@contextmanager
+def checked_out(top: Path, commit: str) -> Iterator[Checkout]:
+    """The commit as a tree beside the present one; raises UsageError where git cannot check it out."""
+    remove_leftovers(top)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    base = folder / "base"
+    try:
+        try:
+            git(top, "worktree", "add", "--detach", "--quiet", str(base), commit)
+        except GitFailed as error:
+            raise UsageError(f"the base cannot be checked out: {error}") from None
+        head = folder / "head"
+        head.symlink_to(top, target_is_directory=True)
+        yield Checkout(base, head, commit)
+    finally:
+        _remove(top, folder)
+
+
+def remove_leftovers(top: Path) -> None:
+    """Take away what a command left that was killed."""
+    for line in git(top, "worktree", "list", "--porcelain").splitlines():
+        path = Path(line.removeprefix("worktree "))
+        if line.startswith("worktree ") and path.name == "base" and path.parent.name.startswith(PREFIX):
+            owner = path.parent.name.removeprefix(PREFIX).partition("-")[0]
+            if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+                _remove(top, path.parent)
+
+
+def _remove(top: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(GitFailed):  # a name without a folder is harmless, and pruned by git in time
+        git(top, "worktree", "prune", "--expire", "now")

@@ -1,0 +1,184 @@
+"""Two sets of results: which cells correspond, which values are pairs, and what is judged of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.gate.quantity import QUANTITIES, Quantity
+from bench.gate.report import Finding
+from bench.gate.source import Result
+from bench.gate.verdict import FALSE_ALARMS, Case, Verdict, judge
+from bench.labels import show
+from bench.run import canonical_json
+
+MOST_KEYS_TOLD = 4
+# Parts of a fingerprint that are told where two machines differ.
+TOLD_OF_MACHINES = (
+    "cpu_model", "usable_cores", "cpu_quota", "omp_num_threads", "gpus", "gpu_driver", "torch", "device",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is judged by: margins instead of a quantity's own, by scale, and the share of false alarms."""
+
+    margin: float | None = None
+    accuracy_margin: float | None = None
+    floor_s: float | None = None
+    false_alarms: float = FALSE_ALARMS
+
+    def of(self, quantity: Quantity) -> Quantity:
+        """The quantity with these limits; a time's margin is not meant for memory."""
+        if quantity.scale == "difference":
+            return quantity if self.accuracy_margin is None else replace(quantity, margin=self.accuracy_margin)
+        if quantity.words != ("faster", "slower"):
+            return quantity
+        if self.margin is not None:
+            quantity = replace(quantity, margin=self.margin)
+        if self.floor_s is not None and quantity.floor:
+            quantity = replace(quantity, floor=self.floor_s * (1000 if quantity.metric.endswith("_ms") else 1))
+        return quantity
+
+
+@dataclass(frozen=True)
+class Group:
+    """The results of one cell on both sides."""
+
+    label: str
+    measure: str
+    base: list[Result]
+    head: list[Result]
+
+
+def compare(
+    base: Sequence[Result], head: Sequence[Result], limits: Limits, any_machine: bool = False
+) -> tuple[list[Finding], list[str]]:
+    """A finding for each quantity of each cell of head, judged together, and what else should be said."""
+    groups, notes = match(base, head)
+    cases: list[tuple[Group, Case]] = []
+    findings: dict[int, list[Finding]] = {}
+    for position, group in enumerate(groups):
+        if (without := _without_judgement(group, any_machine)) is not None:
+            findings[position] = [without]
+            continue
+        cases += [(group, case) for case in cases_of(group, limits)]
+    judgements = judge([case for _, case in cases], limits.false_alarms)
+    for (group, _), judgement in zip(cases, judgements, strict=True):
+        finding = Finding(group.label, group.measure, judgement)
+        findings.setdefault(groups.index(group), []).append(finding)
+    return [finding for position in sorted(findings) for finding in findings[position]], notes
+
+
+def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[Group], list[str]]:
+    """Cells of both sides that have the same config.
+
+    Keys of which each side has one value throughout, and another than the other side, are what is compared:
+    they are left out of account, and named.
+    """
+    compared = sorted(
+        key
+        for key in {key for result in (*base, *head) for key in result.config}
+        if (a := _only_value(base, key)) is not None and (b := _only_value(head, key)) is not None and a != b
+    )
+    notes = []
+    if compared:
+        told = [f"{key}: {_value(base, key)} → {_value(head, key)}" for key in compared[:MOST_KEYS_TOLD]]
+        more = f", and {len(compared) - MOST_KEYS_TOLD} more" if len(compared) > MOST_KEYS_TOLD else ""
+        notes.append(f"the two sides differ in {', '.join(told)}{more}")
+    sides: list[dict[tuple[str, str], list[Result]]] = []
+    for results in (base, head):
+        cells: dict[tuple[str, str], list[Result]] = defaultdict(list)
+        for result in results:
+            kept = {key: value for key, value in result.config.items() if key not in compared}
+            cells[result.measure, canonical_json(kept)].append(result)
+        sides.append(cells)
+    names = _names([*sides[0].values(), *sides[1].values()], compared)
+    groups = [
+        Group(names[key], key[0], sides[0].get(key, []), results)
+        for key, results in sides[1].items()
+    ]  # fmt: skip
+    if lost := sorted(names[key] for key in sides[0].keys() - sides[1].keys()):
+        notes.append(f"only the base has {', '.join(lost)}")
+    return groups, notes
+
+
+def cases_of(group: Group, limits: Limits) -> list[Case]:
+    """What can be judged of a cell: each quantity that all its results have."""
+    base = [result.metrics for result in group.base if result.metrics is not None]
+    head = [result.metrics for result in group.head if result.metrics is not None]
+    paired = alternate(group.base, group.head)
+    found = []
+    for quantity in QUANTITIES[group.measure]:
+        values = [[metrics.get(quantity.metric) for metrics in side] for side in (base, head)]
+        if all(_usable(value, quantity) for side in values for value in side):
+            a, b = ([float(value) for value in side if value is not None] for side in values)
+            found.append(Case(limits.of(quantity), a, b, paired))
+    return found
+
+
+def alternate(base: Sequence[Result], head: Sequence[Result]) -> bool:
+    """Whether the two sides were measured in turns: then the first of one and the first of the other are neighbours."""
+    if len(base) != len(head) or any(result.metrics is None for result in (*base, *head)):
+        return False
+    if any(not result.at for result in (*base, *head)):
+        return False
+    sides = [side for _, side in sorted([(r.at, 0) for r in base] + [(r.at, 1) for r in head])]
+    return all(sides[i] != sides[i + 1] for i in range(0, len(sides), 2))
+
+
+def _usable(value: object, quantity: Quantity) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return value > 0 or (quantity.scale == "difference" and value == value)
+
+
+def _without_judgement(group: Group, any_machine: bool) -> Finding | None:
+    """Why there is nothing to judge, None where there is."""
+    if not group.base:
+        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, "the base has no such cell")
+    good_base = [result for result in group.base if result.metrics is not None]
+    good_head = [result for result in group.head if result.metrics is not None]
+    if not good_base:
+        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, f"in the base it {group.base[-1].reason}")
+    if not good_head:
+        return Finding(group.label, group.measure, None, Verdict.BROKEN, group.head[-1].reason)
+    machines = {result.machine.get("id") for result in (*group.base, *group.head)}
+    if len(machines) > 1 and not any_machine:
+        what = difference_of_machines(good_base[-1].machine, good_head[-1].machine)
+        reason = f"measured on another machine ({what}); --any-machine compares all the same"
+        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+    return None
+
+
+def difference_of_machines(one: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """The first facts that tell two machines apart."""
+    told = [
+        f"{key}: {show(one.get(key))} and {show(other.get(key))}"
+        for key in TOLD_OF_MACHINES
+        if one.get(key) != other.get(key)
+    ]
+    return "; ".join(told[:3]) or "their fingerprints differ"
+
+
+def _only_value(results: Sequence[Result], key: str) -> str | None:
+    values = {canonical_json(result.config.get(key)) for result in results}
+    return values.pop() if len(values) == 1 else None
+
+
+def _value(results: Sequence[Result], key: str) -> str:
+    return show(results[0].config.get(key))
+
+
+def _names(cells: Sequence[Sequence[Result]], compared: Sequence[str]) -> dict[tuple[str, str], str]:
+    """A name for each cell: its label, and what tells it from the others of that label."""
+    firsts = [cell[0] for cell in cells]
+    names = {}
+    for first in firsts:
+        kept = {key: value for key, value in first.config.items() if key not in compared}
+        alike = [one for one in firsts if (one.label, one.measure) == (first.label, first.measure)]
+        keys = [key for key in kept if len({canonical_json(one.config.get(key)) for one in alike}) > 1]
+        told = ", ".join(f"{key}={show(kept[key])}" for key in keys[:MOST_KEYS_TOLD])
+        names[first.measure, canonical_json(kept)] = f"{first.label} ({told})" if told else first.label
+    return names

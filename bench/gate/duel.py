@@ -1,0 +1,198 @@
+"""Two trees measured in turns, A B B A …, each run in a fresh process, until every cell is decided or time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.gate.compare import Limits
+from bench.gate.report import Finding
+from bench.gate.tree import Tree
+from bench.gate.trial import Place, Trial
+from bench.gate.verdict import Judgement, Verdict, judge
+from bench.run import Run, new_run_id
+from bench.store import Store
+
+ROUNDS = 30
+# The machine's own kernels take up to a second, which is to be a small share of the time.
+REFERENCE_EVERY_S = 10.0
+# A change of theirs by this much is worth a word.
+DRIFT_TOLD = 0.03
+
+
+@dataclass
+class Arm:
+    """One side: its tree, and what its records say of it."""
+
+    name: str
+    tree: Tree
+    code: dict[str, Any]
+    machine: dict[str, Any]
+
+
+@dataclass
+class Duel:
+    """Carries the trials on, round by round; each pair is recorded in `store` before it counts."""
+
+    trials: Sequence[Trial]
+    base: Arm
+    head: Arm
+    store: Store
+    limits: Limits
+    device: str
+    folder: Path
+    data: Path | None = None
+    rounds: int = ROUNDS
+    command: str = ""
+    on_decided: Callable[[Trial, Sequence[Judgement]], None] = lambda _trial, _found: None
+    on_run: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
+    references: list[dict[str, float]] = field(default_factory=list)
+    _next_reference_s: float = -math.inf
+
+    def resume(self) -> int:
+        """Take up the pairs that an earlier call recorded; how many there are."""
+        by_key = {trial.key: trial for trial in self.trials}
+        halves: dict[tuple[str, str, int], dict[str, Run]] = {}
+        for run in self.store.read():
+            gate = run.config["resolved"]["gate"]
+            self.references += [gate["reference"]] if gate["reference"] else []
+            halves.setdefault((gate["matrix"], gate["cell"], gate["round"]), {})[gate["arm"]] = run
+        taken = 0
+        for (matrix, cell, _), pair in sorted(halves.items(), key=lambda item: item[0]):
+            trial = by_key.get((matrix, cell))
+            if len(pair) == 2 and trial is not None and trial.missing is None:
+                trial.add(pair["base"], pair["head"])
+                taken += 1
+        if taken:
+            self._judge()
+        return taken
+
+    def run(self, deadline_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        """Go on until all is decided, `rounds` are made, or the next pair would not end before the deadline."""
+        longest_s: dict[tuple[str, str], float] = {}
+        while due := [trial for trial in self.trials if trial.open and len(trial.pairs) < self.rounds]:
+            fitting = [trial for trial in due if now() + longest_s.get(trial.key, 0.0) < deadline_s]
+            if not fitting:
+                return
+            reference = self._reference(now())
+            for trial in fitting:
+                if now() + longest_s.get(trial.key, 0.0) < deadline_s:
+                    began_s = now()
+                    self._pair(trial, reference)
+                    reference = None
+                    longest_s[trial.key] = max(longest_s.get(trial.key, 0.0), now() - began_s)
+            self._judge()
+
+    def findings(self) -> list[Finding]:
+        """What is known by now of every cell."""
+        judged = self._judgements()
+        return [finding for trial in self.trials for finding in trial.findings(judged[trial.key])]
+
+    def drift(self) -> str | None:
+        """How far the machine's own kernels moved from the first rounds to the last, where that is worth a word."""
+        third = len(self.references) // 3
+        if not third:
+            return None
+        told = []
+        for name, kernel in (("matrix_product_s", "a matrix product"), ("memory_copy_s", "a memory copy")):
+            first, last = (
+                median(reference[name] for reference in part)
+                for part in (self.references[:third], self.references[-third:])
+            )
+            if abs(last / first - 1) > DRIFT_TOLD:
+                told.append(f"{kernel} took {last / first - 1:+.1%}")
+        if not told:
+            return None
+        return (
+            f"the machine itself changed while this was measured: {', '.join(told)} at the end; as both sides "
+            "took turns, that is in neither's favour"
+        )
+
+    def _pair(self, trial: Trial, reference: dict[str, float] | None) -> None:
+        assert trial.base is not None
+        position = len(trial.pairs)
+        sides = [(self.base, trial.base), (self.head, trial.head)]
+        runs = {}
+        # A B, then B A: what comes second, and a drift of the machine, hits both alike.
+        for arm, place in sides if position % 2 == 0 else sides[::-1]:
+            self.on_run(trial, arm.name, position)
+            runs[arm.name] = self._measure(trial, arm, place, position, reference)
+            reference = None
+        # Together, so that an interrupted pair is measured anew.
+        for run in runs.values():
+            self.store.append(run)
+        trial.add(runs["base"], runs["head"])
+
+    def _measure(self, trial: Trial, arm: Arm, place: Place, position: int, reference: dict[str, float] | None) -> Run:
+        run_id = new_run_id()
+        log = self.folder / "logs" / f"{run_id}.log"
+        reply = arm.tree.ask(
+            "run",
+            matrix=place.matrix,
+            cell=place.cell,
+            seed=position,
+            device=self.device,
+            data=None if self.data is None else str(self.data),
+            cache=str(self.folder.parent / "cache"),
+            log=str(log),
+        )
+        facts = reply.get("facts", {})
+        gate = {
+            "arm": arm.name,
+            "matrix": trial.matrix,
+            "cell": trial.label,
+            "round": position,
+            "reference": reference,
+        }
+        return Run(
+            run_id=run_id,
+            cell=place.id,
+            recipe=trial.recipe,
+            sweep=trial.matrix,
+            seed=position,
+            status=reply["status"],
+            reason=reply["reason"],
+            started_at=reply["started_at"],
+            log=str(log.relative_to(self.folder.parent)) if log.exists() else None,
+            log_tail=reply.get("log_tail", []),
+            command=self.command,
+            measure=place.measure,
+            config={**place.config, "resolved": {**facts.get("resolved", {}), "gate": gate}},
+            metrics=reply.get("metrics", {}),
+            spans=reply.get("spans", []),
+            epochs=reply.get("epochs", []),
+            machine=arm.machine,
+            code=arm.code,
+            data=facts.get("data", {}),
+            versions=facts.get("versions", {}),
+        )
+
+    def _reference(self, now_s: float) -> dict[str, float] | None:
+        if now_s < self._next_reference_s:
+            return None
+        self._next_reference_s = now_s + REFERENCE_EVERY_S
+        taken: dict[str, float] = self.head.tree.ask("reference", device=self.device)
+        self.references.append(taken)
+        return taken
+
+    def _judge(self) -> None:
+        """See which trials are decided now; they are measured no more."""
+        for key, judgements in self._judgements().items():
+            trial = next(trial for trial in self.trials if trial.key == key)
+            if trial.open and judgements and all(one.verdict is not Verdict.UNSURE for one in judgements):
+                trial.decided = True
+                self.on_decided(trial, judgements)
+
+    def _judgements(self) -> dict[tuple[str, str], list[Judgement]]:
+        cases = [(trial.key, case) for trial in self.trials for case in trial.cases(self.limits, self.rounds)]
+        found: dict[tuple[str, str], list[Judgement]] = {trial.key: [] for trial in self.trials}
+        for (key, _), judgement in zip(
+            cases, judge([case for _, case in cases], self.limits.false_alarms), strict=True
+        ):
+            found[key].append(judgement)
+        return found

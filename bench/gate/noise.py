@@ -1,0 +1,33 @@
+"""The noise floor: the least change that a machine can show at all, measured by comparing code with itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from bench.gate import spending
+from bench.gate.verdict import FALSE_ALARMS, LEAST_ROUNDS_FOR_ALARM
+
+# A change as large as the floor is found this often in all the rounds.
+POWER = 0.8
+# The deviation of normal values is so many times the median absolute one.
+NORMAL_MADS = 1.4826
+LEAST_RUNS = 6
+
+
+def pair_noise(values: Sequence[float]) -> float | None:
+    """Standard deviation of the log ratio of two neighbouring runs of the same code, robust; None for too few."""
+    if len(values) < LEAST_RUNS:
+        return None
+    ratios = np.abs(np.diff(np.log(np.asarray(values, np.float64))))
+    return float(np.median(ratios) * NORMAL_MADS)
+
+
+def floor(noise: float, rounds: int) -> float:
+    """The least slow-down, as a fraction, that the gate finds in 80 % of cases in so many rounds of that noise."""
+    at = spending.looks(rounds, LEAST_ROUNDS_FOR_ALARM)
+    significant = float(stats.norm.isf(spending.nominal(FALSE_ALARMS / 2, at, len(at) - 1)))
+    return math.expm1((significant + float(stats.norm.isf(1 - POWER))) * noise / math.sqrt(rounds))

@@ -1,0 +1,95 @@
+"""What the gate judges of a run: which metric, which way is worse, and how much of it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.report import text
+
+MiB = 2.0**20
+
+
+def points(fraction: float | None) -> str:
+    """A difference of accuracies, in percentage points."""
+    return text.MISSING if fraction is None else f"{100 * fraction:+.2f} pp"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A metric of a run that may become worse.
+
+    A `ratio` is judged by its logarithm and the ranks, a `difference` by the means. `margin` is the change that
+    still counts as the same: 0.03 is 3 % of a ratio, or 3 percentage points. A ratio's change of less than `floor`, in
+    the metric's own unit, is too small to matter however many percent it is. `words` are for better and worse.
+    What is not `in_gate` is a single sample of a run, too noisy to be waited for where another cell tells it better.
+    """
+
+    metric: str
+    name: str
+    scale: Literal["ratio", "difference"]
+    larger_is_worse: bool
+    margin: float
+    floor: float
+    words: tuple[str, str]
+    show: Callable[[float | None], str]
+    in_gate: bool = True
+
+
+FASTER_SLOWER = ("faster", "slower")
+TIME_MARGIN = 0.03
+# What a call from Python to a kernel costs; nobody waits for less.
+TIME_FLOOR_S = 10e-6
+
+
+def _time(metric: str, name: str, floor: float = TIME_FLOOR_S) -> Quantity:
+    return Quantity(metric, name, "ratio", True, TIME_MARGIN, floor, FASTER_SLOWER, text.duration)
+
+
+def _memory(metric: str, name: str) -> Quantity:
+    return Quantity(metric, name, "ratio", True, 0.05, 4 * MiB, ("less memory", "more memory"), text.size)
+
+
+ACCURACY = Quantity(
+    "accuracy", "accuracy", "difference", False, 0.002, 0.0, ("more accurate", "less accurate"), text.percent
+)
+_MEMORY = (_memory("peak_host_bytes", "peak memory"), _memory("peak_device_bytes", "peak device memory"))
+
+# Of each measure; what a run does not have is left out. Medians, because a run's mean is at the mercy of one hiccup.
+QUANTITIES: dict[str, tuple[Quantity, ...]] = {
+    "throughput": (_time("step_median_s", "training step"), *_MEMORY),
+    "loading": (_time("epoch_median_s", "epoch of the loader"), *_MEMORY),
+    "inference": (
+        Quantity(
+            "latency_p50_ms",
+            "latency, p50",
+            "ratio",
+            True,
+            TIME_MARGIN,
+            TIME_FLOOR_S * 1000,
+            FASTER_SLOWER,
+            text.milliseconds,
+        ),
+        Quantity(
+            "samples_per_s_at_256",
+            "rate at batch size 256",
+            "ratio",
+            False,
+            TIME_MARGIN,
+            0.0,
+            FASTER_SLOWER,
+            text.rate,
+            in_gate=False,
+        ),
+        *_MEMORY,
+    ),
+    "time_to_accuracy": (
+        ACCURACY,
+        replace(_time("train_s", "training"), in_gate=False),
+        _time("time_to_target_s", "time to target"),
+        *_MEMORY,
+    ),
+    # Of pytest-benchmark's saved files.
+    "benchmark": (_time("median_s", "benchmark"),),
+}

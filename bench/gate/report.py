@@ -1,0 +1,92 @@
+"""What a comparison found, before anybody renders it: a finding for each quantity of each cell, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bench.gate.verdict import Judgement, Verdict
+
+Unsure = Literal["say", "pass", "fail"]
+REGRESSIONS = (Verdict.WORSE, Verdict.BROKEN)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The judgement of one quantity of one cell; of a cell that could not be judged, there is one in all."""
+
+    cell: str
+    measure: str
+    judgement: Judgement | None
+    missing: Verdict | None = None
+    reason: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.judgement is not None:
+            return self.judgement.verdict
+        return self.missing or Verdict.NO_BASELINE
+
+    @property
+    def word(self) -> str:
+        return self.judgement.word if self.judgement is not None else self.verdict.value
+
+    @property
+    def why(self) -> str | None:
+        """What more there is to say, None where the verdict says all."""
+        return self.judgement.reason if self.judgement is not None else self.reason
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was compared: a name for people, and which code it was."""
+
+    name: str
+    code: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings of one comparison; `unsure` says what is made of what could not be decided."""
+
+    base: Side
+    head: Side
+    findings: Sequence[Finding]
+    notes: Sequence[str] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    unsure: Unsure = "say"
+    seconds: float | None = None
+    rounds: int | None = None
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        return Counter(finding.verdict for finding in self.findings)
+
+    @property
+    def regressions(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.verdict in REGRESSIONS]
+
+    @property
+    def exit_code(self) -> int:
+        """1 for a regression, and for what is unsure where that is to fail; 3 where there was nothing to judge by."""
+        counts = self.counts
+        if self.regressions or (self.unsure == "fail" and counts[Verdict.UNSURE]):
+            return 1
+        return 3 if counts.total() == counts[Verdict.NO_BASELINE] else 0
+
+    @property
+    def headline(self) -> str:
+        """The outcome in one sentence."""
+        counts = self.counts
+        if self.regressions:
+            named = sorted({f"{one.cell} ({one.word})" for one in self.regressions})
+            return f"Regression: {'; '.join(named)}"
+        if self.exit_code == 3:
+            return "Nothing could be compared: no baseline"
+        unsure = counts[Verdict.UNSURE]
+        judged = counts.total() - counts[Verdict.NO_BASELINE]
+        if unsure:
+            return f"No regression found; {unsure} of {judged} figures are unsure"
+        return "No regression"

@@ -1,0 +1,147 @@
+"""Where the two sides of `bench compare` come from: files of runs, a selection of them, pytest-benchmark's files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.gate.checkout import GitFailed, git
+from bench.labels import flat
+from bench.run import FINISHED, NOT_IDENTITY, Run
+from bench.store import jsonl_files, read_records
+
+FORMS = (
+    "give a .jsonl file of runs or a folder of them, a .json file that pytest-benchmark saved or a folder of them, "
+    "a condition on recorded runs such as sweep=night or code.commit=1a2b3c4, or a revision whose runs were recorded"
+)
+COMMIT_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run, or one benchmark of one session: what it is of, and its numbers; the latter None where it failed."""
+
+    config: Mapping[str, Any]
+    label: str
+    measure: str
+    at: str
+    metrics: Mapping[str, Any] | None
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+
+
+def read(reference: str, results: Path) -> list[Result]:
+    """The results that a word on the command line means, oldest first.
+
+    Raises UsageError for a word that means nothing, StoreError for files that cannot be read.
+    """
+    path = Path(reference)
+    if path.exists():
+        found = _in_path(path)
+    elif any(sign in reference for sign in "=<>") or ("~" in reference and _commit(reference) is None):
+        found = _selected(reference, results)  # and HEAD~1 is a revision
+    else:
+        found = _of_revision(reference, results)
+    if not found:
+        raise UsageError(f"{reference}: there is nothing to compare in it; {FORMS}")
+    return sorted(found, key=lambda result: result.at)
+
+
+def of_run(run: Run) -> Result:
+    """A run as something to compare; interrupted ones say nothing and are not for this."""
+    config = {key: value for key, value in run.config.items() if key not in (*NOT_IDENTITY, "resolved")}
+    ended = run.status in FINISHED
+    reason = None if ended else f"{run.status}: {run.reason or 'no reason was given'}"
+    metrics = run.metrics if ended else None
+    return Result(
+        flat({"recipe": run.recipe, **config}),
+        run.recipe,
+        run.measure,
+        run.started_at,
+        metrics,
+        run.machine,
+        run.code,
+        reason,
+    )
+
+
+def of_benchmarks(path: Path) -> list[Result]:
+    """A result for each benchmark in a file that pytest-benchmark saved: its median over the rounds of that session.
+
+    The rounds of one session share a process, and what differs from process to process (addresses, hash seeds,
+    neighbours) is not seen in them; so a session counts as one value, however many rounds it had.
+    """
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        machine = saved.get("machine_info") or {}
+        cpu = machine.get("cpu") or {}
+        told = {"id": cpu.get("brand_raw") or machine.get("machine"), "python": machine.get("python_version")}
+        return [
+            Result(
+                {"benchmark": one["fullname"]},
+                one["fullname"],
+                "benchmark",
+                str(saved.get("datetime", "")),
+                {"median_s": float(one["stats"]["median"])},
+                told,
+                {"commit": (saved.get("commit_info") or {}).get("id")},
+            )
+            for one in saved["benchmarks"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path}: this is no file of pytest-benchmark ({type(error).__name__}: {error}); "
+            "`pytest --benchmark-only --benchmark-json FILE` writes one"
+        ) from None
+
+
+def _in_path(path: Path) -> list[Result]:
+    if path.suffix == ".json":
+        return of_benchmarks(path)
+    runs = list(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    if path.is_dir() and not runs:
+        return [result for file in sorted(path.rglob("*.json")) for result in of_benchmarks(file)]
+    return _of_runs(list(read_records(jsonl_files(sorted(runs)), Run.from_json_line)))
+
+
+def _selected(conditions: str, results: Path) -> list[Result]:
+    """The recorded runs that meet conditions which commas separate."""
+    from bench.frames import load
+    from bench.selection import select
+
+    wanted = set(select(load(results=results).runs, conditions.split(","))["run_id"])
+    return _of_runs([run for run in _recorded(results) if run.run_id in wanted])
+
+
+def _of_revision(name: str, results: Path) -> list[Result]:
+    """The recorded runs of clean sources at a commit."""
+    commit = _commit(name) or name
+    runs = _recorded(results)
+    found = [run for run in runs if str(run.code.get("commit") or "").startswith(commit) and not run.code.get("dirty")]
+    if not found:
+        commits = {str(run.code["commit"])[:COMMIT_DIGITS] for run in runs if run.code.get("commit")}
+        known = f"runs are recorded of {', '.join(sorted(commits))}" if commits else "no runs are recorded"
+        raise UsageError(f"{name}: no such file, and no run of such a revision in {results / 'runs'}: {known}; {FORMS}")
+    return _of_runs(found)
+
+
+def _commit(name: str) -> str | None:
+    """The commit of a revision of the repository that one is in."""
+    try:
+        return git(Path.cwd(), "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except GitFailed:
+        return None
+
+
+def _recorded(results: Path) -> list[Run]:
+    folder = results / "runs"
+    return list(read_records(jsonl_files([folder]), Run.from_json_line)) if folder.is_dir() else []
+
+
+def _of_runs(runs: Sequence[Run]) -> list[Result]:
+    return [of_run(run) for run in runs if run.status not in ("interrupted", "skipped")]

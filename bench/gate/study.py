@@ -1,0 +1,115 @@
+"""How often a gate cries wolf on a machine, and what it finds: ours, and the rules that other tools have.
+
+Comparisons are drawn from one long series of runs of the same code, by blocks of four neighbours, A B B A, so that the
+noise and its short memory are the machine's own; that the blocks come in another order is all that is made up. A
+slow-down is planted by multiplying the times of B. Every rule gets the same times, one of each run; ours may stop
+early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from scipy import stats
+
+from bench.gate import spending
+from bench.gate.quantity import Quantity
+from bench.gate.verdict import Case, Verdict, judge
+
+BLOCK = 4
+COMPARISONS = 200
+SLOW_DOWNS = (0.0, 0.02, 0.03, 0.05, 0.10, 0.20)
+# Fewer blocks make comparisons that are all alike.
+LEAST_RUNS = 80
+
+Times = Sequence[float]
+# Whether a rule calls B slower, and whether it calls it faster.
+Rule = Callable[[Times, Times], tuple[bool, bool]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one rule said of `n` comparisons with one slow-down; `rounds` is the mean number of pairs that it took."""
+
+    rule: str
+    slow_down: float
+    n: int
+    slower: int
+    faster: int
+    same: int | None
+    rounds: float
+
+
+def study(
+    series: Times,
+    quantity: Quantity,
+    rounds: int,
+    comparisons: int = COMPARISONS,
+    slow_downs: Sequence[float] = SLOW_DOWNS,
+    seed: int = 0,
+) -> list[Outcome]:
+    """Every rule on the same comparisons. Raises ValueError for a series that is too short."""
+    if len(series) < LEAST_RUNS:
+        raise ValueError(f"{len(series)} runs are too few to draw comparisons from, of {LEAST_RUNS} at the least")
+    drawn = [draw(series, rounds, np.random.default_rng([seed, number])) for number in range(comparisons)]
+    outcomes = []
+    for slow_down in slow_downs:
+        pairs = [(base, [time_s * (1 + slow_down) for time_s in head]) for base, head in drawn]
+        outcomes.append(_ours(pairs, quantity, slow_down, rounds))
+        for name, rule in RULES.items():
+            found = [rule(base, head) for base, head in pairs]
+            slower, faster = (sum(one[side] for one in found) for side in (0, 1))
+            outcomes.append(Outcome(name, slow_down, comparisons, slower, faster, None, float(rounds)))
+    return outcomes
+
+
+def draw(series: Times, rounds: int, rng: np.random.Generator) -> tuple[list[float], list[float]]:
+    """So many pairs (base, head) from random blocks of neighbours, which begin at any run."""
+    base: list[float] = []
+    head: list[float] = []
+    while len(base) < rounds:
+        start = int(rng.integers(0, len(series) - BLOCK + 1))
+        a, b, b_again, a_again = series[start : start + BLOCK]
+        base += [a, a_again]
+        head += [b, b_again]
+    return base[:rounds], head[:rounds]
+
+
+def _ours(pairs: Sequence[tuple[Times, Times]], quantity: Quantity, slow_down: float, rounds: int) -> Outcome:
+    words = []
+    taken = []
+    for base, head in pairs:
+        for look in spending.looks(rounds):
+            (judgement,) = judge([Case(quantity, base[:look], head[:look], True, rounds)])
+            if judgement.verdict is not Verdict.UNSURE:
+                break
+        words.append(judgement.verdict)
+        taken.append(look)
+    slower, faster, same = (words.count(verdict) for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.SAME))
+    return Outcome("bench regress", slow_down, len(pairs), slower, faster, same, fmean(taken))
+
+
+def _ratio(statistic: Callable[[Times], float], most: float) -> Rule:
+    def rule(base: Times, head: Times) -> tuple[bool, bool]:
+        ratio = statistic(head) / statistic(base)
+        return ratio > 1 + most, ratio < 1 / (1 + most)
+
+    return rule
+
+
+def _factor_and_ranks(base: Times, head: Times) -> tuple[bool, bool]:
+    ratio = float(np.median(head) / np.median(base))
+    significant = float(stats.mannwhitneyu(base, head).pvalue) < 0.002
+    return significant and ratio > 1.1, significant and ratio < 1 / 1.1
+
+
+# As pytest-benchmark's --benchmark-compare-fail and asv continuous have them.
+RULES: dict[str, Rule] = {
+    "min:5%": _ratio(min, 0.05),
+    "mean:5%": _ratio(fmean, 0.05),
+    "mean, 10%": _ratio(fmean, 0.10),
+    "factor 1.1, p<.002": _factor_and_ranks,
+}

@@ -1,0 +1,127 @@
+"""One cell that two trees measure: where each has it, the pairs of runs so far, and what they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.gate.compare import Group, Limits, cases_of
+from bench.gate.report import Finding
+from bench.gate.source import of_run
+from bench.gate.tree import Tree, TreeFailed
+from bench.gate.verdict import Case, Judgement, Verdict
+from bench.matrix import short
+from bench.run import FINISHED, Run, canonical_json
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a tree knows a cell, and what it is there."""
+
+    matrix: int
+    cell: int
+    id: str
+    config: Mapping[str, Any]
+    measure: str
+
+
+@dataclass
+class Trial:
+    """A cell of a matrix in head, its counterpart in base, and the `pairs` (base, head) of runs in order.
+
+    `missing` is set as soon as the cell cannot be judged, with the reason.
+    """
+
+    matrix: str
+    recipe: str
+    label: str
+    head: Place
+    base: Place | None = None
+    missing: tuple[Verdict, str] | None = None
+    pairs: list[tuple[Run, Run]] = field(default_factory=list)
+    decided: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.matrix, self.label
+
+    @property
+    def open(self) -> bool:
+        return self.missing is None and not self.decided
+
+    def add(self, base: Run, head: Run) -> None:
+        """Take a pair in; one that failed ends the trial."""
+        for verdict, run in ((Verdict.NO_BASELINE, base), (Verdict.BROKEN, head)):
+            if run.status not in FINISHED:
+                whose = "the base's run" if run is base else "head's run, unlike the base's,"
+                self.missing = verdict, f"{whose} ended as {run.status}: {run.reason}"
+                return
+        self.pairs.append((base, head))
+
+    def cases(self, limits: Limits, planned: int) -> list[Case]:
+        """What there is to judge, looked at while it comes."""
+        if self.missing is not None or not self.pairs:
+            return []
+        sides = [[of_run(run) for run in side] for side in zip(*self.pairs, strict=True)]
+        group = Group(self.label, self.head.measure, *sides)
+        found = (case for case in cases_of(group, limits) if case.quantity.in_gate)
+        return [Case(case.quantity, case.base, case.head, True, planned) for case in found]
+
+    def findings(self, judgements: Sequence[Judgement]) -> list[Finding]:
+        """One for each judgement, or the one that says why there is none."""
+        if self.missing is not None:
+            return [Finding(self.label, self.head.measure, None, *self.missing)]
+        if not judgements:
+            reason = "not one pair of runs was measured in the time there was"
+            return [Finding(self.label, self.head.measure, None, Verdict.UNSURE, reason)]
+        return [Finding(self.label, self.head.measure, judgement) for judgement in judgements]
+
+
+def open_trials(paths: Sequence[tuple[Path, Path]], base: Tree, head: Tree, device: str, found: int) -> list[Trial]:
+    """The cells of matrices, given as their files (for base, for head), in both trees.
+
+    Raises UsageError for a matrix that is wrong in head; what is only wrong in base makes its cells `no_baseline`.
+    """
+    trials = []
+    for for_base, for_head in paths:
+        name = for_head.stem
+        try:
+            of_head = head.ask("open", path=str(for_head), device=device, found=found)
+        except TreeFailed as error:
+            raise UsageError(f"{name}: {error}") from None
+        known: dict[str, Place] = {}
+        lost = None
+        try:
+            of_base = base.ask("open", path=str(for_base), device=device, found=found)
+        except TreeFailed as error:
+            lost = f"the base cannot run this matrix: {error}"
+        else:
+            if of_base["measure"] != of_head["measure"]:
+                lost = f"the base measures {of_base['measure']}, head {of_head['measure']}"
+            known = {canonical_json(cell["values"]): _place(of_base, at) for at, cell in enumerate(of_base["cells"])}
+            skips = {canonical_json(cell["values"]): cell["skip"] for cell in of_base["cells"]}
+        for at, cell in enumerate(of_head["cells"]):
+            if cell["skip"]:
+                continue
+            values = canonical_json(cell["values"])
+            told = ", ".join(f"{key}={short(value)}" for key, value in cell["values"].items())
+            trial = Trial(name, of_head["recipe"], f"{name}: {told}" if told else name, _place(of_head, at))
+            trial.base = known.get(values)
+            if lost is not None:
+                trial.missing = Verdict.NO_BASELINE, lost
+            elif trial.base is None:
+                trial.missing = Verdict.NO_BASELINE, "the base has no such cell"
+            elif skips[values]:
+                trial.missing = Verdict.NO_BASELINE, f"in the base: {skips[values]}"
+            trials.append(trial)
+    if not trials:
+        raise UsageError("no cell of these matrices can run on this machine")
+    return trials
+
+
+def _place(opened: Mapping[str, Any], at: int) -> Place:
+    cell = opened["cells"][at]
+    return Place(opened["matrix"], at, cell["id"], cell["config"], opened["measure"])

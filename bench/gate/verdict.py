@@ -1,0 +1,256 @@
+"""The verdict: whether head is the same as base, better, worse, or whether that cannot be said yet.
+
+What counts as a change has all of these:
+
+- it is significant: equal code is called better or worse in at most 1 % of comparisons, however often one looks
+  while evidence comes in (`spending`), and of several changes told at once at most 1 % are expected to be false
+  (Benjamini and Hochberg, "Controlling the false discovery rate", JRSS B 57, 1995);
+- it is larger than a margin, and larger than an absolute floor.
+
+`same` is a finding too, and not the lack of one: the whole interval lies within the margin, by two one-sided tests at
+5 % (Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987). Everything else is `unsure`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import fmean, median
+
+from scipy import stats
+
+from bench.gate import shift, spending
+from bench.gate.quantity import Quantity
+from bench.stats import Estimate
+
+# Of equal code; both directions together.
+FALSE_ALARMS = 0.01
+# Of `same` where there is a change as large as the margin, in either direction.
+FALSE_SAME = 0.05
+# Pairs that all say the same can be significant from here on, with the share of false alarms that is spent by then;
+# and from there on they can have an interval. An earlier look would spend its share for nothing.
+LEAST_ROUNDS_FOR_ALARM = 10
+LEAST_ROUNDS = 8
+# Means need no ranks: with so many values an accuracy can be judged.
+LEAST_SEEDS = 3
+# More than anybody would wait for.
+MOST_ROUNDS_TOLD = 1000
+
+
+class Verdict(StrEnum):
+    SAME = "same"
+    BETTER = "better"
+    WORSE = "worse"
+    UNSURE = "unsure"
+    NO_BASELINE = "no_baseline"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Values of one quantity of one cell, in the order of measuring.
+
+    Where `paired`, the values at one position belong together: neighbours in time, or of one seed. `planned` is
+    how many pairs are to come at most where one looks at them as they come; None where this is the only look.
+    """
+
+    quantity: Quantity
+    base: Sequence[float]
+    head: Sequence[float]
+    paired: bool = True
+    planned: int | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of one quantity of one cell.
+
+    `change` is head over base for a ratio, head minus base for a difference, with an interval that holds whenever
+    one stops. `p` is how often equal code would look so different in either direction. `rounds_needed` is a guess
+    at how many it takes in all to decide, None where that is not to be had.
+    """
+
+    verdict: Verdict
+    quantity: Quantity
+    change: Estimate | None = None
+    p: float | None = None
+    base: float | None = None
+    head: float | None = None
+    not_worse: bool = False
+    rounds_needed: int | None = None
+    reason: str | None = None
+
+    @property
+    def word(self) -> str:
+        """`slower` for a time that is worse, and so on."""
+        better, worse = self.quantity.words
+        return {Verdict.BETTER: better, Verdict.WORSE: worse}.get(self.verdict, self.verdict.value)
+
+    @property
+    def n(self) -> int:
+        return self.change.n if self.change else 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One case as numbers in which more is worse; `low` and `high` hold at every look, `threshold` is what matters."""
+
+    case: Case
+    n: int
+    estimate: float
+    low: float
+    high: float
+    p_worse: float
+    p_better: float
+    threshold: float
+
+    @property
+    def p(self) -> float:
+        return min(1.0, 2 * min(self.p_worse, self.p_better))
+
+
+def judge(cases: Sequence[Case], false_alarms: float = FALSE_ALARMS) -> list[Judgement]:
+    """A judgement for each case, all told together."""
+    weighed = [weigh(case) for case in cases]
+    limit = significance_limit([1.0 if evidence is None else evidence.p for evidence in weighed], false_alarms)
+    return [
+        _too_few(case) if evidence is None else _conclude(evidence, limit, false_alarms)
+        for case, evidence in zip(cases, weighed, strict=True)
+    ]
+
+
+def significance_limit(p_values: Sequence[float], rate: float) -> float:
+    """The p up to which results are significant at this false discovery rate; 0 where none is (Benjamini, Hochberg)."""
+    ordered = sorted(p_values)
+    return max((p for rank, p in enumerate(ordered, 1) if p <= rate * rank / len(ordered)), default=0.0)
+
+
+def weigh(case: Case) -> Evidence | None:
+    """The evidence of a case at its last look; None where there are too few values."""
+    quantity, sign = case.quantity, 1.0 if case.quantity.larger_is_worse else -1.0
+    is_ratio = quantity.scale == "ratio"
+    least = LEAST_ROUNDS if is_ratio else LEAST_SEEDS
+    n = min(len(case.base), len(case.head))
+    if case.planned is None:
+        for_same: tuple[int, ...] = (n,)
+        for_alarm: tuple[int, ...] = (n,)
+        if n < (2 if not is_ratio else 1):
+            return None
+    else:
+        for_same = spending.looks(case.planned, least)
+        for_alarm = spending.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if is_ratio else least)
+    made = [look for look in for_same if look <= n]
+    if not made:
+        return None
+    base, head = ([sign * (math.log(value) if is_ratio else value) for value in arm] for arm in (case.base, case.head))
+
+    def shift_after(look: int) -> shift.Shift:
+        # A single look takes all there is, also where one arm has more.
+        a, b = (base, head) if case.planned is None else (base[:look], head[:look])
+        if case.paired:
+            return shift.of_pairs(a, b) if is_ratio else shift.means_of_pairs(a, b)
+        return shift.of_two(a, b) if is_ratio else shift.means_of_two(a, b)
+
+    p_worse = p_better = 1.0
+    for position, look in enumerate(for_alarm):
+        if look <= n:
+            at_look = shift_after(look)
+            p_worse = min(p_worse, spending.repeated_p(at_look.p_above(), for_alarm, position))
+            p_better = min(p_better, spending.repeated_p(at_look.p_below(), for_alarm, position))
+    now = shift_after(made[-1])
+    level = spending.nominal(FALSE_SAME, for_same, len(made) - 1)
+    low, high = now.interval(level)
+    return Evidence(case, made[-1], now.estimate, low, high, p_worse, p_better, threshold_of(case))
+
+
+def threshold_of(case: Case) -> float:
+    """The least change that matters, on the scale on which the case is judged."""
+    quantity = case.quantity
+    if quantity.scale == "difference":
+        return max(quantity.margin, quantity.floor)
+    return max(math.log1p(quantity.margin), math.log1p(quantity.floor / median(case.base)))
+
+
+def _conclude(evidence: Evidence, limit: float, false_alarms: float) -> Judgement:
+    found = _judgement(evidence)
+    threshold = evidence.threshold
+    if evidence.p <= limit and abs(evidence.estimate) > threshold:
+        return replace(found, verdict=Verdict.WORSE if evidence.estimate > 0 else Verdict.BETTER)
+    if -threshold < evidence.low and evidence.high < threshold:
+        return replace(found, verdict=Verdict.SAME)
+    rounds = _rounds_needed(evidence, false_alarms)
+    return replace(found, rounds_needed=rounds, reason=_why_unsure(evidence, limit))
+
+
+def _judgement(evidence: Evidence) -> Judgement:
+    case, quantity = evidence.case, evidence.case.quantity
+    ends = (evidence.estimate, evidence.low, evidence.high)
+    if quantity.larger_is_worse:
+        value, low, high = ends
+    else:
+        value, low, high = 0.0 - ends[0], 0.0 - ends[2], 0.0 - ends[1]  # no -0.0
+    if quantity.scale == "ratio":
+        value, low, high = (math.exp(end) if end < 700 else math.inf for end in (value, low, high))
+    method = {
+        ("ratio", True): "Hodges-Lehmann ratio of pairs",
+        ("ratio", False): "Hodges-Lehmann ratio of two samples",
+        ("difference", True): "mean difference of pairs",
+        ("difference", False): "difference of means",
+    }[quantity.scale, case.paired]
+    has_interval = math.isfinite(evidence.low) and math.isfinite(evidence.high)
+    middle = median if quantity.scale == "ratio" else fmean
+    return Judgement(
+        Verdict.UNSURE,
+        quantity,
+        Estimate(
+            value,
+            evidence.n,
+            method,
+            low if has_interval else None,
+            high if has_interval else None,
+            1 - 2 * FALSE_SAME,
+        ),
+        evidence.p,
+        middle(case.base),
+        middle(case.head),
+        not_worse=evidence.high < evidence.threshold,
+    )
+
+
+def _too_few(case: Case) -> Judgement:
+    least = LEAST_ROUNDS if case.quantity.scale == "ratio" else LEAST_SEEDS
+    n = min(len(case.base), len(case.head))
+    reason = f"{n} of each are too few to say anything"
+    return Judgement(Verdict.UNSURE, case.quantity, rounds_needed=least, reason=reason)
+
+
+def _why_unsure(evidence: Evidence, limit: float) -> str:
+    better, worse = evidence.case.quantity.words
+    word = worse if evidence.estimate > 0 else better
+    if evidence.p <= limit:
+        return f"{word} for sure, but not beyond the margin, and perhaps not within it"
+    if abs(evidence.estimate) > evidence.threshold:
+        return f"perhaps {word}, not significantly so"
+    if not math.isfinite(evidence.low):
+        return "too few for an interval"
+    if evidence.high < evidence.threshold:
+        return f"not {worse} than the margin allows; perhaps {better}"
+    return "the interval is wider than the margin"
+
+
+def _rounds_needed(evidence: Evidence, false_alarms: float) -> int | None:
+    """How many it would take if the estimate and the noise stayed as they are."""
+    n, estimate, threshold = evidence.n, abs(evidence.estimate), evidence.threshold
+    if not math.isfinite(evidence.low):
+        return LEAST_ROUNDS_FOR_ALARM if estimate > threshold else LEAST_ROUNDS
+    reach = (evidence.high - evidence.low) / 2
+    if estimate > threshold:
+        seen, wanted = (float(stats.norm.isf(p / 2)) for p in (max(evidence.p, 1e-12), false_alarms))
+        growth = (wanted / seen) ** 2 if seen > 0 else math.inf
+    else:
+        room = threshold - estimate
+        growth = (reach / room) ** 2 if room > 0 else math.inf
+    rounds = math.inf if growth == math.inf else math.ceil(n * growth)
+    return int(max(rounds, n + 1)) if rounds <= MOST_ROUNDS_TOLD else None

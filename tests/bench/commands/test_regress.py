@@ -1,0 +1,190 @@
+"""The whole gate on real runs: a copy of this repository is one revision, and what is changed in it the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+MATRIX = """
+recipe: digits
+measure: loading
+set: {batch_size: 512}
+sampling: {relative_error: 1.0, least_samples: 3, least_s: 0.02, timeout_s: 5}
+"""
+PACKAGES = ("bench", "models", "pipelines")
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("regress") / "repository"
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / ".gitignore").write_text("__pycache__/\nresults/\n")
+    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "All")
+    return root
+
+
+@pytest.fixture
+def repository(copied: Path):
+    yield copied
+    git(copied, "checkout", "--quiet", "--force", "main")
+    assert git(copied, "worktree", "list").count("\n") == 0
+
+
+def start(repository: Path, *arguments: str, **options) -> subprocess.Popen[str]:
+    # Like an installed package, the copy is found wherever one stands.
+    environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment.pop("PYTHONSAFEPATH", None)
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
+
+
+def call(repository: Path, *arguments: str, cwd: Path) -> tuple[int, str, str]:
+    process = start(repository, *arguments, cwd=cwd)
+    out, error = process.communicate(timeout=200)
+    return process.returncode, out, error
+
+
+@pytest.fixture
+def matrix(tmp_path) -> str:
+    path = tmp_path / "quick.yaml"
+    path.write_text(MATRIX)
+    return str(path)
+
+
+def slow_down(repository: Path) -> None:
+    path = repository / "pipelines" / "loaders" / "resident.py"
+    source = path.read_text()
+    changed = source.replace("            yield ", "            __import__('time').sleep(0.004)\n            yield ")
+    assert changed != source
+    path.write_text(changed)
+
+
+@pytest.mark.slow
+def test_a_slow_down_in_the_working_tree_is_found_and_the_second_call_knows_it(repository, matrix, tmp_path):
+    slow_down(repository)
+    arguments = ["regress", matrix, "--base", "main", "--rounds", "12", "-f", "json", "--junit", "gate.xml"]
+    code, out, error = call(repository, *arguments, cwd=tmp_path)
+    assert code == 1, error
+    report = json.loads(out)
+    epoch = next(one for one in report["findings"] if one["metric"] == "epoch_median_s")
+    assert epoch["verdict"] == "slower"
+    assert epoch["n"] == 10  # a clear case ends with the first look
+    assert "head is the working tree, with changes that are not committed" in report["notes"]
+    assert report["head"]["code"]["dirty"] is True
+    assert report["base"]["code"]["dirty"] is False
+    assert ElementTree.parse(tmp_path / "gate.xml").find("testcase/failure") is not None
+    code, out, _ = call(repository, *arguments, cwd=tmp_path)
+    assert code == 1
+    assert any("10 pairs of runs are those of an earlier call" in note for note in json.loads(out)["notes"])
+
+
+@pytest.mark.slow
+def test_ctrl_c_removes_the_base_and_the_same_command_goes_on(repository, matrix, tmp_path):
+    arguments = ["regress", matrix, "--base", "main", "--rounds", "8"]
+    process = start(repository, *arguments, cwd=tmp_path)
+    deadline_s = time.monotonic() + 100
+    gate = tmp_path / "results" / "gate"
+    while not any(path.stat().st_size for path in gate.glob("*.jsonl")) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert git(repository, "worktree", "list").count("\n") == 1
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=30)
+    assert process.returncode == 130, error
+    assert "the same command goes on from there" in out
+    assert git(repository, "worktree", "list").count("\n") == 0
+    code, out, _ = call(repository, *arguments, "--budget", "1s", "--unsure", "pass", cwd=tmp_path)
+    assert code == 0
+    assert "are those of an earlier call; --fresh measures all anew" in out
+    assert "both sides are the same sources" in out
+
+
+@pytest.mark.slow
+def test_a_stored_baseline_is_saved_listed_held_against_and_dropped(repository, matrix, tmp_path):
+    code, out, error = call(repository, "regress", matrix, cwd=tmp_path)
+    assert code == 3, error
+    assert "`bench baseline save quick` makes one here" in out
+    code, out, error = call(repository, "baseline", "save", matrix, "--runs", "8", cwd=tmp_path)
+    assert code == 0, error
+    assert "8 runs; quick: neighbouring runs differ by" in out
+    assert "quick-" in call(repository, "baseline", "list", cwd=tmp_path)[1]
+    assert "epoch of the loader: median" in call(repository, "baseline", "show", "quick", cwd=tmp_path)[1]
+    slow_down(repository)
+    code, out, error = call(repository, "regress", matrix, "-f", "markdown", cwd=tmp_path)
+    assert code == 1 or "but so is the machine" in out, out + error  # where a neighbour slowed the machine down
+    code, _, error = call(repository, "regress", matrix, "--margin", "0.01%", cwd=tmp_path)
+    assert (code, "below the noise floor" in error) == (2, True)
+    assert call(repository, "baseline", "drop", "quick", cwd=tmp_path)[0] == 0
+    assert call(repository, "baseline", "list", cwd=tmp_path)[0] == 3
+
+
+@pytest.mark.slow
+def test_a_base_that_cannot_be_imported_is_no_baseline(repository, matrix, tmp_path):
+    git(repository, "checkout", "--quiet", "-B", "broken")
+    (repository / "bench" / "runner.py").write_text("import nothing_of_that_name\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "Broken")
+    git(repository, "checkout", "--quiet", "main")
+    code, _, error = call(repository, "regress", matrix, "--base", "broken", cwd=tmp_path)
+    assert code == 3
+    assert "the base broken cannot be run here: ModuleNotFoundError: No module named 'nothing_of_that_name'" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--base", "nowhere"], "--base nowhere: there is no such revision"),
+        (["--base", "--help"], "there is no such revision"),
+        (["nothing"], "unknown matrix 'nothing'"),
+        (["--budget", "5"], "--budget 5: give a number and a unit"),
+        (["--margin", "3"], "--margin 3: give percent"),
+        (["--rounds", "2"], "--rounds 2: fewer than 8 can tell nothing"),
+    ],
+)
+def test_a_mistake_is_one_message(repository, tmp_path, arguments, message):
+    code, _, error = call(repository, "regress", *arguments, cwd=tmp_path)
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_what_is_no_checkout_says_what_to_do_instead(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    code, _, error = call(tmp_path, "regress", "--base", "main", cwd=tmp_path)
+    assert code == 2
+    assert "is not a git checkout" in error
+    assert "`bench baseline save`, then `bench regress`" in error
+
+
+def test_two_files_are_compared_and_a_missing_one_is_a_mistake(repository, make_run, tmp_path):
+    from bench.store import Store
+
+    for name, factor in (("a", 1.0), ("b", 1.2)):
+        for position in range(8):
+            metrics = {"step_median_s": 0.01 * factor * (1 + position / 1000)}
+            Store(tmp_path / f"{name}.jsonl").append(make_run(measure="throughput", metrics=metrics))
+    code, out, _ = call(repository, "compare", "a.jsonl", "b.jsonl", cwd=tmp_path)
+    assert (code, "slower" in out) == (1, True)
+    assert call(repository, "compare", "b.jsonl", "a.jsonl", cwd=tmp_path)[0] == 0
+    code, _, error = call(repository, "compare", "a.jsonl", "c.jsonl", cwd=tmp_path)
+    assert (code, "c.jsonl: no such file" in error) == (2, True)

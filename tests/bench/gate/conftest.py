@@ -1,0 +1,146 @@
+"""A repository of a small stand-in for the harness, in which a revision's speed is a line of code and costs no time."""
+
+from __future__ import annotations
+
+import subprocess
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The few names that the gate's agent needs of a tree. A matrix file is JSON: a list of cells; step_s.py is the code
+# whose speed is measured.
+SOURCES = {
+    "bench/__init__.py": "",
+    "bench/training/__init__.py": "",
+    "bench/step_s.py": "STEP_S = 0.010\nACCURACY = 0.95\nBYTES = 100_000_000\n",
+    "bench/matrix.py": """
+        import json
+        from pathlib import Path
+        from types import SimpleNamespace
+
+        RECIPES = ("digits",)
+
+        class UsageError(Exception):
+            exit_code = 2
+
+        def load(path):
+            said = json.loads(Path(path).read_text())
+            if said["recipe"] not in RECIPES:
+                raise UsageError(f"{path}: unknown recipe {said['recipe']!r}")
+            spec = SimpleNamespace(measure=said["measure"], recipe=said["recipe"], timeout_s=30.0,
+                                   sampling=SimpleNamespace(bounds=lambda: None))
+            return SimpleNamespace(spec=spec, cells=said["cells"])
+
+        def expand(matrix, device, found):
+            return [SimpleNamespace(values=cell, id="0" * 16, config={"cell": cell}, recipe=cell, skip=cell.get("skip"))
+                    for cell in matrix.cells]
+    """,
+    "bench/worker.py": """
+        from dataclasses import dataclass
+        from typing import Any
+
+        @dataclass(frozen=True)
+        class Job:
+            recipe: Any
+            seed: int
+            device: str
+            data_dir: Any
+            cache: Any
+            log: Any
+            origin_s: float
+            measure: str
+            sampling: Any
+    """,
+    "bench/runner.py": """
+        import os
+        import random
+        from dataclasses import dataclass, field
+
+        from bench.step_s import ACCURACY, BYTES, STEP_S
+
+        class Refused(Exception):
+            pass
+
+        @dataclass
+        class Measured:
+            status: str = "ok"
+            reason: str | None = None
+            metrics: dict = field(default_factory=dict)
+
+        def warm_up_fork_server():
+            pass
+
+        def execute(job, on_event, start_method, timeout_s):
+            if job.recipe.get("dies"):
+                os._exit(3)
+            if STEP_S is None:
+                return Measured("failed", "ValueError: no step")
+            noise = random.Random(f"{job.seed} {STEP_S} {job.recipe}").gauss(1, job.recipe.get("noise", 0.01))
+            step_s = STEP_S * job.recipe.get("size", 1) * noise
+            return Measured(metrics={"step_median_s": step_s, "train_s": step_s, "accuracy": ACCURACY,
+                                     "peak_host_bytes": BYTES})
+    """,
+    "bench/provenance.py": """
+        import hashlib
+
+        def code_identity(root):
+            return {"commit": None, "dirty": None, "sources_sha256": sources_sha256(root)}
+
+        def sources_sha256(root):
+            return hashlib.sha256((root / "bench" / "step_s.py").read_bytes()).hexdigest()
+    """,
+    "bench/machine.py": """
+        def fingerprint():
+            return {"id": "0123456789ab"}
+    """,
+    "bench/reference.py": """
+        from types import SimpleNamespace
+
+        def matrix_product(device):
+            return SimpleNamespace(measure=lambda bounds: SimpleNamespace(samples=SimpleNamespace(median_s=0.01)))
+
+        memory_copy = matrix_product
+    """,
+    "bench/sampling.py": "def Bounds(**bounds):\n    return bounds\n",
+    "bench/training/device.py": "def Device(kind):\n    return kind\n",
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git repository with one commit of the stand-in, and the matrix `cells.json`."""
+    root = tmp_path / "repository"
+    for name, source in SOURCES.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+    (root / "cells.json").write_text('{"recipe": "digits", "measure": "throughput", "cells": [{"size": 1}]}')
+    git_in(root, "init", "--quiet", "--initial-branch=main")
+    commit(root)
+    return root
+
+
+def git_in(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(root: Path) -> str:
+    git_in(root, "add", ".")
+    git_in(root, "commit", "--quiet", "--allow-empty", "--message", "A change")
+    return git_in(root, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def change(repository: Path) -> Callable[..., Any]:
+    """Rewrite the repository's code: its speed, accuracy and memory."""
+
+    def rewrite(step_s: object = 0.010, accuracy: float = 0.95, num_bytes: int = 100_000_000) -> None:
+        text = f"STEP_S = {step_s}\nACCURACY = {accuracy}\nBYTES = {num_bytes}\n"
+        (repository / "bench" / "step_s.py").write_text(text)
+
+    return rewrite

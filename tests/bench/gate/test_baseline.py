@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from bench.errors import MissingError, UsageError
+from bench.gate import baseline as baselines
+from bench.gate import noise
+from bench.gate.compare import Limits
+from bench.gate.solo import Against, Solo
+from bench.gate.source import Result
+from bench.gate.tree import Tree
+
+MACHINE = {"id": "0123456789ab", "cpu_model": "A CPU", "usable_cores": 2, "python": "3.11.7"}
+
+
+def make(times=(0.01,) * 20, machine=MACHINE, matrix="cells", config=None, label="cells"):
+    results = [
+        Result(config or {"cell.size": 1}, label, "throughput", "2026", {"step_median_s": time_s, "total_s": 1.0})
+        for time_s in times
+    ]
+    code, reference = {"commit": "a" * 40, "dirty": False}, {"matrix_product_s": 0.01, "memory_copy_s": 0.01}
+    return baselines.make(matrix, results, machine, code, reference)
+
+
+def test_a_baseline_is_read_as_it_was_saved(tmp_path):
+    made = make()
+    path = baselines.save(made, tmp_path)
+    assert path.name == "cells-0123456789ab.json"
+    read = baselines.read(path)
+    assert read.results[0].metrics == {"step_median_s": 0.01, "peak_host_bytes": None, "peak_device_bytes": None}
+    for name in ("matrix", "saved_at", "machine", "code", "reference"):
+        assert getattr(read, name) == getattr(made, name)
+    assert "python" not in read.machine  # which the fingerprint's id leaves out too
+    assert baselines.find(tmp_path, "cells", MACHINE) == read
+
+
+def test_a_foreign_baseline_is_none_and_says_whose_it_is(tmp_path):
+    baselines.save(make(machine=MACHINE | {"id": "ffffffffffff", "usable_cores": 64}), tmp_path)
+    with pytest.raises(baselines.NoBaseline) as error:
+        baselines.find(tmp_path, "cells", MACHINE)
+    assert "of other machines (ffffffffffff; this is 0123456789ab: usable_cores: 64 and 2)" in str(error.value)
+    assert "`bench baseline save cells`" in str(error.value)
+    assert error.value.exit_code == 3
+    with pytest.raises(baselines.NoBaseline, match="there is no baseline of others"):
+        baselines.find(tmp_path, "others", MACHINE)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"schema": 2}', "[1]", '{"schema": 1, "results": []}'])
+def test_damage_is_said(tmp_path, content):
+    path = tmp_path / "cells-0123456789ab.json"
+    path.write_text(content)
+    with pytest.raises(MissingError, match="this is no baseline"):
+        baselines.find(tmp_path, "cells", MACHINE)
+
+
+def test_a_baseline_is_named_by_its_beginning(tmp_path):
+    paths = [baselines.save(make(matrix=name), tmp_path) for name in ("cells", "cells_more", "other")]
+    assert baselines.named(tmp_path, "oth") == paths[2]
+    with pytest.raises(UsageError, match=r"several baselines .* cells_more-0123456789ab"):
+        baselines.named(tmp_path, "cells")
+    with pytest.raises(UsageError, match="no baselines"):
+        baselines.named(tmp_path, "nothing")
+
+
+def test_noise_is_that_of_neighbours_and_no_hiccup_or_drift_is_in_it():
+    rng = np.random.default_rng(0)
+    values = 0.01 * np.exp(rng.normal(0, 0.03, 400) + np.linspace(0, 0.5, 400))
+    values[::50] *= 3
+    assert noise.pair_noise(list(values)) == pytest.approx(0.03 * 2**0.5, rel=0.15)
+    assert noise.pair_noise([0.01] * 5) is None
+
+
+def test_the_floor_falls_with_the_rounds_and_is_about_what_power_needs():
+    assert noise.floor(0.03, 30) < noise.floor(0.03, 12) < noise.floor(0.06, 12)
+    assert 0.015 < noise.floor(0.03, 30) < 0.03
+
+
+def test_a_margin_below_the_floor_is_refused_with_the_reason(tmp_path):
+    rng = np.random.default_rng(0)
+    loud = make(times=list(0.01 * np.exp(rng.normal(0, 0.05, 20))))
+    floors = loud.floors(30)
+    with pytest.raises(UsageError, match=r"--margin 1.00%: below the noise floor .* Of cells, 30 rounds can show"):
+        baselines.check_margin(0.01, floors, 30)
+    baselines.check_margin(0.2, floors, 30)
+
+
+@pytest.fixture
+def solo(repository, tmp_path):
+    tree = Tree(repository, tmp_path / "log")
+    yield Solo(tree, "cpu", None, tmp_path / "results")
+    tree.close()
+
+
+def judged(solo, repository, kept):
+    findings, notes = Against(solo, [(repository / "cells.json", kept)], Limits()).judge(time.monotonic() + 60, 1)
+    return findings, notes
+
+
+def saved_of(solo, repository):
+    results = solo.measure(repository / "cells.json", 1, 20, time.monotonic() + 60)
+    return baselines.make("cells", results, MACHINE, {}, solo.reference())
+
+
+def test_the_same_code_is_the_same_as_its_baseline_and_slower_code_is_slower(solo, repository, change, tmp_path):
+    kept = saved_of(solo, repository)
+    findings, notes = judged(solo, repository, kept)
+    assert [one.word for one in findings] == ["same", "same"]
+    assert "a matrix product +0.0%" in notes[0]
+    change(step_s=0.0112)
+    other = Tree(repository, tmp_path / "log2")
+    try:
+        findings, _ = judged(Solo(other, "cpu", None, tmp_path), repository, kept)
+    finally:
+        other.close()
+    assert [one.word for one in findings] == ["slower", "same"]
+
+
+def test_a_slow_down_that_the_machine_shows_too_is_unsure(solo, repository):
+    kept = saved_of(solo, repository)
+    content = json.loads(baselines.save(kept, repository).read_text())
+    for result in content["results"]:
+        result["metrics"]["step_median_s"] /= 1.1
+    content["reference"] = {name: time_s / 1.12 for name, time_s in content["reference"].items()}
+    path = repository / "cells-0123456789ab.json"
+    path.write_text(json.dumps(content))
+    findings, _ = judged(solo, repository, baselines.read(path))
+    assert findings[0].word == "unsure"
+    assert "slower, but so is the machine: a matrix product +12.0%" in findings[0].why
+
+
+def test_a_recipe_that_changed_since_has_no_baseline(solo, repository):
+    kept = make(config={"cell.size": 2}, label="cells: size=1")
+    findings, _ = judged(solo, repository, kept)
+    assert [one.word for one in findings] == ["no_baseline"]
+    assert "the recipe says another thing" in findings[0].why

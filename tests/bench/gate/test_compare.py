@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.errors import UsageError
+from bench.gate.checkout import git
+from bench.gate.compare import Limits, alternate, compare, match
+from bench.gate.quantity import ACCURACY, QUANTITIES
+from bench.gate.source import Result, of_benchmarks, of_run, read
+from bench.gate.verdict import Verdict
+from bench.store import Store
+
+
+def results(times, config=None, first_minute=0, step=1, machine="m1", measure="throughput", **metrics):
+    return [
+        Result(
+            config or {"model": "darknet"},
+            "digits",
+            measure,
+            f"2026-11-20T10:{first_minute + step * position:02d}:00Z",
+            None if time_s is None else {"step_median_s": time_s, **metrics},
+            {"id": machine, "cpu_model": f"CPU of {machine}"},
+            reason="failed: no step" if time_s is None else None,
+        )
+        for position, time_s in enumerate(times)
+    ]
+
+
+STEADY = [0.0100, 0.0101, 0.0099, 0.0102, 0.0098, 0.0100, 0.0101, 0.0099]
+SLOWER = [time_s * 1.1 for time_s in STEADY[::-1]]
+
+
+def test_equal_cells_are_judged_and_neighbours_are_pairs():
+    base, head = results(STEADY, step=2), results(SLOWER, first_minute=1, step=2)
+    findings, notes = compare(base, head, Limits())
+    assert [(one.cell, one.word) for one in findings] == [("digits", "slower")]
+    assert findings[0].judgement.change.method == "Hodges-Lehmann ratio of pairs"
+    assert notes == []
+
+
+def test_sides_measured_one_after_the_other_are_no_pairs():
+    base, head = results(STEADY), results(SLOWER, first_minute=20)
+    assert not alternate(base, head)
+    findings, _ = compare(base, head, Limits())
+    assert findings[0].word == "slower"
+    assert "two samples" in findings[0].judgement.change.method
+
+
+def test_what_each_side_has_throughout_is_what_is_compared():
+    base = results(STEADY, {"precision": "fp32", "width": 16}) + results(STEADY, {"precision": "fp32", "width": 32})
+    head = results(STEADY, {"precision": "bf16", "width": 32}) + results(STEADY, {"precision": "bf16", "width": 16})
+    groups, notes = match(base, head)
+    assert [group.label for group in groups] == ["digits (width=32)", "digits (width=16)"]
+    assert all(group.base[0].config["width"] == group.head[0].config["width"] for group in groups)
+    assert notes == ["the two sides differ in precision: fp32 → bf16"]
+
+
+def test_a_cell_without_a_counterpart_has_no_baseline_and_a_lost_one_is_named():
+    base = results(STEADY, {"width": 16}) + results(STEADY, {"width": 8})
+    head = results(STEADY, {"width": 16}) + results(STEADY, {"width": 32})
+    findings, notes = compare(base, head, Limits())
+    assert [(one.cell, one.verdict) for one in findings] == [
+        ("digits (width=16)", Verdict.SAME),
+        ("digits (width=32)", Verdict.NO_BASELINE),
+    ]
+    assert notes == ["only the base has digits (width=8)"]
+
+
+def test_another_machine_is_no_baseline_unless_asked_for():
+    base, head = results(STEADY), results(STEADY, first_minute=20, machine="m2")
+    (finding,), _ = compare(base, head, Limits())
+    assert finding.verdict is Verdict.NO_BASELINE
+    assert "CPU of m1 and CPU of m2" in finding.why
+    (finding,), _ = compare(base, head, Limits(), any_machine=True)
+    assert finding.verdict is Verdict.SAME
+
+
+def test_a_cell_that_fails_now_is_broken_and_one_that_failed_then_has_no_baseline():
+    good, bad = results(STEADY), results([None] * 3, first_minute=20)
+    assert compare(good, bad, Limits())[0][0].verdict is Verdict.BROKEN
+    assert compare(bad, good, Limits())[0][0].verdict is Verdict.NO_BASELINE
+
+
+def test_figures_that_one_side_lacks_are_left_out():
+    base = results(STEADY, peak_host_bytes=10**9)
+    head = results(STEADY, first_minute=20, peak_host_bytes=None)
+    findings, _ = compare(base, head, Limits())
+    assert [one.judgement.quantity.metric for one in findings] == ["step_median_s"]
+
+
+def test_limits_are_for_what_they_are_meant_for():
+    limits = Limits(margin=0.1, accuracy_margin=0.01, floor_s=1e-3)
+    step, memory = QUANTITIES["throughput"][:2]
+    latency = QUANTITIES["inference"][0]
+    assert (limits.of(step).margin, limits.of(step).floor) == (0.1, 1e-3)
+    assert limits.of(latency).floor == 1.0  # milliseconds
+    assert limits.of(memory) == memory
+    assert limits.of(ACCURACY).margin == 0.01
+
+
+def test_runs_are_read_from_files_folders_conditions_and_revisions(make_run, tmp_path):
+    store = Store(tmp_path / "runs" / "runs.jsonl")
+    for commit, sweep in (("a" * 40, "one"), ("b" * 40, "two"), ("b" * 40, "two")):
+        store.append(make_run(sweep=sweep, code={"commit": commit, "dirty": False}, metrics={"accuracy": 0.9}))
+    store.append(make_run(sweep="two", code={"commit": "b" * 40, "dirty": True}))
+    store.append(make_run(status="interrupted", sweep="one"))
+    for reference, count in (
+        (str(store.path), 4),
+        (str(store.path.parent), 4),
+        ("sweep=two", 3),
+        ("sweep=two,code.dirty=false", 2),
+        ("sweep~TW", 3),
+        ("b" * 8, 2),
+        ("a" * 40, 1),
+    ):
+        assert len(read(reference, tmp_path)) == count, reference
+
+
+def test_a_revision_may_be_named_by_its_child(make_run, repository, monkeypatch, tmp_path):
+    monkeypatch.chdir(repository)
+    first = git(repository, "rev-parse", "HEAD")
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    git(repository, *identity, "commit", "--allow-empty", "--message", "A change")
+    Store(tmp_path / "runs" / "runs.jsonl").append(make_run(code={"commit": first, "dirty": False}))
+    assert len(read("HEAD~1", tmp_path)) == 1
+
+
+def test_a_side_that_means_nothing_is_refused_with_what_there_is(make_run, tmp_path):
+    Store(tmp_path / "runs" / "runs.jsonl").append(make_run(code={"commit": "c" * 40, "dirty": False}))
+    with pytest.raises(UsageError, match=r"runs are recorded of ccccccc; give a \.jsonl file"):
+        read("nothing", tmp_path)
+    with pytest.raises(UsageError, match="there is nothing to compare in it"):
+        read("recipe=resnet9", tmp_path)
+
+
+def test_a_run_that_failed_has_no_numbers(make_run):
+    failed = of_run(make_run(status="oom", reason="out of memory", metrics={"accuracy": 0.1}))
+    assert failed.metrics is None
+    assert failed.reason == "oom: out of memory"
+
+
+def saved(path, medians, moment):
+    content = {
+        "machine_info": {"python_version": "3.11.7", "cpu": {"brand_raw": "A CPU"}},
+        "commit_info": {"id": "a" * 40},
+        "datetime": moment,
+        "benchmarks": [{"fullname": name, "stats": {"median": value}} for name, value in medians.items()],
+    }
+    path.write_text(json.dumps(content))
+
+
+def test_files_of_pytest_benchmark_are_judged_a_session_a_value(tmp_path):
+    for hour, side, factor in ((10, "a", 1.0), (11, "b", 1.2)):
+        (tmp_path / side).mkdir()
+        for session, time_s in enumerate(STEADY):
+            medians = {"tests/test_x.py::test_step": time_s * factor, "tests/test_x.py::test_load": time_s}
+            saved(tmp_path / side / f"{session}.json", medians, f"2026-11-20T{hour}:{session:02d}:00")
+    findings, _ = compare(read(str(tmp_path / "a"), tmp_path), read(str(tmp_path / "b"), tmp_path), Limits())
+    assert {one.cell: one.word for one in findings} == {
+        "tests/test_x.py::test_step": "slower",
+        "tests/test_x.py::test_load": "same",
+    }
+    one = of_benchmarks(tmp_path / "a" / "0.json")
+    findings, _ = compare(one, one, Limits())
+    assert {finding.verdict for finding in findings} == {Verdict.UNSURE}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"benchmarks": [{"fullname": "x"}]}', '{"benchmarks": 3}'])
+def test_a_json_file_of_something_else_is_refused(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match="this is no file of pytest-benchmark"):
+        read(str(path), tmp_path)

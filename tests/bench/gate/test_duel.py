@@ -1,0 +1,204 @@
+"""Two real trees, each in a process of its own; what they measure is made up, so that it takes no time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.gate.checkout import checked_out, git
+from bench.gate.compare import Limits
+from bench.gate.duel import Arm, Duel
+from bench.gate.tree import Tree, TreeFailed
+from bench.gate.trial import open_trials
+from bench.gate.verdict import Verdict
+from bench.store import Store
+
+
+@contextlib.contextmanager
+def duel_of(repository: Path, folder: Path, matrix: str = "cells.json", **options):
+    commit = git(repository, "rev-parse", "HEAD")
+    with checked_out(repository, commit) as checkout, contextlib.ExitStack() as trees:
+        base, head = (Tree(root, folder / f"{root.name}.log") for root in (checkout.base, checkout.head))
+        trees.callback(base.close)
+        trees.callback(head.close)
+        arms = [
+            Arm(name, tree, tree.ask("describe")["code"], {"id": "0123456789ab"})
+            for name, tree in (("base", base), ("head", head))
+        ]
+        (checkout.base / matrix).write_bytes((repository / matrix).read_bytes())
+        trials = open_trials([(checkout.base / matrix, checkout.head / matrix)], base, head, "cpu", 1)
+        yield Duel(trials, *arms, Store(folder / "regress.jsonl"), Limits(), "cpu", folder, **options)
+
+
+def verdicts(duel: Duel) -> dict[str, str]:
+    return {one.judgement.quantity.metric if one.judgement else "": one.word for one in duel.findings()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {"step_median_s": "same", "peak_host_bytes": "same"}),
+        ({"step_s": 0.0107}, {"step_median_s": "slower", "peak_host_bytes": "same"}),
+        ({"step_s": 0.009}, {"step_median_s": "faster", "peak_host_bytes": "same"}),
+        ({"num_bytes": 120_000_000}, {"step_median_s": "same", "peak_host_bytes": "more memory"}),
+    ],
+)
+def test_each_tree_runs_its_own_code(repository, change, tmp_path, monkeypatch, changed, expected):
+    monkeypatch.chdir(repository)  # head, which a careless interpreter would import for both
+    change(**changed)
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+        assert verdicts(duel) == expected
+        (trial,) = duel.trials
+        assert trial.decided
+        assert 8 <= len(trial.pairs) <= 20
+    assert git(repository, "worktree", "list").count("\n") == 0
+
+
+def test_arms_take_turns_and_swap_their_order(repository, tmp_path):
+    order = []
+    with duel_of(repository, tmp_path, rounds=8, on_run=lambda trial, arm, position: order.append(arm)) as duel:
+        duel.run(math.inf)
+    assert order[:8] == ["base", "head", "head", "base", "base", "head", "head", "base"]
+
+
+def test_a_less_accurate_head_is_worse_at_once(repository, change, tmp_path):
+    cells = {"recipe": "digits", "measure": "time_to_accuracy", "cells": [{"size": 1}]}
+    (repository / "cells.json").write_text(json.dumps(cells))
+    change(accuracy=0.94)
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+        assert verdicts(duel)["accuracy"] == "less accurate"
+
+
+def test_what_was_measured_before_counts_on(repository, tmp_path):
+    with duel_of(repository, tmp_path) as duel:
+        clock = iter(range(1000))
+        duel.run(7, now=lambda: next(clock))
+        before = len(duel.trials[0].pairs)
+        assert 0 < before < 6
+    with duel_of(repository, tmp_path) as duel:
+        assert duel.resume() == before
+        duel.run(math.inf)
+        assert verdicts(duel)["step_median_s"] == "same"
+        rounds = [run.config["resolved"]["gate"]["round"] for run in duel.store.read()]
+        assert sorted(rounds) == sorted([*range(len(duel.trials[0].pairs))] * 2)
+
+
+def test_half_a_pair_does_not_count(repository, tmp_path):
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+        path = duel.store.path
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    with duel_of(repository, tmp_path) as duel:
+        assert duel.resume() == len(lines) // 2 - 1
+
+
+def test_a_cell_that_only_head_has_has_no_baseline(repository, tmp_path):
+    (repository / "bench" / "matrix.py").write_text(
+        (repository / "bench" / "matrix.py").read_text().replace('("digits",)', '("digits", "new")')
+    )
+    (repository / "cells.json").write_text('{"recipe": "new", "measure": "throughput", "cells": [{"size": 1}]}')
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+        (finding,) = duel.findings()
+        assert finding.verdict is Verdict.NO_BASELINE
+        assert "unknown recipe 'new'" in finding.why
+
+
+def test_a_matrix_that_is_wrong_in_head_is_refused(repository, tmp_path):
+    (repository / "cells.json").write_text('{"recipe": "nothing", "measure": "throughput", "cells": []}')
+    with pytest.raises(UsageError, match="unknown recipe 'nothing'"), duel_of(repository, tmp_path):
+        pass
+
+
+def test_head_that_fails_where_the_base_does_not_is_broken(repository, change, tmp_path):
+    change(step_s=None)
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+        (finding,) = duel.findings()
+        assert finding.verdict is Verdict.BROKEN
+        assert "ValueError: no step" in finding.why
+
+
+def test_a_base_that_cannot_be_imported_says_why(repository, tmp_path):
+    (repository / "bench" / "runner.py").write_text("import nothing_of_that_name\n")
+    tree = Tree(repository, tmp_path / "log")
+    try:
+        with pytest.raises(TreeFailed, match="No module named 'nothing_of_that_name'") as failed:
+            tree.ask("describe")
+        assert not failed.value.loaded
+    finally:
+        tree.close()
+
+
+def test_a_tree_never_takes_another_ones_code(repository, tmp_path, monkeypatch):
+    """Not even where the present folder holds that code, which Python and the fork server look into first."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(repository)
+    tree = Tree(elsewhere, tmp_path / "log")
+    try:
+        with pytest.raises(TreeFailed, match=r"was imported from .*, and not from"):
+            tree.ask("describe")
+    finally:
+        tree.close()
+
+
+def test_an_agent_that_dies_is_said_and_leaves_nothing(repository, tmp_path):
+    cells = {"recipe": "digits", "measure": "throughput", "cells": [{"dies": True}]}
+    (repository / "cells.json").write_text(json.dumps(cells))
+    with duel_of(repository, tmp_path) as duel, pytest.raises(TreeFailed, match="ended in the middle of `run`"):
+        duel.run(math.inf)
+    assert git(repository, "worktree", "list").count("\n") == 0
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from bench.gate.checkout import checked_out, git
+repository = Path(sys.argv[1])
+with checked_out(repository, git(repository, "rev-parse", "HEAD")) as checkout:
+    print(checkout.base, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_checkout_goes_away_at_once_or_with_the_next(repository, number):
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(repository)], stdout=subprocess.PIPE, text=True) as killed:
+        base = Path(killed.stdout.readline().strip())
+        assert (base / "bench" / "step_s.py").is_file()
+        os.kill(killed.pid, number)
+    if number == signal.SIGKILL:
+        assert base.exists()
+        with checked_out(repository, git(repository, "rev-parse", "HEAD")):
+            pass
+    assert not base.parent.exists()
+    assert git(repository, "worktree", "list").count("\n") == 0
+
+
+def test_closing_a_tree_ends_all_its_processes(repository, tmp_path):
+    tree = Tree(repository, tmp_path / "log")
+    tree.ask("describe")
+    group = tree._process.pid
+    tree.close()
+    deadline_s = time.monotonic() + 10
+    while time.monotonic() < deadline_s:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    pytest.fail("processes are left")
