@@ -46,6 +46,8 @@ def summarise(numbers: Sequence[float | None], show: Callable[[float | None], st
     present = [number for number in numbers if number is not None]
     if not present:
         return text.MISSING
+    if len(set(present)) == 1:  # whose mean may be off by the last bit
+        return show(present[0])
     mean, margin = mean_and_margin(present)
     return f"{show(mean)} ± {show(margin)}" if margin else show(mean)
 

@@ -117,3 +117,8 @@ def test_a_price_of_the_table_is_shown_with_its_day():
     config = run().config | {"resolved": {"price_source": source}}
     assert "Price: p2.xlarge, on demand, as of 2017-10-11." in printed(run(config=config, price_per_hour=0.9))
     assert "Price:" not in printed(run(price_per_hour=0.9))
+
+
+def test_equal_numbers_have_no_margin():
+    # Their sum over three is not 0.994 to the last bit.
+    assert summary.summarise([0.994, 0.994, 0.994], text.percent) == "99.40 %"

@@ -7,39 +7,10 @@ import pytest
 from rich.console import Console
 
 from bench.document import Document
-from bench.matrix import Matrix, expand, load, schedule
+from bench.matrix import Matrix, expand, load
 from bench.measures import MEASURES
-from bench.plan import plan
 from bench.report.sweep import HEADLINES, headings, print_plan, print_summary
-
-WIDTHS = list(range(1, 41))
-MATRIX = Matrix(
-    Document(Path("mine.yaml"), {"recipe": "digits", "axes": {"model.width": WIDTHS, "augment": [{"flip": "random"}]}})
-)
-CELLS = expand(MATRIX, "cpu")
-
-
-@pytest.fixture
-def console():
-    return Console(file=io.StringIO(), width=160, height=20)
-
-
-@pytest.fixture
-def a_run(make_run):
-    def make(cell, seed=0, status="ok", **metrics):
-        return make_run(cell=cell.id, seed=seed, status=status, metrics=metrics, machine={"id": "here"})
-
-    return make
-
-
-def planned(cells, runs=(), seeds=1):
-    return plan(schedule(cells, range(seeds), "interleaved"), runs, machine_id="here", sources_sha256="")
-
-
-def printed(console, what=None):
-    if what is not None:
-        console.print(what)
-    return console.file.getvalue()
+from tests.bench.report.sweeps import CELLS, MATRIX, planned, printed
 
 
 def test_every_measure_has_its_headlines():

@@ -1,43 +1,7 @@
-import io
 import re
-from pathlib import Path
 
-import pytest
-from rich.console import Console
-
-from bench.document import Document
-from bench.matrix import Matrix, expand, schedule
-from bench.plan import plan
 from bench.report.sweep_progress import PlainSweep, SweepProgress
-
-WIDTHS = list(range(1, 41))
-MATRIX = Matrix(
-    Document(Path("mine.yaml"), {"recipe": "digits", "axes": {"model.width": WIDTHS, "augment": [{"flip": "random"}]}})
-)
-CELLS = expand(MATRIX, "cpu")
-
-
-@pytest.fixture
-def console():
-    return Console(file=io.StringIO(), width=160, height=20)
-
-
-@pytest.fixture
-def a_run(make_run):
-    def make(cell, seed=0, status="ok", **metrics):
-        return make_run(cell=cell.id, seed=seed, status=status, metrics=metrics, machine={"id": "here"})
-
-    return make
-
-
-def planned(cells, runs=(), seeds=1):
-    return plan(schedule(cells, range(seeds), "interleaved"), runs, machine_id="here", sources_sha256="")
-
-
-def printed(console, what=None):
-    if what is not None:
-        console.print(what)
-    return console.file.getvalue()
+from tests.bench.report.sweeps import CELLS, MATRIX, planned, printed
 
 
 def test_the_live_table_shows_the_runs_around_the_present_one(console, a_run):
