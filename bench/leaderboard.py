@@ -5,6 +5,7 @@ Nothing is measured or judged here: a rule book scores the runs, and a record st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -25,6 +26,8 @@ Kind = Literal["run", "imported", "record"]
 Key = tuple[str, str, float]
 # What a score is asked for, by task; the first is what its board is ranked by where nothing else is asked.
 METRICS: dict[str, tuple[Metric, ...]] = {"train": ("time", "cost", "energy"), "inference": ("latency", "cost")}
+# Records are rounded to the millisecond, and a millionth of one.
+SAME_RESULT = 1e-3
 # The footnotes of a score that say why it has no cost.
 _NO_COST = ("price_unknown", "spot_price")
 
@@ -34,8 +37,9 @@ class Row:
     """One competitor: the runs of a cell on a machine, an entry of others that was imported, or a published record.
 
     `figures` are what it reached by metric (s, USD, ms, J); those of a record have no interval. `rank` counts from 1,
-    and is None for a row that is not ranked: `reasons` say why. A record of another clock has a `standing`, the
-    place that its number would have, and no rank. `runs` and `score`, or `record`, are the evidence.
+    and is None for a row that is not ranked: `reasons` say why. A record of another clock has no rank, and a
+    `standing`: the place that its number would have, None where nothing is ranked. `runs` and `score`, or `record`,
+    are the evidence.
     """
 
     kind: Kind
@@ -165,7 +169,7 @@ def _board(draft: _Draft, key: Key, metric: Metric, records: Sequence[Record]) -
             if metric in row.figures:
                 better = sum(other.value(metric).value < row.value(metric).value for other in ranked)
                 reasons = (f"other clock: {record.clock or record.rule or 'not said'}",)
-                elsewhere.append(replace(row, standing=better + 1, reasons=reasons))
+                elsewhere.append(replace(row, standing=better + 1 if ranked else None, reasons=reasons))
     elsewhere.sort(key=lambda row: row.value(metric).value)
     unranked.sort(key=lambda row: (row.kind != "run", metric not in row.figures, row.system))
     return Board(draft.rule, task_name, target, metric, tuple(ranked), tuple(unranked), tuple(elsewhere))
@@ -187,7 +191,7 @@ def _scored(
         books = [book for book in rules_for(cell[0].measure) if rule in (None, book.name)]
         lines = [Timeline(run) for run in cell] if books else []
         for book in books:
-            score = book.score(lines, price_per_hour=price_per_hour)
+            score = book.score(lines, price_per_hour=None if is_imported(cell[0]) else price_per_hour)
             if score.n and score.target_accuracy is not None:
                 key = (book.name, score.task, score.target_accuracy)
                 yield key, book, _of_score(score, tuple(cell), system)
@@ -245,9 +249,18 @@ def _of_record(record: Record) -> Row:
 
 
 def _not_known(runs: Iterable[Run], records: Sequence[Record]) -> list[Run]:
-    """Without the imported entries that are among the records."""
-    known = {record.id for record in records}
-    return [run for run in runs if not (is_imported(run) and _record_id(run) in known)]
+    """Without the imported entries that are among the records: of the same name, and with the same result."""
+    known = {record.id: record for record in records}
+
+    def is_known(run: Run) -> bool:
+        record = known.get(_record_id(run))
+        if record is None:
+            return False
+        theirs = record.latency_ms if record.time_s is None else record.time_s
+        ours = run.metrics.get("latency_mean_ms" if record.time_s is None else "time_to_target_s")
+        return bool(theirs and ours and math.isclose(theirs, ours, rel_tol=SAME_RESULT))
+
+    return [run for run in runs if not (is_imported(run) and is_known(run))]
 
 
 def _record_id(run: Run) -> str:

@@ -6,11 +6,12 @@ The files are `results/records/*.csv`. What a source does not say stays empty.
 from __future__ import annotations
 
 import csv
+import datetime
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from bench.errors import UsageError
 from bench.rules import RULES
@@ -63,6 +64,13 @@ class Record(BaseModel):
     clock: Text | None = None
     source: Url
     note: Text | None = None
+
+    @field_validator("date")
+    @classmethod
+    def _is_in_the_calendar(cls, value: str | None) -> str | None:
+        if value is not None and len(value) == len("yyyy-mm-dd"):
+            datetime.date.fromisoformat(value)
+        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -139,4 +147,4 @@ def _told(detail: Any) -> str:
     column = detail["loc"][0]
     if detail["type"] == "missing":
         return f"{column}: is empty, and every record has it"
-    return f"{column}: is {detail['input']!r}; {str(detail['msg']).lower()}"
+    return f"{column}: is {detail['input']!r}; {str(detail['msg']).removeprefix('Value error, ').lower()}"

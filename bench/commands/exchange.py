@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from bench.run import Run
 from bench.store import Store
 
 T = TypeVar("T")
+# File systems take 255 bytes; the name of a run and a suffix come after.
+MOST_NAME_CHARS = 200
 
 
 def export_dawnbench(
@@ -33,12 +36,12 @@ def export_dawnbench(
         return entry_back(run) if is_imported(run) else entry_of(run, submitter)
 
     for run, entry in _each(find_runs(references, results), entry_for, console):
-        name = run.recipe if is_imported(run) else stem(entry)
+        name = _file_name(run.recipe) if is_imported(run) else stem(entry)
         path = dawnbench.path_of(entry, out, name)
-        if path.exists() and dawnbench.read(path).entry != entry:
-            # Another run of the same network on the same machine is there.
-            path = path.with_name(f"{name}_{run.run_id[-8:]}.json")
         with _writing(path):
+            if path.exists() and dawnbench.read(path).entry != entry:
+                # Another run of the same network on the same machine is there.
+                path = path.with_name(f"{name}_{_file_name(run.run_id[-8:])}.json")
             files = dawnbench.write(entry, path)
         for file in files:
             _say(console, f"{file}")
@@ -49,7 +52,7 @@ def export_dawnbench(
 def export_mllog(references: Sequence[str], results: Path, out: Path, console: Console) -> None:
     """Write a log file for each run that makes one. Raises `UsageError` where none does."""
     for run, lines in _each(find_runs(references, results), log_lines, console):
-        path = out / f"{run.run_id}.log"
+        path = out / f"{_file_name(run.run_id)}.log"
         with _writing(path):
             out.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -113,6 +116,11 @@ def _each(runs: Sequence[Run], make: Callable[[Run], T], console: Console) -> li
     for line in unfit:
         _say(console, f"left out: {line}")
     return made
+
+
+def _file_name(text: str) -> str:
+    """A name from a record, which may come from others, as one that stays in its folder."""
+    return re.sub(r"[/\\\x00-\x1f]", "-", text)[:MOST_NAME_CHARS]
 
 
 def _verdict(reading: Reading) -> str:

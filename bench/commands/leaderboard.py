@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from bench.store import jsonl_files, read_records
 
 # Runs that are kept in the repository, beside those of this machine.
 PUBLISHED = "published"
+# Of the terminal's form in a file, which no window is too narrow for.
+FILE_WIDTH = 200
 Format = Literal["terminal", "markdown", "csv", "html"]
 
 
@@ -58,10 +61,10 @@ def show_leaderboard(options: LeaderboardOptions, console: Console) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
         return
     if options.format == "terminal":
-        with options.out.open("w", encoding="utf-8") if options.out else sys.stdout as file:
-            print_boards(Console(file=file, width=200), made, options.limit)
-        return
-    if options.format == "html":
+        file = io.StringIO()
+        print_boards(Console(file=file, width=FILE_WIDTH), made, options.limit)
+        content = file.getvalue()
+    elif options.format == "html":
         from bench.report.site.pages import single_page
 
         content = single_page(made)
@@ -96,15 +99,22 @@ def _on_no_board(runs: Sequence[Run], made: Sequence[Board]) -> int:
     return len({run.cell for run in runs if run.run_id not in shown and not is_imported(run)})
 
 
+def _on_demand(price: str | None) -> float | None:
+    """Dollars per hour. Raises UsageError for a price that is on the table as one of the spot market."""
+    if price is None:
+        return None
+    parsed = prices.parse(price)
+    if parsed.source.get("kind") == "spot":
+        raise UsageError(f"--price {price}: is a spot price, and costs are ranked on demand; `bench prices` lists both")
+    return parsed.usd_per_hour
+
+
 def _boards(options: LeaderboardOptions, runs: list[Run], records: list[Record]) -> list[Board]:
     tasks = sorted({*map(task, runs), *(record.task for record in records)})
     for name, value, known in (("rule", options.rule, RULES), ("task", options.task, tasks)):
         if value is not None and value not in known:
             raise UsageError(f"--{name} {value}: there is none{nearest(value, known)}; there are: {', '.join(known)}")
-    price = prices.parse(options.price) if options.price is not None else None
-    made = leaderboard.boards(
-        runs, records, options.rule, options.task, options.metric, price.usd_per_hour if price else None
-    )
+    made = leaderboard.boards(runs, records, options.rule, options.task, options.metric, _on_demand(options.price))
     if not made:
         asked = ", ".join(str(value) for value in (options.rule, options.task, options.metric) if value)
         raise UsageError(f"there is no leaderboard of {asked or 'these runs'}: nothing was measured that it could rank")

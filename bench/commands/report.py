@@ -12,6 +12,8 @@ from bench.errors import MissingError, UsageError
 from bench.report.site.pages import site
 
 START = "index.html"
+# What the foot of every page says.
+SIGNATURE = "Made by <code>bench report</code>"
 
 
 def write_report(files: Sequence[Path], results: Path, out: Path, console: Console) -> None:
@@ -19,7 +21,7 @@ def write_report(files: Sequence[Path], results: Path, out: Path, console: Conso
 
     Raises UsageError for a folder of something else, MissingError where it cannot be written.
     """
-    if out.exists() and not (out.is_dir() and ((out / START).exists() or not any(out.iterdir()))):
+    if out.exists() and not _is_ours(out):
         raise UsageError(f"--out {out}: there is something else already; name a new folder, or an older report's")
     _make(out)
     runs, records = read_all(files, results)
@@ -28,6 +30,16 @@ def write_report(files: Sequence[Path], results: Path, out: Path, console: Conso
         write(out / name, content)
     line = f"{len(runs)} runs and {len(records)} records in {len(made)} files; open {out / START}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether it is an older report, or an empty folder; another site has an index.html too."""
+    try:
+        if not (out / START).exists():
+            return not any(out.iterdir())
+        return SIGNATURE in (out / START).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _make(out: Path) -> None:

@@ -102,6 +102,20 @@ def from_document(document: dict[str, Any], rows: tuple[Row, ...] | None, path: 
     return _or_raise(reading)
 
 
+def checked(entry: Entry, where: str) -> Entry:
+    """The entry as it would be read again; `where` names it in errors.
+
+    Raises `UsageError` with all that is wrong, a line each: what is written has to be valid.
+    """
+    reading = Reading(Path(where))
+    rows: tuple[Row, ...] | None = None
+    if isinstance(entry, TrainEntry):
+        rows, errors, _ = read_rows(write_rows(entry.rows))
+        reading.errors += [f"{where}, rows{place}: {what}" for place, what in errors]
+    _interpret(document(entry), rows, reading)
+    return _or_raise(reading)
+
+
 def path_of(entry: Entry, folder: Path, stem: str) -> Path:
     """Where the JSON file of an entry belongs."""
     kind = "inference" if isinstance(entry, InferenceEntry) else "train"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import UsageError
+from bench.exchange.dawnbench import checked
 from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, TrainEntry, Unfit
 from bench.report import text
 from bench.rules.dawnbench import epoch_rows
@@ -42,7 +43,11 @@ def entry_of(run: Run, submitter: Submitter) -> Entry:
     if not submitter.author or not submitter.email:
         raise UsageError("an entry names who made it: give --author and --email")
     values = _submission(run, submitter)
-    return _inference(run, values) if run.measure == "inference" else _train(run, values)
+    entry = _inference(run, values) if run.measure == "inference" else _train(run, values)
+    try:
+        return checked(entry, f"run {run.run_id}")
+    except UsageError as error:
+        raise Unfit(str(error)) from None
 
 
 def stem(entry: Entry) -> str:
@@ -92,6 +97,8 @@ def _rows(run: Run) -> tuple[Row, ...]:
     """A row for each epoch that was evaluated, on the clock of our rule book for DAWNBench."""
     steps = {row["epoch"]: float(row.get("steps") or 0) for row in run.epochs}
     # The last epoch may be a part of one.
+    if not all(steps.values()) or not run.metrics.get("epochs") or not run.metrics.get("steps"):
+        raise _refused(run, "it does not say how many steps its epochs had")
     epochs_per_step = float(run.metrics["epochs"] or 0) / float(run.metrics["steps"] or 1)
     return tuple(
         Row(round(steps[row.epoch] * epochs_per_step, 6), row.time_s / 3600, _percent(row.accuracy))

@@ -33,6 +33,7 @@ TIES = (
     "Rows that share a rank, as in 2=, are ties: their 95 % intervals overlap that of the first of them. "
     "A published record and a single run have no interval."
 )
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 CSV_COLUMNS = (
     "rule", "task", "target_accuracy", "metric", "section", "rank", "tied", "standing", "kind", "system", "author",
     "hardware", "date", "n", "value", "low", "high", "unit", "accuracy", "reached", "reasons", "notes", "id", "source",
@@ -157,14 +158,17 @@ def to_markdown(boards: Sequence[Board], limit: int | None = None) -> str:
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """A row for each row of each board, in bare values: seconds, dollars, milliseconds, joules, fractions."""
+    """A row for each row of each board, in bare values: seconds, dollars, milliseconds, joules, fractions.
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it: names may come from anybody.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for board in boards:
         for section, rows in (("ranked", board.ranked), ("unranked", board.unranked), ("elsewhere", board.elsewhere)):
             for row in rows:
-                writer.writerow(_bare(board, section, row))
+                writer.writerow(map(_no_formula, _bare(board, section, row)))
     return file.getvalue()
 
 
@@ -179,6 +183,10 @@ def _bare(board: Board, section: str, row: Row) -> list[object]:
     ]  # fmt: skip
 
 
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
 def _table(board: Board, rows: Sequence[Row], footnotes: Footnotes) -> Table:
     table = Table()
     for heading in headings(board):
@@ -186,7 +194,7 @@ def _table(board: Board, rows: Sequence[Row], footnotes: Footnotes) -> Table:
         table.add_column(heading, justify="right" if right else "left", no_wrap=right)
     for row in rows:
         style = "bold" if row.kind == "run" else ""
-        table.add_row(*(Text(cell, style=style) for cell in cells(board, row, footnotes)))
+        table.add_row(*(Text(_printable(cell), style=style) for cell in cells(board, row, footnotes)))
     return table
 
 
@@ -204,4 +212,9 @@ def _escaped(value: str) -> str:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    console.print(_printable(line), markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _printable(value: str) -> str:
+    """On one line, and without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 MISSING = "–"
@@ -10,9 +11,11 @@ ID_DIGITS = 8
 
 
 def duration(seconds: float | None) -> str:
-    """`0.42 s`, `12.3 s`, `3 min 11 s`, `1 h 07 min`."""
-    if seconds is None:
+    """`0.42 s`, `12.3 s`, `3 min 11 s`, `1 h 07 min`; `∞` for what never ended."""
+    if seconds is None or math.isnan(seconds):
         return MISSING
+    if seconds == math.inf:
+        return "∞"
     if seconds < 0.0995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 9.995:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from bench import stats
-from bench.rules.timing import Timeline, Timing, at
+from bench.rules.timing import Timeline, Timing, at, number
 from bench.run import Run
 from bench.stats import Estimate, Test
 
@@ -88,12 +88,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Trials:
-    """The runs of one cell that were tried, in order of time, with their timings; `left_out` others were not."""
+    """The runs of one cell that were tried, in order of time, with their timings; `left_out` others were not.
+
+    `price_kinds` are what is known of the prices that count: `on_demand`, `spot`, or None where it is not recorded.
+    """
 
     runs: tuple[Run, ...]
     target: float | None
     timings: tuple[Timing, ...]
     left_out: int
+    price_kinds: frozenset[str | None]
 
     @property
     def reached(self) -> int:
@@ -143,9 +147,11 @@ class Rule(ABC):
         target = self.target(first) if target_accuracy is None else target_accuracy
         lines = sorted((line for line in lines if line.run.status not in NOT_TRIED), key=lambda line: line.run.run_id)
         tried = tuple(line.run for line in lines)
-        trials = Trials(tried, target, tuple(self.timing(line, target) for line in lines), len(runs) - len(tried))
+        timings = tuple(self.timing(line, target) for line in lines)
+        kinds = _price_kinds(tried) if price_per_hour is None else frozenset({"on_demand"})
+        trials = Trials(tried, target, timings, len(runs) - len(tried), kinds)
         accuracies = [timing.accuracy for timing in trials.timings if timing.accuracy is not None]
-        joules = [float(value) for run in tried if (value := run.metrics.get(self.energy_metric)) is not None]
+        joules = [value for run in tried if (value := number(run, self.energy_metric)) is not None]
         prices = {run.price_per_hour for run in tried} if price_per_hour is None else {price_per_hour}
         price = prices.pop() if len(prices) == 1 else None
         figures = self.figures(trials, price)
@@ -194,6 +200,8 @@ class Rule(ABC):
         elif n and not trials.reached:
             best = max((timing.accuracy for timing in trials.timings if timing.accuracy is not None), default=None)
             shown = "no accuracy is known" if best is None else f"the best accuracy is {best:.2%}"
+            if best is not None and best >= trials.target:
+                shown += ", of a run that did not end, or has no evaluation that says when"
             yield Finding("not_reached", f"no run reached {trials.target:.2%}: {shown}", True)
         if any(at(run.config, "imported") for run in runs):
             text = "made by others, and imported" + ("" if self.takes_imported else ": their clock was not this one")
@@ -237,6 +245,10 @@ def _one_kind(runs: Sequence[Run]) -> Run:
 def _target_of(run: Run) -> float | None:
     target = run.metrics.get("target_accuracy") or at(run.config, "target_accuracy")
     return None if target is None else float(target)
+
+
+def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:
+    return frozenset(at(run.config, "resolved", "price_source", "kind") for run in runs)
 
 
 def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]:

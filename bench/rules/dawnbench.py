@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bench import stats
 from bench.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, of_time, task
-from bench.rules.dawnbench_inference import is_spot, price_findings
+from bench.rules.dawnbench_inference import price_findings
 from bench.rules.timing import TRAINING, Evaluation, Piece, Timeline, Timing
 from bench.run import Run
 
@@ -52,7 +52,7 @@ class DawnBench(Rule):
         return line.timed(_begin_s(line), end_s, _ticks, reached=first is not None, reached_by=first)
 
     def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
-        price = None if any(map(is_spot, trials.runs)) else price_per_hour
+        price = None if "spot" in trials.price_kinds else price_per_hour
         return of_time(stats.mean(trials.times_s, unit="s") if trials.times_s else None, price)
 
     def findings(self, trials: Trials) -> Iterator[Finding]:

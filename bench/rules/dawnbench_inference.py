@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bench import stats
 from bench.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, task
-from bench.rules.timing import Timeline, Timing, at
+from bench.rules.timing import Timeline, Timing, at, number
 from bench.run import Run
 from bench.stats import Estimate
 
@@ -38,14 +38,14 @@ class DawnBenchInference(Rule):
 
     def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
         latency_ms = _latency_ms(trials)
-        if latency_ms is None or price_per_hour is None or any(map(is_spot, trials.runs)):
+        if latency_ms is None or price_per_hour is None or "spot" in trials.price_kinds:
             return Figures(latency_ms=latency_ms)
         return Figures(latency_ms=latency_ms, cost_usd=latency_ms.scaled(price_per_hour / 3.6e6, "USD"))
 
     def findings(self, trials: Trials) -> Iterator[Finding]:
-        if not any(run.metrics.get("latency_mean_ms") is not None for run in trials.runs):
+        if all(number(run, "latency_mean_ms") is None for run in trials.runs):
             yield Finding("no_latency", "no latency was measured", True)
-        if any(run.metrics.get("accuracy") is None for run in trials.runs):
+        if any(number(run, "accuracy") is None for run in trials.runs):
             yield Finding(
                 "accuracy_unknown", "the network that was timed is untrained, so its accuracy is unknown", True
             )
@@ -58,25 +58,19 @@ class DawnBenchInference(Rule):
         yield from price_findings(trials)
 
 
-def is_spot(run: Run) -> bool:
-    """Whether the run's price is known to be one that the rule does not allow."""
-    return bool(at(run.config, "resolved", "price_source", "kind") == "spot")
-
-
 def price_findings(trials: Trials) -> Iterator[Finding]:
     """What to know of the cost, which the rule wants on demand."""
-    kinds = {at(run.config, "resolved", "price_source", "kind") for run in trials.runs}
-    if "spot" in kinds:
+    if "spot" in trials.price_kinds:
         yield Finding("spot_price", "no cost: a spot price is not allowed; name one on demand with --price")
-    elif kinds != {"on_demand"} and any(run.price_per_hour is not None for run in trials.runs):
+    elif trials.price_kinds != {"on_demand"} and any(run.price_per_hour is not None for run in trials.runs):
         yield Finding("price_kind", "whether the price is the one on demand, as the rule wants it, is not recorded")
 
 
 def _latency_ms(trials: Trials) -> Estimate | None:
     """The mean of the runs' means; of a single run, the mean of its requests, which are n then."""
-    measured = [run.metrics for run in trials.runs if run.metrics.get("latency_mean_ms") is not None]
-    means = [float(metrics["latency_mean_ms"] or 0) for metrics in measured]
-    if len(means) != 1:
-        return stats.mean(means, unit="ms") if means else None
-    error, n = measured[0].get("latency_relative_error"), int(measured[0].get("latency_n") or 1)
-    return stats.from_error(means[0], error, n, unit="ms")
+    measured = [(run, mean_ms) for run in trials.runs if (mean_ms := number(run, "latency_mean_ms")) is not None]
+    if len(measured) != 1:
+        return stats.mean([mean_ms for _, mean_ms in measured], unit="ms") if measured else None
+    run, mean_ms = measured[0]
+    n = int(number(run, "latency_n") or 1)
+    return stats.from_error(mean_ms, number(run, "latency_relative_error"), n, unit="ms")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bench import stats
 from bench.rules.base import Figures, Finding, Rule, Trials, of_time
-from bench.rules.timing import Piece, Timeline, Timing, at
+from bench.rules.timing import Piece, Timeline, Timing, at, number
 from bench.run import FINISHED, Run
 from bench.stats import Test
 
@@ -86,7 +86,7 @@ def _p_value(trials: Trials) -> Test | None:
 
 
 def _complete(run: Run) -> bool:
-    return run.metrics.get("accuracy") is not None and run.status in FINISHED
+    return number(run, "accuracy") is not None and run.status in FINISHED
 
 
 def _accuracies(trials: Trials) -> list[float]:

@@ -76,8 +76,7 @@ class Timeline:
     @property
     def accuracy(self) -> float | None:
         """The final one."""
-        accuracy = self.run.metrics.get("accuracy")
-        return None if accuracy is None else float(accuracy)
+        return number(self.run, "accuracy")
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -141,6 +140,12 @@ class Timeline:
         counted, uncounted = ({name: s for name, s in spent.items() if s > 0} for spent in (counted, uncounted))
         time_s = None if end_s is None else math.fsum(counted.values())
         return Timing(self.run.run_id, self.run.seed, time_s, self.accuracy, reached, counted, uncounted, reached_by)
+
+
+def number(run: Run, metric: str) -> float | None:
+    """A metric of the run, None where there is none or it is no finite number, with which nothing can be done."""
+    value = run.metrics.get(metric)
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def at(config: Any, *keys: str) -> Any:

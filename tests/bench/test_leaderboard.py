@@ -76,6 +76,11 @@ class TestBoards:
         assert (other.system, other.rank, other.standing) == ("faster", None, 1)
         assert other.reasons == ("other clock: training",)
 
+    def test_among_none_there_is_no_place(self) -> None:
+        made = boards(cell(10.0, "ours", n=2), [record("slow", 500.0, rule="dawnbench")])
+        speedrun = board_of(made, "speedrun")
+        assert [(one.system, one.standing) for one in speedrun.elsewhere] == [("slow", None)]
+
     def test_a_record_of_another_target_is_on_another_board(self) -> None:
         made = boards(cell(10.0, "ours"), [record("harder", 5.0, target_accuracy=0.99)])
         assert board_of(made, "dawnbench").elsewhere == ()
@@ -162,6 +167,15 @@ class TestImported:
         assert (row_.kind, row_.system, row_.author, row_.hardware) == ("imported", "Net", "Someone", "V100")
         assert row_.value("time").value == pytest.approx(72.0)
         assert all(not board.ranked for board in made if board.rule.name != "dawnbench")
+
+    def test_another_result_under_the_name_of_a_record_is_shown_too(self) -> None:
+        known = record("dawnbench/train/net_v100", 50.0, task="cifar10/train", target_accuracy=0.94, rule="dawnbench")
+        (board,) = [board for board in boards([run_of(self.ENTRY, "net_v100")], [known]) if board.ranked]
+        assert [one.kind for one in board.ranked] == ["record", "imported"]
+
+    def test_keeps_its_own_price(self) -> None:
+        made = boards([run_of(self.ENTRY, "net_v100")], [], metric="cost", price_per_hour=1000.0)
+        assert board_of(made, "dawnbench").ranked[0].value("cost").value == pytest.approx(0.02 * 3.06)
 
     def test_is_not_shown_twice_where_it_is_among_the_records(self) -> None:
         known = record("dawnbench/train/net_v100", 72.0, task="cifar10/train", target_accuracy=0.94, rule="dawnbench")

@@ -15,6 +15,7 @@ from bench.labels import labels
 from bench.report.values import show_metric
 from bench.rules import groups
 from bench.rules.base import task
+from bench.rules.timing import number
 from bench.run import Run
 from bench.stats import Estimate
 
@@ -75,14 +76,14 @@ class Cell:
 
     def mean(self, metric: str) -> Estimate | None:
         """The mean of the runs that have this metric."""
-        values = [float(value) for run in self.runs if (value := run.metrics.get(metric)) is not None]
+        values = self._values(metric)
         return stats.mean(values) if values else None
 
     @property
     def headline(self) -> tuple[str, float] | None:
         """What its measure is made for, as text with its unit and as a bare number."""
         name = HEADLINES.get(self.first.measure, "")
-        values = [float(value) for run in self.runs if (value := run.metrics.get(name)) is not None]
+        values = self._values(name)
         if not values:
             return None
         value = sum(values) / len(values)
@@ -90,8 +91,11 @@ class Cell:
 
     @property
     def accuracy(self) -> float | None:
-        values = [float(value) for run in self.runs if (value := run.metrics.get("accuracy")) is not None]
+        values = self._values("accuracy")
         return sum(values) / len(values) if values else None
+
+    def _values(self, metric: str) -> list[float]:
+        return [value for run in self.runs if (value := number(run, metric)) is not None]
 
 
 def cells_of(runs: Iterable[Run]) -> list[Cell]:

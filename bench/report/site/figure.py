@@ -89,7 +89,8 @@ def axes(width_in: float = 7.2, height_in: float = 4.0, rows: int = 1, columns: 
 
 
 def finish(figure: Figure, name: str, title: str, caption: str) -> Plot:
-    """Both renderings; call it within `style`."""
+    """Both renderings; call it within `style`. `name` may hold a data set's, so that it is made a plain file name."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)
     drawn, painted = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         # The reader's browser has fonts for names of any script; the PNG has boxes in the place of some.

@@ -33,6 +33,7 @@ from bench.report.site.views import (
 )
 from bench.report.values import show_metric
 from bench.rules.base import task
+from bench.rules.timing import number
 from bench.run import Run
 
 FOLDER = Path(__file__).parent
@@ -145,7 +146,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         ("training", "train_s", text.duration),
         ("in all", "total_s", text.duration),
     )
-    values = [(label, run.metrics.get(name), show) for label, name, show in shown]
+    values = [(label, number(run, name), show) for label, name, show in shown]
     return {
         "run": run,
         "numbers": [(label, show(value), "" if value is None else value) for label, value, show in values],

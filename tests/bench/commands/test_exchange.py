@@ -8,12 +8,15 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import bench
 from bench.cli import main
 from bench.exchange import dawnbench
 from bench.exchange.entry import Row, TrainEntry
+from bench.exchange.to_runs import run_of
+from bench.run import Run
 from bench.store import Store
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published" / "cifar94.jsonl"
@@ -130,6 +133,22 @@ def test_imports_show_in_the_table_as_others_and_only_once(call, tmp_path):
     # And out again, as they were.
     assert call("export", "dawnbench", "2018", "--out", "again").returncode == 0
     assert dawnbench.load(tmp_path / "again" / "CIFAR10" / "train" / "a_b_c_d.json") == ENTRY
+
+
+def test_names_in_records_of_others_lead_to_no_other_folder(call, tmp_path, make_run):
+    run = run_of(ENTRY, "../../../outside")
+    Store(tmp_path / "foreign.jsonl").append(run)
+    result = call("export", "dawnbench", "foreign.jsonl", "--out", "entries")
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (tmp_path / "entries").rglob("*.json")] == ["..-..-..-outside.json"]
+    published = Run.from_json_line(PUBLISHED.read_bytes())
+    Store(tmp_path / "hostile.jsonl").append(msgspec.structs.replace(published, run_id="../../outside"))
+    assert call("export", "mllog", "hostile.jsonl", "--out", "logs").returncode == 0
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["..-..-outside.log"]
+    assert not list(tmp_path.parent.glob("outside*"))
+    # Too long for any file system: a message, as every file that cannot be written.
+    Store(tmp_path / "long.jsonl").append(run_of(ENTRY, "ü" * 10_000))
+    assert call("export", "dawnbench", "long.jsonl", "--out", "entries").returncode == 3
 
 
 def test_an_import_is_all_or_nothing(call, tmp_path):

@@ -80,8 +80,17 @@ def test_writes_to_a_file(results: Path, tmp_path: Path, format: str, word: str)
 
 
 def test_the_terminal_form_goes_to_a_file_too(results: Path, tmp_path: Path) -> None:
-    call("leaderboard", "--results", results, "--task", "digits/train", "--out", tmp_path / "board.txt")
-    assert "digits/train to 96 %, by dawnbench" in (tmp_path / "board.txt").read_text(encoding="utf-8")
+    out = tmp_path / "new" / "board.txt"
+    said = call("leaderboard", "--results", results, "--task", "digits/train", "--out", out)
+    assert "digits/train to 96 %, by dawnbench" in out.read_text(encoding="utf-8")
+    assert "board.txt: " in said
+
+
+@pytest.mark.parametrize("format", ["terminal", "markdown", "html", "csv"])
+def test_a_file_that_cannot_be_written_is_one_message(results: Path, tmp_path: Path, format: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError, match="cannot write"):
+        call("leaderboard", "--results", results, "-f", format, "--out", tmp_path / "file" / "board")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +100,7 @@ def test_the_terminal_form_goes_to_a_file_too(results: Path, tmp_path: Path) -> 
         (["--task", "digits/trian"], "did you mean 'digits/train'"),
         (["--task", "digits/train", "--metric", "latency"], "there is no leaderboard of digits/train, latency"),
         (["--price", "cheap"], "--price cheap"),
+        (["--price", "p3.16xlarge-spot"], "p3.16xlarge-spot: is a spot price"),
         (["nowhere.jsonl"], "there are no results at nowhere.jsonl"),
     ],
 )
@@ -115,6 +125,13 @@ def test_report_leaves_a_folder_of_something_else_alone(results: Path, tmp_path:
     with pytest.raises(BenchError, match="there is something else already"):
         call("report", "--results", results, "--out", tmp_path / "thesis")
     assert len(list((tmp_path / "thesis").iterdir())) == 1
+
+
+def test_report_takes_no_other_site_for_an_older_report(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<h1>My home page</h1>")
+    with pytest.raises(BenchError, match="there is something else already"):
+        call("report", "--results", results, "--out", tmp_path)
+    assert "My home page" in (tmp_path / "index.html").read_text()
 
 
 def test_report_that_cannot_be_written_says_so(results: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,30 @@ def test_what_makes_no_entry(cifar_run, fields, reason):
         entry_of(cifar_run(**fields), AUTHOR)
 
 
+def test_a_record_that_does_not_know_its_steps_makes_no_entry(cifar_run):
+    epochs = [{"epoch": 1, "accuracy": 0.5}, {"epoch": 2, "accuracy": 0.945}]
+    for run in (cifar_run(epochs=epochs), cifar_run({"steps": None}), cifar_run({"epochs": None})):
+        with pytest.raises(UsageError, match="how many steps its epochs had"):
+            entry_of(run, AUTHOR)
+
+
 def test_an_entry_has_an_author(cifar_run):
     with pytest.raises(UsageError, match="--author and --email"):
         entry_of(cifar_run(), Submitter("A"))
+
+
+@pytest.mark.parametrize(
+    ("told", "fields", "reason"),
+    [
+        ({"email": "nonsense"}, {}, 'authorEmail: is "nonsense"; allowed: name@host'),
+        ({"author": " "}, {}, "author: is"),
+        ({}, {"config": {"model": {}}}, "model: is null"),
+        ({}, {"epochs": [{"epoch": n, "steps": 10, "accuracy": 0.95} for n in (1, 2)]}, "epoch 1 follows 1"),
+    ],
+)
+def test_no_entry_is_made_that_is_not_valid(cifar_run, told, fields, reason):
+    with pytest.raises(UsageError, match=reason):
+        entry_of(cifar_run(**fields), replace(AUTHOR, **told))
 
 
 def test_what_a_reader_should_be_told(cifar_run):

@@ -83,6 +83,11 @@ class TestCsv:
         assert rows[1]["reasons"] == "no run reached 96.00%: the best accuracy is 91.00%"
         assert (rows[2]["source"], rows[2]["value"], rows[2]["unit"]) == ("https://example.org/record", "5.0", "s")
 
+    def test_no_name_is_a_formula(self) -> None:
+        runs = cell(10.0, '=HYPERLINK("https://example.org";"our best")')
+        (row,) = csv.DictReader(io.StringIO(to_csv(boards(runs, [], rule="coldstart"))))
+        assert row["system"].startswith("'=HYPERLINK")
+
 
 class TestTerminal:
     def shown(self, made: list[Board], width: int = 200, limit: int | None = None) -> str:
@@ -119,6 +124,13 @@ class TestTerminal:
 
     def test_markup_in_a_name_is_text(self) -> None:
         assert "[red]x[/red]" in self.shown(boards([run(recipe="[red]x[/red]")], [], rule="coldstart"))
+
+    def test_a_name_does_not_command_the_terminal(self) -> None:
+        console = Console(width=200, file=io.StringIO())
+        known = record("record", 5.0, note="\x1b]0;taken over\x07")
+        print_boards(console, boards([run(recipe="\x1b[2J\nx")], [known], rule="coldstart"), None)
+        assert isinstance(console.file, io.StringIO)
+        assert not {"\x1b", "\x07"} & set(console.file.getvalue())
 
 
 def test_footnotes_are_numbered_once_in_order() -> None:

@@ -7,7 +7,7 @@ from bench.report import text
     ("seconds", "shown"),
     [(0.000857, "0.857 ms"), (0.0123, "12.3 ms"), (0.4, "0.40 s"), (9.99, "9.99 s"), (9.996, "10.0 s"),
      (99.9, "99.9 s"), (100, "1 min 40 s"), (191, "3 min 11 s"), (3599.6, "1 h 00 min"), (4020, "1 h 07 min"),
-     (284400, "79 h 00 min"), (None, "–")],
+     (284400, "79 h 00 min"), (None, "–"), (float("nan"), "–"), (float("inf"), "∞")],
 )  # fmt: skip
 def test_durations(seconds, shown):
     assert text.duration(seconds) == shown

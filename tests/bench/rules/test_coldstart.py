@@ -33,3 +33,10 @@ def test_nothing_that_never_arrives_has_a_time(trained: Callable[..., Run], code
 
 def test_a_sweep_starts_warm(trained: Callable[..., Run], codes: Codes) -> None:
     assert codes(rule("coldstart").score([trained([0.95], sweep="digits")]).reasons) == ["warm_start"]
+
+
+def test_an_accuracy_without_spans_is_no_time(trained: Callable[..., Run]) -> None:
+    score = rule("coldstart").score([trained([0.94], spans=[], epochs=[])])
+    assert score.time_s is None
+    judged = rule("dawnbench").score([trained([0.94], spans=[], epochs=[])])
+    assert "no evaluation that says when" in judged.reasons[0].text

@@ -74,6 +74,15 @@ def test_a_spot_price_makes_no_cost(trained: Callable[..., Run], codes: Codes) -
     assert not {"spot_price", "price_kind"} & set(codes(score.footnotes))
 
 
+def test_a_price_that_is_given_takes_the_place_of_a_spot_price(trained: Callable[..., Run], codes: Codes) -> None:
+    run = trained([0.94], price_per_hour=1.0)
+    run.config["resolved"] = {"price_source": {"kind": "spot"}}
+    score = rule("dawnbench").score([run], price_per_hour=3.6)
+    assert score.cost_usd is not None
+    assert score.cost_usd.value == pytest.approx(0.026)
+    assert not {"spot_price", "price_kind"} & set(codes(score.footnotes))
+
+
 def test_runs_that_missed_are_said_and_not_in_the_mean(trained: Callable[..., Run]) -> None:
     runs = [trained([0.94], seed=0), trained([0.9, 0.9], seed=1)]
     score = rule("dawnbench").score(runs)

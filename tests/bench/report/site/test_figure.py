@@ -22,13 +22,13 @@ def contrast(a: str, b: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def plot(title: str = "a title", label: str = "a line") -> Plot:
+def plot(title: str = "a title", label: str = "a line", name: str = "name") -> Plot:
     with style():
         figure, (ax,) = axes()
         ax.plot([1, 2], [1, 2], color=SERIES[0], label=label)
         ax.set_title(title)
         ax.legend()
-        return finish(figure, "name", title, "what it says")
+        return finish(figure, name, title, "what it says")
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
@@ -58,6 +58,10 @@ def test_the_png_is_one() -> None:
 
 def test_the_same_figure_makes_the_same_files() -> None:
     assert plot() == plot()
+
+
+def test_its_files_have_plain_names() -> None:
+    assert plot(name="curves-../a?#b\0").name == "curves--a-b-"
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "$\\frac{$", "a\x1b[31mred", "&amp;", "日本語"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -110,6 +111,13 @@ def test_long_tables_are_cut_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None
 def test_nothing_measured_is_a_report_too() -> None:
     files = site([], [])
     assert "Nothing to rank yet" in str(files["index.html"])
+
+
+def test_a_figure_that_is_no_number_is_left_out() -> None:
+    metrics = run().metrics | {"accuracy": math.nan, "train_s": math.inf, "energy_j": math.nan}
+    files = site([run(metrics=metrics), *cell(10.0, "ours")], [])
+    assert "98.00 %" in str(files["cells.html"])
+    assert "nan" not in str(files["cells.html"])
 
 
 def test_a_single_page_holds_all_that_it_needs(tmp_path: Path) -> None:
