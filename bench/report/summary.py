@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -77,28 +78,38 @@ QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
 )
 
 
+# So many runs stand side by side in a terminal of ordinary width.
+MOST_COLUMNS = 5
+
+
 def table(runs: Sequence[Run]) -> Table:
-    """One column a run, and the mean with its 95 % interval of those that went to their end."""
-    first = runs[0]
+    """One column a run, and the mean with its 95 % interval of those that went to their end.
+
+    Many runs have no column each, but the least and the most of those.
+    """
+    first, many = runs[0], len(runs) > MOST_COLUMNS
     complete = [position for position, run in enumerate(runs) if run.status in FINISHED]
     result = Table()
     result.add_column("")
-    for run in runs:
-        result.add_column(f"seed {run.seed}", justify="right")
+    for heading in ("least", "most") if many else (f"seed {run.seed}" for run in runs):
+        result.add_column(heading, justify="right")
     if len(runs) > 1:
         result.add_column(f"mean ± 95 % (n = {len(complete)})", justify="right")
 
     def row(label: str, values: Sequence[float | None], show: Callable[[float | None], str]) -> None:
         if any(value is not None for value in values):
-            cells = [show(value) for value in values]
-            if len(runs) > 1:
-                cells.append(summarise([values[position] for position in complete], show))
-            result.add_row(label, *cells)
+            averaged = [values[position] for position in complete]
+            present = [value for value in averaged if value is not None]
+            shown = [min(present, default=None), max(present, default=None)] if many else values
+            mean = [summarise(averaged, show)] if len(runs) > 1 else []
+            result.add_row(label, *map(show, shown), *mean)
 
     def metric(label: str, name: str, show: Callable[[float | None], str]) -> None:
         row(label, [run.metrics.get(name) for run in runs], show)
 
-    result.add_row("status", *(run.status for run in runs))
+    counts = Counter(run.status for run in runs)
+    told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    result.add_row("status", *(("", "", told) if many else (run.status for run in runs)))
     metric("accuracy", "accuracy", text.percent)
     metric("target", "target_accuracy", text.percent)
     metric("samples/s, training", "samples_per_s", text.rate)
@@ -109,7 +120,7 @@ def table(runs: Sequence[Run]) -> Table:
     for size in sorted({size for run in runs for size in _batch_sizes(run)}):
         metric(f"samples/s, batch size {size}", f"{AT_BATCH_SIZE}{size}", text.rate)
     for label, name, show in QUALITY:
-        if any(name in run.metrics for run in runs):
+        if not many and any(name in run.metrics for run in runs):
             result.add_row(label, *(show(run.metrics.get(name)) for run in runs))
     result.add_section()
     spent = {name: [_span_s(run, name) for run in runs] for name in SPANS}
@@ -152,7 +163,7 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
         )
     for line in _footnotes(runs):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    ids = ", ".join(run.run_id for run in runs)
+    ids = ", ".join(run.run_id for run in runs) if len(runs) <= MOST_COLUMNS else f"{len(runs)} runs"
     console.print(f"Recorded in {store} as {ids}", markup=False, highlight=False, soft_wrap=True)
 
 

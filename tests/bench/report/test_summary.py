@@ -122,3 +122,13 @@ def test_a_price_of_the_table_is_shown_with_its_day():
 def test_equal_numbers_have_no_margin():
     # Their sum over three is not 0.994 to the last bit.
     assert summary.summarise([0.994, 0.994, 0.994], text.percent) == "99.40 %"
+
+
+def test_many_runs_are_told_by_their_extremes():
+    output = printed(*(run(seed, accuracy=0.90 + seed / 100) for seed in range(9)))
+    least, most, mean = row(output, "accuracy")
+    assert (least, most) == ("90.00 %", "98.00 %")
+    assert mean.startswith("94.00 % ±")
+    assert row(output, "status") == ["", "", "9 ok"]
+    assert "seed 3" not in output
+    assert output.endswith("as 9 runs\n")
