@@ -107,7 +107,8 @@ def chromium(program: str) -> Iterator[Page]:
     """A browser with an empty profile and one tab."""
     down_read, down_write = os.pipe()
     up_read, up_write = os.pipe()
-    with tempfile.TemporaryDirectory() as profile:
+    # The browser's own children write into it until they notice that it is gone.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # The protocol wants to be on the descriptors 3 and 4 of the browser.
         command = f'exec "$0" "$@" 3<&{down_read} 4>&{up_write}'
         process = subprocess.Popen(
