@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bench import cli_gate as gate
+from bench.cli_options import DataDir, Device, DeviceChoice
 from bench.cli_results import app as results_app
 
 EXIT_CODES = (
@@ -53,17 +54,6 @@ class BoardFormat(StrEnum):
     html = "html"
 
 
-class DeviceChoice(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data", help="Where data sets are looked for first; then $BENCH_DATA, then data/."),
-]
-Device = Annotated[DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe or a .yaml file.")]
 Settings = Annotated[
     list[str] | None,
@@ -87,10 +77,7 @@ SamplingTimeout = Annotated[
 @app.command(epilog=EXIT_CODES)
 def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe (see `bench recipes`) or a .yaml file.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's value; repeatable."),
-    ] = None,
+    settings: Settings = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs, with seeds 0, 1, …; default: the recipe's.")] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="Start at this seed.")] = 0,
     data: DataDir = None,

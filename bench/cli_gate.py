@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli_options import DataDir, Device, DeviceChoice
+
 if TYPE_CHECKING:
     from bench.gate.compare import Limits
 
@@ -32,12 +34,6 @@ class ReportFormat(StrEnum):
     junit = "junit"
 
 
-class DeviceChoice(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 Margin = Annotated[
     str | None, typer.Option(metavar="PERCENT", help="A time that changes by less is the same: 3% where not given.")
 ]
@@ -56,8 +52,6 @@ Format = Annotated[ReportFormat, typer.Option("--format", "-f", help="markdown i
 Out = Annotated[Path | None, typer.Option(help="Write it here.")]
 Junit = Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and baselines are kept.")]
-DataDir = Annotated[Path | None, typer.Option("--data", help="Where data sets are looked for first.")]
-Device = Annotated[DeviceChoice, typer.Option(help="auto takes a usable GPU where there is one.")]
 Matrices = Annotated[
     list[str] | None, typer.Argument(metavar="[MATRIX]…", help="Matrices to measure; default: the gate_ ones.")
 ]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bench.clock import Clock, Span
 from bench.machine import oom_kills
 from bench.measures import measure_module
-from bench.worker import Job, Teller, measure
+from bench.worker import Job, Teller, end_with_parent, measure
 
 if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
@@ -146,7 +146,7 @@ def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection]) -> N
     clock = Clock(job.origin_s)
     clock.spans += spans
     clock.add("start", spans[-1].end_s, clock.elapsed_s())
-    _end_with_launcher()
+    end_with_parent()
     tell = RankTeller(senders[rank], rank)
     _end_soon_after_sigterm()
     if not measure(replace(job, rank=rank), clock, tell):
@@ -198,18 +198,6 @@ def _config(count: int, folder: str) -> LaunchConfig:
         monitor_interval=MONITOR_S,
         start_method="forkserver",
     )
-
-
-def _end_with_launcher() -> None:
-    """Let no rank outlive the process that launched it, even one that hangs."""
-    launcher = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if launcher is not None:
-            launcher.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def _end_soon_after_sigterm() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import pickle
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from bench.interrupts import Interrupts, ctrl_c_ignored
 from bench.machine import oom_kills
 from bench.measures import MEASURES
 from bench.run import FINISHED, Status
-from bench.worker import Job, work
+from bench.worker import Job, end_with_parent, work
 from models import MODULES
 
 LOG_TAIL_LINES = 20
@@ -257,15 +255,8 @@ def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:
 
 
 def _work_while_watched(job: Job, pipe: Connection) -> None:
-    """The worker's process: its work, and a thread that ends it when its parent is gone, even if it hangs."""
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    """The worker's process: its work, and what ends it when its parent is gone."""
+    end_with_parent()
     work(job, pipe)
 
 

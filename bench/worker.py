@@ -6,10 +6,12 @@ what was measured until then is known.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
 import signal
 import sys
+import threading
 import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -88,6 +90,18 @@ class Teller:
             self._interrupted = True
         else:
             raise KeyboardInterrupt
+
+
+def end_with_parent() -> None:
+    """Let this process not outlive the one that started it, even if it hangs."""
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def work(job: Job, pipe: Connection) -> None:

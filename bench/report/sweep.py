@@ -179,7 +179,8 @@ def troubles(plan: Plan, results: Path) -> list[str]:
         run = entries[-1].run
         assert run is not None
         lines.append(f"{entries[0].cell.label}, seed{'s' if len(entries) > 1 else ''} {seeds}: {status}: {reason}")
-        if status not in FINISHED and run.log is not None and run.log_tail:
+        # A refusal says all in its reason; what its log ends with is only where in the code it was noticed.
+        if status not in (*FINISHED, "skipped") and run.log is not None and run.log_tail:
             lines += [f"    {line}" for line in run.log_tail[-LOG_LINES:]]
             lines.append(f"    ({results / run.log})")
     return lines

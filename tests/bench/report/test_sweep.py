@@ -60,6 +60,15 @@ def test_a_failure_is_told_with_the_end_of_its_log_and_once_for_all_its_seeds(co
     assert lines[at + 1 :] == ["    c", "    d", "    e", "    (night/logs/x.log)", "2 failed, 1 still to run"]
 
 
+def test_a_refusal_is_told_by_its_reason_alone(console, a_run):
+    skipped = {"status": "skipped", "reason": "no such data", "log": "logs/x.log", "log_tail": ["Traceback"]}
+    runs = [msgspec.structs.replace(a_run(CELLS[0]), **skipped)]
+    print_summary(console, planned(CELLS[:1], runs), MATRIX.keys, "time_to_accuracy", Path("night"))
+    assert "skipped: no such data" in printed(console)
+    assert "Traceback" not in printed(console)
+    assert "logs/x.log" not in printed(console)
+
+
 def test_headings_are_short_where_they_are_unique():
     assert headings(["model.width", "epochs", "optimizer.name", "model.name"]) == [
         "width", "epochs", "optimizer.name", "model.name",
