@@ -10,10 +10,15 @@ from torch import nn
 
 import models
 from bench.clock import Clock
+from bench.document import nearest
+from bench.errors import UsageError
+from bench.ingredients import OptimizerGroup
 from bench.recipe import Recipe
+from bench.training.captured import Captured
 from bench.training.cutmix import CutMix
 from bench.training.ema import Ema
 from bench.training.ghost_norm import use_ghost_batches
+from bench.training.hard_examples import HardExamples, ShortEpochs
 from bench.training.lookahead import Lookahead
 from bench.training.loop import Batches, Goal, Trainer
 from bench.training.loss import Loss
@@ -29,7 +34,6 @@ from pipelines.loader import Loader, Placement, Shard
 from pipelines.loaders import make_loader
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-WHITENING_IMAGES = 5000
 
 
 def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
@@ -46,12 +50,22 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
             key = f"image_sizes.{index}.pixels"
             raise ImpossibleModel(f"{key}: {size.pixels} does not suit this network: {error}") from None
     model = models.build(name, options, in_channels=channels, classes=data.classes, image_size=min(height, width))
+    for index, stage in enumerate(recipe.freeze or []):
+        check_part(f"freeze.{index}.part", stage.part, model)
     if recipe.ghost_batch:
         try:
             use_ghost_batches(model, recipe.ghost_batch)
         except ValueError as error:
             raise ImpossibleModel(str(error)) from None
     return model
+
+
+def check_part(key: str, part: str, model: nn.Module) -> None:
+    """Raise `ImpossibleModel` where the network has no such module, or nothing in it is trained."""
+    parts = [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]
+    if part not in parts:
+        top = [name for name in parts if name.count(".") < 2]
+        raise ImpossibleModel(f"{key}: this network has no {part!r}{nearest(part, parts)}; it has {', '.join(top)}")
 
 
 def build_loader(
@@ -71,10 +85,10 @@ def build_loader(
 
 
 def init_from_data(model: nn.Module, data: Dataset, device: torch.device) -> None:
-    """Let a network that asks for it look at the first training images, normalised, on the device."""
+    """Let a network that asks for it look at the first `init_images` training images, normalised, on the device."""
     init = getattr(model, "init_from_data", None)
     if callable(init):
-        init(normalised(data, WHITENING_IMAGES, device))
+        init(normalised(data, getattr(model, "init_images", len(data.train)), device))
 
 
 def normalised(data: Dataset, count: int, device: torch.device) -> torch.Tensor:
@@ -93,8 +107,14 @@ def build_trainer(
     clock: Clock,
     report: Any,
     ranks: Ranks = ALONE,
+    fused: bool | None = None,
 ) -> Trainer:
-    """A trainer of `model`, which is already on its device in `precision`."""
+    """A trainer of `model`, which is already on its device in `precision`; `fused` is that of `Optimizers`."""
+    if recipe.cuda_graph and not precision.device.is_cuda:
+        raise UsageError(
+            "cuda_graph: only a CUDA device has graphs; leave it out on a CPU, or write it under on_cuda, as in "
+            "on_cuda: {cuda_graph: true}"
+        )
     forward = ranks.wrap(model)
     goal = Goal(
         epochs=recipe.epochs,
@@ -103,8 +123,15 @@ def build_trainer(
         tta=recipe.evaluation.tta,
         epoch_tta=recipe.evaluation.epoch_tta,
         eval_every_epochs=recipe.evaluation.every_epochs,
+        tta_below=recipe.evaluation.tta_below,
+        first_eval_epoch=recipe.evaluation.first_epoch or 1,
     )
-    schedule, plan = build_schedule(recipe), build_plan(recipe, train.steps_per_epoch)
+    plan = build_plan(recipe, train.steps_per_epoch)
+    schedule = build_schedule(recipe, plan)
+
+    def settings_of(group: OptimizerGroup) -> dict[str, Any]:
+        settings = group.settings()
+        return settings | {"epochs": plan.passes(group.epochs)} if group.epochs is not None else settings
 
     def make_averages() -> list[Lookahead | Ema]:
         lookahead, ema = recipe.lookahead, recipe.ema
@@ -119,17 +146,20 @@ def build_trainer(
         return Optimizers(
             model,
             recipe.optimizer.settings(),
-            {role: group.settings() for role, group in recipe.optimizer.groups.items()},
+            {role: settings_of(group) for role, group in recipe.optimizer.groups.items()},
             schedule,
             plan.total_batches,
             train.steps_per_epoch,
-            # Neither a compiled network nor DDP takes it well when a parameter stops having a gradient.
-            drop_frozen=not recipe.compile and ranks.count == 1,
+            # DDP waits for the gradient of every parameter.
+            drop_frozen=ranks.count == 1,
+            freeze={stage.part: stage.after for stage in recipe.freeze or []},
+            fused=fused,
+            lr_on=precision.device.torch if recipe.cuda_graph else None,
         )
 
     return Trainer(
         model,
-        _compiled(forward, len(plan.stages)) if recipe.compile else forward,
+        _compiled(forward, len(plan.stages), _ends(recipe)) if recipe.compile else forward,
         make_optimizers,
         precision,
         Loss(recipe.loss.label_smoothing, recipe.loss.reduction),
@@ -144,30 +174,42 @@ def build_trainer(
         recipe.accumulate or 1,
         # The seed of the run, which torch was given; of several ranks each has one of its own.
         CutMix(**recipe.cutmix.model_dump(), seed=torch.initial_seed()) if recipe.cutmix else None,
+        # Where steps are counted alone, there are no images to choose from.
+        HardExamples(train, precision.device.torch) if recipe.drop_easy and isinstance(train, Loader) else None,
+        Captured if recipe.cuda_graph else None,
     )
 
 
-def _compiled(forward: nn.Module, stages: int) -> nn.Module:
+def _ends(recipe: Recipe) -> int:
+    """How often less is trained than before: a role that stops, or a part that is frozen."""
+    return sum(group.epochs is not None for group in recipe.optimizer.groups.values()) + len(recipe.freeze or [])
+
+
+def _compiled(forward: nn.Module, stages: int, ends: int) -> nn.Module:
     """Compiled, where there are several stages for the shapes of each: one program for all of them is slower."""
     dynamo = torch._dynamo.config
-    # In training, and in two kinds of evaluation: of whole batches and of the last one.
-    dynamo.recompile_limit = max(dynamo.recompile_limit, 3 * stages)
+    # In training, and in two kinds of evaluation: of whole batches and of the last one. What gradients are computed for
+    # is part of a program, too.
+    dynamo.recompile_limit = max(dynamo.recompile_limit, 3 * (stages + ends))
     return torch.compile(forward, dynamic=False if stages > 1 else None)  # type: ignore[return-value]
 
 
-def build_schedule(recipe: Recipe) -> Schedule:
+def build_schedule(recipe: Recipe, plan: Plan) -> Schedule:
     schedule = SCHEDULES[recipe.schedule.name](**recipe.schedule.model_dump(exclude={"name"}))
     warm_up = recipe.lr_warm_up
-    return warmed_up(schedule, warm_up.epochs / recipe.epochs, warm_up.start) if warm_up else schedule
+    if warm_up is None:
+        return schedule
+    return warmed_up(schedule, plan.passes(warm_up.epochs) / plan.passes(recipe.epochs), warm_up.start)
 
 
 def build_plan(recipe: Recipe, batches_per_epoch: int) -> Plan:
     """In how many steps and at how many pixels each batch of the run is trained on."""
-    smaller = recipe.batch_sizes
+    smaller, drop = recipe.batch_sizes, recipe.drop_easy
     return Plan(
         recipe.epochs,
         batches_per_epoch,
         [(size.until, size.pixels) for size in recipe.image_sizes or []],
         [(stage.until, recipe.batch_size // stage.examples) for stage in (smaller.stages if smaller else [])],
         scale_lr=smaller is not None and smaller.scale_lr,
+        short=ShortEpochs.after(drop.start, recipe.epochs, drop.kept, drop.every) if drop else None,
     )

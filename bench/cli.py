@@ -88,6 +88,15 @@ def run(
         str, typer.Option(help="time_to_accuracy, throughput, inference or loading.")
     ] = "time_to_accuracy",
     sampling_timeout: SamplingTimeout = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep the final weights in runs/weights/ below --results.")
+    ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|FILE", help="For --measure inference: the weights that a run kept, by its id, or a file."
+        ),
+    ] = None,
 ) -> None:
     """Train RECIPE to its target, timed and recorded, once for each seed."""
     from bench.commands.run import RunOptions
@@ -95,7 +104,18 @@ def run(
     from bench.report.console import LastingConsole
 
     options = RunOptions(
-        recipe, settings or (), seeds, first_seed, data, device.value, results, price, measure, sampling_timeout
+        recipe,
+        settings or (),
+        seeds,
+        first_seed,
+        data,
+        device.value,
+        results,
+        price,
+        measure,
+        sampling_timeout,
+        keep_weights,
+        weights,
     )
     raise typer.Exit(run_command(options, LastingConsole()))
 

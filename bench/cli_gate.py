@@ -103,7 +103,10 @@ def regress(
         typer.Option(metavar="REVISION", help="Measure this revision too, in turns; else a stored baseline is taken."),
     ] = None,
     budget: Annotated[str, typer.Option(metavar="TIME", help="End then at the latest: 90s, 5m, 1h.")] = "5m",
-    rounds: Annotated[int, typer.Option(min=1, help="Pairs of runs of a cell at most.")] = 30,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs of a cell on each side at most: 30 with --base, 12 beside a baseline."),
+    ] = None,
     margin: Margin = None,
     accuracy_margin: AccuracyMargin = None,
     floor: Floor = None,

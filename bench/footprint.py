@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.assembly import build_loader
+from bench.machine import native_precision
+from bench.profiling.operations import Operations
 from bench.recipe import Recipe
 from bench.training.activations import KeptActivations, tensor_bytes
 from bench.training.flops import forward_flops
@@ -32,6 +35,10 @@ class Footprint:
 
     `training_flops_per_example` is forward and backward; `optimizer_flops_per_step` is matrix products alone, as
     of Muon; `training_flops` is of the whole run, of `steps` steps on all devices. Bytes are of one device.
+
+    `step_operations` are what eager torch dispatches in a step (`bench.profiling.operations`), `loader_operations` what
+    it does to make a batch, None where that is not done on the device; `waits` of both, by name, make the host wait for
+    a GPU. `counted_on` is the device that all was counted on.
     """
 
     precision: str
@@ -50,6 +57,10 @@ class Footprint:
     average_bytes: int
     activation_bytes: int
     batch_bytes: int
+    step_operations: int
+    loader_operations: int | None
+    waits: dict[str, int]
+    counted_on: str
 
     @property
     def total_bytes(self) -> int:
@@ -76,18 +87,24 @@ class NoBatches:
 def footprint(recipe: Recipe, device: str) -> Footprint:
     """Count a recipe's sizes on a device, at full image size and its largest batch.
 
-    Raises `UsageError` for a network that cannot be built, `MissingError` where there is no such device.
+    For a GPU that is not there the CPU stands in, with the precision and the optimisers that the GPU would have.
+    Raises `UsageError` for a network that cannot be built.
     """
+    counted_on = device
+    if device == "cuda" and not torch.cuda.is_available():
+        precision = native_precision(device) if recipe.precision == "auto" else recipe.precision
+        recipe = recipe.model_copy(update={"precision": "fp32" if precision == "tf32" else precision})
+        counted_on = "cpu"
     shape, classes, train_count = _data_shape(recipe)
     with refusals():
         noise = load_dataset(
             "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
         )
     whole = at_full_size(recipe)
-    workbench = Workbench(whole, device, noise)
+    workbench = Workbench(whole, counted_on, noise)
     model = workbench.model
     of_all_devices = whole.batch_size * recipe.device_count
-    trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)))
+    trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)), fused=device == "cuda")
     optimizers = trainer.make_optimizers()
     small = max(recipe.ghost_batch or 0, LEAST_IMAGES)
     counts = []
@@ -99,6 +116,10 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
         if _state_bytes(optimizers):
             break
         trainer.train_step(*workbench.batch(small), optimizers, 0)
+    batch = workbench.batch(small)
+    with Operations() as operations:
+        trainer.train_step(*batch, optimizers, 0)
+    loading = _loading(workbench, small) if device == "cuda" and recipe.loader == "resident" else None
     (flops_1, kept_1), (flops_2, kept_2) = counts
     per_example = (flops_2 - flops_1) // small
     per_step = flops_1 - per_example * small
@@ -124,7 +145,24 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
         + (tensor_bytes(map(torch.Tensor.float, floating)) if recipe.ema else 0),
         kept_1 + (kept_2 - kept_1) // small * (together - small),
         tensor_bytes(workbench.batch(1)) * whole.batch_size,
+        operations.total,
+        loading.total if loading else None,
+        dict(operations.waits + loading.waits if loading else operations.waits),
+        counted_on,
     )
+
+
+def _loading(workbench: Workbench, size: int) -> Operations | None:
+    """What a resident loader does for a batch in the middle of an epoch, one so small that a CPU renders it whole."""
+    if 2 * size > len(workbench.data.train):
+        return None
+    recipe = workbench.recipe.model_copy(update={"batch_size": size})
+    with build_loader(recipe, workbench.data, "train", workbench.placement, 0, None, None) as loader:
+        batches = loader.epoch(0)
+        next(batches)
+        with Operations() as operations:
+            next(batches)
+    return operations
 
 
 def _data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int]:
@@ -134,7 +172,7 @@ def _data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int]:
     return (
         (channels, height, width),
         options.get("classes", info.classes),
-        options.get("train_count", info.train_count),
+        options.get("train_count", info.train_count) - options.get("held_out", 0),
     )
 
 

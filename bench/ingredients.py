@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MemoryFormat = Literal["channels_last", "contiguous"]
+NumberFormat = Literal["fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16"]
 Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -183,6 +185,27 @@ class ImageSize(Strict):
     until: Share
 
 
+class Freeze(Strict):
+    """A part of the network, by the name of its module, that is trained no more after this share of the training.
+
+    What comes before it then needs no gradients either. Source: Brock et al., FreezeOut (arXiv 1706.04983).
+    """
+
+    part: str
+    after: Annotated[float, Field(gt=0, lt=1)]
+
+
+class DropEasy(Strict):
+    """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
+
+    With `every` each so many-th of these epochs is whole.
+    """
+
+    kept: Annotated[float, Field(gt=0, lt=1)]
+    start: Annotated[float, Field(ge=0, lt=1)]
+    every: Annotated[int, Field(ge=2)] | None = None
+
+
 class BatchSize(Strict):
     """The examples of a step, until this share of the training."""
 
@@ -198,12 +221,38 @@ class BatchSizes(Strict):
 
 
 class Evaluation(Strict):
-    """`tta` is the level that decides; `epoch_tta` the one of the evaluations between epochs."""
+    """`tta` is the level that decides; `epoch_tta` the one of the evaluations between epochs.
+
+    With `tta_below` only those images get it whose first view leaves every class less probable than this. Label
+    smoothing s keeps probabilities below about 1 - s, so that it belongs well under that. There is none before epoch
+    `first_epoch`, counted from 1.
+    """
 
     tta: Literal[0, 1, 2] = 0
     epoch_tta: Literal[0, 1, 2] = 0
+    tta_below: Annotated[float, Field(gt=0, lt=1)] | None = None
     every_epochs: Annotated[int, Field(ge=0)] = 1
+    first_epoch: Count | None = None
     batch_size: Count = 1000
+
+    @model_validator(mode="after")
+    def _below_is_of_some_level(self) -> Self:
+        if self.tta_below is not None and not self.tta and not self.epoch_tta:
+            raise ValueError("evaluation.tta_below: says who gets further views; it needs tta or epoch_tta of 1 or 2")
+        return self
+
+
+class Inference(Strict):
+    """How `--measure inference` runs the trained network; what is null is as in training.
+
+    `fuse` folds each batch norm into the conv before it.
+    """
+
+    fuse: bool = False
+    precision: NumberFormat | None = None
+    memory_format: MemoryFormat | None = None
+    compile: bool | None = None
+    threads: Count | None = None
 
 
 def check_stages(key: str, stages: Sequence[ImageSize] | Sequence[BatchSize]) -> None:

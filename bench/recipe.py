@@ -16,15 +16,20 @@ from bench.ingredients import (
     Constant,
     Count,
     CutMix,
+    DropEasy,
     Ema,
     Evaluation,
     Fraction,
+    Freeze,
     ImageSize,
+    Inference,
     Lookahead,
     Loss,
     LrWarmUp,
+    MemoryFormat,
     Named,
     NotNegative,
+    NumberFormat,
     Optimizer,
     Positive,
     Schedule,
@@ -70,12 +75,15 @@ class Recipe(Strict):
     augment: Augment = Augment()
     cutmix: CutMix | None = None
     image_sizes: Annotated[list[ImageSize], Field(min_length=1)] | None = None
+    drop_easy: DropEasy | None = None
 
     model: Named
     ghost_batch: Annotated[int, Field(ge=2)] | None = None
-    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16"] = "auto"
+    memory_format: MemoryFormat = "channels_last"
+    precision: Literal["auto", NumberFormat] = "auto"
     compile: bool = False
+    # CUDA alone: each step is replayed as a graph, its kernels launched all at once. Null is no.
+    cuda_graph: Literal[True] | None = None
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
     # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
     threads: Count | None = None
@@ -96,6 +104,9 @@ class Recipe(Strict):
     lr_warm_up: LrWarmUp | None = None
     lookahead: Lookahead | None = None
     ema: Ema | None = None
+    freeze: Annotated[list[Freeze], Field(min_length=1)] | None = None
+
+    inference: Inference | None = None
 
     seeds: Count = 1
     price_per_hour: NotNegative | None = None
@@ -127,10 +138,10 @@ class Recipe(Strict):
     @model_validator(mode="before")
     @classmethod
     def _one_device_says_nothing(cls, value: Any) -> Any:
-        """One device is every run without these keys, and so is the same cell."""
+        """One device, or no graph, is every run without these keys, and so is the same cell."""
         if not isinstance(value, dict):
             return value
-        usual: dict[str, Any] = {}
+        usual: dict[str, Any] = {"cuda_graph": None} if value.get("cuda_graph") is False else {}
         if value.get("devices") == 1 and type(value["devices"]) is int:
             usual["devices"] = None
         if value.get("batch_per") == "global" or (
@@ -192,9 +203,49 @@ class Recipe(Strict):
                     f"{key}.name: adamw divides by squares of gradients, most of which are 0 in pure_fp16; "
                     "set precision to fp16 or pure_bf16, or take another optimiser"
                 )
+        if self.freeze and (self.compile or self.device_count > 1):
+            raise ValueError(
+                "freeze: a compiled network would be compiled again, and several devices wait for the gradients "
+                "that no longer come; leave out compile and devices"
+            )
+        if self.drop_easy and self.cutmix:
+            raise ValueError(
+                "drop_easy: the loss of an image that cutmix made of two says of neither how hard it is; leave one out"
+            )
+        if self.drop_easy and self.device_count > 1:
+            raise ValueError(
+                "drop_easy: each device knows the losses of its own images alone, and all would have to choose alike; "
+                "leave out devices or drop_easy"
+            )
         if self.lr_warm_up and self.lr_warm_up.epochs > self.epochs:
             raise ValueError(f"lr_warm_up.epochs: {self.lr_warm_up.epochs:g} is more than the {self.epochs:g} epochs")
         return self
+
+    @model_validator(mode="after")
+    def _a_graph_can_be_captured(self) -> Self:
+        if not self.cuda_graph:
+            return self
+        if not self.warm_up_steps:
+            raise ValueError("cuda_graph: needs warm_up_steps of at least 1; the graph is captured in the warm-up")
+        optimizers = {self.optimizer.name, *(group.name for group in self.optimizer.groups.values())}
+        lacks = {
+            "cutmix": self.cutmix and "mixes each batch in another way",
+            "drop_easy": self.drop_easy and "notes the loss of other images at each step",
+            "devices": self.device_count > 1 and "several of them meet in each step",
+            "precision": self.precision in ("auto", "fp16")
+            and "fp16, which auto means on a GPU, asks after each step whether it overflowed; take pure_fp16 or bf16",
+            "schedule": self.schedule.name == "one_cycle" and "one_cycle changes the momentum, and a graph keeps it",
+            "optimizer": "adamw" in optimizers and "adamw counts its steps on the host; take sgd or muon",
+        }
+        for key, why in lacks.items():
+            if why:
+                raise ValueError(f"cuda_graph: every step is the same to a graph, which does not go with {key}: {why}")
+        return self
+
+    def for_inference(self) -> Recipe:
+        """The same network as it is timed at inference: what `inference` says takes the place of training's choice."""
+        said = self.inference.model_dump(exclude={"fuse"}, exclude_none=True) if self.inference else {}
+        return self.model_copy(update=said)
 
     def config(self) -> dict[str, Any]:
         """Every value that is no prose, as plain JSON types."""
@@ -226,16 +277,27 @@ def find(name: str) -> Path:
 def draft(name: str, device: str) -> Document:
     """What the recipe `name` says for a device (`cpu` or `cuda`), to be changed and then made a `Recipe`.
 
-    Raises `UsageError` when there is no such recipe, or it is no mapping.
+    A recipe may name another one to be taken in its place on a device. Raises `UsageError` when there is no such
+    recipe, or it is no mapping.
     """
-    document = Document.read(find(name), RECIPES / "digits.yaml", transparent=OVERLAYS)
+    document = _read(name)
+    instead = document.values.get(f"on_{device}")
+    if isinstance(instead, str):
+        document = _read(instead)
     for key in OVERLAYS:
-        overlay = document.values.pop(key, None) or {}
+        overlay, chosen = document.values.pop(key, None) or {}, key == f"on_{device}"
+        if isinstance(overlay, str) and not chosen:
+            continue
         if not isinstance(overlay, dict):
-            raise UsageError(f"{document.path}: {key} holds the keys that differ on that device, not {overlay!r}")
-        if key == f"on_{device}":
+            what = "the keys that differ on that device, or the name of a recipe that is no such name itself"
+            raise UsageError(f"{document.path}: {key} is {overlay!r}; it holds {what}")
+        if chosen:
             merge(document.values, overlay)
     return document
+
+
+def _read(name: str) -> Document:
+    return Document.read(find(name), RECIPES / "digits.yaml", transparent=OVERLAYS)
 
 
 def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
@@ -263,9 +325,12 @@ def lack_of_devices(recipe: Recipe, device: str, measure: str, found: int) -> st
 def identify(config: Mapping[str, Any], device: str, measure: str) -> tuple[dict[str, Any], str]:
     """The config that a record holds, and the id of its cell, which every command gives the same point.
 
-    `precision: auto` becomes what it means on this machine, or two machines would call two things one cell.
+    `precision: auto` becomes what it means on this machine, or two machines would call two things one cell. What is
+    said of inference is no part of any other measure.
     """
     recorded = {**config, "device": device}
+    if measure != "inference":
+        recorded.pop("inference", None)
     if recorded.get("precision") == "auto":
         recorded["precision"] = native_precision(device)
     return recorded, cell_id(recorded | {"measure": measure})

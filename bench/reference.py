@@ -6,12 +6,16 @@ become slower from code that has.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from bench.measures.throttle import gpu_handle
 from bench.sampling import Bounds, Samples, sample
 from bench.training.device import Device
 
@@ -19,6 +23,7 @@ from bench.training.device import Device
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 # Far more than a cache holds.
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
+CPUS = Path("/sys/devices/system/cpu")
 BOUNDS = Bounds(relative_error=0.01, least_samples=10, least_s=0.25, timeout_s=5.0)
 
 
@@ -83,6 +88,27 @@ def memory_copy(device: Device) -> Kernel:
     source = torch.ones(COPY_BYTES[device.kind], dtype=torch.uint8, device=device.torch)
     target = torch.zeros_like(source)
     return Kernel(device, 2.0 * source.numel(), lambda: target.copy_(source))
+
+
+def clock_hz(device: Device) -> float | None:
+    """The clock of a GPU's multiprocessors, or of the fastest core that this process may use; of this moment, in Hz.
+
+    None where the system hides it, as virtual machines and slices of a GPU do.
+    """
+    if device.is_cuda:
+        import pynvml
+
+        try:
+            return 1e6 * float(pynvml.nvmlDeviceGetClockInfo(gpu_handle(device), pynvml.NVML_CLOCK_SM))
+        except pynvml.NVMLError:
+            return None
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    khz = []
+    for core in cores:
+        # Not /proc/cpuinfo, where a virtual machine repeats the clock of its day of birth.
+        with suppress(OSError, ValueError):
+            khz.append(int((CPUS / f"cpu{core}" / "cpufreq" / "scaling_cur_freq").read_text()))
+    return 1e3 * max(khz) if khz else None
 
 
 def seconds_of(device: Device, work: Callable[[], object]) -> float:

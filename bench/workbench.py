@@ -55,10 +55,12 @@ class Workbench:
         """The recipe's loader of a split, to be closed by the caller; `cache` is where it may keep converted data."""
         return assembly.build_loader(self.recipe, self.data, split, self.placement, 0, self.recipe.workers, cache)
 
-    def trainer(self, train: Batches) -> Trainer:
-        """The recipe's trainer on the network as it is, not compiled: a compiled one cannot be looked into."""
-        plain = self.recipe.model_copy(update={"compile": False})
-        return assembly.build_trainer(plain, self.model, self.precision, train, train, Clock(), lambda _: None)
+    def trainer(self, train: Batches, fused: bool | None = None) -> Trainer:
+        """The recipe's trainer on the network as it is, neither compiled nor captured, which cannot be looked into."""
+        plain = self.recipe.model_copy(update={"compile": False, "cuda_graph": None})
+        return assembly.build_trainer(
+            plain, self.model, self.precision, train, train, Clock(), lambda _: None, fused=fused
+        )
 
 
 def at_full_size(recipe: Recipe) -> Recipe:

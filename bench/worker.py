@@ -25,12 +25,14 @@ from bench.errors import UsageError
 from bench.measures import MEASURES, measure_class
 from bench.recipe import Recipe
 from bench.sampling import Bounds
+from bench.weights import WeightsFile
 
 
 @dataclass(frozen=True)
 class Job:
     """What a worker is told.
 
+    `keep_weights` is where a training leaves its final weights, `weights` are those that an inference takes.
     `origin_s` is the reading of `time.monotonic` at which the user's command, or this run of several,
     began. `cache` is where loaders keep converted data. `measure` is one of MEASURES; those that sample
     stop by `sampling`. `share` is what of the machine the run may use. Raises `UsageError` for another measure.
@@ -48,6 +50,8 @@ class Job:
     share: Share = field(default_factory=Share)
     # Which of the several processes that a run on several devices has this is.
     rank: int = 0
+    keep_weights: Path | None = None
+    weights: WeightsFile | None = None
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:

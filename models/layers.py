@@ -9,7 +9,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["relu", "leaky_relu", "gelu", "silu", "celu"]
+Activation = Literal["relu", "leaky_relu", "gelu", "silu", "hardswish", "celu"]
 Padding = Literal["zeros", "reflect", "replicate", "circular"]
 
 MOST_CHANNELS = 65_536
@@ -22,6 +22,7 @@ _ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
     "leaky_relu": partial(nn.LeakyReLU, 0.1),
     "gelu": lambda _: nn.GELU(),
     "silu": nn.SiLU,
+    "hardswish": nn.Hardswish,
     "celu": partial(nn.CELU, 1.0),
 }
 

@@ -22,6 +22,13 @@ def seeded_generator(*key: object) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
 
 
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """On the device, without a wait: a GPU fetches it from pinned memory while the host goes on."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class Draws:
     """The augmentation of each image, a row an image; None where nothing of the kind is done."""
@@ -38,8 +45,7 @@ class Draws:
         return Draws(**{name: vector[rows] for name, vector in self.vectors().items()})
 
     def to(self, device: torch.device) -> Draws:
-        moved = {name: vector.to(device, non_blocking=True) for name, vector in self.vectors().items()}
-        return Draws(**moved)
+        return Draws(**{name: sent(vector, device) for name, vector in self.vectors().items()})
 
     def vectors(self) -> dict[str, torch.Tensor]:
         """The draws that there are, by field name."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from pipelines.errors import WrongOption
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,26 @@ class Dataset:
         """Channels, height, width."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
+
+    def holding_out(self, count: int) -> Dataset:
+        """The train split without its last `count` images, which become the test split.
+
+        To choose hyper-parameters by, so that the real test split is left for the report. It is another data
+        set, with a name of its own, and not official. Raises WrongOption where nothing would be left to train on.
+        """
+        kept = len(self.train) - count
+        if count < 1 or kept < 1:
+            raise WrongOption(
+                f"{self.name}: held_out is {count:,}; give 1 to {len(self.train) - 1:,} of the training images."
+            )
+        images, labels = self.train.images, self.train.labels
+        return replace(
+            self,
+            name=f"{self.name}-held-out-{count}",
+            train=Split(images[:kept], labels[:kept]),
+            test=Split(images[kept:], labels[kept:]),
+            official=False,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

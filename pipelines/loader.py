@@ -104,16 +104,16 @@ class Loader(ABC):
         """Pay one-time costs (JIT compilation, worker start) that are not part of an epoch."""
         next(self.epoch(0), None)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, order: torch.Tensor | None = None) -> Iterator[Batch]:
         """The batches of an epoch, counted from 0; it may be left early.
 
-        One epoch is drawn at a time: asking for another ends the one before. Raises RuntimeError once
-        the loader is closed.
+        `order` is which images it shows, int64 [images] on any device, in place of `order(epoch)`. One epoch is
+        drawn at a time: asking for another ends the one before. Raises RuntimeError once the loader is closed.
         """
         if self._closed:
             raise RuntimeError(f"the loader of {self.dataset.name!r} is closed")
         self._end_epoch()
-        batches = self._batches(epoch)
+        batches = self._batches(epoch, self.order(epoch) if order is None else order)
         # Weak, so that an epoch which its consumer drops ends there and then.
         self._drawn = weakref.ref(batches)
         return batches
@@ -126,8 +126,8 @@ class Loader(ABC):
             self._release()
 
     @abstractmethod
-    def _batches(self, epoch: int) -> Generator[Batch, None, None]:
-        """The batches of `order(epoch)`, augmented by `draws(epoch)`."""
+    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
+        """The batches of the images `order`, augmented by `draws(epoch)`."""
 
     def _release(self) -> None:
         """What `close` does, once, when no epoch is being drawn."""
@@ -141,10 +141,13 @@ class Loader(ABC):
         """Which images the epoch shows, in order: int64 [steps_per_epoch * batch_size], less in a test's end."""
         if not self.training:
             return torch.arange(*self._test_range())
-        shuffled = torch.randperm(len(self.images), generator=seeded_generator(self.seed, epoch, "order"))
         steps, shard = self.steps_per_epoch, self.shard
-        whole_batches = shuffled[: steps * shard.count * self.batch_size]
+        whole_batches = self.shuffled(epoch)[: steps * shard.count * self.batch_size]
         return whole_batches.view(steps, shard.count, self.batch_size)[:, shard.index].flatten()
+
+    def shuffled(self, epoch: int) -> torch.Tensor:
+        """All training images in the order of the epoch, those of the last incomplete batch too: int64 [images]."""
+        return torch.randperm(len(self.images), generator=seeded_generator(self.seed, epoch, "order"))
 
     def _test_range(self) -> tuple[int, int]:
         """The first test image of this shard, and the one after its last."""

@@ -70,7 +70,11 @@ class Renderer:
 
     def render(self, canvas: Canvas, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Normalised images [B, C, H, W] for the canvas' images int64 [B], with a row of `draws` each."""
-        place, count = self.placement, len(images)
+        return self.render_crops(canvas, canvas.first_pixels(images, draws), draws)
+
+    def render_crops(self, canvas: Canvas, first_pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """The same for crops that start at the canvas' `first_pixels`, int64 [B]."""
+        place, count = self.placement, len(first_pixels)
         batch = torch.empty(
             (count, self._channels, self._height, self._width),
             dtype=place.dtype,
@@ -86,11 +90,11 @@ class Renderer:
             return itertools.repeat(None) if tensor is None else torch.split(tensor, piece)
 
         cuts = draws.cutout_row, draws.cutout_column
-        parts = by_pixel, canvas.first_pixels(images, draws), draws.gain, draws.offset, *cuts
-        for target, first_pixels, gain, offset, row, column in zip(*map(pieces, parts), strict=False):
+        parts = by_pixel, first_pixels, draws.gain, draws.offset, *cuts
+        for target, corners, gain, offset, row, column in zip(*map(pieces, parts), strict=False):
             values = target if in_place else torch.empty(target.shape, device=place.device)
             lines = values.view(len(values), self._height, -1)
-            lines.copy_(canvas.crops(first_pixels))
+            lines.copy_(canvas.crops(corners))
             lines.mul_(self._scale).add_(self._bias)
             if gain is not None:
                 lines.mul_(gain[:, None, None])

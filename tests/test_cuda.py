@@ -23,6 +23,8 @@ SMALL = [
     "settings",
     [
         ["precision=pure_fp16", "compile=true", "warm_up_steps=3"],
+        ["precision=pure_fp16", "compile=true", "warm_up_steps=3", "cuda_graph=true"],
+        ["precision=bf16", "compile=false", "warm_up_steps=1", "cuda_graph=true", "evaluation.tta_below=0.5"],
         ["precision=fp16", "compile=false", "warm_up_steps=2"],
         ["precision=bf16", "compile=false", "warm_up_steps=0", "lookahead={every: 2}"],
         ["precision=tf32", "compile=false", "warm_up_steps=0", "loader=torch"],

@@ -10,18 +10,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.commands.regress import ROOT, SHORT_COMMIT, gate_matrices, open_tree
+from bench.commands.regress import COMMAND, ROOT, SHORT_COMMIT, gate_matrices, open_tree, sigterm_interrupts
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import baseline as baselines
 from bench.gate.baseline import Baseline
 from bench.gate.compare import Limits
+from bench.gate.drift import KERNELS
 from bench.gate.duel import ROUNDS
+from bench.gate.lock import only_one
 from bench.gate.quantity import QUANTITIES
 from bench.gate.solo import Solo
-from bench.gate.study import COMPARISONS, study
+from bench.gate.study import COMPARISONS, planted, study
 from bench.gate.tree import TreeFailed
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import code_identity
+from bench.report import text
 from bench.report.fitting import print_table
 from bench.report.gate import progress, say, study_table
 from bench.stats import median
@@ -47,7 +50,7 @@ def save(options: SaveOptions, console: Console) -> None:
     device = default_device() if options.device == "auto" else options.device
     machine, code = fingerprint(), code_identity()
     folder = options.results / "baselines"
-    with ExitStack() as open_trees:
+    with sigterm_interrupts(), only_one(COMMAND, lambda line: say(console, line)), ExitStack() as open_trees:
         tree = open_tree(ROOT, options.results.resolve() / "gate" / "logs" / "head.log", open_trees)
         try:
             tree.ask("describe")
@@ -106,7 +109,10 @@ def show(results: Path, name: str, console: Console) -> None:
                 ends = f" [{quantity.show(found.low)}, {quantity.show(found.high)}]" if found.low is not None else ""
                 say(console, f"  {quantity.name}: median {quantity.show(found.value)}{ends}, n = {found.n}")
     say(console, f"noise: {_noise(one)}")
-    say(console, "reference: " + ", ".join(f"{key} {value * 1000:.3g} ms" for key, value in one.reference.items()))
+    told = [f"{kernel} {text.duration(one.reference[f'{name}_s'])}" for name, kernel in KERNELS.items()]
+    clock_hz = max((value for key, value in one.reference.items() if key.endswith("_hz")), default=None)
+    clock = f"{clock_hz / 1e9:.2f} GHz" if clock_hz else "not visible"
+    say(console, f"the machine itself: {', '.join(told)}; its clock: {clock}")
 
 
 def noise(results: Path, name: str, rounds: int, limits: Limits, console: Console) -> None:
@@ -114,7 +120,7 @@ def noise(results: Path, name: str, rounds: int, limits: Limits, console: Consol
     one = baselines.read(baselines.named(results / "baselines", name))
     for label, (quantity, values) in one.times().items():
         try:
-            outcomes = study(values, limits.of(quantity), rounds)
+            outcomes = study(planted(values), limits.of(quantity), rounds)
         except ValueError as error:
             raise UsageError(
                 f"{label}: {error}; `bench baseline save {one.matrix} --runs 200` makes a longer series"

@@ -22,7 +22,9 @@ from bench.gate import baseline as baselines
 from bench.gate.checkout import Checkout, checked_out, resolve, top_of
 from bench.gate.compare import Limits
 from bench.gate.duel import ROUNDS, Arm, Duel
+from bench.gate.lock import only_one
 from bench.gate.report import Finding, Report, Side, Unsure
+from bench.gate.solo import ROUNDS as SOLO_ROUNDS
 from bench.gate.solo import Against, Solo
 from bench.gate.tree import Tree, TreeFailed
 from bench.gate.trial import Trial, open_trials
@@ -36,6 +38,7 @@ from bench.store import Store
 # The matrices of the gate are those whose names begin so.
 GATE = "gate_"
 SHORT_COMMIT = 9
+COMMAND = shlex.join(["bench", *sys.argv[1:]])
 ROOT = Path(bench.__file__).resolve().parent.parent
 
 
@@ -46,7 +49,7 @@ class RegressOptions:
     matrices: Sequence[str] = ()
     base: str | None = None
     budget_s: float = 300.0
-    rounds: int = ROUNDS
+    rounds: int | None = None
     limits: Limits = field(default_factory=Limits)
     unsure: Unsure = "say"
     fresh: bool = False
@@ -64,9 +67,9 @@ def regress(options: RegressOptions, console: Console) -> int:
     Raises UsageError for a wrong revision, matrix or margin; KeyboardInterrupt goes on its way once all
     processes are ended and the base is removed.
     """
-    if options.rounds < LEAST_ROUNDS:
+    if options.rounds is not None and options.rounds < LEAST_ROUNDS:
         raise UsageError(f"--rounds {options.rounds}: fewer than {LEAST_ROUNDS} can tell nothing")
-    with _sigterm_interrupts():
+    with sigterm_interrupts():
         report = _against_revision(options, console) if options.base else _against_baselines(options, console)
     report = replace(report, unsure=options.unsure)
     write_report(report, options.format, options.out, options.junit, console)
@@ -74,16 +77,23 @@ def regress(options: RegressOptions, console: Console) -> int:
 
 
 def gate_matrices(names: Sequence[str]) -> list[Path]:
-    """The files of these matrices, by default of the gate's own. Raises UsageError for one that is wrong."""
+    """The files of these matrices, each once, by default of the gate's own.
+
+    Raises UsageError for one that is wrong, and for two of one name, by which results are kept.
+    """
     chosen = names or [name for name in matrices.names() if name.startswith(GATE)]
     for name in chosen:
         matrices.load(name)  # which refuses what is wrong in it
-    return [(Path(name) if Path(name).suffix else matrices.MATRICES / f"{name}.yaml").resolve() for name in chosen]
+    paths = [(Path(name) if Path(name).suffix else matrices.MATRICES / f"{name}.yaml").resolve() for name in chosen]
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        if by_name.setdefault(path.stem, path) != path:
+            raise UsageError(f"{by_name[path.stem]} and {path} have one name; rename one, or call twice")
+    return list(by_name.values())
 
 
 def _against_revision(options: RegressOptions, console: Console) -> Report:
     assert options.base is not None
-    began_s = time.monotonic()
     top = top_of(ROOT)
     commit = resolve(top, options.base)
     paths = gate_matrices(options.matrices)
@@ -91,7 +101,11 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
     machine = fingerprint()
     _check_margin(options, paths, machine)
     folder = options.results.resolve() / "gate"
-    with checked_out(top, commit) as checkout, ExitStack() as open_trees:
+    rounds = options.rounds or ROUNDS
+    with ExitStack() as open_trees:
+        open_trees.enter_context(only_one(COMMAND, lambda line: say(console, line)))
+        checkout = open_trees.enter_context(checked_out(top, commit))
+        began_s = time.monotonic()
         say(console, f"{options.base} ({commit[:SHORT_COMMIT]}) against the working tree, on {device}")
         head = open_tree(checkout.head, folder / "logs" / "head.log", open_trees)
         base = open_tree(checkout.base, folder / "logs" / "base.log", open_trees)
@@ -113,8 +127,8 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
                 device,
                 folder,
                 options.data_dir.resolve() if options.data_dir else None,
-                options.rounds,
-                shlex.join(["bench", *sys.argv[1:]]),
+                rounds,
+                COMMAND,
                 view.decided,
                 view.running,
             )
@@ -126,8 +140,7 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
             except KeyboardInterrupt:
                 say(console, f"Stopped after {_rounds(trials)}; the same command goes on from there")
                 raise
-        if of_head["sources"] != sources_sha256(top):
-            raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
+        _check_unchanged(of_head)
     return Report(
         Side(f"{options.base} ({commit[:SHORT_COMMIT]})", of_base["code"]),
         Side(_name_of(of_head["code"]), of_head["code"]),
@@ -140,7 +153,6 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
 
 
 def _against_baselines(options: RegressOptions, console: Console) -> Report:
-    began_s = time.monotonic()
     paths = gate_matrices(options.matrices)
     device = default_device() if options.device == "auto" else options.device
     machine = fingerprint()
@@ -154,16 +166,19 @@ def _against_baselines(options: RegressOptions, console: Console) -> Report:
             findings.append(Finding(path.stem, "", None, Verdict.NO_BASELINE, str(error)))
     code = code_identity()
     notes: list[str] = []
+    began_s = time.monotonic()
     if found:
         _check_margin(options, paths, machine)
         with ExitStack() as open_trees, progress(console) as view:
+            open_trees.enter_context(only_one(COMMAND, lambda line: say(console, line)))
+            began_s = time.monotonic()
             tree = open_tree(ROOT, options.results.resolve() / "gate" / "logs" / "head.log", open_trees)
-            _describe(tree, "these sources", BenchError)
+            of_head = _describe(tree, "these sources", BenchError)
             solo = Solo(tree, device, options.data_dir, options.results.resolve(), view.measuring)
-            told, notes = Against(solo, found, options.limits).judge(
-                began_s + options.budget_s, device_count(machine, device)
-            )
+            against = Against(solo, found, options.limits, options.rounds or SOLO_ROUNDS)
+            told, notes = against.judge(began_s + options.budget_s, device_count(machine, device))
             findings += told
+        _check_unchanged(of_head)
     dates = sorted({one.saved_at[:10] for _, one in found})
     name = f"the baseline of {', '.join(dates)}" if found else "no baseline"
     base_code = found[0][1].code if found else {}
@@ -199,6 +214,11 @@ def _for_both(path: Path, top: Path, checkout: Checkout) -> tuple[Path, Path]:
     return for_base, checkout.head / inside
 
 
+def _check_unchanged(described: dict[str, Any]) -> None:
+    if described["sources"] != sources_sha256(ROOT):
+        raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
+
+
 def _key(
     of_base: dict[str, Any], of_head: dict[str, Any], machine: dict[str, Any], paths: Sequence[Path], device: str
 ) -> str:
@@ -221,7 +241,8 @@ def _check_margin(options: RegressOptions, paths: Sequence[Path], machine: dict[
             kept = baselines.find(options.results / "baselines", path.stem, machine)
         except MissingError:
             continue
-        baselines.check_margin(options.limits.margin, kept.floors(options.rounds), options.rounds)
+        rounds = options.rounds or (ROUNDS if options.base else SOLO_ROUNDS)
+        baselines.check_margin(options.limits.margin, kept.floors(rounds), rounds)
 
 
 def _notes(of_base: dict[str, Any], of_head: dict[str, Any], duel: Duel, resumed: int) -> list[str]:
@@ -232,6 +253,7 @@ def _notes(of_base: dict[str, Any], of_head: dict[str, Any], duel: Duel, resumed
         notes.append("head is the working tree, with changes that are not committed")
     if resumed:
         notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
+    notes += duel.loud()
     if (drift := duel.drift()) is not None:
         notes.append(drift)
     return notes
@@ -250,7 +272,7 @@ def _rounds(trials: Sequence[Trial]) -> str:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end this as Ctrl-C does, with everything cleaned up."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:

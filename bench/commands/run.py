@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 import bench
-from bench import expectation, prices
+from bench import expectation, prices, weights
 from bench import recipe as recipes
 from bench.errors import MissingError, UsageError
 from bench.interrupts import Interrupts
@@ -42,6 +42,8 @@ class RunOptions:
     price: str | None = None
     measure: str = "time_to_accuracy"
     sampling_timeout_s: float | None = None
+    keep_weights: bool = False
+    weights: str | None = None
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -54,6 +56,7 @@ def run(options: RunOptions, console: Console) -> int:
 
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
+    _check_weights(options)
     recorder = Recorder(options.results, Path(options.recipe).stem)
     if recipe.device_count > 1:
         found = device_count(recorder.machine, device)
@@ -61,6 +64,8 @@ def run(options: RunOptions, console: Console) -> int:
         if lack is not None:
             raise (MissingError if options.measure in ON_SEVERAL_DEVICES else UsageError)(f"devices: {lack}")
     recorder.check_writable()
+    if options.keep_weights:
+        weights.make_room(options.results)
     campaign = Campaign(options, recipe, device, recorder, console)
     campaign.announce()
     try:
@@ -72,6 +77,13 @@ def run(options: RunOptions, console: Console) -> int:
     return max((EXIT_BY_STATUS.get(one.status, 1) for one in campaign.finished), default=130)
 
 
+def _check_weights(options: RunOptions) -> None:
+    if options.keep_weights and options.measure != "time_to_accuracy":
+        raise UsageError(f"--keep-weights: {options.measure} trains nothing; leave out --measure to train")
+    if options.weights is not None and options.measure != "inference":
+        raise UsageError(f"--weights: {options.measure} takes none; add --measure inference")
+
+
 class Campaign:
     """The runs of one command."""
 
@@ -80,12 +92,15 @@ class Campaign:
         self.recorder, self.console = recorder, console
         self.name = recorder.recipe
         self.finished: list[Run] = []
-        self.config, self.cell = recipes.identify(recipe.config(), device, options.measure)
+        self.weights = weights.find(options.weights, options.results) if options.weights is not None else None
+        trained = {"weights": self.weights.identity} if self.weights else {}
+        self.config, self.cell = recipes.identify(recipe.config() | trained, device, options.measure)
         self.sampling = Bounds()
         if options.sampling_timeout_s is not None:
             self.sampling = with_timeout(self.sampling, options.sampling_timeout_s, options.measure)
-        # The other measures train to no target, whatever the recipe says.
-        self.target = recipe.target_accuracy if options.measure == "time_to_accuracy" else None
+        # What has no accuracy has no target, whatever the recipe says.
+        has_accuracy = options.measure == "time_to_accuracy" or self.weights is not None
+        self.target = recipe.target_accuracy if has_accuracy else None
         self.price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
 
     @property
@@ -135,6 +150,8 @@ class Campaign:
             origin_s,
             self.options.measure,
             self.sampling,
+            keep_weights=weights.place_of(attempt.run_id, self.options.results) if self.options.keep_weights else None,
+            weights=self.weights,
         )
         progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
         with view(self.console, progress) as follow:

@@ -59,7 +59,7 @@ def stem(entry: Entry) -> str:
 def remarks(run: Run) -> list[str]:
     """What a reader of the entry should be told."""
     notes = []
-    if run.measure == "inference":
+    if run.measure == "inference" and (run.metrics.get("latency_images") or 0) < (run.data.get("test_count") or 1):
         requests = run.metrics.get("latency_n")
         notes.append(f"the latency is the mean of {requests} requests for test images, not of each image once")
     if not run.data.get("official"):
@@ -116,17 +116,19 @@ def _price(run: Run) -> float | None:
 
 
 def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
-    config = run.config
+    config, infers = run.config, run.measure == "inference"
     misc = {
         "recipe": run.recipe,
         "command": run.command,
         "run": run.run_id,
         "seed": run.seed,
-        "batchSize": config.get("batch_size"),
+        "batchSize": 1 if infers else config.get("batch_size"),
         "precision": text.get(config, "resolved", "precision"),
         "optimizer": text.get(config, "optimizer", "name"),
-        "testTimeAugmentation": text.get(config, "evaluation", "tta"),
-        "requests": run.metrics.get("latency_n") if run.measure == "inference" else None,
+        "testTimeAugmentation": 0 if infers else text.get(config, "evaluation", "tta"),
+        "requests": run.metrics.get("latency_n") if infers else None,
+        "weights": text.get(config, "resolved", "weights", "sha256"),
+        "weightsOfRun": text.get(config, "resolved", "weights", "run_id"),
         "parameters": run.metrics.get("parameters"),
         "dataFingerprint": run.data.get("fingerprint"),
         "dataOfficial": run.data.get("official"),

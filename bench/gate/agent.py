@@ -8,6 +8,7 @@ and stdout; it ends with its stdin. Whatever else is printed goes to stderr.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -87,10 +88,14 @@ class Tree:
             measured = runner.execute(job, lambda _: None, "forkserver", opened.spec.timeout_s)
         except runner.Refused as refusal:
             return {"started_at": started_at, "status": "skipped", "reason": str(refusal)}
+        finally:
+            with contextlib.suppress(OSError):
+                if not os.path.getsize(log):
+                    os.unlink(log)  # of hundreds of runs that had nothing to say
         return {"started_at": started_at} | dataclasses.asdict(measured)
 
-    def reference(self, device: str) -> dict[str, float]:
-        """Seconds of the machine's own kernels, which no change of the code changes."""
+    def reference(self, device: str) -> dict[str, float | None]:
+        """Seconds of the machine's own kernels, which no change of the code changes, and the clock meanwhile in Hz."""
         return dict(_in_worker(_reference_kernels, device))
 
 
@@ -117,15 +122,19 @@ def _bench_file() -> str | None:
     return bench.__file__
 
 
-def _reference_kernels(device: str) -> dict[str, float]:
-    from bench.reference import matrix_product, memory_copy
+def _reference_kernels(device: str) -> dict[str, float | None]:
+    # Asked of the present sources alone, so that these names may be new ones.
+    from bench.reference import clock_hz, matrix_product, memory_copy
     from bench.sampling import Bounds
     from bench.training.device import Device
 
     here = Device(device)
     bounds = Bounds(relative_error=1.0, least_samples=5, least_s=0.0, timeout_s=1.0)
-    kernels = {"matrix_product_s": matrix_product(here), "memory_copy_s": memory_copy(here)}
-    return {name: kernel.measure(bounds).samples.median_s for name, kernel in kernels.items()}
+    found: dict[str, float | None] = {}
+    for name, kernel in (("matrix_product", matrix_product(here)), ("memory_copy", memory_copy(here))):
+        found[f"{name}_s"] = kernel.measure(bounds).samples.median_s
+        found[f"{name}_hz"] = clock_hz(here)  # at once, before it rests
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ there is no host name; so a file can be committed, and a machine of the same kin
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from bench.errors import MissingError, UsageError
 from bench.gate import noise
 from bench.gate.compare import difference_of_machines
+from bench.gate.drift import KERNELS
 from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
 from bench.gate.source import Result
 
@@ -114,6 +116,8 @@ def read(path: Path) -> Baseline:
             raise ValueError("another schema")
         machine, code = content["machine"], content["code"]
         results = [Result(**result, machine=machine, code=code) for result in content.pop("results")]
+        if not results or not machine["id"] or not all(f"{name}_s" in content["reference"] for name in KERNELS):
+            raise ValueError("something is missing in it")
         return Baseline(**content, results=results)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MissingError(f"{path}: this is no baseline ({error}); `bench baseline save` makes one") from None
@@ -129,7 +133,7 @@ def find(folder: Path, matrix: str, machine: Mapping[str, Any]) -> Baseline:
     path = folder / f"{matrix}-{machine['id']}.json"
     if path.is_file():
         return read(path)
-    foreign = [one for one in read_all(folder) if one.matrix == matrix]
+    foreign = [one for one in map(read, sorted(folder.glob(f"{glob.escape(matrix)}-*.json"))) if one.matrix == matrix]
     why = f"there is no baseline of {matrix} in {folder}"
     if foreign:
         differs = difference_of_machines(foreign[-1].machine, machine)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from scipy import stats
 
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.report import Finding
@@ -14,6 +17,7 @@ from bench.labels import show
 from bench.run import canonical_json
 
 MOST_KEYS_TOLD = 4
+NOTHING_IN_COMMON = "there is no figure that all runs of both sides have"
 # Parts of a fingerprint that are told where two machines differ.
 TOLD_OF_MACHINES = (
     "cpu_model", "usable_cores", "cpu_quota", "omp_num_threads", "gpus", "gpu_driver", "torch", "device",
@@ -63,11 +67,14 @@ def compare(
         if (without := _without_judgement(group, any_machine)) is not None:
             findings[position] = [without]
             continue
-        cases += [(group, case) for case in cases_of(group, limits)]
+        found = cases_of(group, limits)
+        cases += [(group, case) for case in found]
+        findings[position] = missed(group, limits.false_alarms)
+        if not found and not findings[position]:
+            findings[position] = [Finding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
     judgements = judge([case for _, case in cases], limits.false_alarms)
     for (group, _), judgement in zip(cases, judgements, strict=True):
-        finding = Finding(group.label, group.measure, judgement)
-        findings.setdefault(groups.index(group), []).append(finding)
+        findings[groups.index(group)].append(Finding(group.label, group.measure, judgement))
     return [finding for position in sorted(findings) for finding in findings[position]], notes
 
 
@@ -118,6 +125,27 @@ def cases_of(group: Group, limits: Limits) -> list[Case]:
     return found
 
 
+def missed(group: Group, false_alarms: float) -> list[Finding]:
+    """What to say of figures that some runs lack because they failed to get there, such as the time to a target.
+
+    Whether head fails more often is told by Fisher's exact test (JRSS 98, 1935); the times of those that got there
+    are a choice of the best, and are not compared.
+    """
+    found = []
+    for quantity in QUANTITIES[group.measure]:
+        sides = [[result.metrics for result in side if result.metrics] for side in (group.base, group.head)]
+        have = [sum(_usable(metrics.get(quantity.metric), quantity) for metrics in side) for side in sides]
+        counts = [len(side) for side in sides]
+        if not quantity.missed or have == counts or not any(have):
+            continue
+        lack = [count - number for count, number in zip(counts, have, strict=True)]
+        p = float(stats.fisher_exact([[have[0], lack[0]], [have[1], lack[1]]], alternative="greater").pvalue)
+        told = f"{have[0]} of {counts[0]} runs of the base have it, and {have[1]} of {counts[1]} of head's"
+        verdict = Verdict.BROKEN if p <= false_alarms else Verdict.UNSURE
+        found.append(Finding(group.label, group.measure, None, verdict, f"{quantity.name}: {told}"))
+    return found
+
+
 def alternate(base: Sequence[Result], head: Sequence[Result]) -> bool:
     """Whether the two sides were measured in turns: then the first of one and the first of the other are neighbours."""
     if len(base) != len(head) or any(result.metrics is None for result in (*base, *head)):
@@ -131,7 +159,7 @@ def alternate(base: Sequence[Result], head: Sequence[Result]) -> bool:
 def _usable(value: object, quantity: Quantity) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return value > 0 or (quantity.scale == "difference" and value == value)
+    return math.isfinite(value) and (value > 0 or quantity.scale == "difference")
 
 
 def _without_judgement(group: Group, any_machine: bool) -> Finding | None:
@@ -179,6 +207,6 @@ def _names(cells: Sequence[Sequence[Result]], compared: Sequence[str]) -> dict[t
         kept = {key: value for key, value in first.config.items() if key not in compared}
         alike = [one for one in firsts if (one.label, one.measure) == (first.label, first.measure)]
         keys = [key for key in kept if len({canonical_json(one.config.get(key)) for one in alike}) > 1]
-        told = ", ".join(f"{key}={show(kept[key])}" for key in keys[:MOST_KEYS_TOLD])
+        told = ", ".join(f"{key}={show(kept[key])}" for key in keys)
         names[first.measure, canonical_json(kept)] = f"{first.label} ({told})" if told else first.label
     return names

@@ -7,22 +7,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+from bench.gate import noise
 from bench.gate.compare import Limits
+from bench.gate.drift import TOLD, Reference, between
+from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.report import Finding
-from bench.gate.tree import Tree
+from bench.gate.tree import Tree, TreeFailed
 from bench.gate.trial import Place, Trial
 from bench.gate.verdict import Judgement, Verdict, judge
-from bench.run import Run, new_run_id
+from bench.run import FINISHED, Run, new_run_id
 from bench.store import Store
 
 ROUNDS = 30
 # The machine's own kernels take up to a second, which is to be a small share of the time.
 REFERENCE_EVERY_S = 10.0
-# A change of theirs by this much is worth a word.
-DRIFT_TOLD = 0.03
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Duel:
     command: str = ""
     on_decided: Callable[[Trial, Sequence[Judgement]], None] = lambda _trial, _found: None
     on_run: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
-    references: list[dict[str, float]] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
     _next_reference_s: float = -math.inf
 
     def resume(self) -> int:
@@ -65,7 +65,8 @@ class Duel:
         taken = 0
         for (matrix, cell, _), pair in sorted(halves.items(), key=lambda item: item[0]):
             trial = by_key.get((matrix, cell))
-            if len(pair) == 2 and trial is not None and trial.missing is None:
+            # What failed may have failed for want of room or memory; that is tried again.
+            if len(pair) == 2 and trial is not None and all(run.status in FINISHED for run in pair.values()):
                 trial.add(pair["base"], pair["head"])
                 taken += 1
         if taken:
@@ -91,29 +92,36 @@ class Duel:
     def findings(self) -> list[Finding]:
         """What is known by now of every cell."""
         judged = self._judgements()
-        return [finding for trial in self.trials for finding in trial.findings(judged[trial.key])]
+        return [finding for trial in self.trials for finding in trial.findings(judged[trial.key], self.limits)]
 
     def drift(self) -> str | None:
         """How far the machine's own kernels moved from the first rounds to the last, where that is worth a word."""
         third = len(self.references) // 3
         if not third:
             return None
-        told = []
-        for name, kernel in (("matrix_product_s", "a matrix product"), ("memory_copy_s", "a memory copy")):
-            first, last = (
-                median(reference[name] for reference in part)
-                for part in (self.references[:third], self.references[-third:])
-            )
-            if abs(last / first - 1) > DRIFT_TOLD:
-                told.append(f"{kernel} took {last / first - 1:+.1%}")
-        if not told:
+        moved = between(self.references[:third], self.references[-third:])
+        if all(abs(change) <= TOLD for change in moved.seconds.values()):
             return None
         return (
-            f"the machine itself changed while this was measured: {', '.join(told)} at the end; as both sides "
-            "took turns, that is in neither's favour"
+            f"the machine itself changed while this was measured, in seconds at the end: {moved.told()}"
+            f"{moved.explained}; as both sides took turns, that is in neither's favour"
         )
 
-    def _pair(self, trial: Trial, reference: dict[str, float] | None) -> None:
+    def loud(self) -> list[str]:
+        """Where the noise of these very runs is too large for the margin, by the base's, in all the rounds."""
+        told = []
+        for trial in self.trials:
+            for case in trial.cases(self.limits, self.rounds):
+                deviation = noise.pair_noise(case.base) if case.quantity.words == FASTER_SLOWER else None
+                margin = case.quantity.margin
+                if deviation and (floor := noise.floor(deviation, self.rounds)) > margin:
+                    told.append(
+                        f"{trial.label}: {case.quantity.name} of equal runs differs by {deviation:.1%} (sd) here, so "
+                        f"that {self.rounds} rounds can show {floor:.1%} at the least, and not {margin:.1%}"
+                    )
+        return told
+
+    def _pair(self, trial: Trial, reference: Reference | None) -> None:
         assert trial.base is not None
         position = len(trial.pairs)
         sides = [(self.base, trial.base), (self.head, trial.head)]
@@ -122,13 +130,15 @@ class Duel:
         for arm, place in sides if position % 2 == 0 else sides[::-1]:
             self.on_run(trial, arm.name, position)
             runs[arm.name] = self._measure(trial, arm, place, position, reference)
+            if runs[arm.name].status == "interrupted":
+                raise TreeFailed("a run was ended from outside", None, True)
             reference = None
         # Together, so that an interrupted pair is measured anew.
         for run in runs.values():
             self.store.append(run)
         trial.add(runs["base"], runs["head"])
 
-    def _measure(self, trial: Trial, arm: Arm, place: Place, position: int, reference: dict[str, float] | None) -> Run:
+    def _measure(self, trial: Trial, arm: Arm, place: Place, position: int, reference: Reference | None) -> Run:
         run_id = new_run_id()
         log = self.folder / "logs" / f"{run_id}.log"
         reply = arm.tree.ask(
@@ -172,11 +182,11 @@ class Duel:
             versions=facts.get("versions", {}),
         )
 
-    def _reference(self, now_s: float) -> dict[str, float] | None:
+    def _reference(self, now_s: float) -> Reference | None:
         if now_s < self._next_reference_s:
             return None
         self._next_reference_s = now_s + REFERENCE_EVERY_S
-        taken: dict[str, float] = self.head.tree.ask("reference", device=self.device)
+        taken: Reference = self.head.tree.ask("reference", device=self.device)
         self.references.append(taken)
         return taken
 

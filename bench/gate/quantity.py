@@ -24,6 +24,7 @@ class Quantity:
     still counts as the same: 0.03 is 3 % of a ratio, or 3 percentage points. A ratio's change of less than `floor`, in
     the metric's own unit, is too small to matter however many percent it is. `words` are for better and worse.
     What is not `in_gate` is a single sample of a run, too noisy to be waited for where another cell tells it better.
+    What is `missed` by a run that lacks it is worse where head lacks it more often, and is judged where all have it.
     """
 
     metric: str
@@ -35,12 +36,15 @@ class Quantity:
     words: tuple[str, str]
     show: Callable[[float | None], str]
     in_gate: bool = True
+    missed: bool = False
 
 
 FASTER_SLOWER = ("faster", "slower")
 TIME_MARGIN = 0.03
 # What a call from Python to a kernel costs; nobody waits for less.
 TIME_FLOOR_S = 10e-6
+# Peaks of equal code differ by less than 0.1 %, and a cell of the gate is too short for a leak to become large in it.
+MEMORY_MARGIN = 0.02
 
 
 def _time(metric: str, name: str, floor: float = TIME_FLOOR_S) -> Quantity:
@@ -48,7 +52,7 @@ def _time(metric: str, name: str, floor: float = TIME_FLOOR_S) -> Quantity:
 
 
 def _memory(metric: str, name: str) -> Quantity:
-    return Quantity(metric, name, "ratio", True, 0.05, 4 * MiB, ("less memory", "more memory"), text.size)
+    return Quantity(metric, name, "ratio", True, MEMORY_MARGIN, 4 * MiB, ("less memory", "more memory"), text.size)
 
 
 ACCURACY = Quantity(
@@ -87,7 +91,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
     "time_to_accuracy": (
         ACCURACY,
         replace(_time("train_s", "training"), in_gate=False),
-        _time("time_to_target_s", "time to target"),
+        replace(_time("time_to_target_s", "time to target"), missed=True),
         *_MEMORY,
     ),
     # Of pytest-benchmark's saved files.

@@ -70,11 +70,23 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """1 for a regression, and for what is unsure where that is to fail; 3 where there was nothing to judge by."""
-        counts = self.counts
-        if self.regressions or (self.unsure == "fail" and counts[Verdict.UNSURE]):
+        """1 for a regression, and for what is unsure where that is to fail; 3 where there was nothing to judge by.
+
+        What is surely not worse fails in no case, even where it may be the same or better.
+        """
+        if any(map(self.fails, self.findings)):
             return 1
-        return 3 if counts.total() == counts[Verdict.NO_BASELINE] else 0
+        return 0 if any(finding.judgement is not None for finding in self.findings) else 3
+
+    def fails(self, finding: Finding) -> bool:
+        """Whether this alone makes the exit code 1."""
+        is_open = finding.verdict is Verdict.UNSURE and not (finding.judgement and finding.judgement.not_worse)
+        return finding.verdict in REGRESSIONS or (is_open and self.unsure == "fail")
+
+    def is_skipped(self, finding: Finding) -> bool:
+        """Whether it neither passes nor fails."""
+        is_open = finding.verdict is Verdict.UNSURE and self.unsure == "say"
+        return finding.verdict is Verdict.NO_BASELINE or is_open
 
     @property
     def headline(self) -> str:
@@ -83,10 +95,12 @@ class Report:
         if self.regressions:
             named = sorted({f"{one.cell} ({one.word})" for one in self.regressions})
             return f"Regression: {'; '.join(named)}"
+        unsure, without = counts[Verdict.UNSURE], counts[Verdict.NO_BASELINE]
         if self.exit_code == 3:
-            return "Nothing could be compared: no baseline"
-        unsure = counts[Verdict.UNSURE]
-        judged = counts.total() - counts[Verdict.NO_BASELINE]
+            return f"Nothing could be compared: {'no baseline' if without else 'no time'}"
+        told = ["No regression found" if unsure or without else "No regression"]
         if unsure:
-            return f"No regression found; {unsure} of {judged} figures are unsure"
-        return "No regression"
+            told.append(f"{unsure} of {counts.total() - without} figures are unsure")
+        if without:
+            told.append(f"{without} could not be compared")
+        return "; ".join(told)

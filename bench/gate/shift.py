@@ -5,6 +5,7 @@ The two of ranks hold for noise of any shape, which timings have; the one of mea
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 # Beyond these the distributions of ranks are normal to more digits than anybody reads.
 EXACT_PAIRS = 60
 EXACT_EACH = 40
+# Accuracies that differ by less are equal but for the last bits of a float32.
+ROUNDING = 1e-7
 
 
 class Shift(Protocol):
@@ -62,17 +65,13 @@ class PairShift:
     @property
     def estimate(self) -> float:
         half = self._total / 2
-        last = int(np.flatnonzero(self._between >= half)[-1])
-        first = int(np.flatnonzero(self._between <= half)[0])
-        return float(self._steps[last] + self._steps[first - 1]) / 2
+        return float(self._last_step_with(half) + self._first_step_with(half)) / 2
 
     def interval(self, level: float) -> tuple[float, float]:
         needed = int(np.searchsorted(-self._survival, -level, "left"))
         if needed > self._total:
             return -math.inf, math.inf
-        last = int(np.flatnonzero(self._between >= needed)[-1])
-        first = int(np.flatnonzero(self._total - self._between >= needed)[0])
-        return float(self._steps[last]), float(self._steps[first - 1])
+        return self._last_step_with(needed), self._first_step_with(self._total - needed)
 
     @property
     def _total(self) -> int:
@@ -85,14 +84,25 @@ class PairShift:
         steps: Floats = np.unique((self._differences[first] + self._differences[second]) / 2)
         return steps
 
-    @functools.cached_property
-    def _between(self) -> Any:
-        """The score below the first step, between any two, and above the last; it falls.
+    def _last_step_with(self, score: float) -> float:
+        """The last step below which the score is still as large as this."""
+        position = bisect.bisect_right(range(self._steps.size), -score, key=lambda step: -self._below(step))
+        return float(self._steps[position - 1])
 
-        Taken in the middles, because at a step two distances are equal but for rounding.
+    def _first_step_with(self, score: float) -> float:
+        """The first step above which the score is no larger than this."""
+        position = bisect.bisect_left(range(1, self._steps.size + 1), -score, key=lambda step: -self._below(step))
+        return float(self._steps[position])
+
+    def _below(self, step: int) -> int:
+        """The score between the step of this number and the one before; it falls as the number rises.
+
+        Taken in the middle, because at a step two distances are equal but for rounding.
         """
-        middles = (self._steps[1:] + self._steps[:-1]) / 2
-        return np.minimum.accumulate(np.concatenate([[self._total], self._score_above(middles), [0]]))
+        if step in (0, self._steps.size):
+            return 0 if step else self._total
+        middle = (self._steps[step - 1] + self._steps[step]) / 2
+        return int(self._score_above(np.array([middle]))[0])
 
     def _score_above(self, bounds: Floats) -> Any:
         """The score for bounds that are a trace above those given."""
@@ -130,7 +140,7 @@ class RankShift:
 
 
 class MeanShift:
-    """A shift by the means, with Student's t. Values that do not vary at all are taken for exact."""
+    """A shift by the means, with Student's t."""
 
     def __init__(self, estimate: float, error: float, degrees: float, n: int) -> None:
         self.n, self.estimate, self._error, self._degrees = n, estimate, error, degrees
@@ -171,23 +181,36 @@ def of_two(base: Sequence[float], head: Sequence[float]) -> RankShift:
 
 def means_of_pairs(base: Sequence[float], head: Sequence[float]) -> MeanShift:
     """Of pairs of the same seed, by Student's paired t (Biometrika 6, 1908); needs two."""
-    differences = np.asarray(head, np.float64) - np.asarray(base, np.float64)
-    n = differences.size
-    return MeanShift(float(differences.mean()), _spread(differences) / math.sqrt(n), n - 1, n)
+    a, b = np.asarray(base, np.float64), np.asarray(head, np.float64)
+    n = a.size
+    variance = _variance(b - a) + 2 * _rounding_variance(a, b)
+    return MeanShift(float((b - a).mean()), math.sqrt(variance / n), n - 1, n)
 
 
 def means_of_two(base: Sequence[float], head: Sequence[float]) -> MeanShift:
     """Of two samples, by Welch's t (Biometrika 34, 1947), which lets them vary differently; needs two of each."""
     a, b = np.asarray(base, np.float64), np.asarray(head, np.float64)
-    of_a, of_b = _spread(a) ** 2 / a.size, _spread(b) ** 2 / b.size
+    rounding = _rounding_variance(a, b)
+    of_a, of_b = (_variance(a) + rounding) / a.size, (_variance(b) + rounding) / b.size
     error = math.sqrt(of_a + of_b)
     degrees = error**4 / (of_a**2 / (a.size - 1) + of_b**2 / (b.size - 1)) if error else 1.0
     return MeanShift(float(b.mean() - a.mean()), error, degrees, min(a.size, b.size))
 
 
-def _spread(values: Floats) -> float:
-    """The standard deviation, 0 for equal values, which NumPy's is not always."""
-    return float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
+def _variance(values: Floats) -> float:
+    """0 for equal values, which NumPy's is not always."""
+    return float(values.var(ddof=1)) if np.ptp(values) > 0 else 0.0
+
+
+def _rounding_variance(a: Floats, b: Floats) -> float:
+    """What counting whole test images hides of a value's variance: that of a uniform error one step wide.
+
+    The step is the least by which any two values differ. Without this, three accuracies that happen to fall by the
+    same image would be beyond any doubt.
+    """
+    gaps = np.diff(np.unique(np.concatenate([a, b])))
+    gaps = gaps[gaps > ROUNDING]
+    return float(gaps.min()) ** 2 / 12 if gaps.size else 0.0
 
 
 def _cap(n: int) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from bench.errors import BenchError, UsageError
 from bench.gate.baseline import Baseline
-from bench.gate.compare import Group, Limits, cases_of
+from bench.gate.compare import NOTHING_IN_COMMON, Group, Limits, cases_of, missed
+from bench.gate.drift import Drift, Reference, between, middle
 from bench.gate.report import Finding
 from bench.gate.source import Result
 from bench.gate.tree import Tree, TreeFailed
@@ -25,7 +25,6 @@ from bench.run import FINISHED, NOT_IDENTITY, new_run_id
 REFERENCE_EVERY_S = 10.0
 # Enough beside a baseline of twenty to be sure of what is as large as its noise.
 ROUNDS = 12
-KERNELS = {"matrix_product_s": "a matrix product", "memory_copy_s": "a memory copy"}
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Solo:
     data: Path | None
     results: Path
     on_run: Callable[[str, int], None] = lambda _cell, _round: None
-    references: list[Mapping[str, float]] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
     _next_reference_s: float = -math.inf
 
     def measure(self, path: Path, found: int, rounds: int, deadline_s: float) -> list[Result]:
@@ -68,8 +67,8 @@ class Solo:
         return results
 
     def reference(self) -> dict[str, float]:
-        """The median seconds of each kernel."""
-        return {name: median(one[name] for one in self.references) for name in KERNELS}
+        """The medians of each kernel's seconds, and of its clock where that is known."""
+        return middle(self.references)
 
     def _run(self, opened: dict[str, Any], at: int, cell: dict[str, Any], label: str, round: int) -> Result:
         log = self.results / "gate" / "logs" / f"{new_run_id()}.log"
@@ -97,6 +96,7 @@ class Against:
     solo: Solo
     baselines: Sequence[tuple[Path, Baseline]]
     limits: Limits
+    rounds: int = ROUNDS
 
     def judge(self, deadline_s: float, found: int) -> tuple[list[Finding], list[str]]:
         """A finding for each quantity, and what should be said of the machine.
@@ -107,31 +107,30 @@ class Against:
         for position, (path, kept) in enumerate(self.baselines):
             # What is left, in equal parts.
             share_s = (deadline_s - time.monotonic()) / (len(self.baselines) - position)
-            results = self.solo.measure(path, found, ROUNDS, time.monotonic() + share_s)
+            results = self.solo.measure(path, found, self.rounds, time.monotonic() + share_s)
             for label in dict.fromkeys(result.label for result in results):
                 before = [result for result in kept.results if result.label == label]
                 now = [result for result in results if result.label == label]
                 groups.append(Group(label, now[0].measure, before, now))
-        drift = self._drift()
+        drift = between([kept.reference for _, kept in self.baselines], self.solo.references)
         findings: list[Finding] = []
         cases = []
         for group in groups:
             if (without := _without_judgement(group)) is not None:
                 findings.append(without)
-            else:
-                cases += [(group, case) for case in cases_of(group, self.limits) if case.quantity.in_gate]
-        judged = judge([case for _, case in cases], self.limits.false_alarms)
-        for (group, case), judgement in zip(cases, judged, strict=True):
+                continue
+            judged = [case for case in cases_of(group, self.limits) if case.quantity.in_gate]
+            lacking = missed(group, self.limits.false_alarms)
+            cases += [(group, case) for case in judged]
+            findings += lacking
+            if not judged and not lacking:
+                findings.append(Finding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON))
+        judgements = judge([case for _, case in cases], self.limits.false_alarms)
+        for (group, case), judgement in zip(cases, judgements, strict=True):
             is_time = case.quantity.words == ("faster", "slower")
             explained = judgement if not is_time else _less_drift(judgement, drift)
             findings.append(Finding(group.label, group.measure, explained))
-        return findings, _told(drift)
-
-    def _drift(self) -> dict[str, float]:
-        """How much longer each kernel takes now than then, as a fraction."""
-        now = self.solo.reference()
-        then = [kept.reference for _, kept in self.baselines]
-        return {name: now[name] / median(one[name] for one in then) - 1 for name in KERNELS}
+        return findings, [f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}"]
 
 
 def _without_judgement(group: Group) -> Finding | None:
@@ -148,20 +147,15 @@ def _without_judgement(group: Group) -> Finding | None:
     return Finding(group.label, group.measure, None, Verdict.BROKEN, failed.reason) if failed else None
 
 
-def _less_drift(judgement: Judgement, drift: Mapping[str, float]) -> Judgement:
+def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:
     """The judgement, where the machine does not explain it."""
     if judgement.verdict not in (Verdict.WORSE, Verdict.BETTER) or judgement.change is None:
         return judgement
     worse = judgement.verdict is Verdict.WORSE
     size = abs(judgement.change.value - 1)
-    like = {name: moved for name, moved in drift.items() if (moved > 0) == worse and abs(moved) > size / 2}
+    like = [name for name, moved in drift.seconds.items() if (moved > 0) == worse and abs(moved) > size / 2]
     if not like:
         return judgement
-    told = " and ".join(f"{KERNELS[name]} {moved:+.1%}" for name, moved in like.items())
-    reason = f"{judgement.word}, but so is the machine: {told} since the baseline; --base REVISION tells them apart"
+    told = f"{drift.told(like)} since the baseline"
+    reason = f"{judgement.word}, but so is the machine: {told}; --base REVISION tells them apart"
     return replace(judgement, verdict=Verdict.UNSURE, reason=reason)
-
-
-def _told(drift: Mapping[str, float]) -> list[str]:
-    told = ", ".join(f"{KERNELS[name]} {moved:+.1%}" for name, moved in drift.items())
-    return [f"the machine itself, in seconds since the baseline: {told}"]

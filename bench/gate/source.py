@@ -80,7 +80,8 @@ def of_benchmarks(path: Path) -> list[Result]:
         saved = json.loads(path.read_text(encoding="utf-8"))
         machine = saved.get("machine_info") or {}
         cpu = machine.get("cpu") or {}
-        told = {"id": cpu.get("brand_raw") or machine.get("machine"), "python": machine.get("python_version")}
+        model = cpu.get("brand_raw") or machine.get("machine")
+        told = {"id": model, "cpu_model": model, "python": machine.get("python_version")}
         return [
             Result(
                 {"benchmark": one["fullname"]},

@@ -21,14 +21,17 @@ LEVELS = np.geomspace(1e-7, 0.5, 36)
 # Points at which the density of the walk is followed, and how far out, in its standard deviations.
 GRID = 240
 REACH = 8.0
+# The boundaries of more would take longer to work out than some runs do.
+MOST_LOOKS = 50
 
 
 @functools.cache
-def looks(rounds: int, least: int = 8, every: int = 2) -> tuple[int, ...]:
+def looks(rounds: int, least: int = 8) -> tuple[int, ...]:
     """After which rounds to look: from `least` on, and after the last.
 
-    Every second one closes a block A B B A, in which a steady drift cancels.
+    Every second one closes a block A B B A, in which a steady drift cancels; of very many rounds, some are passed over.
     """
+    every = 2 * math.ceil(rounds / (2 * MOST_LOOKS))
     return tuple(sorted({*range(min(least, rounds), rounds, every), rounds}))
 
 

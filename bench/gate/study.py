@@ -1,14 +1,14 @@
 """How often a gate cries wolf on a machine, and what it finds: ours, and the rules that other tools have.
 
-Comparisons are drawn from one long series of runs of the same code, by blocks of four neighbours, A B B A, so that the
-noise and its short memory are the machine's own; that the blocks come in another order is all that is made up. A
-slow-down is planted by multiplying the times of B. Every rule gets the same times, one of each run; ours may stop
-early.
+Comparisons are drawn from one long series of runs, by blocks of four neighbours, A B B A, so that the noise and its
+short memory are the machine's own; that the blocks come in another order is all that is made up. B is the same code as
+A with its times multiplied (`planted`), or code that really does more (`tools/gate_power.py`). Every rule gets the same
+times, one of each run; ours may stop early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -44,20 +44,16 @@ class Outcome:
 
 
 def study(
-    series: Times,
+    blocks: Mapping[float, Sequence[Times]],
     quantity: Quantity,
     rounds: int,
     comparisons: int = COMPARISONS,
-    slow_downs: Sequence[float] = SLOW_DOWNS,
     seed: int = 0,
 ) -> list[Outcome]:
-    """Every rule on the same comparisons. Raises ValueError for a series that is too short."""
-    if len(series) < LEAST_RUNS:
-        raise ValueError(f"{len(series)} runs are too few to draw comparisons from, of {LEAST_RUNS} at the least")
-    drawn = [draw(series, rounds, np.random.default_rng([seed, number])) for number in range(comparisons)]
+    """Every rule on the same comparisons, which are drawn from `blocks` A B B A of each slow-down of B."""
     outcomes = []
-    for slow_down in slow_downs:
-        pairs = [(base, [time_s * (1 + slow_down) for time_s in head]) for base, head in drawn]
+    for slow_down, drawn_from in blocks.items():
+        pairs = [draw(drawn_from, rounds, np.random.default_rng([seed, number])) for number in range(comparisons)]
         outcomes.append(_ours(pairs, quantity, slow_down, rounds))
         for name, rule in RULES.items():
             found = [rule(base, head) for base, head in pairs]
@@ -66,13 +62,28 @@ def study(
     return outcomes
 
 
-def draw(series: Times, rounds: int, rng: np.random.Generator) -> tuple[list[float], list[float]]:
-    """So many pairs (base, head) from random blocks of neighbours, which begin at any run."""
+def planted(series: Times, slow_downs: Sequence[float] = SLOW_DOWNS) -> dict[float, list[Times]]:
+    """Blocks of runs of the same code, with the times of B multiplied. Raises ValueError for too few runs."""
+    if len(series) < LEAST_RUNS:
+        raise ValueError(f"{len(series)} runs are too few to draw comparisons from, of {LEAST_RUNS} at the least")
+    plain = neighbours(series)
+    return {
+        slow_down: [(a, b * (1 + slow_down), b_again * (1 + slow_down), a_again) for a, b, b_again, a_again in plain]
+        for slow_down in slow_downs
+    }
+
+
+def neighbours(series: Times) -> list[Times]:
+    """Every four runs that follow one another."""
+    return [series[start : start + BLOCK] for start in range(len(series) - BLOCK + 1)]
+
+
+def draw(blocks: Sequence[Times], rounds: int, rng: np.random.Generator) -> tuple[list[float], list[float]]:
+    """So many pairs (base, head) from blocks A B B A, taken at random and put back."""
     base: list[float] = []
     head: list[float] = []
     while len(base) < rounds:
-        start = int(rng.integers(0, len(series) - BLOCK + 1))
-        a, b, b_again, a_again = series[start : start + BLOCK]
+        a, b, b_again, a_again = blocks[int(rng.integers(len(blocks)))]
         base += [a, a_again]
         head += [b, b_again]
     return base[:rounds], head[:rounds]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.gate.compare import Group, Limits, cases_of
+from bench.gate.compare import NOTHING_IN_COMMON, Group, Limits, cases_of, missed
 from bench.gate.report import Finding
 from bench.gate.source import of_run
 from bench.gate.tree import Tree, TreeFailed
@@ -65,19 +65,24 @@ class Trial:
         """What there is to judge, looked at while it comes."""
         if self.missing is not None or not self.pairs:
             return []
-        sides = [[of_run(run) for run in side] for side in zip(*self.pairs, strict=True)]
-        group = Group(self.label, self.head.measure, *sides)
-        found = (case for case in cases_of(group, limits) if case.quantity.in_gate)
+        found = (case for case in cases_of(self._group, limits) if case.quantity.in_gate)
         return [Case(case.quantity, case.base, case.head, True, planned) for case in found]
 
-    def findings(self, judgements: Sequence[Judgement]) -> list[Finding]:
+    @property
+    def _group(self) -> Group:
+        base, head = ([of_run(run) for run in side] for side in zip(*self.pairs, strict=True))
+        return Group(self.label, self.head.measure, base, head)
+
+    def findings(self, judgements: Sequence[Judgement], limits: Limits) -> list[Finding]:
         """One for each judgement, or the one that says why there is none."""
         if self.missing is not None:
             return [Finding(self.label, self.head.measure, None, *self.missing)]
-        if not judgements:
-            reason = "not one pair of runs was measured in the time there was"
+        if not self.pairs:
+            reason = "not one pair of runs was measured in the time there was; give it a larger --budget"
             return [Finding(self.label, self.head.measure, None, Verdict.UNSURE, reason)]
-        return [Finding(self.label, self.head.measure, judgement) for judgement in judgements]
+        found = missed(self._group, limits.false_alarms)
+        found += [Finding(self.label, self.head.measure, judgement) for judgement in judgements]
+        return found or [Finding(self.label, self.head.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
 
 
 def open_trials(paths: Sequence[tuple[Path, Path]], base: Tree, head: Tree, device: str, found: int) -> list[Trial]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MEASURES = {
     "time_to_accuracy": "train to the target accuracy, every phase timed",
     "throughput": "samples/s of training steps, with the loader and without it",
-    "inference": "latency of one image (p50, p95, p99), and samples/s by batch size",
+    "inference": "latency of one image (p50, p95, p99), accuracy of --weights, and samples/s by batch size",
     "loading": "images/s of the training loader alone, in its first epoch and in later ones",
 }
 # Those that take samples until a figure is known well enough.

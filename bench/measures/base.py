@@ -59,6 +59,7 @@ class Measure(ABC):
     def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
         self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
         self.metrics: dict[str, Any] = {}
+        self._resolved: dict[str, Any] = {}
         self.ranks: Ranks = ALONE
         self.energy = EnergyMeter(None)
         self._next_step_told_s = 0.0
@@ -86,19 +87,15 @@ class Measure(ABC):
         self.precision = Precision(recipe.precision, self.device)
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
         self.placement = Placement(self.device.torch, self.precision.inputs, memory_format)
-        self.tell(
-            "facts",
-            machine=machine.fingerprint(),
-            versions=provenance.versions(),
-            resolved={
-                "precision": self.precision.name,
-                "threads": torch.get_num_threads(),
-                "keeps_freed_memory": self.device.keeps_freed_memory,
-                "neighbours": job.share.neighbours,
-                "sampling": asdict(job.sampling) if job.measure in SAMPLED else None,
-                "energy_counter": self.energy.source,
-                **self._shares(),
-            },
+        self.tell("facts", machine=machine.fingerprint(), versions=provenance.versions())
+        self.tell_resolved(
+            precision=self.precision.name,
+            threads=torch.get_num_threads(),
+            keeps_freed_memory=self.device.keeps_freed_memory,
+            neighbours=job.share.neighbours,
+            sampling=asdict(job.sampling) if job.measure in SAMPLED else None,
+            energy_counter=self.energy.source,
+            **self._shares(),
         )
         with ExitStack() as open_loaders:
             status, reason = self.measure(open_loaders)
@@ -162,6 +159,11 @@ class Measure(ABC):
         """`time.monotonic`, on which all ranks agree, so that they decide alike by it."""
         return max(now_s for (now_s,) in self.ranks.gather([time.monotonic()]))
 
+    def tell_resolved(self, **facts: Any) -> None:
+        """Add to what the record says of how the recipe was carried out here."""
+        self._resolved = self._resolved | facts
+        self.tell("facts", resolved=self._resolved)
+
     def tell_step(self, step: int, examples: int) -> None:
         """Say how far the sampling is, a few times a second."""
         if time.monotonic() >= self._next_step_told_s:
@@ -222,6 +224,13 @@ class Measure(ABC):
                 self.tell("download", what=what, done_bytes=done_bytes, total_bytes=total_bytes)
 
         return progress
+
+
+def verdict(accuracy: float, target: float | None) -> tuple[Status, str | None]:
+    """Whether an accuracy is good enough: the status, and the reason where it is not."""
+    if target is None or accuracy >= target:
+        return "ok", None
+    return "not_reached", f"accuracy {accuracy:.2%} is below the target of {target:.2%}"
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Inference: how long one image takes, and how many images pass in batches."""
+"""Inference: how long one image takes, how accurate the network is, and how many images pass in batches."""
 
 from __future__ import annotations
 
@@ -9,69 +9,127 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.measures.base import Measure, parameter_count, remarks, seconds
+from bench import assembly, checkpoint
+from bench.clock import Clock
+from bench.measures.base import Measure, parameter_count, remarks, seconds, verdict
 from bench.measures.throttle import throttle_gauge
 from bench.run import Status
 from bench.sampling import Samples, sample
-from pipelines.loader import Loader
+from bench.training.fusion import fold_batch_norms
+from models import ImpossibleModel
+from pipelines.dataset import Dataset
+from pipelines.loader import Batch, Loader
+
+if TYPE_CHECKING:
+    from bench.worker import Job, Teller
 
 LATENCY = "latency"
 BATCH_SIZES = (1, 32, 256)
-# So many test images are asked for in turn.
+# So many test images are asked for in turn where no accuracy is wanted.
 REQUEST_IMAGES = 1024
 # Ten requests lie beyond the 99th percentile, or it would be one request's bad luck.
 LATENCY_LEAST_SAMPLES = 1000
 LEAST_WARM_UP_STEPS = 3
 # Of batches that follow one another without a wait, so many are timed together.
 BLOCK_S = 0.1
+UNASKED = -1
 
 
 class Inference(Measure):
     """Forward passes of the recipe's network, in evaluation mode, on test images that are on the device.
 
     One view an image, whatever test-time augmentation the recipe has. A latency is the host's time from the
-    call to the result, for batches of one and each with an idle device at both ends. The weights are those
-    of the beginning, which take as long as trained ones.
+    call to the result, for batches of one and each with an idle device at both ends. With trained weights each test
+    image is asked for once or more, and the answers to those very requests make the accuracy; without them the weights
+    are those of the beginning, which take as long, and there is no accuracy.
     """
 
+    def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
+        super().__init__(job, clock, tell)
+        self.recipe = job.recipe.for_inference()
+
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
-        recipe, clock, bounds = self.recipe, self.clock, self.job.sampling
+        clock, bounds, trained = self.clock, self.job.sampling, self.job.weights is not None
         data, (test,) = self.load(open_loaders, "test")
         model = self.build(data)
+        self.metrics["parameters"] = parameter_count(model)
         with clock.span("init"):
-            self.prepare(model, data)
-            model.eval()
-            # Not dynamic, because a network for any batch size is not the fastest for each.
-            self._forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if recipe.compile else model
+            model = self._ready(model, data)
+            self._forward: Callable[[Tensor], Tensor] = self._compiled(model) if self.recipe.compile else model
             self._batches_done = self._images_done = 0
         # Entered once, as in an evaluation: autocast then converts the weights once, and not for each batch.
         with torch.no_grad(), self.precision.autocast():
             with clock.span("compile"):
                 test.warm_up()
-                images = _requests(test)
+                images, labels = _requests(test, len(data.test) if trained else REQUEST_IMAGES)
+                self._answers = torch.full_like(labels, UNASKED)
+                self._singles = itertools.cycle(enumerate(torch.split(images, 1)))
                 sizes = sorted({min(size, len(images)) for size in BATCH_SIZES})
-                requests = {size: _in_batches(images, size) for size in sizes}
-                if recipe.compile:
+                requests = {size: _in_batches(images[:REQUEST_IMAGES], size) for size in sizes}
+                if self.recipe.compile:
                     for size in sizes:
                         self._block_s(requests[size], 1)
             with clock.span("warm_up"):
                 passes = {size: self._passes_in_a_block(requests[size]) for size in sizes}
             throttled = throttle_gauge(self.device)
             with clock.span("measure"):
-                latency_bounds = replace(bounds, least_samples=max(bounds.least_samples, LATENCY_LEAST_SAMPLES))
-                latency_s = partial(self._latency_s, requests[1])
-                figures = sample({LATENCY: latency_s}, latency_bounds, throttled, keep=self._keep_latencies)
+                least_samples = max(bounds.least_samples, LATENCY_LEAST_SAMPLES, len(images) if trained else 0)
+                latency_bounds = replace(bounds, least_samples=least_samples)
+                figures = sample({LATENCY: self._latency_s}, latency_bounds, throttled, keep=self._keep_latencies)
                 for size in sizes:
                     block_s = partial(self._block_s, requests[size], passes[size])
                     keep = partial(self._keep_rate, size, passes[size])
                     figures |= sample({_batch(size): block_s}, bounds, throttled, keep=keep)
-        self.metrics["parameters"] = parameter_count(model)
+            status, reason = self._judge(images, labels) if trained else ("ok", None)
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)
-        return "ok", remarks(figures)
+        return status, "; ".join(filter(None, (reason, remarks(figures)))) or None
+
+    def _ready(self, model: nn.Module, data: Dataset) -> nn.Module:
+        """The network with the weights that were asked for, on the device, as the recipe wants it for inference."""
+        file, wanted = self.job.weights, self.job.recipe.inference
+        if file is None:
+            assembly.init_from_data(model, data, self.device.torch)
+        else:
+            weights = checkpoint.load(file)
+            checkpoint.put_into(model, weights, file.path)
+            run_id = weights.origin.get("run_id")
+            self.tell_resolved(weights={"file": file.path.name, "sha256": file.sha256, "run_id": run_id})
+        model.eval()
+        if wanted and wanted.fuse:
+            # Before the weights are rounded, on the CPU.
+            try:
+                fused = fold_batch_norms(model)
+            except ValueError as error:
+                raise ImpossibleModel(f"inference.fuse: {error}; leave it out for this network") from None
+            self.tell_resolved(folded_norms=fused.folded, norms_left=fused.left)
+            model = fused.model
+        return self.precision.prepare(model, self.placement.memory_format)
+
+    def _compiled(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Compiled with its weights as constants, laid out as the kernels want them; a CUDA graph a batch size."""
+        options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": self.device.is_cuda}
+        # Not dynamic, because a network for any batch size is not the fastest for each.
+        return torch.compile(model, dynamic=False, options=options)
+
+    def _judge(self, images: Tensor, labels: Tensor) -> tuple[Status, str | None]:
+        """The accuracy over all test images, each alone and by the very forward pass that was timed."""
+        with self.clock.span("final_eval"):
+            # None, unless time was up before each had its turn.
+            for index in (self._answers == UNASKED).nonzero().flatten().tolist():
+                self._answers[index] = self._forward(images[index : index + 1]).argmax()
+            accuracy = (self._answers == labels).sum().item() / len(labels)
+        target = self.recipe.target_accuracy
+        self.metrics |= {
+            "accuracy": accuracy,
+            "target_accuracy": target,
+            "reached": None if target is None else accuracy >= target,
+        }
+        return verdict(accuracy, target)
 
     def _keep_latencies(self, figures: dict[str, Samples]) -> None:
         samples = figures[LATENCY]
@@ -81,6 +139,7 @@ class Inference(Measure):
             "latency_p99_ms": samples.p99_s * 1000,
             "latency_mean_ms": samples.mean_s * 1000,
             "latency_min_ms": samples.min_s * 1000,
+            "latency_images": int((self._answers != UNASKED).sum()),
             **samples.quality("latency_"),
         }
 
@@ -89,14 +148,15 @@ class Inference(Measure):
         self.metrics[f"samples_per_s_at_{size}"] = passes * size / samples.mean_s
         self.metrics |= samples.quality(f"at_{size}_")
 
-    def _latency_s(self, requests: Iterator[Tensor]) -> float:
-        images = next(requests)
+    def _latency_s(self) -> float:
+        index, images = next(self._singles)
         # Not by `timed`: recording its events takes microseconds, of which a request has few.
         self.device.synchronize()
         start_s = time.perf_counter()
-        self._forward(images)
+        logits = self._forward(images)
         self.device.synchronize()
         latency_s = time.perf_counter() - start_s
+        self._answers[index] = logits.argmax()
         self._count([images])
         return latency_s
 
@@ -123,11 +183,11 @@ class Inference(Measure):
         return max(1, math.ceil(BLOCK_S / pass_s))
 
 
-def _requests(test: Loader) -> Tensor:
-    """Test images [N, C, H, W] as the loader delivers them: the first ones, or all where there are fewer."""
-    batches = itertools.islice(test.epoch(0), math.ceil(REQUEST_IMAGES / test.batch_size))
-    images = torch.cat([images for images, _ in batches])[:REQUEST_IMAGES]
-    return images.contiguous(memory_format=test.placement.memory_format)
+def _requests(test: Loader, most: int) -> Batch:
+    """Test images [N, C, H, W] as the loader delivers them, and labels [N]: the first ones, or all there are."""
+    batches = list(itertools.islice(test.epoch(0), math.ceil(most / test.batch_size)))
+    images, labels = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
+    return images.contiguous(memory_format=test.placement.memory_format), labels
 
 
 def _in_batches(images: Tensor, size: int) -> Iterator[Tensor]:

@@ -22,8 +22,7 @@ def throttle_gauge(device: Device) -> Callable[[], bool]:
     import pynvml
 
     try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device.torch).uuid}")
+        handle = gpu_handle(device)
         least_mhz = THROTTLED_BELOW * _default_mhz(handle)
     except pynvml.NVMLError:
         return lambda: False
@@ -35,6 +34,14 @@ def throttle_gauge(device: Device) -> Callable[[], bool]:
             return False
 
     return throttled
+
+
+def gpu_handle(device: Device) -> Any:
+    """NVML's handle of a GPU. Raises pynvml.NVMLError where NVML does not know it."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device.torch).uuid}")
 
 
 def _default_mhz(handle: Any) -> int:

@@ -16,6 +16,7 @@ from bench.measures.throttle import throttle_gauge
 from bench.run import Status
 from bench.sampling import Samples, sample
 from bench.training.loop import Diverged, Trainer
+from bench.training.plan import WHOLE
 from pipelines.loader import Batch, Loader, usable_cores
 
 WITH_LOADER, WITHOUT_LOADER = "with the loader", "without the loader"
@@ -70,6 +71,8 @@ class Throughput(Measure):
             self._batch = next(self._train.epoch(0))
             if recipe.compile:
                 self._steps.run([self._batch])
+            if recipe.cuda_graph:
+                self._steps.capture(self._batch)
         with clock.span("warm_up"):
             warm_up_steps = max(recipe.warm_up_steps, LEAST_WARM_UP_STEPS)
             step_s = min(self._timed([self._batch]) for _ in range(warm_up_steps))
@@ -144,6 +147,10 @@ class Steps:
         self._trainer = trainer
         self._optimizers = trainer.make_optimizers()
         self._averages = trainer.make_averages()
+
+    def capture(self, batch: Batch) -> None:
+        """Replay all further steps as a graph of this one."""
+        self._trainer.capture(*batch, self._optimizers, 0, WHOLE)
 
     def run(self, batches: Iterable[Batch]) -> None:
         """A step on each batch; `loss` is that of the last one, float32 [] on the device."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from bench import assembly
+from bench import assembly, checkpoint
 from bench.clock import Clock
-from bench.measures.base import Measure, made_up_batch, parameter_count
+from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.run import Status
 from bench.training.flops import training_flops
 from bench.training.loop import Trainer
@@ -39,18 +40,21 @@ class TimeToAccuracy(Measure):
         with clock.span("compile"):
             train.warm_up()
             test.warm_up()
-            if recipe.compile:
+            if recipe.compile or recipe.cuda_graph:
                 trainer.warm_up(recipe.warm_up_steps, images, labels)
-        if recipe.warm_up_steps and not recipe.compile:
+        if recipe.warm_up_steps and not (recipe.compile or recipe.cuda_graph):
             with clock.span("warm_up"):
                 trainer.warm_up(recipe.warm_up_steps, images, labels)
         trainer.run()
+        remark = self._keep_weights(trainer) if self.job.keep_weights else None
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)
-        self.metrics["train_flops"] = sum(
-            training_flops(self.forward_flops(model, resized(images[:1], pixels)), examples)
-            for pixels, examples in trainer.examples_by_pixels.items()
-        )
-        return self._verdict(trainer)
+        with self.precision.autocast():
+            self.metrics["train_flops"] = sum(
+                examples * training_flops(model, resized(images[:1], pixels), trained)
+                for (pixels, trained), examples in trainer.examples_by_work.items()
+            )
+        status, reason = verdict(trainer.accuracy or 0.0, trainer.goal.target_accuracy)
+        return status, "; ".join(filter(None, (reason, remark))) or None
 
     def end(self, status: Status, reason: str | None) -> None:
         if self._trainer is not None:
@@ -78,12 +82,24 @@ class TimeToAccuracy(Measure):
         epochs = [span.rank_s for span in self.clock.spans if span.name == "train" and span.rank_s]
         return {f"train_s_rank{rank}": sum(seconds) for rank, seconds in enumerate(zip(*epochs, strict=True))}
 
-    @staticmethod
-    def _verdict(trainer: Trainer) -> tuple[Status, str | None]:
-        target, accuracy = trainer.goal.target_accuracy, trainer.accuracy
-        if target is None or trainer.goal.reached_by(accuracy):
-            return "ok", None
-        return "not_reached", f"accuracy {accuracy:.2%} is below the target of {target:.2%}"
+    def _keep_weights(self, trainer: Trainer) -> str | None:
+        """Keep the weights that were evaluated last, behind the clock; what hindered it, which ends no run."""
+        path = self.job.keep_weights
+        assert path is not None
+        model = self.recipe.model
+        origin = {"run_id": path.stem, "model": json.dumps({"name": model.name, **model.options})}
+        # All ranks, which hold the average between them; one of them writes it.
+        with self.clock.span("checkpoint"), trainer.evaluated() as trained:
+            self.ranks.average_buffers(trained)
+            if self.ranks.rank:
+                return None
+            try:
+                kept = checkpoint.save(checkpoint.Weights(checkpoint.state_of(trained), origin), path)
+            except OSError as error:
+                return f"the weights could not be kept in {path}: {error.strerror}"
+        # Relative to the results folder, as the log is.
+        self.tell_resolved(kept_weights={"file": f"runs/weights/{path.name}", "sha256": kept.sha256})
+        return None
 
     def _report(self, event: dict[str, Any]) -> None:
         self.tell(**event)

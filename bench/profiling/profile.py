@@ -147,10 +147,12 @@ def profile(
     arms["step"] = marked_step
     arms["product"] = lambda: seconds_of(device, product.run)
     if recipe.evaluation.every_epochs:
-        test_batch = next(test.epoch(0))
-        arms["evaluation"] = lambda: seconds_of(
-            device, lambda: evaluation.accuracy(workbench.model, [test_batch], precision, recipe.evaluation.epoch_tta)
-        )
+        test_batch, looks = next(test.epoch(0)), recipe.evaluation
+
+        def evaluate() -> None:
+            evaluation.accuracy(workbench.model, [test_batch], precision, looks.epoch_tta, tta_below=looks.tta_below)
+
+        arms["evaluation"] = lambda: seconds_of(device, evaluate)
     marked_step()  # the first step makes the optimisers' state
     parts.clear()
     sampled = sample(arms, bounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from bench.gate.report import Report
 from bench.gate.study import Outcome
 from bench.gate.trial import Trial
 from bench.gate.verdict import Judgement, Verdict
+from bench.report import text
 from bench.report.fitting import LOG_WIDTH, print_table
 from bench.report.gate_files import to_json, to_junit
 from bench.report.gate_rows import COLUMNS, measured, reasons, row
@@ -66,7 +68,10 @@ def write_report(report: Report, format: Format, out: Path | None, junit: Path |
     if out is not None:
         _write(out, content)
     else:
-        sys.stdout.write(content)
+        sys.stdout.flush()
+        # A program that reads it expects UTF-8, whatever the terminal's locale.
+        sys.stdout.buffer.write(content.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -103,8 +108,11 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def study_table(outcomes: Sequence[Outcome]) -> Table:
-    """A row a rule, and what share of comparisons it called slower, by the slow-down that was planted."""
+def study_table(outcomes: Sequence[Outcome], pair_s: float | None = None) -> Table:
+    """A row a rule, and what share of comparisons it called slower, by the slow-down that was planted.
+
+    With the seconds that a pair of runs takes, every rule's time is told too.
+    """
     planted = list(dict.fromkeys(one.slow_down for one in outcomes))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("rule")
@@ -117,7 +125,8 @@ def study_table(outcomes: Sequence[Outcome]) -> Table:
         cells = []
         for slow_down in planted:
             one = of_rule[slow_down]
-            rounds = f", {one.rounds:.0f} rounds" if one.same is not None else ""
+            rounds = f", {one.rounds:.0f} rounds" if one.same is not None or pair_s else ""
+            rounds += f", {text.duration(one.rounds * pair_s)}" if pair_s else ""
             if slow_down:
                 cells.append(f"{one.slower / one.n:.0%}{rounds}")
             else:
@@ -166,12 +175,14 @@ def _method(report: Report) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """As Markdown shows it: no table, emphasis, link or tag comes of what a message happens to hold."""
+    plain = " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\`*~|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", plain)
 
 
 def _write(path: Path, content: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+        path.write_text(content, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise MissingError(f"cannot write {path}: {error.strerror}; name another place") from None

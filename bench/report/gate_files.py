@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any
 from xml.etree import ElementTree
 
 from bench.gate.report import REGRESSIONS, Finding, Report
-from bench.gate.verdict import Verdict
 from bench.report.gate_rows import COLUMNS, row
+
+NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_json(report: Report) -> str:
     """Every number, with the verdicts as words."""
     return json.dumps(
-        {
+        _finite({
             "exit_code": report.exit_code,
             "headline": report.headline,
             "base": {"name": report.base.name, "code": dict(report.base.code)},
@@ -24,8 +27,9 @@ def to_json(report: Report) -> str:
             "rounds": report.rounds,
             "notes": list(report.notes),
             "findings": [_as_json(finding) for finding in report.findings],
-        },
+        }),
         indent=1,
+        allow_nan=False,
     ) + "\n"  # fmt: skip
 
 
@@ -34,27 +38,21 @@ def to_junit(report: Report) -> str:
 
     With `--unsure fail` what is unsure fails, with `--unsure pass` it passes.
     """
-    counts = report.counts
-    unsure = counts[Verdict.UNSURE]
-    failures = len(report.regressions) + (unsure if report.unsure == "fail" else 0)
-    skipped = counts[Verdict.NO_BASELINE] + (unsure if report.unsure == "say" else 0)
     suite = ElementTree.Element(
         "testsuite",
         name="speed gate",
         tests=str(len(report.findings)),
-        failures=str(failures),
+        failures=str(sum(map(report.fails, report.findings))),
         errors="0",
-        skipped=str(skipped),
+        skipped=str(sum(map(report.is_skipped, report.findings))),
         time=f"{report.seconds or 0:.3f}",
     )
     for finding in report.findings:
-        cell, figure, verdict, *_ = figures = row(finding)
+        cell, figure, verdict, *_ = figures = [_in_xml(text) for text in row(finding)]
         case = ElementTree.SubElement(suite, "testcase", classname=cell, name=figure or finding.measure or "cell")
-        message = f"{verdict}: {finding.why}" if finding.why else verdict
-        fails = finding.verdict in REGRESSIONS or (finding.verdict is Verdict.UNSURE and report.unsure == "fail")
-        is_skipped = finding.verdict is Verdict.NO_BASELINE or (
-            finding.verdict is Verdict.UNSURE and report.unsure == "say"
-        )
+        message = _in_xml(f"{verdict}: {finding.why}" if finding.why else verdict)
+        fails = report.fails(finding)
+        is_skipped = report.is_skipped(finding)
         details = "\n".join(f"{name}: {value}" for name, value in zip(COLUMNS, figures, strict=True) if value)
         if fails:
             ElementTree.SubElement(case, "failure", message=message, type=verdict).text = details
@@ -63,6 +61,20 @@ def to_junit(report: Report) -> str:
         ElementTree.SubElement(case, "system-out").text = details
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def _in_xml(text: str) -> str:
+    """Without the characters that no XML may hold, such as the colours of a log."""
+    return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _finite(value: Any) -> Any:
+    """With null for what JSON has no number for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _as_json(finding: Finding) -> dict[str, Any]:

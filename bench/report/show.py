@@ -120,9 +120,28 @@ def sizes(recipe: Recipe, device: str, counted: Footprint) -> list[tuple[str, st
         (
             f"memory of {counted.batch_size:,}",
             f"{text.size(counted.total_bytes)}: {listed}. Counted, not a measured peak: in {counted.precision} on "
-            f"{'CUDA' if device == 'cuda' else 'the CPU'}, scaled up from steps of a few images",
+            f"{_where(device, counted)}, scaled up from steps of a few images",
         ),
+        ("operations", operations(device, counted)),
     ]
+
+
+def _where(device: str, counted: Footprint) -> str:
+    if counted.counted_on != device:
+        return "the CPU, in place of a GPU that is not here"
+    return "CUDA" if device == "cuda" else "the CPU"
+
+
+def operations(device: str, counted: Footprint) -> str:
+    """What eager torch dispatches in a step, and on a GPU where the host would wait for it."""
+    said = f"{counted.step_operations} a step"
+    if counted.loader_operations is not None:
+        said += f", and {counted.loader_operations} to make its batch"
+    said += ", as eager torch dispatches them, before compilation"
+    if device != "cuda":
+        return said
+    waits = ", ".join(f"{name} {count}" for name, count in counted.waits.items())
+    return f"{said}; {f'the host waits for the GPU ({waits})' if waits else 'none makes the host wait for the GPU'}"
 
 
 def published_table(facts: Sequence[Published]) -> Table:

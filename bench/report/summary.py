@@ -25,6 +25,7 @@ SPANS = (
     "train",
     "eval",
     "final_eval",
+    "checkpoint",
     "measure",
 )
 NEGLIGIBLE_S = 0.0005
@@ -65,6 +66,7 @@ SAMPLED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("step, p95", "step_p95_s", text.duration),
     ("images/s, loading", "images_per_s", text.rate),
     ("images/s, first epoch", "first_epoch_images_per_s", text.rate),
+    ("latency, mean", "latency_mean_ms", text.milliseconds),
     ("latency, p50", "latency_p50_ms", text.milliseconds),
     ("latency, p95", "latency_p95_ms", text.milliseconds),
     ("latency, p99", "latency_p99_ms", text.milliseconds),
@@ -133,6 +135,7 @@ def table(runs: Sequence[Run]) -> Table:
     metric("total time", "total_s", text.duration)
     if first.price_per_hour is not None:
         row(f"cost at ${first.price_per_hour:g}/h", [_cost(run) for run in runs], text.dollars)
+        row("cost of 10,000 images", [_cost_of_images(run, 10_000) for run in runs], text.dollars)
     metric("energy, training", "train_energy_j", text.energy)
     metric("energy, whole run", "energy_j", text.energy)
     result.add_section()
@@ -173,6 +176,16 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
     price = text.get(runs[0].config, "resolved", "price_source") or {}
     if "name" in price:
         notes.append(f"Price: {price['name']}, {price['kind'].replace('_', ' ')}, as of {price['date']}.")
+    for run in runs:
+        if kept := text.get(run.config, "resolved", "kept_weights"):
+            how = f"--measure inference --weights {run.run_id}"
+            notes.append(f"Weights of seed {run.seed}: {kept['file']}; the same command with {how} times them.")
+    if runs[0].measure == "inference":
+        if weights := text.get(runs[0].config, "resolved", "weights"):
+            made = f", of run {weights['run_id']}" if weights["run_id"] else ""
+            notes.append(f"Weights: {weights['file']}, SHA-256 {weights['sha256'][:16]}…{made}. One view an image.")
+        else:
+            notes.append("Untrained weights: no accuracy. Train with --keep-weights, then time with --weights RUN.")
     if any(run.metrics.get("train_energy_coarse") for run in runs):
         notes.append("Energy: training took less than a second, which is too short for the counter.")
     return notes
@@ -184,7 +197,7 @@ def _what(run: Run) -> str:
     where = cpu if run.config.get("device") == "cpu" else "CUDA"
     if devices := run.config.get("devices"):
         where = f"{devices} ranks of {where}"
-    precision = run.config.get("precision")
+    precision = text.get(run.config, "resolved", "precision") or run.config.get("precision")
     return f"{run.config['model']['name']} on {run.config['data']['name']}, {precision}, {where}"
 
 
@@ -196,6 +209,14 @@ def _span_s(run: Run, name: str) -> float | None:
 def _cost(run: Run) -> float | None:
     total_s = run.metrics.get("total_s")
     return None if total_s is None or run.price_per_hour is None else total_s / 3600 * run.price_per_hour
+
+
+def _cost_of_images(run: Run, images: int) -> float | None:
+    """Dollars for so many images, one at a time."""
+    latency_ms = run.metrics.get("latency_mean_ms")
+    if latency_ms is None or run.price_per_hour is None:
+        return None
+    return images * latency_ms / 3.6e6 * run.price_per_hour
 
 
 def _batch_sizes(run: Run) -> list[int]:

@@ -28,7 +28,9 @@ class ColdStart(Rule):
         final = line.accuracy if line.run.status in FINISHED else None
         reached = final is not None and target is not None and final >= target
         # A success without spans did not take 0 s. A failure without them crashed before the first one ended.
-        return line.timed(0.0, None if reached and not line.pieces else line.end_s, reached=reached)
+        # Weights are kept behind the last evaluation, for another command.
+        end_s = max((piece.end_s for piece in line.pieces if piece.name != "checkpoint"), default=0.0)
+        return line.timed(0.0, None if reached and not line.pieces else end_s, reached=reached)
 
     def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
         successes = [timing.time_s for timing in trials.timings if timing.reached and timing.time_s is not None]

@@ -2,6 +2,9 @@
 
 Levels, after airbench94: 0 the images; 1 the mean over the image and its mirror; 2 half of level 1,
 and a quarter each of level 1 on the image moved by one pixel towards either corner.
+
+The further views can be left to the images that need them, which are few. Each is decided on by itself, against a
+fixed confidence: a ranking among the test images would let one image's answer depend on the others.
 """
 
 from __future__ import annotations
@@ -18,26 +21,23 @@ from bench.training.ranks import ALONE, Ranks
 Forward = Callable[[Tensor], Tensor]
 
 
-def _mirrored(forward: Forward, images: Tensor) -> Tensor:
-    return (forward(images).float() + forward(images.flip(-1)).float()) / 2
+def _mirrored(forward: Forward, images: Tensor, first: Tensor | None = None) -> Tensor:
+    upright = forward(images).float() if first is None else first
+    return (upright + forward(images.flip(-1)).float()) / 2
 
 
 def _moved(images: Tensor, offset: int) -> Tensor:
     """Images padded by one reflected pixel and cropped at `offset` (0 or 2) in both directions."""
     height, width = images.shape[-2:]
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
-    return padded[..., offset : offset + height, offset : offset + width].contiguous(
-        memory_format=torch.channels_last
-        if images.is_contiguous(memory_format=torch.channels_last)
-        else torch.contiguous_format
-    )
+    return _like(padded[..., offset : offset + height, offset : offset + width], images)
 
 
-def logits(forward: Forward, images: Tensor, tta: int) -> Tensor:
-    """Logits float32 [B, classes] of normalised images [B, C, H, W] at a TTA level."""
+def logits(forward: Forward, images: Tensor, tta: int, first: Tensor | None = None) -> Tensor:
+    """Logits float32 [B, classes] of normalised images [B, C, H, W] at a TTA level; `first` are those of level 0."""
     if tta == 0:
-        return forward(images).float()
-    centre = _mirrored(forward, images)
+        return forward(images).float() if first is None else first
+    centre = _mirrored(forward, images, first)
     if tta == 1:
         return centre
     corners = _mirrored(forward, _moved(images, 0)) + _mirrored(forward, _moved(images, 2))
@@ -51,18 +51,69 @@ def accuracy(
     precision: Precision,
     tta: int = 0,
     ranks: Ranks = ALONE,
+    tta_below: float | None = None,
 ) -> float:
     """The share of images whose largest logit is their label, in [0, 1]; the model is left in training mode.
+
+    With `tta_below` an image whose first view has a class of at least this softmax probability keeps that answer,
+    and the others alone are looked at once more, at level `tta`. The images are then held until all had a first look,
+    so that a device is waited for after that and not for every batch.
 
     Of several ranks each has its own images, however many; what is counted is summed over them.
     """
     ranks.average_buffers(model)
     model.eval()
     correct, count = torch.zeros((), dtype=torch.int64, device=precision.device.torch), 0
+    looked_at: list[tuple[Tensor, Tensor, Tensor]] = []
     with precision.autocast():
         for images, labels in batches:
-            correct += (logits(model, images, tta).argmax(dim=1) == labels).sum()
             count += len(labels)
+            if tta and tta_below is not None:
+                looked_at.append((images, labels, logits(model, images, 0)))
+            else:
+                correct += _right(logits(model, images, tta), labels).sum()
+        if looked_at and tta_below is not None:
+            # Another size would be tuned for by cuDNN, and compiled for.
+            same_size = precision.device.is_cuda or hasattr(model, "_orig_mod")
+            correct += _second_look(model, looked_at, tta, tta_below, same_size)
     model.train()
     images_in_all = sum(number for (number,) in ranks.gather([count]))
     return ranks.sum(correct).item() / images_in_all
+
+
+def _right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which answers are their label: bool [B]."""
+    return logits.argmax(dim=1) == labels
+
+
+def _second_look(
+    forward: Forward, looked_at: list[tuple[Tensor, Tensor, Tensor]], tta: int, below: float, same_size: bool
+) -> Tensor:
+    """How many of (images, labels, logits of level 0) are right, int64 [], when the unsure get all their views.
+
+    They are put together to batches of the size of the first; with `same_size` so is the last one, by images that
+    are not counted.
+    """
+    correct = looked_at[0][1].new_zeros(())
+    unsure = []
+    for batch in looked_at:
+        _, labels, first = batch
+        again = first.softmax(dim=1).amax(dim=1) < below
+        correct += (_right(first, labels) & ~again).sum()
+        rows = again.nonzero().flatten()
+        unsure.append([part.index_select(0, rows) for part in batch])
+    parts = [torch.cat(part) for part in zip(*unsure, strict=True)]
+    size, count = len(looked_at[0][1]), len(parts[1])
+    for start in range(0, count, size):
+        end = min(start + size, count)
+        rows = torch.arange(start, start + size if same_size else end, device=correct.device) % count
+        images, labels, first = (part.index_select(0, rows) for part in parts)
+        answers = logits(forward, _like(images, looked_at[0][0]), tta, first)
+        correct += _right(answers, labels)[: end - start].sum()
+    return correct
+
+
+def _like(images: Tensor, others: Tensor) -> Tensor:
+    """The images in the memory format of the others."""
+    channels_last = others.ndim == 4 and others.is_contiguous(memory_format=torch.channels_last)
+    return images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -6,7 +6,7 @@ operations, and wait for memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +29,20 @@ def forward_flops(model: nn.Module, image: Tensor) -> int:
     return flops
 
 
-def training_flops(forward: int, examples: int) -> int:
-    """FLOPs of training on `examples` images, by the usual estimate of three forward passes each.
+def training_flops(model: nn.Module, image: Tensor, trained: Set[nn.Parameter]) -> int:
+    """FLOPs of forward and backward for one image [1, C, H, W], when these parameters are trained and no others.
 
-    The backward pass computes one product for the inputs' and one for the weights' gradients of each
-    layer. A frozen first layer needs neither, so this is an upper bound for nets that have one.
+    The model is left in training mode, and its gradients as they were. The usual estimate of three forward passes is
+    more: a first layer needs no gradient for its input, and what comes before all that is trained needs none at all.
     """
-    return 3 * forward * examples
+    before = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    for parameter, _, _ in before:
+        parameter.requires_grad_(parameter in trained)
+    # In evaluation, whose products are the same, so that no statistics are changed.
+    model.eval()
+    flops = count_flops(lambda: model(image).float().sum().backward())
+    model.train()
+    for parameter, needed_gradient, gradient in before:
+        parameter.requires_grad_(needed_gradient)
+        parameter.grad = gradient
+    return flops

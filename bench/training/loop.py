@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from bench.clock import Clock
 from bench.training import evaluation
+from bench.training.captured import Work
 from bench.training.cutmix import CutMix, Mixed
 from bench.training.ema import Ema
+from bench.training.hard_examples import HardExamples
 from bench.training.lookahead import Lookahead
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
@@ -54,6 +56,8 @@ class Goal:
     tta: int = 0
     epoch_tta: int = 0
     eval_every_epochs: int = 1
+    tta_below: float | None = None
+    first_eval_epoch: int = 1
 
     def reached_by(self, accuracy: float | None) -> bool:
         return accuracy is not None and self.target_accuracy is not None and accuracy >= self.target_accuracy
@@ -68,7 +72,10 @@ class Trainer:
 
     `plan` None trains on every batch whole. `accumulate` parts of a step's batch go through the network one after
     the other, and their gradients are added up. `make_averages` makes what follows the weights after each step; an
-    `Ema` is evaluated in their place.
+    `Ema` is evaluated in their place. `hard_examples` draws the batches of `train` instead, chooses the images of the
+    epochs that the plan makes short, and is told each image's loss. `capture` makes of what the device does in a step
+    what is replayed in its place (`Captured`); the warm-up, which is needed then, does so for every kind of step. It
+    goes neither with `cutmix` nor with `hard_examples`.
     """
 
     def __init__(
@@ -88,19 +95,25 @@ class Trainer:
         plan: Plan | None = None,
         accumulate: int = 1,
         cutmix: CutMix | None = None,
+        hard_examples: HardExamples | None = None,
+        capture: Callable[[Work, Sequence[Tensor]], Work] | None = None,
     ) -> None:
         self.model, self.forward, self.ranks = model, forward, ranks
         self.precision, self.loss, self.goal = precision, loss, goal
         self.train, self.test, self.clock = train, test, clock
         self.make_optimizers, self.make_averages = make_optimizers, make_averages
         self.plan = plan or Plan(goal.epochs, train.steps_per_epoch)
-        self._accumulate, self._cutmix = accumulate, cutmix
+        self._accumulate, self._cutmix, self._hard_examples = accumulate, cutmix, hard_examples
+        self._capture = capture
+        self._captured: dict[tuple[Stage, tuple[bool, ...]], Work] = {}
+        self._captured_optimizers: Optimizers | None = None
         self._averages: Sequence[Lookahead | Ema] = ()
         self._report = report
         self.total_steps = self.plan.total_steps
         self.rows: list[dict[str, Any]] = []
         self.step = self.batches = self.examples = 0
-        self.examples_by_pixels: Counter[int | None] = Counter()
+        # How many examples were shown at so many pixels while these parameters were trained.
+        self.examples_by_work: Counter[tuple[int | None, frozenset[nn.Parameter]]] = Counter()
         self.accuracy: float | None = None
         self.time_to_target_s: float | None = None
 
@@ -114,14 +127,32 @@ class Trainer:
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices):
             optimizers = self.make_optimizers()
-            for stage in self.plan.stages:
+            *_, last = changes = self._changes(optimizers)
+            for start in changes:
+                stage = self.plan.stage(start)
                 some_images, some_labels = next(stage.cut(images, labels))
                 for _ in range(steps):
-                    self.train_step(some_images, some_labels, optimizers, 0, stage)
-            for tta in {self.goal.tta, self.goal.epoch_tta}:
-                evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks)
+                    self.train_step(some_images, some_labels, optimizers, start, stage)
+                if self._capture:
+                    self.capture(some_images, some_labels, optimizers, start, stage)
+                # A compiled network is another one when less of it is trained, at evaluation as well.
+                if self._is_compiled or start == last:
+                    for tta in {self.goal.tta, self.goal.epoch_tta}:
+                        self._share_right(tta)
+        optimizers.reset()
         self.model.load_state_dict(before)
         self.precision.reset()
+
+    def _changes(self, optimizers: Optimizers) -> list[int]:
+        """The batches, by their number from 0, that are the first of another step than those before."""
+        changes = set(self.plan.starts)
+        if self._capture or self._is_compiled:
+            changes |= {end for end in optimizers.ends if end < self.plan.total_batches}
+        return sorted(changes)
+
+    @property
+    def _is_compiled(self) -> bool:
+        return hasattr(self.forward, "_orig_mod")
 
     def run(self) -> None:
         """Train to the end or to the target.
@@ -129,7 +160,7 @@ class Trainer:
         Raises `Diverged` when the loss turns infinite or NaN.
         """
         with self.clock.span("init"):
-            optimizers = self.make_optimizers()
+            optimizers = self._captured_optimizers or self.make_optimizers()
             self._averages = self.make_averages()
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
@@ -145,6 +176,13 @@ class Trainer:
                     self.accuracy = self._final_accuracy()
                 return
 
+    @contextmanager
+    def evaluated(self) -> Iterator[nn.Module]:
+        """The model with the weights that are evaluated, in place; afterwards with its own again."""
+        ema = next((average for average in self._averages if isinstance(average, Ema)), None)
+        with ema.applied() if ema else nullcontext():
+            yield self.model
+
     @property
     def epochs(self) -> float:
         """Passes over the data until now; a batch counts from its beginning."""
@@ -154,11 +192,11 @@ class Trainer:
         precision, free_reads = self.precision, self.precision.device.reads_are_free
         loss_sum = torch.zeros((), device=precision.device.torch)
         examples_before, next_report_s = self.examples, time.monotonic()
-        for images, labels, progress, stage in self._steps(epoch):
-            loss = self.train_step(images, labels, optimizers, progress, stage)
+        for images, labels, numbers, progress, stage in self._steps(epoch):
+            loss = self.train_step(images, labels, optimizers, progress, stage, numbers)
             self.step += 1
             self.examples += len(labels) * self.ranks.count
-            self.examples_by_pixels[stage.pixels] += len(labels) * self.ranks.count
+            self.examples_by_work[stage.pixels, optimizers.trained] += len(labels) * self.ranks.count
             for average in self._averages:
                 average.update(self.step, self.total_steps)
             loss_sum += loss if self.loss.reduction == "sum" else loss * len(labels)
@@ -171,40 +209,88 @@ class Trainer:
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}, by step {self.step}")
         return mean_loss
 
-    def _steps(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, float, Stage]]:
-        """The batch of each step, how many whole batches came before it, and its stage."""
-        for images, labels in self.train.epoch(epoch):
+    def _steps(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float, Stage]]:
+        """The batch of each step, its images' numbers, how many whole batches came before it, and its stage."""
+        for images, labels, numbers in self._batches(epoch):
             before, stage = self.batches, self.plan.stage(self.batches)
             self.batches += 1
-            for index, step in enumerate(stage.cut(images, labels)):
-                yield *step, before + index / stage.steps, stage
+            steps = zip(stage.cut(images, labels), _parts(numbers, stage.steps), strict=True)
+            for index, (step, step_numbers) in enumerate(steps):
+                yield *step, step_numbers, before + index / stage.steps, stage
             if self.batches == self.plan.total_batches:
                 return
 
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Images, labels and, where examples are chosen by their loss, the images' numbers."""
+        if self._hard_examples:
+            yield from self._hard_examples.epoch(epoch, self.plan.batches_in(epoch))
+        else:
+            for images, labels in self.train.epoch(epoch):
+                yield images, labels, None
+
     def train_step(
-        self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: float, stage: Stage = WHOLE
+        self,
+        images: Tensor,
+        labels: Tensor,
+        optimizers: Optimizers,
+        step: float,
+        stage: Stage = WHOLE,
+        numbers: Tensor | None = None,
     ) -> Tensor:
-        """One step on images [B, C, H, W] and labels int64 [B], `step` whole batches into the schedule; the loss."""
+        """One step on images [B, C, H, W] and labels int64 [B], `step` whole batches into the schedule; the loss.
+
+        With the images' `numbers`, int64 [B], the loss of each is noted.
+        """
         optimizers.set_progress(step, stage.lr_factor)
+        if optimizers is self._captured_optimizers and (step_graph := self._captured.get((stage, optimizers.stopped))):
+            return step_graph(images, labels)
+        return self._compute(images, labels, optimizers, step, stage, numbers)
+
+    def capture(self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: float, stage: Stage) -> None:
+        """Capture this step, which really runs, too: from now on such steps with these optimisers are replayed."""
+        optimizers.set_progress(step, stage.lr_factor)
+
+        def work(images: Tensor, labels: Tensor) -> Tensor:
+            return self._compute(images, labels, optimizers, step, stage)
+
+        assert self._capture is not None
+        self._captured[stage, optimizers.stopped] = self._capture(work, [images, labels])
+        self._captured_optimizers = optimizers
+
+    def _compute(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        optimizers: Optimizers,
+        step: float,
+        stage: Stage,
+        numbers: Tensor | None = None,
+    ) -> Tensor:
+        """What of a step the device does, once the learning rates are set."""
         batch = Mixed(resized(images, stage.pixels), labels)
         if self._cutmix:
             batch = self._cutmix(batch, step)
-        *parts, last = batch.split(self._accumulate)
+        *parts, last = zip(batch.split(self._accumulate), _parts(numbers, self._accumulate), strict=True)
         losses = []
         if parts:
             # DDP exchanges gradients once they are complete.
             with getattr(self.forward, "no_sync", nullcontext)():
-                losses = [self._backward(part) for part in parts]
-        loss = sum(losses, start=self._backward(last))
+                losses = [self._backward(*part) for part in parts]
+        loss = sum(losses, start=self._backward(*last))
         self.precision.step(optimizers.all)
         optimizers.zero_grad()
         return loss
 
-    def _backward(self, part: Mixed) -> Tensor:
+    def _backward(self, part: Mixed, numbers: Tensor | None) -> Tensor:
         """Add the gradients of a part of the batch to those of the parts before it; its part of the loss."""
         with self.precision.autocast():
             logits = self.forward(part.images)
-        loss = self.loss(logits, part.labels, part.others, part.share)
+        if self._hard_examples and numbers is not None:
+            each = self.loss.of_each(logits, part.labels)
+            self._hard_examples.note(numbers, each.detach())
+            loss = self.loss.reduced(each)
+        else:
+            loss = self.loss(logits, part.labels, part.others, part.share)
         summed = self.loss.reduction == "sum"
         if self._accumulate > 1 and not summed:
             loss = loss / self._accumulate
@@ -217,7 +303,7 @@ class Trainer:
         every = self.goal.eval_every_epochs
         if last and self.goal.tta == self.goal.epoch_tta:
             return self._final_accuracy()
-        if not every or ((epoch + 1) % every and not last):
+        if not every or ((epoch + 1 < self.goal.first_eval_epoch or (epoch + 1) % every) and not last):
             return None
         with self.clock.span("eval", epoch + 1):
             return self._accuracy(self.goal.epoch_tta)
@@ -227,12 +313,16 @@ class Trainer:
             return self._accuracy(self.goal.tta)
 
     def _accuracy(self, tta: int) -> float:
-        ema = next((average for average in self._averages if isinstance(average, Ema)), None)
-        with ema.applied() if ema else nullcontext():
-            accuracy = evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks)
+        with self.evaluated():
+            accuracy = self._share_right(tta)
         if self.time_to_target_s is None and self.goal.reached_by(accuracy):
             self.time_to_target_s = self.clock.elapsed_s()
         return accuracy
+
+    def _share_right(self, tta: int) -> float:
+        """Of the test set, by the weights as they are."""
+        below = self.goal.tta_below
+        return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks, below)
 
     def _record(self, epoch: int, mean_loss: float, lr: float, accuracy: float | None) -> None:
         row = {
@@ -260,3 +350,8 @@ class Trainer:
                 "loss": loss,
             }
         )
+
+
+def _parts(numbers: Tensor | None, parts: int) -> Sequence[Tensor | None]:
+    """Equal parts of the images' numbers, where there are any."""
+    return [None] * parts if numbers is None else numbers.chunk(parts)

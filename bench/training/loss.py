@@ -19,10 +19,18 @@ class Loss:
     reduction: str = "mean"
 
     def __call__(self, logits: Tensor, labels: Tensor, others: Tensor | None = None, share: float = 1.0) -> Tensor:
-        loss = self._cross_entropy(logits, labels)
+        loss = self._cross_entropy(logits, labels, self.reduction)
         if others is None:
             return loss
-        return share * loss + (1 - share) * self._cross_entropy(logits, others)
+        return share * loss + (1 - share) * self._cross_entropy(logits, others, self.reduction)
 
-    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
+    def of_each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of every example, float32 [B]."""
+        return self._cross_entropy(logits, labels, "none")
+
+    def reduced(self, losses: Tensor) -> Tensor:
+        """What training minimises, of the losses [B] of a batch."""
+        return losses.sum() if self.reduction == "sum" else losses.mean()
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing, reduction=reduction)

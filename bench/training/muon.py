@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # A quintic that takes singular values near 1 in few steps; Jordan, https://kellerjordan.github.io/posts/muon/.
@@ -16,7 +17,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
     """The nearest semi-orthogonal matrices to [batch, rows, columns], roughly: singular values in about [0.7, 1.2].
 
-    Newton-Schulz iteration in bfloat16, as in Muon (Jordan et al. 2024).
+    Newton-Schulz iteration in bfloat16, as in Muon (Jordan et al. 2024), in three kernels a step.
     """
     a, b, c = NEWTON_SCHULZ
     x = matrices.bfloat16()
@@ -26,8 +27,29 @@ def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x  # type: ignore[no-any-return]
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return x.mT if tall else x
+
+
+def orthogonalize_all(matrices: Sequence[Tensor], steps: int, pad: bool) -> list[Tensor]:
+    """`orthogonalize` of matrices of any shapes, each [rows, columns], in order; equal shapes are one batch.
+
+    With `pad`, so are those whose shorter side is equal, by columns of zeros, which take no part in any product. On
+    a GPU, where matrices of this size wait for the launch of their kernels, the fewer batches pay; on a CPU they cost.
+    """
+    flat = [matrix.mT if matrix.size(0) > matrix.size(1) else matrix for matrix in matrices]
+    batches: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, matrix in enumerate(flat):
+        batches[(matrix.size(0),) if pad else tuple(matrix.shape)].append(index)
+    found: dict[int, Tensor] = {}
+    for indices in batches.values():
+        longest = max(flat[index].size(1) for index in indices)
+        padded = [F.pad(m, (0, longest - m.size(1))) if m.size(1) < longest else m for m in (flat[i] for i in indices)]
+        for index, update in zip(indices, orthogonalize(torch.stack(padded), steps), strict=True):
+            update = update[:, : flat[index].size(1)]
+            found[index] = update.mT if matrices[index].size(0) > matrices[index].size(1) else update
+    return [found[index] for index in range(len(matrices))]
 
 
 class Muon(torch.optim.Optimizer):
@@ -35,7 +57,7 @@ class Muon(torch.optim.Optimizer):
 
     With `unit_filters` the weights are rescaled to norm √C_out at every step, which fixes the effective
     learning rate without weight decay. A decay that is not `decoupled` is added to the gradient, and so
-    orthogonalised with it. Source: Jordan's airbench94_muon.
+    orthogonalised with it. `pad` is `orthogonalize_all`'s. Source: Jordan's airbench94_muon.
     """
 
     def __init__(
@@ -48,6 +70,7 @@ class Muon(torch.optim.Optimizer):
         unit_filters: bool = True,
         weight_decay: float = 0.0,
         decoupled: bool = True,
+        pad: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -59,6 +82,7 @@ class Muon(torch.optim.Optimizer):
             "decoupled": decoupled,
         }
         super().__init__(params, defaults)
+        self._pad = pad
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -66,30 +90,48 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             if group.get("stopped"):
                 continue  # rescaling would move it still
-            by_shape = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    by_shape[parameter.shape].append(parameter)
-            for parameters in by_shape.values():
-                self._step_together(parameters, group)
+            trained = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if trained:
+                self._step_together(trained, group)
 
     def _step_together(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        momentum, decay = group["momentum"], group["weight_decay"]
-        directions = []
-        for parameter in parameters:
-            state = self.state[parameter]
-            if "momentum" not in state:
-                state["momentum"] = torch.zeros_like(parameter)
-            gradient: Tensor = parameter.grad  # type: ignore[assignment]
-            if decay and not group["decoupled"]:
-                gradient = gradient.add(parameter, alpha=decay)
-            velocity = state["momentum"].mul_(momentum).add_(gradient)
-            direction = velocity.mul(momentum).add_(gradient) if group["nesterov"] else velocity
-            directions.append(direction.flatten(1))
-        updates = orthogonalize(torch.stack(directions), group["newton_schulz_steps"])
-        for parameter, update in zip(parameters, updates, strict=True):
-            if group["unit_filters"]:
-                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
-            if decay and group["decoupled"]:
-                parameter.mul_(1 - group["lr"] * decay)
-            parameter.add_(update.to(parameter.dtype).view_as(parameter), alpha=-group["lr"])
+        """A step of all of them, by operations on lists, each of which is one kernel on a GPU."""
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        gradients: Any = [parameter.grad for parameter in parameters]
+        if decay and not group["decoupled"]:
+            gradients = torch._foreach_add(gradients, parameters, alpha=decay)
+        velocities = [self._velocity(parameter) for parameter in parameters]
+        torch._foreach_mul_(velocities, momentum)
+        torch._foreach_add_(velocities, gradients)
+        directions = velocities
+        if group["nesterov"]:
+            directions = list(torch._foreach_mul(velocities, momentum))
+            torch._foreach_add_(directions, gradients)
+        matrices = [_lines(direction).flatten(1) for direction in directions]
+        updates = orthogonalize_all(matrices, group["newton_schulz_steps"], self._pad)
+        if group["unit_filters"]:
+            scales = torch._foreach_reciprocal(torch._foreach_norm(parameters))
+            torch._foreach_mul_(scales, [len(parameter) ** 0.5 for parameter in parameters])
+            torch._foreach_mul_(parameters, scales)
+        if decay and group["decoupled"]:
+            torch._foreach_mul_(parameters, 1 - lr * decay)
+        steps = [torch.empty_like(parameter) for parameter in parameters]
+        torch._foreach_copy_([_lines(step).view(len(step), -1) for step in steps], updates)
+        if isinstance(lr, Tensor):  # which as an `alpha` would be read by the host
+            torch._foreach_mul_(steps, -lr)
+            torch._foreach_add_(parameters, steps)
+        else:
+            torch._foreach_add_(parameters, steps, alpha=-lr)
+
+    def _velocity(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(parameter)
+        return state["momentum"]  # type: ignore[no-any-return]
+
+
+def _lines(filters: Tensor) -> Tensor:
+    """Filters with their axes in the order of the memory: a matrix of them is no copy, and which order its columns
+    have makes no difference to what is orthogonal."""
+    channels_last = filters.ndim == 4 and filters.is_contiguous(memory_format=torch.channels_last)
+    return filters.permute(0, 2, 3, 1) if channels_last else filters

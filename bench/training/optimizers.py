@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.training.muon import Muon
@@ -20,9 +21,9 @@ class SGDW(torch.optim.SGD):
     Source: Loshchilov and Hutter, arXiv 1711.05101, with AdamW's convention that the rate includes the schedule.
     """
 
-    def __init__(self, params: list[dict[str, Any]]) -> None:
+    def __init__(self, params: list[dict[str, Any]], fused: bool | None = None) -> None:
         decays = [group.pop("weight_decay", 0.0) for group in params]
-        super().__init__([group | {"decay": decay} for group, decay in zip(params, decays, strict=True)])
+        super().__init__([group | {"decay": decay} for group, decay in zip(params, decays, strict=True)], fused=fused)
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -30,20 +31,32 @@ class SGDW(torch.optim.SGD):
         for group in self.param_groups:
             trained = [parameter for parameter in group["params"] if parameter.grad is not None]
             if trained and group["decay"]:
-                torch._foreach_mul_(trained, 1 - group["lr"] * group["decay"])
+                shrinks = group["lr"] * group["decay"]
+                # A loss scaler leaves it to fused kernels to skip the step where a gradient overflowed.
+                overflowed = getattr(self, "found_inf", None)
+                torch._foreach_mul_(trained, 1 - (shrinks if overflowed is None else shrinks * (1 - overflowed)))
         super().step()
 
 
-def _make(name: str, decoupled: bool | None, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def _make(name: str, decoupled: bool | None, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
     """`decoupled` None is each one's own habit: decay is part of SGD's gradient, and of no other's."""
+    kernels = True if fused else None  # which leaves it to torch
     match name:
         case "sgd":
-            return SGDW(groups) if decoupled else torch.optim.SGD(groups)
+            return SGDW(groups, fused=kernels) if decoupled else torch.optim.SGD(groups, fused=kernels)
         case "adamw":
-            return torch.optim.Adam(groups) if decoupled is False else torch.optim.AdamW(groups)
+            kind = torch.optim.Adam if decoupled is False else torch.optim.AdamW
+            return kind(groups, fused=kernels)
         case "muon":
-            return Muon(groups, decoupled=decoupled is not False)
+            return Muon(groups, decoupled=decoupled is not False, pad=fused)
     raise UsageError(f"optimizer: there is no {name!r}")
+
+
+def _set_lr(group: dict[str, Any], lr: float) -> None:
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
 
 
 def roles(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -71,6 +84,12 @@ class Optimizers:
     stays as it is from then on. With `drop_frozen` its gradients are no longer computed either, which a
     compiled model would answer with another compilation.
 
+    `freeze` gives, by the name of a module, the share of the training after which all its parameters stay as they are.
+
+    `fused` makes of a step as few kernels as can be; None does so on a GPU, where what costs is to launch them.
+
+    With `lr_on` the learning rates are tensors on that device, which a captured step reads anew each time.
+
     Steps are counted in whole batches: where smaller ones are trained on, a step is a part of one.
 
     Raises `UsageError` for a role that the model lacks and for Muon on parameters that are no matrices.
@@ -85,8 +104,18 @@ class Optimizers:
         total_steps: int,
         steps_per_epoch: int,
         drop_frozen: bool = True,
+        freeze: Mapping[str, float] = MappingProxyType({}),
+        fused: bool | None = None,
+        lr_on: torch.device | None = None,
     ) -> None:
         by_role = roles(model)
+        if fused is None:
+            fused = any(parameter.is_cuda for parameter in model.parameters())
+        until = {
+            parameter: round(share * total_steps)
+            for part, share in freeze.items()
+            for parameter in model.get_submodule(part).parameters()
+        }
         for role in groups:
             if role not in by_role:
                 raise UsageError(f"optimizer.groups.{role}: this model has only {', '.join(sorted(by_role))}")
@@ -101,12 +130,23 @@ class Optimizers:
             if name == "muon" and role not in ("filters", "head"):
                 raise UsageError(f"optimizer.groups.{role}: muon trains matrices; give {role} name: sgd or adamw")
             steps = total_steps if epochs is None else min(round(epochs * steps_per_epoch), total_steps)
-            timing = {"base_lr": settings["lr"], "steps": steps, "schedule": total_steps if squeeze is False else steps}
-            by_kind[name, decoupled].append({"params": parameters, **settings, **timing})
-        self.all = [_make(*kind, found) for kind, found in by_kind.items()]
+            timing = {"base_lr": settings["lr"], "schedule": total_steps if squeeze is False else steps}
+            by_end: dict[int, list[nn.Parameter]] = defaultdict(list)
+            for parameter in parameters:
+                by_end[min(steps, until.get(parameter, steps))].append(parameter)
+            for end, some in by_end.items():
+                by_kind[name, decoupled].append({"params": some, **settings, **timing, "steps": end})
+        self.all = [_make(*kind, found, fused) for kind, found in by_kind.items()]
         self._groups = [group for optimizer in self.all for group in optimizer.param_groups]
+        # Those that gradients are computed for.
+        self.trained = frozenset(parameter for parameters in by_role.values() for parameter in parameters)
+        self._all_trained = self.trained
         self._schedule = schedule
         self._drop_frozen = drop_frozen
+        self._total_steps = total_steps
+        if lr_on is not None:
+            for group in self._groups:
+                group["lr"] = torch.tensor(group["base_lr"], dtype=torch.float32, device=lr_on)
 
     def set_progress(self, step: float, lr_factor: float = 1.0) -> None:
         """Set each group's learning rate and momentum for what begins after `step` whole batches."""
@@ -115,7 +155,7 @@ class Optimizers:
                 self._freeze(group)
                 continue
             setting = self._schedule(step / group["schedule"])
-            group["lr"] = group["base_lr"] * setting.lr_factor * lr_factor
+            _set_lr(group, group["base_lr"] * setting.lr_factor * lr_factor)
             if setting.momentum is not None:
                 if "betas" in group:
                     group["betas"] = (setting.momentum, group["betas"][1])
@@ -123,10 +163,37 @@ class Optimizers:
                     group["momentum"] = setting.momentum
 
     def _freeze(self, group: dict[str, Any]) -> None:
-        group["lr"], group["stopped"] = 0.0, True
+        if group.get("stopped"):
+            return
+        _set_lr(group, 0.0)
+        group["stopped"] = True
         if self._drop_frozen:
+            self.trained = self.trained.difference(group["params"])
             for parameter in group["params"]:
                 parameter.requires_grad_(False)
+
+    @property
+    def ends(self) -> list[int]:
+        """After how many whole batches some role stops, in order; those that train to the end are not among them."""
+        return sorted({group["steps"] for group in self._groups} - {self._total_steps})
+
+    @property
+    def stopped(self) -> tuple[bool, ...]:
+        """Which groups are trained no more."""
+        return tuple(group.get("stopped", False) for group in self._groups)
+
+    def reset(self) -> None:
+        """Begin anew: nothing has stopped, and what was remembered of gradients is zero, in the same memory."""
+        self.trained = self._all_trained
+        for parameter in self.trained:
+            parameter.requires_grad_(True)
+        for group in self._groups:
+            group["stopped"] = False
+        for optimizer in self.all:
+            for state in optimizer.state.values():
+                for value in state.values():
+                    if isinstance(value, Tensor):
+                        value.zero_()
 
     def zero_grad(self) -> None:
         for optimizer in self.all:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from bench.training.hard_examples import ShortEpochs
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -43,7 +45,7 @@ class Plan:
     `sizes` holds (until, pixels) and `cuts` (until, steps a batch), each in order of `until`, a share of the
     run's batches; after the last one images and batches are whole. With `scale_lr` the learning rate of a
     smaller batch is smaller by the same factor. A batch is the loader's throughout, so that a pass over the
-    data shows the same examples whatever the steps are.
+    data shows the same examples whatever the steps are. `short` says which epochs have fewer batches.
     """
 
     def __init__(
@@ -53,27 +55,42 @@ class Plan:
         sizes: Sequence[tuple[float, int]] = (),
         cuts: Sequence[tuple[float, int]] = (),
         scale_lr: bool = False,
+        short: ShortEpochs | None = None,
     ) -> None:
-        self.total_batches = math.ceil(round(epochs * batches_per_epoch, 6))
+        self._batches_per_epoch, self._short = batches_per_epoch, short
+        self.total_batches = math.ceil(round(self.passes(epochs) * batches_per_epoch, 6))
         size_ends, cut_ends = self._ends(sizes), self._ends(cuts)
         # Where something changes, and the stage from there on.
-        self._starts = sorted({0, *size_ends, *cut_ends} - {self.total_batches})
+        self.starts = sorted({0, *size_ends, *cut_ends} - {self.total_batches})
         self._stages = []
-        for start in self._starts:
+        for start in self.starts:
             size, cut = bisect_right(size_ends, start), bisect_right(cut_ends, start)
             steps = cuts[cut][1] if cut < len(cuts) else 1
             pixels = sizes[size][1] if size < len(sizes) else None
             self._stages.append(Stage(pixels, steps, 1 / steps if scale_lr else 1.0))
 
+    def batches_in(self, epoch: int) -> int:
+        """The batches of epoch number `epoch`, counted from 0, where the run does not end within it."""
+        share = self._short.share(epoch) if self._short else 1.0
+        return max(round(share * self._batches_per_epoch), 1)
+
+    def passes(self, epochs: float) -> float:
+        """What the first `epochs` epochs are in passes over the data: as many, or fewer where some are short."""
+        if self._short is None or epochs <= self._short.first:
+            return epochs
+        whole = math.floor(epochs)
+        batches = sum(self.batches_in(epoch) for epoch in range(whole))
+        return (batches + (epochs - whole) * self.batches_in(whole)) / self._batches_per_epoch
+
     def stage(self, batch: int) -> Stage:
         """The stage of batch number `batch`, counted from 0."""
-        return self._stages[bisect_right(self._starts, batch) - 1]
+        return self._stages[bisect_right(self.starts, batch) - 1]
 
     @property
     def total_steps(self) -> int:
-        ends = [*self._starts[1:], self.total_batches]
+        ends = [*self.starts[1:], self.total_batches]
         return sum(
-            (end - start) * stage.steps for start, end, stage in zip(self._starts, ends, self._stages, strict=True)
+            (end - start) * stage.steps for start, end, stage in zip(self.starts, ends, self._stages, strict=True)
         )
 
     @property

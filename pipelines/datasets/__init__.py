@@ -40,15 +40,23 @@ def load_dataset(
         from pipelines.datasets.random_data import load_random
 
         return load_random(options)
-    if options:
-        raise WrongOption(f"Data set {info.name} has no options, but got {', '.join(sorted(options))}.")
+    for option in options:
+        if option not in info.options:
+            raise WrongOption.unknown(f"option of {name} data", option, info.options)
     if name == "digits":
         from pipelines.datasets.digits import load_digits
 
-        return load_digits()
-    from pipelines.datasets.published import load
+        dataset = load_digits()
+    else:
+        from pipelines.datasets.published import load
 
-    return load(_published(name), data_dir, download=download, progress=progress)
+        dataset = load(_published(name), data_dir, download=download, progress=progress)
+    held_out = options.get("held_out")
+    if held_out is None:
+        return dataset
+    if not isinstance(held_out, int) or isinstance(held_out, bool):
+        raise WrongOption(f"{name}: held_out is {held_out!r}; give a whole number of training images.")
+    return dataset.holding_out(held_out)
 
 
 def locate(name: str, data_dir: Path | None = None) -> Location | None:

@@ -14,7 +14,8 @@ class DatasetInfo:
 
     `image_shape` is (channels, height, width). `learnable` is false where labels say nothing about
     pixels, so that no accuracy can be asked of it. `download_bytes` is 0 where nothing is fetched.
-    For a set with `options`, shape, classes and counts are the defaults.
+    `options` are those that `load_dataset` takes: shape, classes and counts are their defaults, and `held_out`
+    trains without so many training images, which then are the test images.
     """
 
     name: str
@@ -54,6 +55,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=50_000,
                 test_count=10_000,
                 download_bytes=170_052_171,
+                options=("held_out",),
             ),
             DatasetInfo(
                 "cifar100",
@@ -63,6 +65,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=50_000,
                 test_count=10_000,
                 download_bytes=168_513_733,
+                options=("held_out",),
             ),
             DatasetInfo(
                 "mnist",
@@ -72,6 +75,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=60_000,
                 test_count=10_000,
                 download_bytes=11_594_722,
+                options=("held_out",),
             ),
             DatasetInfo(
                 "digits",
@@ -80,6 +84,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 classes=10,
                 train_count=1_437,
                 test_count=360,
+                options=("held_out",),
             ),
             DatasetInfo(
                 "random",

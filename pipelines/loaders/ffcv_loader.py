@@ -88,9 +88,9 @@ class FfcvLoader(Loader):
         )
         self._renderer = Renderer(self.dataset, self.augment, self.placement)
 
-    def _batches(self, epoch: int) -> Generator[Batch, None, None]:
+    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         device = self.placement.device
-        order, draws = self.order(epoch), self.draws(epoch)
+        order, draws = order.cpu(), self.draws(epoch)
         decoding = Decoding(self._beton, order.numpy())
         try:
             for (pixels, labels), images in zip(decoding, torch.split(order, self.batch_size), strict=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipelines.augment import Draws, sent
 from pipelines.loader import Batch, Loader
 from pipelines.render import Canvas, Renderer
 
@@ -14,22 +15,38 @@ from pipelines.render import Canvas, Renderer
 class ResidentLoader(Loader):
     """Holds (H + 2 * shift) * (W + 2 * shift) * C bytes an image, twice that with a flip.
 
-    Nothing waits for the device within an epoch: draws are copied to it once, at the beginning.
+    Nothing waits for the device within an epoch: draws are copied to it once, at the beginning. A GPU that is still at
+    work on the last batches of an epoch leaves the host the time to draw the next one.
     """
+
+    _ahead: tuple[int, torch.Tensor, Draws] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         device = self.placement.device
+        self._looks_ahead = device.type == "cuda"
         images = torch.from_numpy(self.images.images).to(device).permute(0, 2, 3, 1)
         self._canvas = Canvas(images, self.augment)
         self._labels = torch.from_numpy(self.images.labels).to(device, torch.int64)
         self._renderer = Renderer(self.dataset, self.augment, self.placement)
 
-    def _batches(self, epoch: int) -> Generator[Batch, None, None]:
+    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         device = self.placement.device
-        order, draws = self.order(epoch).to(device, non_blocking=True), self.draws(epoch).to(device)
-        for images in torch.split(order, self.batch_size):
-            yield self._renderer.render(self._canvas, images, draws[images]), self._labels[images]
+        order, drawn = sent(order, device), self.draws(epoch).to(device)
+        # For the whole epoch at once: a GPU has no work to do for each batch but to render it.
+        draws, labels = drawn[order], self._labels[order]
+        first_pixels = self._canvas.first_pixels(order, draws)
+        for start in range(0, len(order), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            yield self._renderer.render_crops(self._canvas, first_pixels[rows], draws[rows]), labels[rows]
+        if self.training and self._looks_ahead:
+            self._ahead = epoch + 1, super().shuffled(epoch + 1), super().draws(epoch + 1)
+
+    def shuffled(self, epoch: int) -> torch.Tensor:
+        return self._ahead[1] if self._ahead and self._ahead[0] == epoch else super().shuffled(epoch)
+
+    def draws(self, epoch: int) -> Draws:
+        return self._ahead[2] if self._ahead and self._ahead[0] == epoch else super().draws(epoch)
 
     def _release(self) -> None:
         del self._canvas, self._labels

@@ -40,9 +40,9 @@ class TorchLoader(Loader):
             generator=torch.Generator(),
         )
 
-    def _batches(self, epoch: int) -> Generator[Batch, None, None]:
+    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         place = self.placement
-        self._keys.epoch = epoch
+        self._keys.epoch, self._keys.order = epoch, order
         for images, labels in self._loader:
             # First over, then into form: another form on the host would not lie in pinned memory.
             moved = images.to(place.device, non_blocking=True)
@@ -57,17 +57,17 @@ class TorchLoader(Loader):
 
 
 class _Keys(Sampler[list[Key]]):
-    """The batches of the epoch that is set, as keys of `_Images`."""
+    """The batches of the images `order` in the epoch that is set, as keys of `_Images`."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self.epoch = 0
+        self.epoch, self.order = 0, loader.order(0)
 
     def __len__(self) -> int:
-        return self._loader.steps_per_epoch
+        return -(-len(self.order) // self._loader.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        for images in torch.split(self._loader.order(self.epoch), self._loader.batch_size):
+        for images in torch.split(self.order, self._loader.batch_size):
             yield [(self.epoch, image) for image in images.tolist()]
 
 

@@ -18,7 +18,19 @@ epochs: 10
 optimizer: {name: sgd, lr: 0.1}
 """
 SGD = {"name": "sgd", "momentum": 0.85, "nesterov": True}
-OFF = ("cutmix", "image_sizes", "ghost_batch", "batch_sizes", "accumulate", "lr_warm_up", "ema", "lookahead")
+OFF = (
+    "cutmix",
+    "image_sizes",
+    "ghost_batch",
+    "batch_sizes",
+    "accumulate",
+    "lr_warm_up",
+    "ema",
+    "lookahead",
+    "drop_easy",
+)
+
+GRAPH = "warm_up_steps: 3\ncuda_graph: true"
 
 
 @pytest.fixture
@@ -78,6 +90,7 @@ def test_what_is_off_changes_no_cell():
         "ghost_batch=32",
         "accumulate=2",
         "lr_warm_up={epochs: 1}",
+        "drop_easy={kept: 0.5, start: 0.4}",
         "image_sizes=[{pixels: 20, until: 0.5}]",
         "batch_sizes={stages: [{examples: 128, until: 0.5}], scale_lr: true}",
         "optimizer.decoupled=true",
@@ -114,6 +127,17 @@ def test_what_is_on_is_another_cell(write, setting):
         ),
         ("schedule: {name: one_cycle, max_momentum: 1}", r"7: schedule.max_momentum is 1: input should be less than 1"),
         ("optimizer: {name: adamw, lr: 0.1, betas: [1, 0.9]}", r"7: optimizer.betas.0 is 1: input should be less than"),
+        ("drop_easy: {kept: 1, start: 0.4}", r"7: drop_easy.kept is 1: input should be less than 1"),
+        ("drop_easy: {kept: 0.5}", r"7: the key 'drop_easy.start' is missing"),
+        ("cutmix: {}\ndrop_easy: {kept: 0.5, start: 0}", r"8: drop_easy: the loss of an image that cutmix made of two"),
+        ("devices: 2\ndrop_easy: {kept: 0.5, start: 0}", r"8: drop_easy: each device knows the losses of its own"),
+        ("evaluation: {tta_below: 0.9}", r"7: evaluation.*: says who gets further views; it needs tta or epoch_tta"),
+        ("evaluation: {tta: 1, tta_below: 1}", r"7: evaluation.tta_below is 1: input should be less than 1"),
+        ("cuda_graph: true", r"7: cuda_graph: needs warm_up_steps of at least 1"),
+        (GRAPH, r"8: cuda_graph: every step is the same .* fp16, which auto means on a GPU, asks after each"),
+        (GRAPH + "\nprecision: bf16\ncutmix: {}", r"8: cuda_graph: .* does not go with cutmix: mixes each batch"),
+        (GRAPH + "\nprecision: bf16\nschedule: one_cycle", r"8: cuda_graph: .* one_cycle changes the momentum"),
+        (GRAPH + "\nprecision: bf16\noptimizer: {name: adamw, lr: 0.1}", r"8: cuda_graph: .* adamw counts its steps"),
         ("cutmix: {alpha: 0}", r"7: cutmix.alpha is 0: input should be greater than 0"),
         ("schedule: {name: cosine, end: 2}", r"7: schedule.end is 2: input should be less than or equal to 1"),
     ],

@@ -84,8 +84,19 @@ def test_a_setting_beats_an_overlay(write):
     assert recipes.load(path, "cpu", ["batch_size=16"]).batch_size == 16
 
 
+def test_another_recipe_may_stand_in_on_a_device(write, tmp_path):
+    path = write(MINIMAL + "on_cpu: digits\non_cuda: {batch_size: 32}\n")
+    assert recipes.load(path, "cpu") == recipes.load("digits", "cpu")
+    assert recipes.load(path, "cuda").batch_size == 32
+    assert refusal(path, "batch_size=0").startswith("--set batch_size=0: ")
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(f"on_cpu: {path}\n")
+    assert "mine.yaml: on_cpu is 'digits'; it holds the keys that differ" in refusal(str(chain))
+    assert "unknown recipe 'digtis' (did you mean 'digits'?)" in refusal(write(MINIMAL + "on_cpu: digtis\n"))
+
+
 def test_an_unknown_recipe_names_the_nearest():
-    assert re.search(r"unknown recipe 'cifar49' \(did you mean 'cifar94'\?\); there are: .*digits", refusal("cifar49"))
+    assert re.search(r"unknown recipe 'cifar_94' \(did you mean 'cifar94'\?\); there are: .*digits", refusal("cifar_94"))
 
 
 def test_a_missing_file_is_named():

@@ -113,7 +113,7 @@ def test_layers_stand_in_the_order_of_the_option(order):
     assert layers.count("conv") == layers.count("bn") == layers.count("act")
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu", "celu"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu", "hardswish", "celu"])
 @pytest.mark.parametrize("order", ["conv-bn-act", "conv-act-bn", "bn-act-conv"])
 def test_in_place_changes_memory_and_no_number(order, activation):
     """Outputs and all gradients, against the same net that overwrites nothing."""

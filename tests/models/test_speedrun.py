@@ -76,6 +76,27 @@ def test_whitened_patches_are_uncorrelated(images):
     assert torch.equal(net.whiten.weight[12:], -net.whiten.weight[:12])
 
 
+def test_whitening_looks_at_as_many_images_as_it_is_told(images):
+    few, cut = SpeedrunNet(whiten_images=16), SpeedrunNet()
+    few.init_from_data(images)
+    cut.init_from_data(images[:16])
+    assert torch.equal(few.whiten.weight, cut.whiten.weight)
+    cut.init_from_data(images)
+    assert not torch.allclose(few.whiten.weight, cut.whiten.weight, atol=1e-3)
+
+
+def test_the_whitening_bias_starts_at_zero_or_as_drawn_and_nothing_else_differs():
+    nets = []
+    for start in ("zero", "drawn"):
+        torch.manual_seed(0)
+        nets.append(SpeedrunNet(widths=(4, 8, 8), whiten_bias=start))
+    zero, drawn = nets
+    assert not zero.whiten.bias.any()
+    assert drawn.whiten.bias.all()
+    for (name, left), right in zip(zero.named_parameters(), drawn.parameters(), strict=True):
+        assert name == "whiten.bias" or torch.equal(left, right)
+
+
 def test_whitening_looks_at_many_images_in_parts(images):
     once, often = SpeedrunNet(), SpeedrunNet()
     once.init_from_data(images)
@@ -115,6 +136,7 @@ def test_logits_are_scaled():
     ("options", "said"),
     [
         ({"convs": 1}, "convs of a group are 2 to 100, not 1"),
+        ({"whiten_images": 0}, "whiten_images is 1 or more, not 0"),
         ({"norm_momentum": 1.5}, "norm_momentum is between 0 and 1, not 1.5"),
         ({"widths": [64, 0]}, "widths: 0 is not between 1 and 65536"),
     ],

@@ -14,6 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.commands.regress import gate_matrices
+from bench.errors import UsageError
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 MATRIX = """
 recipe: digits
@@ -147,6 +150,29 @@ def test_a_base_that_cannot_be_imported_is_no_baseline(repository, matrix, tmp_p
     code, _, error = call(repository, "regress", matrix, "--base", "broken", cwd=tmp_path)
     assert code == 3
     assert "the base broken cannot be run here: ModuleNotFoundError: No module named 'nothing_of_that_name'" in error
+
+
+@pytest.mark.slow
+def test_a_recipe_that_the_base_has_not_is_no_baseline(repository, matrix, tmp_path):
+    recipes = repository / "bench" / "recipes"
+    shutil.copy(recipes / "digits.yaml", recipes / "novel.yaml")
+    Path(matrix).write_text(MATRIX.replace("recipe: digits", "recipe: novel"))
+    try:
+        code, out, error = call(repository, "regress", matrix, "--base", "main", cwd=tmp_path)
+    finally:
+        (recipes / "novel.yaml").unlink()
+    assert code == 3, error
+    assert "the base cannot run this matrix" in out
+    assert "Nothing could be compared: no baseline" in out
+
+
+def test_a_matrix_is_measured_once_and_two_of_one_name_are_refused(matrix, tmp_path):
+    assert gate_matrices([matrix, matrix]) == [Path(matrix).resolve()]
+    other = tmp_path / "other" / "quick.yaml"
+    other.parent.mkdir()
+    other.write_text(MATRIX)
+    with pytest.raises(UsageError, match="have one name; rename one, or call twice"):
+        gate_matrices([matrix, str(other)])
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,18 @@ def test_too_little_memory_names_the_remedy(call, monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("command", ["show", "profile"])
-def test_a_missing_gpu_is_missing_hardware(call, command):
+def test_a_missing_gpu_is_missing_hardware(call):
     with pytest.raises(MissingError, match="use --device cpu"):
-        call(command, "digits", "--device", "cuda")
+        call("profile", "digits", "--device", "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_what_a_gpu_would_be_asked_for_is_counted_without_one(call):
+    small = ("--set", "model.widths=[4, 8, 8]")
+    text = " ".join(call("show", "speedrun94", *small, "--device", "cuda").split())
+    assert "precision pure_fp16" in text
+    assert "in pure_fp16 on the CPU, in place of a GPU that is not here" in text
+    assert "none makes the host wait for the GPU" in text
+    with_scaler = " ".join(call("show", "speedrun94", *small, "--device", "cuda", "--set", "precision=auto").split())
+    assert "precision fp16 (auto)" in with_scaler
+    assert "the host waits for the GPU (_local_scalar_dense " in with_scaler

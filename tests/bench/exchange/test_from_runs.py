@@ -36,6 +36,14 @@ def test_an_inference_run_is_an_inference_entry(cifar_run):
     assert entry.cost_usd == pytest.approx(0.5 / 1000 / 3600 * 3.6)
 
 
+def test_an_inference_entry_says_which_weights_and_looks_once_at_each_image(cifar_run):
+    weights = {"file": "a.pt", "sha256": "c0ffee", "run_id": "20261121T000000"}
+    config = {"resolved": {"weights": weights}, "evaluation": {"tta": 2}}
+    misc = entry_of(cifar_run(measure="inference", config=config), AUTHOR).misc
+    assert (misc["weights"], misc["weightsOfRun"]) == ("c0ffee", "20261121T000000")
+    assert (misc["batchSize"], misc["testTimeAugmentation"]) == (1, 0)
+
+
 def test_what_it_knows_and_what_it_is_told(cifar_run):
     entry = entry_of(cifar_run(), AUTHOR)
     assert entry.hardware == "A CPU / 16 GiB / 2 CPU"
@@ -104,6 +112,7 @@ def test_what_a_reader_should_be_told(cifar_run):
     assert [words in note for words, note in zip(("publisher", "commit", "on demand"), remarks(run), strict=True)]
     assert entry_of(cifar_run(config=spot), AUTHOR).cost_usd is None
     assert "mean of 1000 requests" in remarks(cifar_run({"latency_n": 1000}, measure="inference"))[0]
+    assert remarks(cifar_run({"latency_n": 12_000, "latency_images": 10_000}, measure="inference")) == []
     assert "no price" in remarks(cifar_run(price_per_hour=None))[0]
 
 

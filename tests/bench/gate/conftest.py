@@ -103,6 +103,9 @@ SOURCES = {
             return SimpleNamespace(measure=lambda bounds: SimpleNamespace(samples=SimpleNamespace(median_s=0.01)))
 
         memory_copy = matrix_product
+
+        def clock_hz(device):
+            return None
     """,
     "bench/sampling.py": "def Bounds(**bounds):\n    return bounds\n",
     "bench/training/device.py": "def Device(kind):\n    return kind\n",

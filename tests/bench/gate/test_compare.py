@@ -90,6 +90,31 @@ def test_figures_that_one_side_lacks_are_left_out():
     assert [one.judgement.quantity.metric for one in findings] == ["step_median_s"]
 
 
+def test_a_head_that_misses_the_target_more_often_is_broken_though_its_other_times_are_good():
+    def times(values, first_minute):
+        return [
+            Result({"model": "darknet"}, "digits", "time_to_accuracy", f"2026-11-20T10:{first_minute + i:02d}:00Z",
+                   {"time_to_target_s": value}, {"id": "m1"})
+            for i, value in enumerate(values)
+        ]  # fmt: skip
+
+    base = times([10.0] * 12, 0)
+    (finding,), _ = compare(base, times([9.0] * 3 + [None] * 9, 30), Limits())
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.why == "time to target: 12 of 12 runs of the base have it, and 3 of 12 of head's"
+    (finding,), _ = compare(base, times([10.0] * 11 + [None], 30), Limits())
+    assert finding.verdict is Verdict.UNSURE
+    (finding,), _ = compare(base, times([10.0] * 12, 30), Limits())
+    assert finding.verdict is Verdict.SAME
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0, "x", True])
+def test_a_cell_without_a_number_to_judge_is_said_and_not_lost(value):
+    (finding,), _ = compare(results(STEADY), results([value] * 8, first_minute=20), Limits())
+    assert finding.verdict is Verdict.NO_BASELINE
+    assert finding.why == "there is no figure that all runs of both sides have"
+
+
 def test_limits_are_for_what_they_are_meant_for():
     limits = Limits(margin=0.1, accuracy_margin=0.01, floor_s=1e-3)
     step, memory = QUANTITIES["throughput"][:2]

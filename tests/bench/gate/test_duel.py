@@ -132,6 +132,17 @@ def test_head_that_fails_where_the_base_does_not_is_broken(repository, change, t
         assert "ValueError: no step" in finding.why
 
 
+def test_a_pair_that_failed_is_measured_anew_by_the_next_call(repository, change, tmp_path):
+    change(step_s=None)
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+    change()
+    with duel_of(repository, tmp_path) as duel:
+        assert duel.resume() == 0
+        duel.run(math.inf)
+        assert verdicts(duel)["step_median_s"] == "same"
+
+
 def test_a_base_that_cannot_be_imported_says_why(repository, tmp_path):
     (repository / "bench" / "runner.py").write_text("import nothing_of_that_name\n")
     tree = Tree(repository, tmp_path / "log")

@@ -15,6 +15,11 @@ def test_looks_close_blocks_and_end_with_the_last_round():
     assert spending.looks(4) == (4,)
 
 
+def test_of_very_many_rounds_some_are_passed_over():
+    assert len(spending.looks(1000)) <= spending.MOST_LOOKS + 1
+    assert spending.looks(1000)[-1] == 1000
+
+
 def test_a_single_look_spends_all():
     assert spending.nominal(0.01, (7,), 0) == pytest.approx(0.01)
     assert spending.repeated_p(0.2, (7,), 0) == 0.2

@@ -1,10 +1,14 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
-from bench import assembly
+from bench import assembly, checkpoint
+from bench.errors import UsageError
 from bench.measures import inference
+from bench.sampling import Bounds
+from bench.weights import WeightsFile
 from pipelines.augment import Augment
 from pipelines.datasets import load_dataset
 from pipelines.loader import Placement
@@ -18,16 +22,17 @@ def test_loader():
         yield loader
 
 
-def test_requests_are_the_first_test_images_in_the_loaders_form(test_loader, monkeypatch):
-    monkeypatch.setattr(inference, "REQUEST_IMAGES", 100)
-    images = inference._requests(test_loader)
+def test_requests_are_the_first_test_images_in_the_loaders_form(test_loader):
+    images, labels = inference._requests(test_loader, 100)
     expected = torch.cat([images for images, _ in test_loader.epoch(0)])[:100]
     assert torch.equal(images, expected)
+    assert labels.tolist() == test_loader.images.labels[:100].tolist()
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_small_test_set_is_taken_whole(test_loader):
-    assert len(inference._requests(test_loader)) == len(test_loader.images) < inference.REQUEST_IMAGES
+    images, _ = inference._requests(test_loader, inference.REQUEST_IMAGES)
+    assert len(images) == len(test_loader.images) < inference.REQUEST_IMAGES
 
 
 def test_batches_are_full_and_come_round_again():
@@ -80,3 +85,64 @@ def test_half_precision_is_the_recipes(precision, monkeypatch, make_job, run_her
     end = run_here(make_job("inference", f"precision={precision}"))[-1]
     assert end["status"] == "ok"
     assert seen == {(torch.bfloat16, torch.bfloat16)}
+
+
+@pytest.fixture
+def trained(tmp_path, make_job, run_here):
+    """A short training on digits that keeps the average of its weights: the file, and the last thing it told."""
+    settings = ["precision=fp32", "epochs=6", "batch_size=32", "target_accuracy=null", "ema={decay: 0.9}"]
+    told = run_here(replace(make_job("time_to_accuracy", *settings), keep_weights=tmp_path / "kept.pt"))
+    (kept,) = [event["resolved"]["kept_weights"] for event in told if "kept_weights" in event.get("resolved", {})]
+    return WeightsFile(tmp_path / kept["file"].rpartition("/")[2], kept["sha256"]), told[-1]
+
+
+def last(told, kind="end"):
+    return [event for event in told if event["kind"] == kind][-1]
+
+
+def test_the_accuracy_is_that_of_the_training_whose_weights_are_timed(trained, make_job, run_here):
+    weights, end = trained
+    accuracy = end["metrics"]["accuracy"]
+    assert 0.2 < accuracy < 1
+    names = [span["name"] for span in end["spans"]]
+    assert names.index("checkpoint") == names.index("final_eval") + 1 == len(names) - 1
+    for change in ("inference=null", "inference={fuse: true}"):
+        for target, status in ((accuracy, "ok"), (accuracy + 0.01, "not_reached")):
+            settings = ["precision=fp32", f"target_accuracy={target}", change]
+            # With no time each image still has its turn.
+            timeout_s = 0.0 if status == "not_reached" else 60.0
+            bounds = Bounds(relative_error=10.0, least_samples=1, least_s=0.0, timeout_s=timeout_s)
+            told = run_here(replace(make_job("inference", *settings, sampling=bounds), weights=weights))
+            metrics = last(told)["metrics"]
+            assert (last(told)["status"], metrics["accuracy"], metrics["reached"]) == (status, accuracy, status == "ok")
+            assert metrics["latency_images"] == (360 if status == "ok" else 1)
+            resolved = [event["resolved"] for event in told if "resolved" in event][-1]
+            assert resolved["weights"] == {"file": "kept.pt", "sha256": weights.sha256, "run_id": "kept"}
+            assert ("folded_norms" in resolved) == ("fuse" in change)
+
+
+def test_inference_has_settings_of_its_own(make_job, run_here, monkeypatch):
+    seen = []
+    monkeypatch.setattr(inference.Inference, "_compiled", lambda _, model: seen.append(model) or model)
+    wanted = "inference={precision: pure_bf16, memory_format: contiguous, compile: true, threads: 1, fuse: true}"
+    told = run_here(make_job("inference", "precision=fp32", wanted))
+    resolved = [event["resolved"] for event in told if "resolved" in event][-1]
+    assert (resolved["precision"], resolved["threads"], resolved["norms_left"]) == ("pure_bf16", 1, 0)
+    assert {parameter.dtype for parameter in seen[0].parameters()} == {torch.bfloat16}
+
+
+def test_weights_of_another_network_are_refused(trained, make_job, run_here):
+    weights, _ = trained
+    with pytest.raises(UsageError, match=r"body.0.0.weight is \[4, 1, 3, 3\], and here \[8, 1, 3, 3\].*run kept"):
+        run_here(replace(make_job("inference", "model.width=8"), weights=weights))
+
+
+def test_weights_that_cannot_be_kept_are_said_and_end_no_run(tmp_path, make_job, run_here, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    settings = ["epochs=0.2", "target_accuracy=null"]
+    end = run_here(replace(make_job("time_to_accuracy", *settings), keep_weights=tmp_path / "kept.pt"))[-1]
+    assert end["status"] == "ok"
+    assert end["reason"].endswith("kept.pt: No space left on device")

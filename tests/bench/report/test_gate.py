@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -30,6 +31,11 @@ BROKEN = Finding("gate_bad", "throughput", None, Verdict.BROKEN, "failed: <Value
 UNSURE = Finding("gate_loud", "throughput", _unsure)
 
 
+UNMEASURED = Finding("gate_late", "throughput", None, Verdict.UNSURE, "not one pair of runs was measured")
+_faster_perhaps = replace(_unsure, not_worse=True)
+FASTER_PERHAPS = Finding("gate_loud", "throughput", _faster_perhaps)
+
+
 def report(*findings, **fields):
     return Report(Side("main (1234567)"), Side("this"), findings, ["a note"], {"cpu_model": "A CPU"}, **fields)
 
@@ -42,7 +48,9 @@ def report(*findings, **fields):
         ([finding(0.8)], "say", 0, "No regression"),
         ([BROKEN], "pass", 1, "Regression: gate_bad (broken)"),
         ([NO_BASELINE], "say", 3, "Nothing could be compared: no baseline"),
-        ([NO_BASELINE, finding(1.0)], "say", 0, "No regression"),
+        ([NO_BASELINE, finding(1.0)], "say", 0, "No regression found; 1 could not be compared"),
+        ([UNMEASURED, UNMEASURED], "say", 3, "Nothing could be compared: no time"),
+        ([FASTER_PERHAPS], "fail", 0, "No regression found; 1 of 1 figures are unsure"),
         ([UNSURE, finding(1.0)], "say", 0, "No regression found; 1 of 2 figures are unsure"),
         ([UNSURE], "pass", 0, "No regression found; 1 of 1 figures are unsure"),
         ([UNSURE], "fail", 1, "No regression found; 1 of 1 figures are unsure"),
@@ -78,6 +86,17 @@ def test_markdown_is_a_table_that_no_text_can_break():
     assert {row.replace("\\|", "").count("|") for row in rows} == {9}
     assert "&lt;ValueError>" in text
     assert "❌ slower" in rows[2]
+
+
+def test_what_a_message_holds_breaks_no_format():
+    loud = Finding("gate_bad", "throughput", None, Verdict.BROKEN, "\x1b[31mfailed\x00 *HEAD~1* `x` \udc80")
+    ElementTree.fromstring(to_junit(report(loud)).encode())
+    assert "\\*HEAD\\~1\\* \\`x\\`" in to_markdown(report(loud))
+    endless = finding(1.0)
+    change = replace(endless.judgement.change, value=float("inf"))
+    endless = replace(endless, judgement=replace(endless.judgement, change=change, p=float("nan")))
+    (found,) = json.loads(to_json(report(endless)), parse_constant=pytest.fail)["findings"]
+    assert (found["change"], found["p"]) == (None, None)
 
 
 def test_json_has_every_number():

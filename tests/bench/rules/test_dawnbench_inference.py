@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.rules import rule
@@ -38,6 +39,14 @@ def test_latency_is_a_mean_of_requests_and_cost_is_of_one_image(timed: Callable[
     assert cost.value == pytest.approx(8e-7)
     assert cost.unit == "USD"
     assert score.time_s is None
+
+
+def test_an_image_that_was_not_asked_for_is_said(timed: Callable[..., Run], codes: Codes) -> None:
+    data = {"name": "cifar10", "official": True, "test_count": 10_000}
+    for images, said in ((1024, ["requests"]), (10_000, [])):
+        run = msgspec.structs.replace(timed({"accuracy": 0.942, "latency_images": images}), data=data)
+        footnotes = codes(rule("dawnbench", "inference").score([run], price_per_hour=1.0).footnotes)
+        assert [code for code in footnotes if code == "requests"] == said
 
 
 def test_several_runs_are_a_sample_of_runs(timed: Callable[..., Run]) -> None:

@@ -52,6 +52,60 @@ def test_accuracy_counts_every_image_of_uneven_batches(precision):
     assert evaluation.accuracy(model, batches, precision) == pytest.approx(5 / 7)
 
 
+class Unsure(nn.Module):
+    """Answers by the pixels' projection, which views change, and counts the images that it saw, by batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, images):
+        self.seen.append(len(images))
+        return patchwise(images)
+
+
+@pytest.mark.parametrize("tta", [1, 2])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("same_size", [False, True])
+def test_only_images_below_the_confidence_get_further_views(precision, tta, memory_format, same_size):
+    images = 0.1 * torch.randn(50, 3, 8, 8).contiguous(memory_format=memory_format)
+    labels = torch.arange(50) % 5
+    confidence = patchwise(images).softmax(1).amax(1)
+    below = confidence.sort().values[30].item()
+    model = Unsure()
+    if same_size:
+        model._orig_mod = None  # as a compiled network has
+    batches = list(zip(images.split(20), labels.split(20), strict=True))
+    found = evaluation.accuracy(model, batches, precision, tta, tta_below=below)
+    alone = evaluation.logits(patchwise, images, tta)
+    answers = torch.where((confidence >= below)[:, None], patchwise(images), alone).argmax(1)
+    assert found == pytest.approx((answers == labels).float().mean().item())
+    more = 1 if tta == 1 else 5
+    assert model.seen == [20, 20, 10] + [20] * more + [20 if same_size else 10] * more
+
+
+@pytest.mark.parametrize("below", [1e-6, 1 - 1e-6])
+def test_where_nobody_or_everybody_is_unsure_it_is_a_plain_evaluation(precision, below):
+    images, labels = 0.1 * torch.randn(30, 3, 8, 8), torch.arange(30) % 5
+    model = Unsure()
+    plain = evaluation.accuracy(model, [(images, labels)], precision, tta=0 if below < 0.5 else 2)
+    assert evaluation.accuracy(model, [(images, labels)], precision, 2, tta_below=below) == plain
+    assert len(model.seen) == (1 + 1 if below < 0.5 else 6 + 6)
+
+
+def test_an_images_answer_does_not_depend_on_the_others(precision):
+    images, model = 0.1 * torch.randn(40, 3, 8, 8), Unsure()
+    below = patchwise(images).softmax(1).amax(1).median().item()
+
+    def right(batches):
+        return [round(evaluation.accuracy(model, [b], precision, 2, tta_below=below) * len(b[1])) for b in batches]
+
+    labels = patchwise(images).argmax(1)
+    together = right([(images, labels)])
+    assert together == [sum(right(list(zip(images.split(1), labels.split(1), strict=True))))]
+    assert together != [40]
+
+
 def test_accuracy_evaluates_in_eval_mode_and_trains_on(precision):
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(5))
     before = model[1].running_mean.clone()

@@ -105,9 +105,11 @@ recipes = st.fixed_dictionaries(
         ),
         "cutmix": maybe(alpha=st.sampled_from([0.5, 1.0]), probability=st.just(1.0)),
         "image_sizes": st.sampled_from([None, [{"pixels": 6, "until": 0.5}], [{"pixels": 6, "until": 1.0}]]),
+        "drop_easy": st.sampled_from([None, {"kept": 0.5, "start": 0.0}]),
         "batch_sizes": maybe(stages=st.just([{"examples": 4, "until": 0.5}]), scale_lr=st.booleans()),
         "accumulate": st.sampled_from([None, 1, 2]),
         "ghost_batch": st.sampled_from([None, 2, 3]),
+        "freeze": st.sampled_from([None, [{"part": "head", "after": 0.5}]]),
         "evaluation": st.fixed_dictionaries({"tta": st.sampled_from([0, 1, 2])}),
         "memory_format": st.sampled_from(["channels_last", "contiguous"]),
         "precision": st.sampled_from(["fp32", "bf16", "fp16", "pure_fp16", "pure_bf16"]),
@@ -121,6 +123,9 @@ def test_any_combination_trains(data, values, vectors):
     if values["optimizer"]["name"] == "muon":
         others = ["biases", "whiten_bias"] if values["model"]["name"] == "speedrun" else ["biases", "norm_weights"]
         values = values | {"optimizer": values["optimizer"] | {"groups": dict.fromkeys(others, vectors)}}
+    if values["drop_easy"]:
+        # The loss of a mixed image is nobody's; together the two are refused.
+        values = values | {"cutmix": None, "batch_sizes": None}
     optimizer = values["optimizer"]
     names = {optimizer["name"], *(group["name"] for group in optimizer.get("groups", {}).values())}
     if values["precision"] == "pure_fp16" and "adamw" in names:
@@ -136,9 +141,10 @@ def test_any_combination_trains(data, values, vectors):
     assert math.isfinite(trainer.rows[-1]["loss"])
     assert all(value.isfinite().all() for value in trainer.model.state_dict().values() if value.is_floating_point())
     assert 0 <= trainer.accuracy <= 1
-    assert trainer.step == trainer.total_steps == (3 if recipe.batch_sizes else 2)
-    assert trainer.examples == sum(trainer.examples_by_pixels.values()) == 16
-    assert trainer.epochs == 1
+    passes = 0.5 if recipe.drop_easy else 1
+    assert trainer.step == trainer.total_steps == (3 if recipe.batch_sizes else 2 * passes)
+    assert trainer.examples == sum(trainer.examples_by_work.values()) == 16 * passes
+    assert trainer.epochs == passes
 
 
 def test_images_too_small_for_the_network_are_refused_before_it_is_trained(data):
@@ -153,6 +159,14 @@ def test_images_too_small_for_the_network_are_refused_before_it_is_trained(data)
     message = r"image_sizes.1.pixels: 3 does not suit this network: .*2 groups halve the image to nothing at 3 pixels"
     with pytest.raises(ImpossibleModel, match=message):
         assembly.build_model(Recipe.model_validate(values), data)
+
+
+def test_freezing_what_is_not_there_is_refused_with_what_is(data):
+    values = {"data": DATA, "model": MODELS[0], "batch_size": 8, "epochs": 1, "optimizer": {"lr": 0.1}}
+    recipe = Recipe.model_validate(values | {"freeze": [{"part": "group.1", "after": 0.5}]})
+    message = r"freeze.0.part: this network has no 'group.1' \(did you mean 'groups.1'\?\); it has whiten, .*head"
+    with pytest.raises(ImpossibleModel, match=message):
+        assembly.build_model(recipe, data)
 
 
 def test_a_size_schedule_leaves_the_networks_first_weights_as_they_were(data):

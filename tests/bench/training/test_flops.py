@@ -16,4 +16,19 @@ def test_a_backward_pass_counts_a_product_for_each_gradient():
     frozen_input, moving_input = torch.randn(2, 8), torch.randn(2, 8, requires_grad=True)
     forward = 2 * 2 * 8 * 4
     assert count_flops(lambda: layer(frozen_input).sum().backward()) == 2 * forward
-    assert count_flops(lambda: layer(moving_input).sum().backward()) == 3 * forward == training_flops(forward // 2, 2)
+    assert count_flops(lambda: layer(moving_input).sum().backward()) == 3 * forward
+
+
+def test_training_counts_what_is_trained_alone_and_leaves_all_as_it_was():
+    first, norm, last = nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+    model, image = nn.Sequential(first, norm, last), torch.randn(1, 8)
+    first.weight.requires_grad_(False)
+    last.weight.grad = gradient = torch.ones_like(last.weight)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    forward, of_last = 2 * (8 * 4 + 4 * 2), 2 * 4 * 2
+    assert training_flops(model, image, set(model.parameters())) == forward + 2 * 8 * 4 + 2 * of_last
+    assert training_flops(model, image, set(last.parameters())) == forward + of_last
+    assert model.training
+    assert [parameter.requires_grad for parameter in first.parameters()] == [False, True]
+    assert [parameter.grad for parameter in (last.weight, first.bias)] == [gradient, None]
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())

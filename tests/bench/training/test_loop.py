@@ -105,6 +105,12 @@ def test_evaluations_are_as_rare_as_asked(every, evals):
     assert names(made).count("final_eval") == 1
 
 
+def test_nothing_is_evaluated_before_the_first_epoch_that_may_be_the_last():
+    made = trainer(epochs=5, first_eval_epoch=4)
+    made.run()
+    assert [row["accuracy"] is None for row in made.rows] == [True, True, True, False, False]
+
+
 def test_it_stops_at_the_target():
     made = trainer(epochs=50, lr=0.5, target_accuracy=0.9, stop_at_target=True)
     made.run()
@@ -232,7 +238,7 @@ def test_images_grow_and_are_counted_by_their_size():
     made.run()
     assert seen[:8] == [1, 1, 3, 3, 3, 3, 2, 2]
     assert set(seen[8:]) == {None}
-    assert made.examples_by_pixels == {1: 16, 3: 32, None: 16}
+    assert {pixels: count for (pixels, _), count in made.examples_by_work.items()} == {1: 16, 3: 32, None: 16}
     assert made.examples == 64
 
 
@@ -254,3 +260,73 @@ def test_the_averaged_weights_are_evaluated_and_the_own_ones_trained_on():
     assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), averaged.model.parameters(), strict=True))
     # A decay so near 1 keeps the weights of the beginning.
     assert averaged.accuracy == random_guess._accuracy(0)
+
+
+class Replayed:
+    """Stands in for a CUDA graph: what was captured runs again on the same memory, whatever Python has become since."""
+
+    made: list = []  # noqa: RUF012
+
+    def __init__(self, work, inputs):
+        self.work, self.inputs, self.calls = work, [tensor.clone() for tensor in inputs], 0
+        for _ in range(2):
+            work(*self.inputs)
+        self.made.append(self)
+
+    def __call__(self, *inputs):
+        self.calls += 1
+        for static, given in zip(self.inputs, inputs, strict=True):
+            static.copy_(given)
+        return self.work(*self.inputs)
+
+
+@pytest.mark.parametrize(
+    ("common", "groups"),
+    [
+        ({"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, {}),
+        ({"name": "sgd", "lr": 0.05, "momentum": 0.9, "decoupled": True, "weight_decay": 0.01}, {}),
+        ({"name": "sgd", "lr": 0.05, "momentum": 0.9}, {"biases": {"epochs": 1}}),
+        ({"name": "sgd", "lr": 0.05}, {"head": {"name": "muon", "lr": 0.1, "weight_decay": 0.01, "epochs": 2}}),
+    ],
+)
+def test_captured_steps_train_as_others_do(common, groups):
+    rows, weights = [], []
+    for captured in (False, True):
+        Replayed.made = []
+        model = network()
+        plan = Plan(3, 4, cuts=[(0.25, 2)], scale_lr=True)
+        extras = {"plan": plan, "capture": Replayed if captured else None}
+        made = trainer(model=model, extras=extras)
+        made.make_optimizers = lambda made=made, captured=captured, model=model: Optimizers(
+            model, common, groups, linear(), 12, 4, fused=True, lr_on=torch.device("cpu") if captured else None
+        )
+        made.warm_up(2, torch.randn(8, 1, 2, 2), torch.zeros(8, dtype=torch.long))
+        made.run()
+        rows.append([(row["loss"], row["accuracy"], row["lr"]) for row in made.rows])
+        weights.append(list(model.state_dict().values()))
+    # Two stages, and a further kind of step where a role stops in the second one.
+    assert len(Replayed.made) == len(plan.stages) + any("epochs" in group for group in groups.values())
+    assert sum(one.calls for one in Replayed.made) == made.step == made.total_steps
+    for left, right in zip(*rows, strict=True):
+        assert left == pytest.approx(right, rel=1e-5)
+    for left, right in zip(*weights, strict=True):
+        assert torch.allclose(left, right, atol=1e-6)
+
+
+def test_what_is_compiled_is_compiled_in_the_warm_up_for_less_that_is_trained_too(monkeypatch):
+    model, programs = network(), []
+
+    def counted(graph, _):
+        programs.append(graph)
+        return graph.forward
+
+    made = trainer(model=model)
+    made.forward = torch.compile(model, backend=counted, dynamic=False)
+    made.make_optimizers = lambda: Optimizers(
+        model, {"name": "sgd", "lr": 0.05}, {"biases": {"epochs": 1}}, linear(), 12, 4
+    )
+    made.warm_up(1, torch.randn(8, 1, 2, 2), torch.zeros(8, dtype=torch.long))
+    in_warm_up = len(programs)
+    made.run()
+    assert len(programs) == in_warm_up >= 3
+    assert not model[3].bias.requires_grad

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.errors import UsageError
-from bench.training.muon import Muon, orthogonalize
+from bench.training.muon import Muon, orthogonalize, orthogonalize_all
 from bench.training.optimizers import Optimizers, roles
 from bench.training.schedules import constant, linear, one_cycle
 from models.darknet import Darknet
@@ -50,6 +50,33 @@ def test_orthogonalize_follows_the_quintic_on_singular_values():
 def test_orthogonalize_treats_tall_and_wide_alike():
     matrix = torch.randn(1, 30, 7)
     assert torch.equal(orthogonalize(matrix, 3), orthogonalize(matrix.mT, 3).mT)
+
+
+@pytest.mark.parametrize("pad", [False, True])
+def test_matrices_of_many_shapes_are_orthogonalised_as_each_alone(pad):
+    shapes = [(8, 30), (30, 8), (8, 8), (8, 30), (5, 30), (1, 4)]
+    matrices = [torch.randn(shape) for shape in shapes]
+    updates = orthogonalize_all(matrices, 3, pad)
+    for matrix, update in zip(matrices, updates, strict=True):
+        assert update.shape == matrix.shape
+        assert torch.allclose(update.float(), orthogonalize(matrix[None], 3)[0].float(), atol=0.03)
+
+
+def test_muon_does_the_same_in_each_memory_format():
+    torch.manual_seed(0)
+    first = [torch.randn(6, 4, 3, 3), torch.randn(8, 6, 1, 1), torch.randn(6, 9)]
+    kinds = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        weights = [nn.Parameter(v.clone(memory_format=memory_format) if v.ndim == 4 else v.clone()) for v in first]
+        muon = Muon(weights, lr=0.1)
+        for step in range(2):
+            for weight, value in zip(weights, first, strict=True):
+                weight.grad = (value + step).cos().to(memory_format=memory_format if value.ndim == 4 else None)
+            muon.step()
+        kinds.append(weights)
+    for left, right, before in zip(*kinds, first, strict=True):
+        assert torch.allclose(left, right, atol=5e-3)
+        assert not torch.allclose(left, before, atol=0.05)
 
 
 def test_muon_steps_as_described():
@@ -266,6 +293,25 @@ def test_a_role_may_keep_to_the_schedule_of_the_others_until_it_stops(net):
     assert group["lr"] == pytest.approx(1 - 4 / 10)
     made.set_progress(5)
     assert group["lr"] == 0
+
+
+def test_a_frozen_part_stays_as_it_is_and_what_comes_before_it_needs_no_gradient(net):
+    groups = {role: {"name": "sgd", "lr": 0.1} for role in ("biases", "head")}
+    groups["whiten_bias"] = {"name": "sgd", "lr": 0.1, "epochs": 1}
+    made = make(net, {"name": "muon", "lr": 0.1}, groups, linear(), freeze={"groups.1": 0.6})
+    frozen, free = list(net.groups[1].parameters()), list(net.groups[2].parameters())
+    made.set_progress(5)
+    assert [net.whiten.bias.requires_grad, frozen[0].requires_grad] == [False, True]
+    # The schedule goes on for the rest as if nothing had been frozen.
+    made.set_progress(6)
+    assert {group["lr"] for group in made._groups} == {0, 0.1 * (1 - 6 / 10)}
+    before = [parameter.detach().clone() for parameter in frozen]
+    net(torch.randn(8, 3, 32, 32)).sum().backward()
+    for optimizer in made.all:
+        optimizer.step()
+    assert all(parameter.grad is None for parameter in frozen)
+    assert all(torch.equal(*pair) for pair in zip(before, frozen, strict=True))
+    assert all(parameter.grad is not None for parameter in free if parameter.requires_grad)
 
 
 def test_a_role_the_model_lacks_is_refused(net):

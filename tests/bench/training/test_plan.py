@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.training.hard_examples import ShortEpochs
 from bench.training.plan import WHOLE, Plan, Stage
 
 shares = st.lists(st.floats(0.001, 1), min_size=0, max_size=4, unique=True).map(sorted)
@@ -45,6 +46,37 @@ def test_every_batch_has_the_stage_that_its_share_says(epochs, batches_per_epoch
         pixels = next((p for until, p in sizes if batch < round(until * plan.total_batches)), None)
         steps = next((n for until, n in cuts if batch < round(until * plan.total_batches)), 1)
         assert (stage.pixels, stage.steps) == (pixels, steps)
+
+
+def test_short_epochs_make_a_shorter_run():
+    plan = Plan(4, 10, sizes=[(0.5, 20)], short=ShortEpochs(0.5, first=2))
+    assert [plan.batches_in(epoch) for epoch in range(4)] == [10, 10, 5, 5]
+    assert (plan.total_batches, plan.total_steps) == (30, 30)
+    assert [plan.passes(epochs) for epochs in (1.3, 2, 3, 3.5, 4)] == [1.3, 2, 2.5, 2.75, 3]
+    assert [plan.stage(batch).pixels for batch in (14, 15)] == [20, None]
+    # The last of 7.59 epochs is a part of a short one, and so are 59 % of its batches.
+    assert Plan(7.59, 10, short=ShortEpochs(0.6, first=4)).total_batches == 4 * 10 + 3 * 6 + 4
+
+
+@given(
+    st.floats(0.1, 9),
+    st.integers(1, 40),
+    st.floats(0.01, 0.99),
+    st.integers(0, 9),
+    st.none() | st.integers(2, 4),
+    shares,
+)
+def test_the_batches_of_short_epochs_add_up_to_the_run(epochs, batches_per_epoch, kept, first, every, ends):
+    short, cuts = ShortEpochs(kept, first, every), [(until, 2) for until in ends]
+    plan, whole = Plan(epochs, batches_per_epoch, cuts=cuts, short=short), Plan(epochs, batches_per_epoch)
+    assert 1 <= plan.total_batches <= whole.total_batches
+    complete = int(epochs)
+    batches = [plan.batches_in(epoch) for epoch in range(complete + 1)]
+    # The run ends in the last epoch, neither before nor after it.
+    assert sum(batches[:-1]) <= plan.total_batches <= sum(batches)
+    assert set(batches) <= {batches_per_epoch, max(1, round(kept * batches_per_epoch))}
+    assert sum(plan.stage(batch).steps for batch in range(plan.total_batches)) == plan.total_steps
+    assert plan.passes(epochs) == pytest.approx(epochs) or complete >= first
 
 
 def test_a_batch_is_cut_into_equal_parts_without_a_copy():

@@ -31,9 +31,25 @@ def test_an_unknown_name_gets_the_nearest() -> None:
             call("cifar-10")
 
 
-def test_options_are_for_random_alone() -> None:
-    with pytest.raises(WrongOption, match="digits has no options, but got seed"):
+def test_options_of_random_data_are_no_one_elses() -> None:
+    with pytest.raises(WrongOption, match=r"no option of digits data 'seed'.*Allowed: held_out"):
         load_dataset("digits", options={"seed": 1})
+
+
+class TestHeldOut:
+    def test_the_last_training_images_take_the_place_of_the_test_images(self) -> None:
+        whole, cut = load_dataset("digits"), load_dataset("digits", options={"held_out": 200})
+        assert (cut.name, cut.official) == ("digits-held-out-200", False)
+        assert cut.fingerprint != whole.fingerprint
+        for part in ("images", "labels"):
+            both = np.concatenate([getattr(cut.train, part), getattr(cut.test, part)])
+            assert np.array_equal(both, getattr(whole.train, part))
+        assert len(cut.test) == 200
+
+    @pytest.mark.parametrize("count", [0, -1, 1437, 10**9, True, 2.0, "200"])
+    def test_what_leaves_nothing_is_refused(self, count: object) -> None:
+        with pytest.raises(WrongOption, match=r"digits: held_out is .*give"):
+            load_dataset("digits", options={"held_out": count})
 
 
 @pytest.mark.parametrize("name", ["digits", "random"])

@@ -47,6 +47,15 @@ def labels_of(batches: list[Batch]) -> list[int]:
     return torch.cat([labels for _, labels in batches]).tolist()
 
 
+def test_an_epoch_shows_the_images_that_it_is_given_in_their_order_and_as_drawn(train: Loader) -> None:
+    chosen = train.order(3)[5:30]
+    shown, whole = list(train.epoch(3, chosen)), list(train.epoch(3))
+    assert [len(labels) for _, labels in shown] == [10, 10, 5]
+    given = [torch.cat(parts) for parts in zip(*shown, strict=True)]
+    own = [torch.cat(parts)[5:30] for parts in zip(*whole, strict=True)]
+    assert_same([(given[0], given[1])], [(own[0], own[1])])
+
+
 def test_a_training_epoch_has_full_batches_of_different_images(train: Loader) -> None:
     batches = list(train.epoch(0))
     assert len(batches) == train.steps_per_epoch == 10

@@ -1,0 +1,92 @@
+"""Batch norm folded into the conv before it: at inference it is a line for each channel, and so is a conv's output.
+
+With running mean μ and variance σ², scale γ and shift β, BN(w∗x + b) = (s·w)∗x + s·(b − μ) + β, where s = γ/√(σ² + ε).
+A max-pooling between the two makes no difference where s is positive, because a rising line keeps the order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A network that computes the same without `folded` of its batch norms, and with the `left` others."""
+
+    model: nn.Module
+    folded: int
+    left: int
+
+
+class _Tracer(fx.Tracer):
+    """Looks into every module but torch's own and batch norms of any kind, whose checks cannot be traced."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, _BatchNorm) or super().is_leaf_module(m, module_qualified_name)
+
+
+def fold_batch_norms(model: nn.Module) -> Folded:
+    """`model`, in evaluation mode and fp32, with every batch norm folded that has a conv of its own before it.
+
+    The given network is not changed, and shares with the new one what is not folded. Raises ValueError for a network
+    whose way depends on its input, and so cannot be traced.
+    """
+    try:
+        graph = _Tracer().trace(model)
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise ValueError(f"the network's way depends on its input: {str(error).splitlines()[0]}") from error
+    modules: dict[str, nn.Module] = dict(model.named_modules())
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    convs: dict[str, nn.Module] = {}
+    norms = 0
+    for node in list(graph.nodes):
+        norm = _module(node, modules)
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        norms += 1
+        source = _conv_of(node, norm, modules)
+        if source is None or calls[source.target] > 1:
+            continue
+        conv: Any = modules[str(source.target)]
+        convs[str(source.target)] = fuse_conv_bn_eval(conv, norm)
+        node.replace_all_uses_with(node.args[0])
+        graph.erase_node(node)
+    graph.lint()
+    fused = fx.GraphModule(model, graph)
+    for name, conv in convs.items():
+        fused.set_submodule(name, conv)
+    fused.eval()
+    return Folded(fused, len(convs), norms - len(convs))
+
+
+def _conv_of(node: fx.Node, norm: nn.BatchNorm2d, modules: Mapping[str, nn.Module]) -> fx.Node | None:
+    """The conv whose output, or whose max-pooled output, this batch norm alone sees; None where there is none."""
+    if norm.running_mean is None:
+        return None  # it looks at each batch anew
+    source = node.args[0]
+    pool = _module(source, modules)
+    if isinstance(pool, nn.MaxPool2d) and not pool.return_indices and _is_rising(norm):
+        assert isinstance(source, fx.Node)
+        if len(source.users) > 1:
+            return None
+        source = source.args[0]
+    if not isinstance(_module(source, modules), nn.Conv2d):
+        return None
+    assert isinstance(source, fx.Node)
+    return source if len(source.users) == 1 else None
+
+
+def _is_rising(norm: nn.BatchNorm2d) -> bool:
+    return norm.weight is None or bool((norm.weight.detach() > 0).all())
+
+
+def _module(node: Any, modules: Mapping[str, nn.Module]) -> nn.Module | None:
+    """The module that a node of the graph calls, None where it calls none."""
+    return modules.get(str(node.target)) if isinstance(node, fx.Node) and node.op == "call_module" else None

@@ -1,0 +1,59 @@
+"""CUDA graphs of a step; what the loop does with them is tested in test_loop.py, without a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from bench import assembly
+from bench import recipe as recipes
+from bench.clock import Clock
+from bench.errors import UsageError
+from bench.footprint import NoBatches
+from bench.training.captured import RUNS_BEFORE_CAPTURE, Captured
+from bench.training.device import Device
+from bench.training.precision import Precision
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_graph_does_what_its_work_does_and_waits_for_nothing():
+    nets = [nn.Linear(8, 4, device="cuda") for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    rate = torch.tensor(0.001, device="cuda")
+
+    def step(net, x):
+        loss = net(x).square().sum()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.sub_(rate * parameter.grad)
+                parameter.grad = None
+        return loss.detach()
+
+    batches = torch.randn(6, 16, 8, device="cuda")
+    captured = Captured(lambda x: step(nets[0], x), [batches[0]])
+    for _ in range(RUNS_BEFORE_CAPTURE):
+        step(nets[1], batches[0])
+    torch.cuda.synchronize()
+    losses = []
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number, batch in enumerate(batches):
+            rate.fill_(0.001 / (number + 1))
+            losses.append((captured(batch).clone(), step(nets[1], batch)))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for left, right in losses:
+        torch.testing.assert_close(left, right)
+    torch.testing.assert_close(nets[0].weight, nets[1].weight)
+
+
+def test_a_cpu_has_no_graphs():
+    settings = ["precision=fp32", "warm_up_steps=1", "cuda_graph=true", "schedule=linear"]
+    recipe = recipes.load("digits", "cpu", settings)
+    with pytest.raises(UsageError, match="cuda_graph: only a CUDA device has graphs; leave it out on a CPU"):
+        assembly.build_trainer(
+            recipe, nn.Linear(1, 1), Precision("fp32", Device("cpu")), NoBatches(1), NoBatches(1), Clock(), print
+        )
