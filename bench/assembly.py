@@ -211,5 +211,5 @@ def build_plan(recipe: Recipe, batches_per_epoch: int) -> Plan:
         [(size.until, size.pixels) for size in recipe.image_sizes or []],
         [(stage.until, recipe.batch_size // stage.examples) for stage in (smaller.stages if smaller else [])],
         scale_lr=smaller is not None and smaller.scale_lr,
-        short=ShortEpochs.after(drop.start, recipe.epochs, drop.kept, drop.every) if drop else None,
+        short=ShortEpochs.between(drop.start, drop.until, recipe.epochs, drop.kept, drop.every) if drop else None,
     )

@@ -198,12 +198,20 @@ class Freeze(Strict):
 class DropEasy(Strict):
     """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
 
-    With `every` each so many-th of these epochs is whole.
+    Those that begin when the share `until` is over are whole again: what the hard images teach of labels and of batch
+    norm's statistics is not what the test images are like. With `every` each so many-th of the short ones is whole too.
     """
 
     kept: Annotated[float, Field(gt=0, lt=1)]
     start: Annotated[float, Field(ge=0, lt=1)]
+    until: Share | None = None
     every: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _ends_later(self) -> Self:
+        if self.until is not None and self.until <= self.start:
+            raise ValueError(f"drop_easy.until: {self.until} should come after {self.start}, the start")
+        return self
 
 
 class BatchSize(Strict):

@@ -2,7 +2,7 @@
 
 The loss is the one that the step computes anyway, so that choosing costs one sort an epoch and no forward pass. After
 Jiang et al., Selective-Backprop (arXiv 1910.00762), in the form that goes by stale losses; theirs draws at random, the
-likelier the larger the loss, where here the largest are taken.
+likelier the larger the loss, where here the largest are taken. That the last epochs are whole is after Qin et al., InfoBatch (arXiv 2303.04947).
 """
 
 from __future__ import annotations
@@ -18,24 +18,29 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ShortEpochs:
-    """Which epochs show the share `kept` of the images alone: all that begin at `first` or later, counted from 0.
+    """Which epochs show the share `kept` of the images alone: from number `first`, counted from 0, to before `end`.
 
     With `every` each so many-th of them is whole, which renews the loss of every image.
     """
 
     kept: float
     first: int
+    end: int | None = None
     every: int | None = None
 
     @classmethod
-    def after(cls, share: float, epochs: float, kept: float, every: int | None = None) -> ShortEpochs:
-        """From the first epoch that begins when `share` of `epochs` epochs are over."""
-        return cls(kept, math.ceil(round(share * epochs, 6)), every)
+    def between(
+        cls, start: float, until: float | None, epochs: float, kept: float, every: int | None = None
+    ) -> ShortEpochs:
+        """Those that begin when the share `start` of `epochs` epochs is over, and `until` is not."""
+        first, end = (None if share is None else math.ceil(round(share * epochs, 6)) for share in (start, until))
+        return cls(kept, first or 0, end, every)
 
     def share(self, epoch: int) -> float:
         """What epoch number `epoch` shows of the images, in (0, 1]."""
         later = epoch - self.first
-        whole = later < 0 or (self.every is not None and (later + 1) % self.every == 0)
+        whole = later < 0 or (self.end is not None and epoch >= self.end)
+        whole = whole or (self.every is not None and (later + 1) % self.every == 0)
         return 1.0 if whole else self.kept
 
 

@@ -97,7 +97,12 @@ def test_no_image_that_is_left_out_is_harder_than_one_that_is_shown(losses, coun
     ("share", "epochs", "first"), [(0.4, 10, 4), (0.4, 7.59, 4), (0.41, 10, 5), (0.0, 3, 0), (0.3, 10, 3), (0.9, 2, 2)]
 )
 def test_short_epochs_begin_with_the_first_whole_one_after_their_share(share, epochs, first):
-    assert ShortEpochs.after(share, epochs, 0.5).first == first
+    assert ShortEpochs.between(share, None, epochs, 0.5).first == first
+
+
+def test_the_last_epochs_may_be_whole_again():
+    short = ShortEpochs.between(0.25, 0.85, 8, 0.5)
+    assert [short.share(epoch) for epoch in range(9)] == [1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 1, 1]
 
 
 def test_every_so_many_th_of_them_is_whole():

@@ -63,11 +63,12 @@ def test_short_epochs_make_a_shorter_run():
     st.integers(1, 40),
     st.floats(0.01, 0.99),
     st.integers(0, 9),
+    st.none() | st.integers(0, 9),
     st.none() | st.integers(2, 4),
     shares,
 )
-def test_the_batches_of_short_epochs_add_up_to_the_run(epochs, batches_per_epoch, kept, first, every, ends):
-    short, cuts = ShortEpochs(kept, first, every), [(until, 2) for until in ends]
+def test_the_batches_of_short_epochs_add_up_to_the_run(epochs, batches_per_epoch, kept, first, end, every, ends):
+    short, cuts = ShortEpochs(kept, first, end, every), [(until, 2) for until in ends]
     plan, whole = Plan(epochs, batches_per_epoch, cuts=cuts, short=short), Plan(epochs, batches_per_epoch)
     assert 1 <= plan.total_batches <= whole.total_batches
     complete = int(epochs)
