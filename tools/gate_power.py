@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -56,7 +56,7 @@ MORE_WORK = """        optimizers.zero_grad()
 """
 # Twice as many blocks as of each slow-down, and side by side, so that A/A blocks may begin at any run of them.
 AGAIN_BLOCKS = 2
-CALIBRATION_PRODUCTS = 200
+CALIBRATION_PRODUCTS = 1000
 CALIBRATION_BLOCKS = 3
 ROUNDS = 30
 
@@ -72,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: the seconds of its median step, and of all that one waits for; `slow_down` is None for A.
+    """One run: the seconds of its fastest step, and of all that one waits for; `slow_down` is None for A.
 
     Blocks of one call follow one another; `session` is the first of them.
     """
@@ -149,9 +149,7 @@ def calibrate(recorder: Recorder, console: Console) -> dict[str, int]:
     runs = [
         run for number in range(CALIBRATION_BLOCKS) for run in recorder.block(number, CALIBRATION_PRODUCTS, math.nan)
     ]
-    plain_s, more_s = (
-        median(run.step_s for run in runs if (run.slow_down is None) is plain) for plain in (True, False)
-    )
+    plain_s, more_s = (min(run.step_s for run in runs if (run.slow_down is None) is plain) for plain in (True, False))
     product_s = (more_s - plain_s) / CALIBRATION_PRODUCTS
     if product_s <= 0:
         raise BenchError("the machine is too noisy to time a matrix product by; quiet it and try again")

@@ -2,7 +2,8 @@
 
 The loss is the one that the step computes anyway, so that choosing costs one sort an epoch and no forward pass. After
 Jiang et al., Selective-Backprop (arXiv 1910.00762), in the form that goes by stale losses; theirs draws at random, the
-likelier the larger the loss, where here the largest are taken. That the last epochs are whole is after Qin et al., InfoBatch (arXiv 2303.04947).
+likelier the larger the loss, where here the largest are taken. That the last epochs are whole is after Qin et al.,
+InfoBatch (arXiv 2303.04947).
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def test_another_recipe_may_stand_in_on_a_device(write, tmp_path):
 
 
 def test_an_unknown_recipe_names_the_nearest():
-    assert re.search(r"unknown recipe 'cifar_94' \(did you mean 'cifar94'\?\); there are: .*digits", refusal("cifar_94"))
+    said = r"unknown recipe 'cifar_94' \(did you mean 'cifar94'\?\); there are: .*digits"
+    assert re.search(said, refusal("cifar_94"))
 
 
 def test_a_missing_file_is_named():

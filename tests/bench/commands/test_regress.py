@@ -90,7 +90,7 @@ def test_a_slow_down_in_the_working_tree_is_found_and_the_second_call_knows_it(r
     code, out, error = call(repository, *arguments, cwd=tmp_path)
     assert code == 1, error
     report = json.loads(out)
-    epoch = next(one for one in report["findings"] if one["metric"] == "epoch_median_s")
+    epoch = next(one for one in report["findings"] if one["metric"] == "epoch_min_s")
     assert epoch["verdict"] == "slower"
     assert epoch["n"] == 10  # a clear case ends with the first look
     assert "head is the working tree, with changes that are not committed" in report["notes"]
@@ -207,7 +207,7 @@ def test_two_files_are_compared_and_a_missing_one_is_a_mistake(repository, make_
 
     for name, factor in (("a", 1.0), ("b", 1.2)):
         for position in range(8):
-            metrics = {"step_median_s": 0.01 * factor * (1 + position / 1000)}
+            metrics = {"step_min_s": 0.01 * factor * (1 + position / 1000)}
             Store(tmp_path / f"{name}.jsonl").append(make_run(measure="throughput", metrics=metrics))
     code, out, _ = call(repository, "compare", "a.jsonl", "b.jsonl", cwd=tmp_path)
     assert (code, "slower" in out) == (1, True)

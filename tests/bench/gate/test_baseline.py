@@ -19,7 +19,7 @@ MACHINE = {"id": "0123456789ab", "cpu_model": "A CPU", "usable_cores": 2, "pytho
 
 def make(times=(0.01,) * 20, machine=MACHINE, matrix="cells", config=None, label="cells"):
     results = [
-        Result(config or {"cell.size": 1}, label, "throughput", "2026", {"step_median_s": time_s, "total_s": 1.0})
+        Result(config or {"cell.size": 1}, label, "throughput", "2026", {"step_min_s": time_s, "total_s": 1.0})
         for time_s in times
     ]
     code, reference = {"commit": "a" * 40, "dirty": False}, {"matrix_product_s": 0.01, "memory_copy_s": 0.01}
@@ -31,7 +31,7 @@ def test_a_baseline_is_read_as_it_was_saved(tmp_path):
     path = baselines.save(made, tmp_path)
     assert path.name == "cells-0123456789ab.json"
     read = baselines.read(path)
-    assert read.results[0].metrics == {"step_median_s": 0.01, "peak_host_bytes": None, "peak_device_bytes": None}
+    assert read.results[0].metrics == {"step_min_s": 0.01, "peak_host_bytes": None, "peak_device_bytes": None}
     for name in ("matrix", "saved_at", "machine", "code", "reference"):
         assert getattr(read, name) == getattr(made, name)
     assert "python" not in read.machine  # which the fingerprint's id leaves out too
@@ -123,7 +123,7 @@ def test_a_slow_down_that_the_machine_shows_too_is_unsure(solo, repository):
     kept = saved_of(solo, repository)
     content = json.loads(baselines.save(kept, repository).read_text())
     for result in content["results"]:
-        result["metrics"]["step_median_s"] /= 1.1
+        result["metrics"]["step_min_s"] /= 1.1
     content["reference"] = {name: time_s / 1.12 for name, time_s in content["reference"].items()}
     path = repository / "cells-0123456789ab.json"
     path.write_text(json.dumps(content))

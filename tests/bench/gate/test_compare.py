@@ -20,7 +20,7 @@ def results(times, config=None, first_minute=0, step=1, machine="m1", measure="t
             "digits",
             measure,
             f"2026-11-20T10:{first_minute + step * position:02d}:00Z",
-            None if time_s is None else {"step_median_s": time_s, **metrics},
+            None if time_s is None else {"step_min_s": time_s, **metrics},
             {"id": machine, "cpu_model": f"CPU of {machine}"},
             reason="failed: no step" if time_s is None else None,
         )
@@ -87,7 +87,7 @@ def test_figures_that_one_side_lacks_are_left_out():
     base = results(STEADY, peak_host_bytes=10**9)
     head = results(STEADY, first_minute=20, peak_host_bytes=None)
     findings, _ = compare(base, head, Limits())
-    assert [one.judgement.quantity.metric for one in findings] == ["step_median_s"]
+    assert [one.judgement.quantity.metric for one in findings] == ["step_min_s"]
 
 
 def test_a_head_that_misses_the_target_more_often_is_broken_though_its_other_times_are_good():
