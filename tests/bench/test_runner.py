@@ -222,16 +222,17 @@ def test_signals_are_what_they_were_afterwards(run):
 
 
 def test_a_hangup_ends_the_worker_unless_nohup_had_it_ignored(run):
-    on_event, _ = interrupting(signal.SIGHUP)
-    assert run(end_when_told, on_event).status == "interrupted"
-
     def work(send):
         send({"kind": "phase", "name": "train", "spans": []})
         time.sleep(0.5)
         end(send)
 
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The tests themselves may be under nohup.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        on_event, _ = interrupting(signal.SIGHUP)
+        assert run(end_when_told, on_event).status == "interrupted"
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         on_event, _ = interrupting(signal.SIGHUP)
         assert run(work, on_event).status == "ok"
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -66,7 +66,7 @@ def test_an_unknown_option_names_the_nearest_and_all():
         ({"blocks": [1, "2"]}, "blocks, in [1, '2'], is '2'; it takes a whole number"),
         ({"bias": "no"}, "bias is 'no'; it takes true or false"),
         ({"inner_ratio": float("inf")}, "it takes a number"),
-        ({"activation": "gelux"}, "(did you mean 'gelu'?); allowed: relu, leaky_relu, gelu, silu, celu"),
+        ({"activation": "gelux"}, "(did you mean 'gelu'?); allowed: relu, leaky_relu, gelu, silu, hardswish, celu"),
         ({"activation": ["gelu"]}, "allowed: relu"),
         ({"padding": None}, "allowed: zeros, reflect"),
     ],

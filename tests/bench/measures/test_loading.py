@@ -13,10 +13,10 @@ def test_what_only_the_first_epoch_pays_is_in_it_alone(monkeypatch, make_job, ru
         loader = make_loader(*args, **kwargs)
         batches_of = loader._batches
 
-        def batches(epoch):
+        def batches(epoch, order):
             drawn.append(epoch)
             time.sleep(0.3 if len(drawn) == 1 else 0)
-            yield from batches_of(epoch)
+            yield from batches_of(epoch, order)
 
         loader._batches = batches
         return loader

@@ -35,8 +35,8 @@ def slow_loader(monkeypatch):
             loader = make_loader(*args, **kwargs)
             batches_of = loader._batches
 
-            def waiting(epoch):
-                for position, batch in enumerate(batches_of(epoch)):
+            def waiting(*of_epoch):
+                for position, batch in enumerate(batches_of(*of_epoch)):
                     time.sleep(WAIT_S if position >= ready else 0)
                     yield batch
 
