@@ -74,11 +74,16 @@ def accuracy(
                 correct += _right(logits(model, images, tta), labels).sum()
         if looked_at and tta_below is not None:
             # Another size would be tuned for by cuDNN, and compiled for.
-            same_size = precision.device.is_cuda or hasattr(model, "_orig_mod")
+            same_size = precision.device.is_cuda or is_compiled(model)
             correct += _second_look(model, looked_at, tta, tta_below, same_size)
     model.train()
     images_in_all = sum(number for (number,) in ranks.gather([count]))
     return ranks.sum(correct).item() / images_in_all
+
+
+def is_compiled(forward: nn.Module) -> bool:
+    """Whether `torch.compile` made it, which would do so once more for another shape."""
+    return hasattr(forward, "_orig_mod")
 
 
 def _right(logits: Tensor, labels: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ class Trainer:
                 if self._capture:
                     self.capture(some_images, some_labels, optimizers, start, stage)
                 # A compiled network is another one when less of it is trained, at evaluation as well.
-                if self._is_compiled or start == last:
+                if evaluation.is_compiled(self.forward) or start == last:
                     for tta in {self.goal.tta, self.goal.epoch_tta}:
                         self._share_right(tta)
         optimizers.reset()
@@ -146,13 +146,9 @@ class Trainer:
     def _changes(self, optimizers: Optimizers) -> list[int]:
         """The batches, by their number from 0, that are the first of another step than those before."""
         changes = set(self.plan.starts)
-        if self._capture or self._is_compiled:
+        if self._capture or evaluation.is_compiled(self.forward):
             changes |= {end for end in optimizers.ends if end < self.plan.total_batches}
         return sorted(changes)
-
-    @property
-    def _is_compiled(self) -> bool:
-        return hasattr(self.forward, "_orig_mod")
 
     def run(self) -> None:
         """Train to the end or to the target.
