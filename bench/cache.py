@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -20,6 +20,7 @@ import pyarrow as pa
 from bench.columns import join_tables
 from bench.run import RecordError
 from bench.store import StoreError, problem_of, unfinished_line
+from pipelines.files import replacing
 
 # A smaller file is decoded as fast as its copy is read.
 MIN_BYTES = 1 << 20
@@ -152,17 +153,9 @@ class TableCache:
             "sha256": sha256.hexdigest(),
             "problems": content.problems,
         }
-        draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}")
-        try:
-            try:
-                with open(draft, "wb") as file:
-                    file.write(json.dumps(header).encode() + b"\n")
-                    file.write(payload)
-                draft.replace(self.path)
-            finally:
-                draft.unlink(missing_ok=True)
-        except OSError:
-            pass
+        with contextlib.suppress(OSError), replacing(self.path) as draft, draft.open("wb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            file.write(payload)
 
 
 def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0) -> Content:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.weights import WeightsFile
+from pipelines.files import replacing
 
 FORMAT = "bench weights 1"
 
@@ -36,15 +36,8 @@ def save(weights: Weights, path: Path) -> WeightsFile:
     torch.save({"format": FORMAT, "origin": weights.origin, "state": weights.state}, memory)
     content = memory.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        draft.write_bytes(content)
     return WeightsFile(path, hashlib.sha256(content).hexdigest())
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from bench.document import nearest
 from bench.errors import UsageError
 from bench.store import StoreError
+from pipelines.files import replacing
 
 _CONDITION = re.compile(r"(?P<column>[^=<>!~]+)(?P<operator>>=|<=|!=|=|<|>|~)(?P<value>.*)", re.DOTALL)
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -97,13 +98,9 @@ def export(frame: pd.DataFrame, path: Path) -> None:
     """
     if path.suffix not in (".csv", ".parquet"):
         raise UsageError(f"cannot export to {path}: name a file that ends in .csv or .parquet")
-    draft = path.with_name(f".{path.name}.part")
     try:
-        try:
+        with replacing(path) as draft:
             frame.to_csv(draft, index=False) if path.suffix == ".csv" else frame.to_parquet(draft, index=False)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot export to {path}: {error.strerror or error}; name another file") from None
 

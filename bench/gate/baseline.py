@@ -20,6 +20,7 @@ from bench.gate.compare import difference_of_machines
 from bench.gate.drift import KERNELS
 from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
 from bench.gate.source import Result
+from pipelines.files import replacing
 
 SCHEMA = 1
 MACHINE_FACTS = (
@@ -94,15 +95,14 @@ def make(
 def save(baseline: Baseline, folder: Path) -> Path:
     """Write it, in place of one of the same matrix and machine. Raises MissingError where that is not possible."""
     path = folder / f"{baseline.name}.json"
-    draft = path.with_name(f".{path.name}.part")
     content = {"schema": SCHEMA, **asdict(baseline)}
     for result in content["results"]:
         for known in ("machine", "code", "reason"):
             del result[known]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise MissingError(f"{path}: the baseline cannot be written: {error.strerror}; make room there") from None
     return path

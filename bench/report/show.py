@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -150,14 +150,18 @@ def published_table(facts: Sequence[Published]) -> Table:
     for fact in facts:
         table.add_row(
             escape(fact.hardware),
-            text.duration(fact.time_s),
-            text.percent(fact.accuracy),
+            _with_margin(fact.time_s, fact.time_margin_s, text.duration),
+            _with_margin(fact.accuracy, fact.accuracy_margin, text.percent),
             f"{fact.epochs:g}" if fact.epochs else text.MISSING,
             str(fact.n or text.MISSING),
             text.dollars(fact.cost_usd),
             escape("; ".join(part for part in (fact.clock or "not said", fact.note) if part)),
         )
     return table
+
+
+def _with_margin(value: float | None, margin: float | None, show: Callable[[float | None], str]) -> str:
+    return show(value) if margin is None else f"{show(value)} ± {show(margin)}"
 
 
 def runs_table(these: Sequence[Run], others: Sequence[Run]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pipelines.dataset import Dataset, Split
 from pipelines.datasets.catalog import DatasetInfo
 from pipelines.datasets.npz import read_npz, write_npz
 from pipelines.errors import DataCorrupt, PipelineError
+from pipelines.files import replacing
 
 _VERSION = 1
 Stamp = dict[str, list[int]]
@@ -90,10 +91,10 @@ def write(candidates: Iterable[Path], dataset: Dataset, files: Stamp, source: Pa
     for folder in candidates:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            with _replacing(npz_path(folder, dataset.name)) as part:
+            with replacing(npz_path(folder, dataset.name)) as part:
                 write_npz(part, dataset)
             # Second, so that a stop between the two leaves a fingerprint that does not match.
-            with _replacing(_json_path(folder, dataset.name)) as part:
+            with replacing(_json_path(folder, dataset.name)) as part:
                 part.write_text(json.dumps(description, indent=1) + "\n")
             return folder
     return None
@@ -101,14 +102,3 @@ def write(candidates: Iterable[Path], dataset: Dataset, files: Stamp, source: Pa
 
 def _json_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.cached.json"
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file that takes the place of `path` at once, or leaves no trace."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from pipelines.ffcv_compat import (
     NDArrayField,
     Reader,
 )
+from pipelines.files import replacing
 
 # ffcv's own smallest and largest, in bytes; a page holds whole images.
 _SMALLEST_PAGE, _LARGEST_PAGE = 1 << 21, 1 << 31
@@ -41,22 +39,15 @@ def beton_of(dataset: Dataset, split: Split, split_name: str, folder: Path) -> P
 
 def write(path: Path, split: Split) -> None:
     """Write images as uint8 [H, W, C] and labels as int64; the file appears whole or not at all."""
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
-        os.close(handle)
-        _fill(temporary, split)
-        os.replace(temporary, path)
+        with replacing(path) as draft:
+            _fill(str(draft), split)
     except OSError as error:
         raise PipelineError(
             f"Cannot write {path}, which needs {split.images.nbytes / 1e6:,.0f} MB: {error.strerror}. "
             "Free some space, or choose another folder."
         ) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
 
 
 def check(path: Path, split: Split) -> None:

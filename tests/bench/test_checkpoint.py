@@ -57,7 +57,7 @@ def test_a_failure_leaves_the_file_that_was_there_and_nothing_else(kept, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(Weights(checkpoint.state_of(net())), kept.path)
     assert kept.path.read_bytes() == before

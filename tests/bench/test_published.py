@@ -5,9 +5,12 @@ import re
 import pytest
 
 from bench import recipe as recipes
+from bench import stats
 from bench.errors import UsageError
+from bench.expectation import PUBLISHED, cell_now
 from bench.recipe import Published
-from bench.run import cell_id
+from bench.run import FINISHED, cell_id
+from bench.store import Store
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -15,6 +18,26 @@ def test_every_published_fact_of_a_shipped_recipe_names_its_hardware(name):
     for fact in recipes.load(name, "cpu").published:
         assert fact.hardware
         assert fact.time_s is not None or fact.accuracy is not None
+
+
+OWN = [(name, fact) for name in recipes.names() for fact in recipes.load(name, "cpu").published if fact.runs]
+
+
+@pytest.mark.parametrize(("name", "fact"), OWN, ids=[name for name, _ in OWN])
+def test_our_own_facts_are_what_our_runs_say(name, fact):
+    """Of all runs of the recipe as it is now: seeds 0, 1, 2 and so on, none left out."""
+    runs = Store(PUBLISHED / fact.runs).read()
+    recipe = recipes.load(name, "cpu", ["precision=bf16"])  # which CPUs differ in
+    _, cell = recipes.identify(recipe.config(), "cpu", "time_to_accuracy")
+    these = [run for run in runs if cell_now(run) == cell and run.status in FINISHED]
+    assert [run.seed for run in these] == list(range(fact.n))
+    for values, value, margin in (
+        ([run.metrics["accuracy"] for run in these], fact.accuracy, fact.accuracy_margin),
+        ([run.metrics["train_s"] for run in these], fact.time_s, fact.time_margin_s),
+    ):
+        found = stats.mean(values)
+        assert found.high is not None
+        assert (value, margin) == pytest.approx((found.value, found.high - found.value), rel=5e-3, abs=5e-5)
 
 
 def test_facts_are_read_and_null_where_nothing_is_said():
