@@ -25,6 +25,7 @@ def to_json(report: Report) -> str:
             "machine": dict(report.machine),
             "seconds": report.seconds,
             "rounds": report.rounds,
+            "times": {"change": report.times.value, "n": report.times.n} if report.times else None,
             "notes": list(report.notes),
             "findings": [_as_json(finding) for finding in report.findings],
         }),

@@ -48,7 +48,9 @@ def measured(report: Report) -> str:
     rounds = f", {report.rounds} rounds at most" if report.rounds else ""
     took = f" in {text.duration(report.seconds)}" if report.seconds is not None else ""
     machine = f" on {report.machine['cpu_model']}" if report.machine.get("cpu_model") else ""
-    return f"{report.head.name} against {report.base.name}{rounds}{took}{machine}."
+    times = report.times
+    over_all = f" Geometric mean of {times.n} times: {_as_percent(times.value)}." if times else ""
+    return f"{report.head.name} against {report.base.name}{rounds}{took}{machine}.{over_all}"
 
 
 def _change(judgement: Judgement, quantity: Quantity) -> tuple[str, str]:

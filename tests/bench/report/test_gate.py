@@ -78,6 +78,15 @@ def test_the_table_says_everything_that_matters(capsys):
         assert text in printed
 
 
+def test_times_are_told_together_and_nothing_else_is():
+    made = report(finding(1.2), finding(1 / 1.2, "gate_other"), finding(1.5, quantity=MEMORY), NO_BASELINE)
+    assert made.times is not None
+    assert (made.times.value, made.times.n) == (pytest.approx(1.0, abs=0.005), 2)
+    assert "Geometric mean of 2 times: +0.0 %." in to_markdown(made)
+    assert json.loads(to_json(made))["times"] == {"change": made.times.value, "n": 2}
+    assert report(finding(1.2), finding(1.5, quantity=MEMORY)).times is None
+
+
 def test_markdown_is_a_table_that_no_text_can_break():
     text = to_markdown(report(finding(1.2), NO_BASELINE, BROKEN))
     assert text.startswith("### ❌ Speed gate: Regression: ")
