@@ -253,10 +253,12 @@ class Evaluation(Strict):
 class Inference(Strict):
     """How `--measure inference` runs the trained network; what is null is as in training.
 
-    `fuse` folds each batch norm into the conv before it.
+    `fuse` folds each batch norm into the conv before it. `mirror` answers by the mean of an image and its mirror
+    image, which go through the network together; `evaluation.tta: 1` is what trains a network for it.
     """
 
     fuse: bool = False
+    mirror: bool = False
     precision: NumberFormat | None = None
     memory_format: MemoryFormat | None = None
     compile: bool | None = None

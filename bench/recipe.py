@@ -249,7 +249,7 @@ class Recipe(Strict):
 
     def for_inference(self) -> Recipe:
         """The same network as it is timed at inference: what `inference` says takes the place of training's choice."""
-        said = self.inference.model_dump(exclude={"fuse"}, exclude_none=True) if self.inference else {}
+        said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
         return self.model_copy(update=said)
 
     def config(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from bench.measures.throttle import throttle_gauge
 from bench.run import Status
 from bench.sampling import Samples, sample
 from bench.training.fusion import fold_batch_norms
+from bench.training.mirrored import Mirrored
 from models import ImpossibleModel
 from pipelines.dataset import Dataset
 from pipelines.loader import Batch, Loader
@@ -43,10 +44,10 @@ UNASKED = -1
 class Inference(Measure):
     """Forward passes of the recipe's network, in evaluation mode, on test images that are on the device.
 
-    One view an image, whatever test-time augmentation the recipe has. A latency is the host's time from the
-    call to the result, for batches of one and each with an idle device at both ends. With trained weights each test
-    image is asked for once or more, and the answers to those very requests make the accuracy; without them the weights
-    are those of the beginning, which take as long, and there is no accuracy.
+    One view an image, or with `inference.mirror` two at once, whatever test-time augmentation the recipe has. A
+    latency is the host's time from the call to the result, for batches of one and each with an idle device at both
+    ends. With trained weights each test image is asked for once or more, and the answers to those very requests make
+    the accuracy; without them the weights are those of the beginning, which take as long, and there is no accuracy.
     """
 
     def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
@@ -108,6 +109,8 @@ class Inference(Measure):
                 raise ImpossibleModel(f"inference.fuse: {error}; leave it out for this network") from None
             self.tell_resolved(folded_norms=fused.folded, norms_left=fused.left)
             model = fused.model
+        if wanted and wanted.mirror:
+            model = Mirrored(model)
         return self.precision.prepare(model, self.placement.memory_format)
 
     def _compiled(self, model: nn.Module) -> Callable[[Tensor], Tensor]:

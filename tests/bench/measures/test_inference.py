@@ -121,6 +121,26 @@ def test_the_accuracy_is_that_of_the_training_whose_weights_are_timed(trained, m
             assert ("folded_norms" in resolved) == ("fuse" in change)
 
 
+def test_an_image_and_its_mirror_image_answer_together(tmp_path, make_job, run_here):
+    training = ["precision=fp32", "epochs=6", "batch_size=32", "target_accuracy=null"]
+    accuracies, weights = {}, None
+    for tta in (0, 1):
+        job = make_job("time_to_accuracy", *training, f"evaluation={{tta: {tta}}}")
+        told = run_here(replace(job, keep_weights=tmp_path / f"{tta}.pt"))
+        accuracies[tta] = told[-1]["metrics"]["accuracy"]
+        (kept,) = [event["resolved"]["kept_weights"] for event in told if "kept_weights" in event.get("resolved", {})]
+        weights = WeightsFile(tmp_path / f"{tta}.pt", kept["sha256"])
+    assert accuracies[0] != accuracies[1]
+    bounds = Bounds(relative_error=10.0, least_samples=1, least_s=0.0, timeout_s=60.0)
+    flops = {}
+    for mirror in (False, True):
+        settings = ["precision=fp32", "target_accuracy=null", f"inference={{fuse: true, mirror: {mirror}}}"]
+        metrics = last(run_here(replace(make_job("inference", *settings, sampling=bounds), weights=weights)))["metrics"]
+        assert metrics["accuracy"] == accuracies[mirror]
+        flops[mirror] = metrics["forward_flops_per_example"]
+    assert flops[True] == 2 * flops[False]
+
+
 def test_inference_has_settings_of_its_own(make_job, run_here, monkeypatch):
     seen = []
     monkeypatch.setattr(inference.Inference, "_compiled", lambda _, model: seen.append(model) or model)
