@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,10 @@ from hypothesis import HealthCheck, settings
 # How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no-clock")
+
+# A shell makes what it runs in the background deaf to Ctrl-C, and so would be every command that a test stops by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _FILES = ("cifar10/cifar10.npz", "mnist/mnist.npz")

@@ -117,6 +117,7 @@ def _price(run: Run) -> float | None:
 
 def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
     config, infers = run.config, run.measure == "inference"
+    mirrors = bool(text.get(config, "inference", "mirror"))
     misc = {
         "recipe": run.recipe,
         "command": run.command,
@@ -125,7 +126,7 @@ def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
         "batchSize": 1 if infers else config.get("batch_size"),
         "precision": text.get(config, "resolved", "precision"),
         "optimizer": text.get(config, "optimizer", "name"),
-        "testTimeAugmentation": 0 if infers else text.get(config, "evaluation", "tta"),
+        "testTimeAugmentation": int(mirrors) if infers else text.get(config, "evaluation", "tta"),
         "requests": run.metrics.get("latency_n") if infers else None,
         "weights": text.get(config, "resolved", "weights", "sha256"),
         "weightsOfRun": text.get(config, "resolved", "weights", "run_id"),

@@ -183,7 +183,9 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
     if runs[0].measure == "inference":
         if weights := text.get(runs[0].config, "resolved", "weights"):
             made = f", of run {weights['run_id']}" if weights["run_id"] else ""
-            notes.append(f"Weights: {weights['file']}, SHA-256 {weights['sha256'][:16]}…{made}. One view an image.")
+            mirrors = text.get(runs[0].config, "inference", "mirror")
+            view = "An image and its mirror image at once" if mirrors else "One view an image"
+            notes.append(f"Weights: {weights['file']}, SHA-256 {weights['sha256'][:16]}…{made}. {view}.")
         else:
             notes.append("Untrained weights: no accuracy. Train with --keep-weights, then time with --weights RUN.")
     if any(run.metrics.get("train_energy_coarse") for run in runs):

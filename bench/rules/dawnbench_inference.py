@@ -51,6 +51,8 @@ class DawnBenchInference(Rule):
             )
         if not all(at(run.config, "imported") or _asked_for_all(run) for run in trials.runs):
             yield Finding("requests", "the mean of requests drawn from the first test images, not one for each of them")
+        if any(at(run.config, "inference", "mirror") for run in trials.runs):
+            yield Finding("tta", "each answer is of an image and its mirror image, level 1 of test-time augmentation")
         remarks = {run.reason for run in trials.runs if run.reason}
         if remarks:
             yield Finding("sampling", "; ".join(sorted(remarks)))

@@ -62,7 +62,7 @@ def runs(folder, call):
     training = call("run", "easy.yaml", "--data", folder, "--keep-weights")
     assert training.returncode == 0, training.stdout + training.stderr
     (kept,) = (folder / "results" / "runs" / "weights").iterdir()
-    options = ["--measure", "inference", "--weights", kept.stem, "--price", "3.6", "--sampling-timeout", "5"]
+    options = ["--measure", "inference", "--weights", kept.stem, "--price", "3.6", "--sampling-timeout", "1"]
     inference = call("run", "easy.yaml", "--data", folder, *options)
     assert inference.returncode == 0, inference.stdout + inference.stderr
     lines = (folder / "results" / "runs" / "runs.jsonl").read_text().splitlines()

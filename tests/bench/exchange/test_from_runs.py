@@ -42,6 +42,8 @@ def test_an_inference_entry_says_which_weights_and_looks_once_at_each_image(cifa
     misc = entry_of(cifar_run(measure="inference", config=config), AUTHOR).misc
     assert (misc["weights"], misc["weightsOfRun"]) == ("c0ffee", "20261121T000000")
     assert (misc["batchSize"], misc["testTimeAugmentation"]) == (1, 0)
+    mirrored = cifar_run(measure="inference", config=config | {"inference": {"mirror": True}})
+    assert entry_of(mirrored, AUTHOR).misc["testTimeAugmentation"] == 1
 
 
 def test_what_it_knows_and_what_it_is_told(cifar_run):

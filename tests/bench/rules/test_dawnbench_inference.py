@@ -49,6 +49,13 @@ def test_an_image_that_was_not_asked_for_is_said(timed: Callable[..., Run], code
         assert [code for code in footnotes if code == "requests"] == said
 
 
+def test_a_second_view_is_said(timed: Callable[..., Run], codes: Codes) -> None:
+    for inference, said in ((None, []), ({"mirror": False}, []), ({"mirror": True}, ["tta"])):
+        run = timed({"accuracy": 0.942}, config={"inference": inference})
+        footnotes = codes(rule("dawnbench", "inference").score([run], price_per_hour=1.0).footnotes)
+        assert [code for code in footnotes if code == "tta"] == said
+
+
 def test_several_runs_are_a_sample_of_runs(timed: Callable[..., Run]) -> None:
     score = rule("dawnbench", "inference").score(
         [timed({"latency_mean_ms": ms}, seed=i) for i, ms in enumerate((1, 3))]
