@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises OSError where one of this is not possible.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not by the process's number, which another host that shares the folder may have too.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield draft
         with draft.open("rb") as file:
