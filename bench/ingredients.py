@@ -254,7 +254,7 @@ class Inference(Strict):
     """How `--measure inference` runs the trained network; what is null is as in training.
 
     `fuse` folds each batch norm into the conv before it. `mirror` answers by the mean of an image and its mirror
-    image, which go through the network together; `evaluation.tta: 1` is what trains a network for it.
+    image, which go through the network together, as `evaluation.tta: 1` does after training.
     """
 
     fuse: bool = False
