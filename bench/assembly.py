@@ -11,7 +11,7 @@ from torch import nn
 import models
 from bench.clock import Clock
 from bench.document import nearest
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from bench.ingredients import OptimizerGroup
 from bench.recipe import Recipe
 from bench.training.captured import Captured
@@ -27,6 +27,7 @@ from bench.training.plan import Plan
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.schedules import SCHEDULES, Schedule, warmed_up
+from bench.training.winograd import use_winograd
 from models import ImpossibleModel
 from pipelines.augment import Augment
 from pipelines.dataset import Dataset
@@ -58,6 +59,25 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
         except ValueError as error:
             raise ImpossibleModel(str(error)) from None
     return model
+
+
+def quicken(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:
+    """Let Winograd's form of convs do what the recipe lets it do on `device`; what the record says of it.
+
+    Raises `UsageError` and `MissingError` where the recipe insists on what cannot be here; `auto` goes without.
+    """
+    if recipe.winograd is None:
+        return {}
+    if device != "cpu":
+        if recipe.winograd == "auto":
+            return {"winograd": 0}
+        raise UsageError("winograd: it is made for a CPU; write winograd: auto, or leave it out on a GPU")
+    try:
+        return {"winograd": use_winograd(model)}
+    except MissingError as error:
+        if recipe.winograd == "auto":
+            return {"winograd": 0, "winograd_lacks": str(error)}
+        raise MissingError(f"winograd: {error}; winograd: auto goes without") from None
 
 
 def check_part(key: str, part: str, model: nn.Module) -> None:

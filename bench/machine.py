@@ -107,6 +107,13 @@ def native_precision(device: str) -> str:
     return "bf16" if {"avx512_bf16", "amx_bf16", "bf16"} & set(_cpu()["cpu_flags"]) else "fp32"
 
 
+def instruction_set() -> str:
+    """All that a compiler may ask of this CPU, in words: code made for one such text runs wherever it is the same."""
+    info = _cpuinfo()
+    named = (info.get(key, "") for key in ("cpu family", "model", "stepping", "flags", "Features"))
+    return " ".join((platform.machine(), _cpu_model(info), *named))
+
+
 def torch_build() -> dict[str, Any]:
     """Version, CUDA and HIP of the installed torch, from its version file; None each without one."""
     spec = importlib.util.find_spec("torch")

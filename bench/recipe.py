@@ -89,6 +89,9 @@ class Recipe(Strict):
     compile: bool = False
     # CUDA alone: each step is replayed as a graph, its kernels launched all at once. Null is no.
     cuda_graph: Literal[True] | None = None
+    # A CPU alone: convs that a max-pooling follows are computed with it, by Winograd's form. `auto` is where a C++
+    # compiler is found; null is no.
+    winograd: Literal[True, "auto"] | None = None
     warm_up_steps: Annotated[int, Field(ge=0)] = 0
     # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
     threads: Count | None = None
@@ -143,10 +146,10 @@ class Recipe(Strict):
     @model_validator(mode="before")
     @classmethod
     def _one_device_says_nothing(cls, value: Any) -> Any:
-        """One device, or no graph, is every run without these keys, and so is the same cell."""
+        """One device, no graph or no Winograd is every run without these keys, and so is the same cell."""
         if not isinstance(value, dict):
             return value
-        usual: dict[str, Any] = {"cuda_graph": None} if value.get("cuda_graph") is False else {}
+        usual: dict[str, Any] = {key: None for key in ("cuda_graph", "winograd") if value.get(key) is False}
         if value.get("devices") == 1 and type(value["devices"]) is int:
             usual["devices"] = None
         if value.get("batch_per") == "global" or (

@@ -132,7 +132,10 @@ class Measure(ABC):
     def build(self, data: Dataset) -> nn.Module:
         """The recipe's network, not yet on the device; a span."""
         with self.clock.span("build"):
-            return assembly.build_model(self.recipe, data)
+            model = assembly.build_model(self.recipe, data)
+            quickened = assembly.quicken(self.recipe, model, self.device.kind)
+        self.tell_resolved(**quickened)
+        return model
 
     def prepare(self, model: nn.Module, data: Dataset) -> None:
         """Initialise the network from the data, and put it on the device in the recipe's precision."""

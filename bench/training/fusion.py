@@ -15,6 +15,8 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bench.training.winograd import PooledConv
+
 
 @dataclass(frozen=True)
 class Folded:
@@ -29,7 +31,7 @@ class _Tracer(fx.Tracer):
     """Looks into every module but torch's own and batch norms of any kind, whose checks cannot be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, _BatchNorm) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, _BatchNorm | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def fold_batch_norms(model: nn.Module) -> Folded:
@@ -71,16 +73,23 @@ def _conv_of(node: fx.Node, norm: nn.BatchNorm2d, modules: Mapping[str, nn.Modul
     if norm.running_mean is None:
         return None  # it looks at each batch anew
     source = node.args[0]
-    pool = _module(source, modules)
-    if isinstance(pool, nn.MaxPool2d) and not pool.return_indices and _is_rising(norm):
+    while _may_follow(_module(source, modules), norm):
         assert isinstance(source, fx.Node)
         if len(source.users) > 1:
             return None
         source = source.args[0]
-    if not isinstance(_module(source, modules), nn.Conv2d):
+    conv = _module(source, modules)
+    if not isinstance(conv, nn.Conv2d) or (isinstance(conv, PooledConv) and not _is_rising(norm)):
         return None
     assert isinstance(source, fx.Node)
     return source if len(source.users) == 1 else None
+
+
+def _may_follow(module: nn.Module | None, norm: nn.BatchNorm2d) -> bool:
+    """Whether the norm may as well come before this module."""
+    if isinstance(module, nn.MaxPool2d):
+        return not module.return_indices and _is_rising(norm)
+    return isinstance(module, nn.Identity)
 
 
 def _is_rising(norm: nn.BatchNorm2d) -> bool:
