@@ -100,7 +100,8 @@ class Measure(ABC):
         with ExitStack() as open_loaders:
             status, reason = self.measure(open_loaders)
         self.metrics |= self._largest_peaks()
-        self.end(status, reason)
+        lacks = self._resolved.get("winograd_lacks")
+        self.end(status, "; ".join(filter(None, (reason, lacks and f"without winograd: {lacks}"))) or None)
         self.ranks.leave()
 
     @abstractmethod

@@ -22,6 +22,7 @@ from bench.run import Status
 from bench.sampling import Samples, sample
 from bench.training.fusion import fold_batch_norms
 from bench.training.mirrored import Mirrored
+from bench.training.winograd import PooledConv
 from models import ImpossibleModel
 from pipelines.dataset import Dataset
 from pipelines.loader import Batch, Loader
@@ -111,7 +112,11 @@ class Inference(Measure):
             model = fused.model
         if wanted and wanted.mirror:
             model = Mirrored(model)
-        return self.precision.prepare(model, self.placement.memory_format)
+        self.precision.prepare(model, self.placement.memory_format)
+        for module in model.modules():
+            if isinstance(module, PooledConv):
+                module.settle(self.precision.inputs)
+        return model
 
     def _compiled(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """Compiled with its weights as constants, laid out as the kernels want them; a CUDA graph a batch size."""

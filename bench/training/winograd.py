@@ -26,9 +26,6 @@ from bench import native
 WIDTH = 8
 # Products of so many images at once as stay in a core's or its neighbours' cache until they are transformed.
 CHUNK_BYTES = 4 << 20
-# G of F(2, 3), and G ⊗ G, which takes the nine weights of a filter to sixteen.
-_LINE = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-_FILTER = torch.kron(_LINE, _LINE)
 _NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -43,8 +40,9 @@ def use_winograd(model: nn.Module) -> int:
             continue
         for index, (conv, pool) in enumerate(itertools.pairwise(list(sequence))):
             if _suits(conv, pool):
+                assert isinstance(conv, nn.Conv2d)
                 _library()
-                sequence[index], sequence[index + 1] = PooledConv.of(conv), nn.Identity()
+                sequence[index], sequence[index + 1] = PooledConv.of(conv), nn.Identity().train(pool.training)
                 count += 1
     return count
 
@@ -55,57 +53,63 @@ class PooledConv(nn.Conv2d):
     In fp32 and bf16; any other type goes the usual way.
     """
 
+    _settled: Tensor | None = None
+
     @classmethod
     def of(cls, conv: nn.Conv2d) -> Self:
         """The pooled form of a conv, with the very same parameters."""
         pooled = cls(conv.in_channels, conv.out_channels, 3, padding=1, bias=False, device="meta")
         pooled.weight, pooled.bias = conv.weight, conv.bias
-        return pooled
+        return pooled.train(conv.training)
 
-    @torch.compiler.disable
+    def settle(self, dtype: torch.dtype) -> None:
+        """Transform the filters once and for all, for images of this type: the weights will not change any more."""
+        self._settled = _transformed(self.weight).to(dtype)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_autocast_enabled("cpu"):
             x = x.to(torch.get_autocast_dtype("cpu"))
         if x.dtype not in _NAMES or min(x.shape[-2:]) < 2:
             return F.max_pool2d(super().forward(x), 2)
-        pooled: Tensor = _Pooled.apply(x, self.weight)  # type: ignore[no-untyped-call]
+        pooled: Tensor = _Pooled.apply(x, self.weight, self._settled)  # type: ignore[no-untyped-call]
         return pooled if self.bias is None else pooled + self.bias.to(pooled.dtype).view(1, -1, 1, 1)
 
 
 class _Pooled(torch.autograd.Function):
     @staticmethod
-    @torch.autocast("cpu", enabled=False)
-    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, settled: Tensor | None) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        filters = _transformed(weight).to(images.dtype)
+        filters = _transformed(weight).to(images.dtype) if settled is None else settled
         count, _, height, width = images.shape
         pooled = images.new_empty(count, height // 2, width // 2, len(weight))
         places = torch.empty_like(pooled, dtype=torch.uint8)
-        for chunk, shape in _chunks(images, len(weight)):
-            products = torch.bmm(_tiles(images[chunk]), filters)
-            _call("pool_products", (*shape, len(weight)), products, pooled[chunk], places[chunk])
+        with torch.autocast("cpu", enabled=False):
+            for chunk, shape in _chunks(images, len(weight)):
+                products = torch.bmm(_tiles(images[chunk]), filters.mT)
+                _call("pool_products", (*shape, len(weight)), products, pooled[chunk], places[chunk])
         ctx.save_for_backward(images, filters, places)
         return pooled.permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    @torch.autocast("cpu", enabled=False)
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         images, filters, places = ctx.saved_tensors
-        gradient = gradient.to(images.dtype).contiguous(memory_format=torch.channels_last)
-        back = filters.mT.contiguous()
+        gradient = gradients[0].to(images.dtype).contiguous(memory_format=torch.channels_last)
         of_images = torch.empty_like(images) if ctx.needs_input_grad[0] else None
-        of_filters = torch.zeros(filters.shape)
-        ins, outs = filters.shape[1:]
-        for chunk, shape in _chunks(images, outs):
-            tiles = _tiles(images[chunk])
-            products = tiles.new_empty(16, tiles.shape[1], outs)
-            _call("pool_products_backward", (*shape, outs), gradient[chunk], places[chunk], products)
-            of_filters += torch.bmm(tiles.mT, products)
-            if of_images is not None:
-                torch.bmm(products, back, out=tiles)
-                _call("transform_images_backward", (*shape, ins), tiles, of_images[chunk])
-        return of_images, _transformed_backward(of_filters)
+        of_filters = torch.zeros(filters.shape) if ctx.needs_input_grad[1] else None
+        outs, ins = filters.shape[1:]
+        with torch.autocast("cpu", enabled=False):
+            for chunk, shape in _chunks(images, outs):
+                tiles = _tiles(images[chunk])
+                products = tiles.new_empty(16, tiles.shape[1], outs)
+                _call("pool_products_backward", (*shape, outs), gradient[chunk], places[chunk], products)
+                if of_filters is not None:
+                    of_filters += torch.bmm(products.mT, tiles)
+                if of_images is not None:
+                    torch.bmm(products, filters, out=tiles)
+                    _call("transform_images_backward", (*shape, ins), tiles, of_images[chunk])
+            return of_images, None if of_filters is None else _transformed_backward(of_filters), None
 
 
 def _suits(conv: nn.Module, pool: nn.Module) -> bool:
@@ -127,15 +131,27 @@ def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """Filters [out, in, 3, 3] as Winograd multiplies them, float32 [16, in, out]."""
-    outs, ins = weight.shape[:2]
-    nine = weight.detach().float().permute(2, 3, 1, 0).reshape(9, ins * outs)
-    return (_FILTER @ nine).view(16, ins, outs)
+    """G g Gᵀ of filters [out, in, 3, 3], float32 [16, out, in]."""
+    lines = _stretched(_stretched(weight.detach().float().permute(2, 3, 0, 1)).transpose(0, 1))
+    return lines.transpose(0, 1).flatten(0, 1)
 
 
 def _transformed_backward(gradient: Tensor) -> Tensor:
-    _, ins, outs = gradient.shape
-    return (_FILTER.T @ gradient.view(16, ins * outs)).view(3, 3, ins, outs).permute(3, 2, 0, 1)
+    """Gᵀ g G of [16, out, in], [out, in, 3, 3]."""
+    lines = _shrunk(_shrunk(gradient.view(4, 4, *gradient.shape[1:])).transpose(0, 1))
+    return lines.transpose(0, 1).permute(2, 3, 0, 1)
+
+
+def _stretched(three: Tensor) -> Tensor:
+    """G times [3, ...], [4, ...]."""
+    outer, middle = three[0] + three[2], three[1]
+    return torch.stack([three[0], (outer + middle) / 2, (outer - middle) / 2, three[2]])
+
+
+def _shrunk(four: Tensor) -> Tensor:
+    """Gᵀ times [4, ...], [3, ...]."""
+    even, odd = (four[1] + four[2]) / 2, (four[1] - four[2]) / 2
+    return torch.stack([four[0] + even, odd, four[3] + even])
 
 
 def _chunks(images: Tensor, outs: int) -> Iterator[tuple[slice, tuple[int, int, int]]]:
