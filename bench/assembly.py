@@ -66,7 +66,7 @@ def quicken(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:
 
     Raises `UsageError` and `MissingError` where the recipe insists on what cannot be here; `auto` goes without.
     """
-    if recipe.winograd is None:
+    if not recipe.winograd:
         return {}
     if device != "cpu":
         if recipe.winograd == "auto":

@@ -262,6 +262,7 @@ class Inference(Strict):
     precision: NumberFormat | None = None
     memory_format: MemoryFormat | None = None
     compile: bool | None = None
+    winograd: bool | Literal["auto"] | None = None
     threads: Count | None = None
 
 

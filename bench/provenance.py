@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("bench", "models", "pipelines")
-SOURCES = (".py", ".yaml")
+SOURCES = (".py", ".yaml", ".cpp")
 # What can change a result or a time; what is not installed is left out.
 DISTRIBUTIONS = (
     "torch", "torchvision", "triton", "numpy", "ffcv", "numba", "pillow", "scikit-learn", "nvidia-cudnn-cu12",

@@ -159,7 +159,7 @@ void pool_products(const T *products, T *pooled, uint8_t *places, Shape shape) {
                 half[1][1] - half[1][2] - half[1][3],
             };
             for (uint32_t k = 0; k < 3; ++k) {
-                const auto larger = others[k] > largest;
+                const auto larger = (others[k] > largest) | (others[k] != others[k]);  // NaN stays, as in torch
                 largest = larger ? others[k] : largest;
                 place = larger ? words{} + (k + 1) : place;
             }

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import assembly, checkpoint
+from bench import assembly, checkpoint, native
 from bench.errors import UsageError
 from bench.measures import inference
 from bench.sampling import Bounds
@@ -149,6 +149,35 @@ def test_inference_has_settings_of_its_own(make_job, run_here, monkeypatch):
     resolved = [event["resolved"] for event in told if "resolved" in event][-1]
     assert (resolved["precision"], resolved["threads"], resolved["norms_left"]) == ("pure_bf16", 1, 0)
     assert {parameter.dtype for parameter in seen[0].parameters()} == {torch.bfloat16}
+
+
+def test_winograd_is_for_training_and_inference_alike_and_for_each_alone(tmp_path, make_job, run_here):
+    net = ["precision=fp32", "target_accuracy=null", "model={name: speedrun, widths: [8, 16]}", "winograd=true"]
+    short = ["epochs=6", "batch_size=32", "optimizer.lr=0.01"]
+    told = run_here(replace(make_job("time_to_accuracy", *net, *short), keep_weights=tmp_path / "kept.pt"))
+    resolved = last(told, "facts")["resolved"]
+    weights = WeightsFile(tmp_path / "kept.pt", resolved["kept_weights"]["sha256"])
+    assert resolved["winograd"] == 2
+    accuracy, flops = (last(told)["metrics"][key] for key in ("accuracy", "forward_flops_per_example"))
+    assert accuracy > 0.2
+    bounds = Bounds(relative_error=10.0, least_samples=1, least_s=0.0, timeout_s=60.0)
+    for said, convs in (("fuse: true", 2), ("winograd: false", None), ("threads: 1, winograd: auto", 2)):
+        settings = [*net, f"inference={{{said}}}"]
+        told = run_here(replace(make_job("inference", *settings, sampling=bounds), weights=weights))
+        metrics = last(told)["metrics"]
+        assert last(told, "facts")["resolved"].get("winograd") == convs
+        assert metrics["accuracy"] == pytest.approx(accuracy, abs=1 / 360)  # one rounding may decide an image
+        assert (metrics["forward_flops_per_example"] == flops) is (convs is not None)
+
+
+def test_without_a_compiler_a_run_says_that_it_went_without_winograd(make_job, run_here, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    native.load.cache_clear()
+    settings = ["target_accuracy=null", "model={name: speedrun, widths: [8, 16]}", "winograd=auto"]
+    end = last(run_here(make_job("inference", *settings)))
+    assert end["status"] == "ok"
+    assert end["reason"].endswith("without winograd: no C++ compiler: no-such-compiler not found")
+    native.load.cache_clear()
 
 
 def test_weights_of_another_network_are_refused(trained, make_job, run_here):

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bench import native
+from bench.errors import MissingError
+
+SOURCE = 'extern "C" int answer() { return 42; }\n'
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "answer.cpp"
+    file.write_text(SOURCE)
+    native.load.cache_clear()
+    yield file
+    native.load.cache_clear()
+
+
+def kept(tmp_path):
+    return sorted((tmp_path / "cache" / "bench-to-accuracy").iterdir())
+
+
+def load_elsewhere(source):
+    """What a process of its own prints."""
+    code = "import sys, pathlib, bench.native as n; print(n.load(pathlib.Path(sys.argv[1])).answer())"
+    return subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, check=True).stdout
+
+
+def test_it_is_compiled_once_and_kept(source, tmp_path):
+    library = native.load(source)
+    assert isinstance(library, ctypes.CDLL)
+    assert library.answer() == 42
+    (file,) = kept(tmp_path)
+    compiled = file.stat().st_mtime_ns
+    assert load_elsewhere(source) == "42\n"
+    assert [each.stat().st_mtime_ns for each in kept(tmp_path)] == [compiled]
+
+
+def test_another_source_is_another_library(source, tmp_path):
+    assert native.load(source).answer() == 42
+    native.load.cache_clear()
+    source.write_text(SOURCE.replace("42", "43"))
+    assert native.load(source).answer() == 43
+    assert len(kept(tmp_path)) == 2
+
+
+def test_what_the_compiler_says_is_told(source, tmp_path):
+    source.write_text("this is no C++\n")
+    with pytest.raises(MissingError, match=r"failed: .*answer\.cpp:1:1: error"):
+        native.load(source)
+    assert kept(tmp_path) == []
+
+
+def test_a_library_that_is_damaged_is_said_to_be(source, tmp_path):
+    load_elsewhere(source)  # this process would find it open
+    (file,) = kept(tmp_path)
+    file.write_bytes(b"torn")
+    with pytest.raises(MissingError, match=r"answer\.cpp could not be compiled or loaded: .*: file too short"):
+        native.load(source)
+
+
+def test_a_cache_that_cannot_be_written_is_said_to_be(source, tmp_path):
+    (tmp_path / "cache").write_text("a file, no folder")
+    with pytest.raises(MissingError, match=r"could not be compiled or loaded: .*Not a directory"):
+        native.load(source)
+
+
+def test_without_a_compiler(source, monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", os.devnull)
+    with pytest.raises(MissingError, match=r"no C\+\+ compiler: c\+\+, g\+\+, clang\+\+ not found"):
+        native.load(source)
