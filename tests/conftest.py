@@ -1,8 +1,9 @@
-"""What tests of every part share: the real data sets, where this machine has them."""
+"""What tests of every part share: the real data sets and a compiler, where this machine has them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+from bench.native import COMPILERS
 
 # How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,3 +46,10 @@ def real_data_dir() -> Path:
         if not all((folder / file).is_file() for file in _FILES):
             subprocess.run([sys.executable, str(unpack), str(folder)], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cxx() -> None:
+    """Skips the test where no C++ compiler is found."""
+    if not any(map(shutil.which, COMPILERS)):
+        pytest.skip(f"no C++ compiler: {', '.join(COMPILERS)} not found")

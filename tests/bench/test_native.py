@@ -10,6 +10,7 @@ import pytest
 from bench import native
 from bench.errors import MissingError
 
+pytestmark = pytest.mark.usefixtures("cxx")
 SOURCE = 'extern "C" int answer() { return 42; }\n'
 
 

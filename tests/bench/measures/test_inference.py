@@ -151,6 +151,7 @@ def test_inference_has_settings_of_its_own(make_job, run_here, monkeypatch):
     assert {parameter.dtype for parameter in seen[0].parameters()} == {torch.bfloat16}
 
 
+@pytest.mark.usefixtures("cxx")
 def test_winograd_is_for_training_and_inference_alike_and_for_each_alone(tmp_path, make_job, run_here):
     net = ["precision=fp32", "target_accuracy=null", "model={name: speedrun, widths: [8, 16]}", "winograd=true"]
     short = ["epochs=6", "batch_size=32", "optimizer.lr=0.01"]

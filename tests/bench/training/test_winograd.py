@@ -22,6 +22,8 @@ from bench.training.winograd import PooledConv, use_winograd
 from bench.workbench import Workbench
 from pipelines.datasets import load_dataset
 
+pytestmark = pytest.mark.usefixtures("cxx")
+
 
 def conv_and_pool(ins: int = 8, outs: int = 8, **options: object) -> nn.Sequential:
     settings = {"kernel_size": 3, "padding": 1, "bias": False} | options
