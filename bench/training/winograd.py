@@ -26,6 +26,7 @@ from bench import native
 WIDTH = 8
 # Products of so many images at once as stay in a core's or its neighbours' cache until they are transformed.
 CHUNK_BYTES = 4 << 20
+_SOURCE = Path(__file__).with_suffix(".cpp")
 _NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -41,7 +42,7 @@ def use_winograd(model: nn.Module) -> int:
         for index, (conv, pool) in enumerate(itertools.pairwise(list(sequence))):
             if _suits(conv, pool):
                 assert isinstance(conv, nn.Conv2d)
-                _library()
+                native.load(_SOURCE)
                 sequence[index], sequence[index + 1] = PooledConv.of(conv), nn.Identity().train(pool.training)
                 count += 1
     return count
@@ -172,9 +173,5 @@ def _tiles(images: Tensor) -> Tensor:
 
 def _call(function: str, shape: tuple[int, int, int, int], *tensors: Tensor) -> None:
     """Call a function of winograd.cpp for images of this shape, [N, H, W, C], and tensors of the first one's type."""
-    call = _library()[f"{function}_{_NAMES[tensors[0].dtype]}"]
+    call = getattr(native.load(_SOURCE), f"{function}_{_NAMES[tensors[0].dtype]}")
     call(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *map(ctypes.c_long, shape))
-
-
-def _library() -> ctypes.CDLL:
-    return native.load(Path(__file__).with_suffix(".cpp"))

@@ -229,7 +229,7 @@ def test_flops_are_those_that_are_computed():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_torch_and_the_transforms_share_their_threads():
-    winograd._library()
+    native.load(winograd._SOURCE)
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     assert len({line.split()[-1] for line in maps.splitlines() if "libgomp" in line}) == 1
 
