@@ -35,7 +35,7 @@ def load(source: Path) -> ctypes.CDLL:
             with replacing(library) as draft:
                 _output(compiler, *FLAGS, "-o", str(draft), str(source))
         return ctypes.CDLL(str(library))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # no folder to keep it in; no home at all
         raise MissingError(f"{source.name} could not be compiled or loaded: {error}") from None
 
 

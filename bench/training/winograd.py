@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules.utils import _pair
 
 from bench import native
 
@@ -125,10 +126,6 @@ def _suits(conv: nn.Module, pool: nn.Module) -> bool:
         and _pair(pool.dilation) == (1, 1)
         and not (pool.ceil_mode or pool.return_indices)
     )
-
-
-def _pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _transformed(weight: Tensor) -> Tensor:

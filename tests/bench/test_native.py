@@ -73,6 +73,14 @@ def test_a_cache_that_cannot_be_written_is_said_to_be(source, tmp_path):
         native.load(source)
 
 
+def test_without_a_home_there_is_nowhere_to_keep_it(source, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user that the system has no entry for
+    with pytest.raises(MissingError, match=r"could not be compiled or loaded: Could not determine home directory"):
+        native.load(source)
+
+
 def test_without_a_compiler(source, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", os.devnull)
