@@ -25,7 +25,10 @@ class Strict(BaseModel):
 
 
 class Named(BaseModel):
-    """A registered name with options that its registry checks; the bare name is short for no options."""
+    """A registered name with options that its registry checks; the bare name is short for no options.
+
+    An option that is null is absent, as it is from a cell's identity: so a matrix takes back what a recipe sets.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     name: str
@@ -37,7 +40,7 @@ class Named(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
+        return {key: value for key, value in (self.model_extra or {}).items() if value is not None}
 
 
 class Augment(Strict):

@@ -151,3 +151,10 @@ def test_a_mistake_is_told_with_its_line_and_what_is_allowed(write, change, mess
 def test_parts_of_every_batch_size_have_to_be_equal(write):
     path = write("accumulate: 4\nbatch_sizes: {stages: [{examples: 2, until: 0.5}], scale_lr: false}\n")
     assert "accumulate: 4 equal parts cannot be made of a batch_sizes.stages.0.examples of 2" in refusal(path)
+
+
+def test_a_null_option_of_what_has_a_name_is_absent():
+    drawn, null = (recipes.load("speedrun94", "cpu", some) for some in ([], ["model.whiten_bias=null"]))
+    assert "whiten_bias" in drawn.model.options
+    assert "whiten_bias" not in null.model.options
+    assert cell_id(null.config()) != cell_id(drawn.config())

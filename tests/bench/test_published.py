@@ -4,11 +4,12 @@ import re
 
 import pytest
 
+from bench import matrix as matrices
 from bench import recipe as recipes
 from bench import stats
 from bench.errors import UsageError
 from bench.expectation import PUBLISHED, cell_now
-from bench.recipe import Published
+from bench.recipe import Published, Recipe
 from bench.run import FINISHED, cell_id
 from bench.store import Store
 
@@ -68,3 +69,23 @@ def test_a_mistake_is_told_with_its_key(value, message):
     with pytest.raises(UsageError) as caught:
         recipes.load("digits", "cpu", [f"published={value}"])
     assert re.search(message, str(caught.value))
+
+
+def published_runs():
+    return [(path.stem, run) for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]
+
+
+def test_no_key_that_came_later_renames_the_cell_of_a_published_run():
+    for file, run in published_runs():
+        added = {"device", "resolved", "sampling", "weights"}
+        recipe = Recipe.model_validate({key: value for key, value in run.config.items() if key not in added})
+        extra = {key: run.config[key] for key in added & set(run.config) - {"device", "resolved"}}
+        config = recipe.config() | extra | {"precision": run.config["resolved"]["precision"]}
+        _, cell = recipes.identify(config, run.config["device"], run.measure)
+        assert cell == cell_now(run), (file, run.run_id)
+
+
+def test_the_ablation_still_makes_the_cells_that_were_published():
+    cells = matrices.expand(matrices.load("cifar94_cpu_ablation"), "cpu")
+    ids = {recipes.identify(cell.config | {"precision": "bf16"}, "cpu", "time_to_accuracy")[1] for cell in cells}
+    assert ids == {cell_now(run) for file, run in published_runs() if file == "cifar94_cpu_ablation"}
