@@ -15,6 +15,7 @@ from bench.errors import MissingError, UsageError
 from bench.ingredients import OptimizerGroup
 from bench.recipe import Recipe
 from bench.training.captured import Captured
+from bench.training.compiled import compiled
 from bench.training.cutmix import CutMix
 from bench.training.ema import Ema
 from bench.training.ghost_norm import use_ghost_batches
@@ -179,7 +180,7 @@ def build_trainer(
 
     return Trainer(
         model,
-        _compiled(forward, len(plan.stages), _ends(recipe)) if recipe.compile else forward,
+        compiled(forward, len(plan.stages), _freezings(recipe)) if recipe.compile else forward,
         make_optimizers,
         precision,
         Loss(recipe.loss.label_smoothing, recipe.loss.reduction),
@@ -200,18 +201,9 @@ def build_trainer(
     )
 
 
-def _ends(recipe: Recipe) -> int:
+def _freezings(recipe: Recipe) -> int:
     """How often less is trained than before: a role that stops, or a part that is frozen."""
     return sum(group.epochs is not None for group in recipe.optimizer.groups.values()) + len(recipe.freeze or [])
-
-
-def _compiled(forward: nn.Module, stages: int, ends: int) -> nn.Module:
-    """Compiled, where there are several stages for the shapes of each: one program for all of them is slower."""
-    dynamo = torch._dynamo.config
-    # In training, and in two kinds of evaluation: of whole batches and of the last one. What gradients are computed for
-    # is part of a program, too.
-    dynamo.recompile_limit = max(dynamo.recompile_limit, 3 * (stages + ends))
-    return torch.compile(forward, dynamic=False if stages > 1 else None)  # type: ignore[return-value]
 
 
 def build_schedule(recipe: Recipe, plan: Plan) -> Schedule:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
 
 from bench import assembly, checkpoint
 from bench.clock import Clock
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.run import Status
+from bench.training.compiled import load_compiler
 from bench.training.flops import training_flops
 from bench.training.loop import Trainer
 from bench.training.sizes import resized
+from pipelines.dataset import Dataset
 
 if TYPE_CHECKING:
     from bench.worker import Job, Teller
@@ -30,6 +36,7 @@ class TimeToAccuracy(Measure):
         recipe, clock = self.recipe, self.clock
         data, (train, test) = self.load(open_loaders, "train", "test")
         model = self.build(data)
+        self._rehearse(model, data)
         with clock.span("init"):
             self.prepare(model, data)
             trainer = assembly.build_trainer(
@@ -55,6 +62,26 @@ class TimeToAccuracy(Measure):
             )
         status, reason = verdict(trainer.accuracy or 0.0, trainer.goal.target_accuracy)
         return status, "; ".join(filter(None, (reason, remark))) or None
+
+    def _rehearse(self, model: nn.Module, data: Dataset) -> None:
+        """Pay what the first initialisation alone would cost, on a copy that is thrown away; a span.
+
+        Libraries are loaded and kernels are chosen at their first use, and torch.compile imports its compiler. A recipe
+        without a warm-up pays all of it within its phases.
+        """
+        recipe = self.recipe
+        if not recipe.warm_up_steps:
+            return
+        with self.clock.span(self._warm_up_phase):
+            if recipe.compile:
+                load_compiler()
+            with torch.random.fork_rng([self.device.torch] if self.device.is_cuda else []):
+                self.prepare(copy.deepcopy(model), data)
+
+    @property
+    def _warm_up_phase(self) -> str:
+        """The span of what is done before the clock counts."""
+        return "compile" if self.recipe.compile or self.recipe.cuda_graph else "warm_up"
 
     def end(self, status: Status, reason: str | None) -> None:
         if self._trainer is not None:

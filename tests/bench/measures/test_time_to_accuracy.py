@@ -1,8 +1,15 @@
 """What a whole run counts, when its steps and images are not all alike."""
 
-import pytest
+import subprocess
+import sys
 
+import pytest
+import torch
+
+from bench import assembly
 from bench.footprint import footprint
+from bench.measures.time_to_accuracy import TimeToAccuracy
+from models.speedrun import SpeedrunNet
 
 SMALLER_IMAGES = "image_sizes=[{pixels: 4, until: 0.5}]"
 HARD_EXAMPLES = "drop_easy={kept: 0.5, start: 0.5}"
@@ -53,3 +60,69 @@ def test_hard_examples_alone_are_fewer_and_counted_as_such(make_job, run_here, p
     assert (found["epochs"], found["examples"], found["steps"]) == (1.5, shown, 33)
     assert found["train_flops"] == shown * per_example
     assert metrics(run_here, make_job, HARD_EXAMPLES)["loss"] == found["loss"]
+
+
+UNTIL_INITIALISED = """
+import sys, time
+from pathlib import Path
+from bench import recipe
+from bench.clock import Clock
+from bench.measures import measure_class
+from bench.worker import Job
+
+settings = ["compile=true", "warm_up_steps=1", "threads=1", *sys.argv[2:]]
+job = Job(recipe.load("digits", "cpu", settings), seed=0, device="cpu", data_dir=None, cache=Path(sys.argv[1]),
+          log=Path(sys.argv[1], "log"), origin_s=time.monotonic(), measure="time_to_accuracy", sampling=None)
+before = None
+
+def tell(kind, **values):
+    global before
+    if before is not None and kind == "phase":
+        print(*(set(sys.modules) - before))
+        sys.exit()
+    if kind == "phase" and values["name"] == "init":
+        before = set(sys.modules)
+
+measure_class(job.measure)(job, Clock(), tell).run()
+"""
+
+
+def test_nothing_is_imported_while_the_network_is_initialised(tmp_path):
+    """The speedrun rule counts that phase, and the compiler's import takes longer than a training on a GPU."""
+    command = [sys.executable, "-c", UNTIL_INITIALISED, str(tmp_path), "model={name: speedrun, widths: [4, 4]}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "phases"),
+    [(("warm_up_steps=1",), ["warm_up", "init"]), (("warm_up_steps=0",), ["init"])],
+)
+def test_a_first_initialisation_is_thrown_away_before_the_one_that_counts(
+    make_job, run_here, monkeypatch, settings, phases
+):
+    job = make_job("time_to_accuracy", "model={name: speedrun, widths: [4, 4]}", "epochs=1", *settings)
+    told, seen, init = [], [], SpeedrunNet.init_from_data
+
+    def noted(net, images):
+        seen.append((told[-1], id(net)))
+        init(net, images)
+
+    monkeypatch.setattr(SpeedrunNet, "init_from_data", noted)
+    monkeypatch.setattr(TimeToAccuracy, "_entered", lambda _, phase: told.append(phase))
+    run_here(job)
+    assert [phase for phase, _ in seen] == phases
+    assert len({net for _, net in seen}) == len(phases)
+
+
+def test_a_rehearsed_run_trains_as_any_other(make_job, run_here, monkeypatch):
+    """Dropout draws from the state that an initialisation may have moved."""
+    monkeypatch.setattr(assembly, "init_from_data", lambda *_: torch.rand(3))
+    noise = "data={name: random, shape: [1, 8, 8], classes: 4, train_count: 128, test_count: 8}"
+    model = "model={name: wide_resnet, depth: 10, widen: 1, dropout: 0.5}"
+
+    def loss(*settings):
+        job = make_job("time_to_accuracy", noise, model, "epochs=1", "target_accuracy=null", *settings)
+        return run_here(job)[-1]["metrics"]["loss"]
+
+    assert loss("warm_up_steps=1") == loss("warm_up_steps=0")

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from bench.clock import Clock
+from bench.training.compiled import compiled
 from bench.training.cutmix import CutMix
 from bench.training.device import Device
 from bench.training.ema import Ema
@@ -321,7 +322,7 @@ def test_what_is_compiled_is_compiled_in_the_warm_up_for_less_that_is_trained_to
         return graph.forward
 
     made = trainer(model=model)
-    made.forward = torch.compile(model, backend=counted, dynamic=False)
+    made.forward = compiled(model, shapes=1, freezings=1, backend=counted)
     made.make_optimizers = lambda: Optimizers(
         model, {"name": "sgd", "lr": 0.05}, {"biases": {"epochs": 1}}, linear(), 12, 4
     )
