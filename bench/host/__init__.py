@@ -1,0 +1,1 @@
+"""The machine under a run: what else it does meanwhile."""

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.host import contention
+from bench.host.contention import Sampler, Usage
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+QUIET = Usage(10.0, cores=2, threads=2, own_cpu_s=19.6, others_cpu_s=0.1, steal_s=0.0)
+
+
+class Machine:
+    """A folder such as /proc, with a clock: two cores, this process (1 helper above, 1 child below) and a stranger."""
+
+    def __init__(self, proc: Path) -> None:
+        self.proc, self.at_s = proc, 0.0
+        self.cpu = {name: dict.fromkeys(("user", "idle", "steal"), 0) for name in ("cpu0", "cpu1", "cpu7")}
+        self.processes = {3: [1, 0], 4: [os.getpid(), 0], 5: [1, 0], 6: [4, 0]}
+        self.pressure_us = 0
+        self.write()
+
+    def write(self) -> None:
+        lines = ["cpu  1 1 1 1 1 1 1 1 0 0"]
+        lines += [f"{name} {c['user']} 0 0 {c['idle']} 0 0 0 {c['steal']} 0 0" for name, c in self.cpu.items()]
+        (self.proc / "stat").write_text("\n".join([*lines, "intr 5 1 2", ""]))
+        (self.proc / "pressure").mkdir(exist_ok=True)
+        pressure = f"some avg10=1.00 avg60=1.00 avg300=1.00 total={self.pressure_us}\nfull avg10=0.00 total=7\n"
+        (self.proc / "pressure" / "cpu").write_text(pressure)
+        for pid, (parent, ticks) in self.processes.items():
+            (self.proc / str(pid)).mkdir(exist_ok=True)
+            fields = [parent, *[0] * 9, ticks, 0, 100, 0]
+            (self.proc / str(pid) / "stat").write_text(f"{pid} (a ) name) S {' '.join(map(str, fields))} 20 0\n")
+
+    def sampler(self) -> Sampler:
+        return Sampler(os.getpid(), helpers=[3], proc=self.proc, cpus=[0, 1], now=lambda: self.at_s)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_what_is_not_the_runs_own_is_the_others(machine: Machine) -> None:
+    sampler = machine.sampler()
+    first = sampler.read()
+    machine.at_s = 10.0
+    machine.cpu["cpu0"] = {"user": 900, "idle": 90, "steal": 10}
+    machine.cpu["cpu1"] = {"user": 600, "idle": 400, "steal": 0}
+    machine.cpu["cpu7"] = {"user": 1000, "idle": 0, "steal": 0}  # which this process may not use
+    machine.processes = {3: [1, 20], 4: [os.getpid(), 200], 5: [1, 900], 6: [4, 300]}
+    machine.pressure_us = 4_000_000
+    machine.write()
+    usage = sampler.between(first, sampler.read())
+    # Our own process works as well, in the real time of this test.
+    assert usage.own_cpu_s == pytest.approx(520 * TICK_S, abs=0.5)
+    assert usage.others_cpu_s == pytest.approx(980 * TICK_S, abs=0.5)
+    assert (usage.wall_s, usage.threads) == (10.0, 2)
+    assert usage.steal_s == pytest.approx(10 * TICK_S)
+    assert usage.pressure_s == pytest.approx(4.0)
+
+
+def test_children_that_began_later_are_the_runs_own(machine: Machine) -> None:
+    sampler = machine.sampler()
+    first = sampler.read()
+    machine.at_s = 10.0
+    machine.processes |= {8: [6, 500], 9: [5, 700]}
+    machine.write()
+    assert sampler.between(first, sampler.read()).own_cpu_s == pytest.approx(
+        600 * TICK_S, abs=0.5
+    )  # 8, and its children
+
+
+@pytest.mark.parametrize("gone", ["stat", "pressure/cpu", "all", "torn", "zeros"])
+def test_what_a_container_does_not_tell_is_null(machine: Machine, gone: str) -> None:
+    sampler = machine.sampler()
+    match gone:
+        case "all":
+            sampler = Sampler(proc=machine.proc / "nothing", cpus=[0, 1], now=lambda: machine.at_s)
+        case "torn":
+            (machine.proc / "stat").write_text("cpu0 1 2 x\ncpu1")
+            (machine.proc / "pressure" / "cpu").write_text("some total=much")
+        case "zeros":
+            pass  # gVisor's counters stand still while time goes by
+        case name:
+            (machine.proc / name).unlink()
+    first = sampler.read()
+    machine.at_s = 10.0
+    usage = sampler.between(first, sampler.read())
+    assert usage.own_cpu_s is not None
+    assert (usage.others_cpu_s, usage.steal_s) == (None, None)  # in no case do the ticks add up to 10 s
+    assert (usage.pressure_s is None) == (gone in ("pressure/cpu", "all", "torn"))
+    assert usage.disturbance is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"own_cpu_s": 13.0, "others_cpu_s": 6.9}, "other processes took 35% of the CPU time"),
+        ({"own_cpu_s": 18.4, "others_cpu_s": 1.2}, "other processes took 6% of the CPU time"),
+        ({"own_cpu_s": 18.8, "others_cpu_s": 0.8}, None),  # 4 %
+        ({"own_cpu_s": 10.0, "others_cpu_s": 5.0}, None),  # half a core was idle
+        ({"own_cpu_s": 9.0, "others_cpu_s": 10.0, "cores": 64}, None),
+        ({"own_cpu_s": 18.0, "steal_s": 1.0}, "the host gave 5% of the CPU time to other virtual machines"),
+        ({"own_cpu_s": 5.0, "steal_s": 0.3}, "the host gave 6% of the CPU time to other virtual machines"),
+        ({"steal_s": 0.3}, None),  # 1.5 %
+        ({"wall_s": 0.3, "own_cpu_s": 0.3, "others_cpu_s": 0.3}, None),  # a few ticks
+        ({"own_cpu_s": 13.0, "others_cpu_s": None, "steal_s": None}, None),
+        ({"own_cpu_s": 0.0, "others_cpu_s": 0.0}, None),
+    ],
+)
+def test_a_disturbance(change: dict[str, float], said: str | None) -> None:
+    assert replace(QUIET, **change).disturbance == said
+
+
+def test_spans_are_judged_by_name_and_together_where_they_are_short() -> None:
+    busy = replace(QUIET, own_cpu_s=10.0, others_cpu_s=10.0)
+    short = replace(busy, wall_s=0.3, own_cpu_s=0.3, others_cpu_s=0.3)
+    spans = [
+        {"name": "import", "host": QUIET.to_dict()},
+        {"name": "train", "host": busy.to_dict()},
+        {"name": "train", "host": QUIET.to_dict()},
+        {"name": "start"},
+    ]
+    assert contention.disturbances(spans) == {"train": "other processes took 25% of the CPU time"}
+    assert contention.disturbances(spans, ["import"]) == {}
+    three = [{"name": name, "host": short.to_dict()} for name in ("data", "init", "train")]
+    assert contention.disturbances(three) == {"run": "other processes took 50% of the CPU time"}
+    assert contention.disturbances([{"name": "train"}, {"name": "eval", "host": None}]) == {}
+
+
+def test_what_is_unknown_of_a_part_is_unknown_of_the_whole() -> None:
+    together = contention.total([QUIET, replace(QUIET, steal_s=None)])
+    assert together is not None
+    assert (together.wall_s, together.own_cpu_s, together.steal_s) == (20.0, 39.2, None)
+    assert contention.total([]) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_on_this_machine_a_stranger_is_seen_and_a_child_is_not() -> None:
+    spin = "import time\nend = time.monotonic() + 1.5\nwhile time.monotonic() < end: pass"
+    # The stranger's parent ends at once, as that of a daemon.
+    orphaned = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {spin!r}])"
+    sampler = Sampler(root=os.getpid())
+    child = subprocess.Popen([sys.executable, "-c", spin])
+    time.sleep(0.2)
+    first = sampler.read()
+    time.sleep(0.6)
+    alone = sampler.between(first, sampler.read())
+    child.wait()
+    subprocess.run([sys.executable, "-c", orphaned], check=True)
+    second = sampler.read()
+    time.sleep(0.6)
+    beside = sampler.between(second, sampler.read())
+    assert alone.own_cpu_s is not None
+    assert beside.own_cpu_s is not None
+    assert beside.others_cpu_s is not None
+    # Whatever else the machine does, the child worked for us and the stranger did not.
+    assert alone.own_cpu_s > 3 * beside.own_cpu_s
+    assert beside.others_cpu_s > 3 * beside.own_cpu_s
