@@ -1,4 +1,4 @@
-"""Tables of files of JSON lines, of which only what is new is decoded: the rest is remembered beside the file."""
+"""Tables of files of JSON lines, of which only what is new is decoded: the rest is remembered in the user's cache."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ import pyarrow as pa
 from bench.columns import join_tables
 from bench.run import RecordError
 from bench.store import StoreError, problem_of, unfinished_line
-from pipelines.files import replacing
+from pipelines.files import open_regular, private_folder, replacing, user_cache
 
 # A smaller file is decoded as fast as its copy is read.
 MIN_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 20
 # A file that changed so shortly before it was looked at may change again without a new time.
 SETTLED_NS = 2_000_000_000
+UNUSED_S = 30 * 24 * 3600.0
 
 Problems = list[tuple[int, str]]
 
@@ -39,8 +40,8 @@ class Reader(Protocol):
     def decode(self, line: bytes) -> Any:
         """The record on a line; raises RecordError where there is none."""
 
-    def table(self, numbers: list[int], records: list[Any]) -> tuple[pa.Table, Problems]:
-        """The table of the records on the lines of these numbers, and what is to be said of some of them."""
+    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
+        """The table of the records on the lines of these numbers."""
 
 
 @dataclass
@@ -68,12 +69,12 @@ def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problem
     Raises StoreError for a file that cannot be read.
     """
     try:
-        with open(path, "rb", buffering=BLOCK_BYTES) as file, ThreadPoolExecutor(1) as second:
+        with open(open_regular(path), "rb", buffering=BLOCK_BYTES) as file, ThreadPoolExecutor(1) as second:
             fd = file.fileno()
             look = Look(fd)
             tail = unfinished_line(fd, look.num_bytes)
             end = look.num_bytes - len(tail)
-            cache = TableCache(path, make_reader.kind) if end >= MIN_BYTES else None
+            cache = _open_cache(path, make_reader.kind) if end >= MIN_BYTES else None
             content = cache.read(fd, look) if cache else None
             # Hashing releases the interpreter's lock, so that it takes no time where there is a second core.
             hashing = second.submit(cache.sha256, fd, end) if cache and cache.is_stale else None
@@ -103,19 +104,23 @@ class Look:
 class TableCache:
     """The copy of what was read from `source`, one for each `kind` of table; it can be deleted at any time.
 
-    It is believed where the file has the identity, size and times that it had when the copy was made, and else
-    where the bytes that the copy covers have their SHA-256. The copy has a checksum too, so that a torn one is none.
+    It lies in a folder that this user alone can write to, and not beside the file: a copy that came with a folder of
+    results could show other numbers than the file. It is believed where the file has the identity, size and times that
+    it had when the copy was made, and else where the bytes that the copy covers have their SHA-256. The copy has a
+    checksum too, so that a torn one is none.
     """
 
     def __init__(self, source: Path, kind: str) -> None:
-        self.path = source.with_name(f".{source.name}.{kind}.cache")
+        """Raises OSError, or RuntimeError for a user without a home, where there is no place for copies."""
+        name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
+        self.path = private_folder(user_cache() / "tables") / f"{name}.{kind}"
         self.is_stale = True  # whether the copy should be written again
         self._covered: tuple[Any, int] = hashlib.sha256(), 0  # a running hash, and of how many bytes
 
     def read(self, fd: int, look: Look) -> Content | None:
         """The content of the beginning of the open file; None where there is no copy of what it is now."""
         try:
-            with open(self.path, "rb") as file:
+            with open(open_regular(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
                 header = json.loads(file.readline())
                 payload = file.read()
             if (header["version"], header["crc32"]) != (_version(), zlib.crc32(payload)):
@@ -127,6 +132,7 @@ class TableCache:
                 self._covered = sha256, header["end"]
             else:
                 self.is_stale = False
+            os.utime(self.path)
             table = pa.ipc.open_file(pa.py_buffer(payload)).read_all()
             return Content(table, header["end"], header["lines"], [(line, text) for line, text in header["problems"]])
         except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
@@ -156,6 +162,23 @@ class TableCache:
         with contextlib.suppress(OSError), replacing(self.path) as draft, draft.open("wb") as file:
             file.write(json.dumps(header).encode() + b"\n")
             file.write(payload)
+        _forget_unused(self.path.parent)
+
+
+def _open_cache(source: Path, kind: str) -> TableCache | None:
+    """None where there is no place for copies: nothing is lost but time."""
+    try:
+        return TableCache(source, kind)
+    except (OSError, RuntimeError):
+        return None
+
+
+def _forget_unused(folder: Path) -> None:
+    """Delete the copies that nobody has read for a long time."""
+    for copy in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - copy.stat().st_mtime > UNUSED_S:
+                copy.unlink()
 
 
 def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0) -> Content:
@@ -173,8 +196,7 @@ def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0
         except RecordError as error:
             if line.strip():
                 problems.append((count, problem_of(line, error)))
-    table, more = reader.table(numbers, records)
-    return Content(table, end, count, sorted(problems + more))
+    return Content(reader.table(numbers, records), end, count, problems)
 
 
 def _lines(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
@@ -202,5 +224,5 @@ def _sha256(fd: int, start: int, end: int, running: Any = None) -> Any:
 @functools.cache
 def _version() -> str:
     """A name for the sources that make the tables: with others the files are decoded anew."""
-    names = ("cache.py", "columns.py", "run.py", "store.py", "tables.py")
-    return hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in names)).hexdigest()
+    names = ("cache.py", "columns.py", "run.py", "runs/shape.py", "store.py", "tables.py")
+    return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in names)).hexdigest()

@@ -146,4 +146,4 @@ def _frame(columns: Columns, dtypes: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(standard | rest)
 
 
-_NO_RUNS = RunReader().table([], [])[0].append_column(FILE, pa.array([], pa.int64()))
+_NO_RUNS = RunReader().table([], []).append_column(FILE, pa.array([], pa.int64()))

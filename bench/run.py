@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from bench.errors import MissingError
+from bench.runs import shape
 
 SCHEMA = 1
 
@@ -104,9 +105,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Raises RecordError where the line is no record of this or an older schema."""
         try:
             run = _DECODER.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return cls.from_dict(_json_object(line))
-        return run if run.schema == SCHEMA else cls.from_dict(_json_object(line))
+        return run._checked() if run.schema == SCHEMA else cls.from_dict(_json_object(line))
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Run:
@@ -116,9 +117,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         try:
             for pointer, text in non_finite.items():
                 _put(current, pointer, float(text))
-            return msgspec.convert(current, cls)
+            return msgspec.convert(current, cls)._checked()
         except (msgspec.ValidationError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
+
+    def _checked(self) -> Run:
+        """Itself. Raises RecordError where a part holds a value of a type that nothing here could work with."""
+        try:
+            shape.check(self)
+        except msgspec.ValidationError as error:
+            raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
+        return self
 
 
 _DECODER = msgspec.json.Decoder(Run)
@@ -211,5 +220,5 @@ def _put(node: Any, pointer: str, value: float) -> None:
 def _json_object(line: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"not a JSON object: {error}") from None

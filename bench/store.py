@@ -16,12 +16,14 @@ from filelock import FileLock, Timeout
 
 from bench.errors import MissingError
 from bench.run import RecordError, Run
+from pipelines.files import open_regular
 
 # An append takes milliseconds; who holds the lock for longer than this is stopped, not slow.
 LOCK_TIMEOUT_S = 120
 LOCK_POLL_S = 0.005
 WARNINGS_PER_FILE = 5
 BATCH = 1000
+TAIL_BLOCK_BYTES = 1 << 16
 # How `Run.to_json_line` begins; a line that begins otherwise is decoded to know its run and cell.
 _HEAD = re.compile(rb'\{"run_id":"([ !#-\[\]-~]*)","cell":"([ !#-\[\]-~]*)",')
 
@@ -47,6 +49,8 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        # Whatever links lead to it, a file has one lock.
+        self._real_path = Path(os.path.realpath(self.path))
 
     def append(self, run: Run) -> None:
         """Write one line and wait until it is on the disk. On failure the file is as it was before.
@@ -83,11 +87,11 @@ class Store:
 
         Raises StoreError otherwise, so that it is known before hours of training and not after them.
         """
-        probe = self.path.with_name(f".probe-{os.getpid()}")
+        probe = self._real_path.with_name(f".probe-{os.getpid()}")
         try:
             with self._locked():
                 os.close(self._open())
-                _sync_folder(self.path.parent)
+                _sync_folder(self._real_path.parent)
             try:
                 with open(probe, "wb") as file:
                     # Random, because a file system that compresses would find room for any number of zeros.
@@ -100,12 +104,12 @@ class Store:
             raise self._unwritable(error) from None
 
     def _open(self) -> int:
-        return os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        return open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
 
     def _append(self, lines: bytes) -> None:
         """Add whole lines after the last whole line; the caller holds the lock."""
         try:
-            is_new = not self.path.exists()
+            is_new = not self._real_path.exists()
             fd = self._open()
             try:
                 end = os.fstat(fd).st_size
@@ -121,13 +125,13 @@ class Store:
             finally:
                 os.close(fd)
             if is_new:
-                _sync_folder(self.path.parent)
+                _sync_folder(self._real_path.parent)
         except OSError as error:
             raise self._unwritable(error) from None
 
     def _set_aside(self, tail: bytes) -> None:
         """Keep what a crash left of a line; it is copied safely before it is cut off."""
-        torn = self.path.with_name(self.path.name + ".torn")
+        torn = self._real_path.with_name(self._real_path.name + ".torn")
         with open(torn, "ab") as file:
             file.write(tail + b"\n")
             file.flush()
@@ -142,9 +146,10 @@ class Store:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the store's lock; the folder exists inside."""
-        lock = FileLock(self.path.with_name(self.path.name + ".lock"), timeout=LOCK_TIMEOUT_S)
+        real = self._real_path
+        lock = FileLock(real.with_name(real.name + ".lock"), timeout=LOCK_TIMEOUT_S)
         try:
-            _make_folder(self.path.parent)
+            _make_folder(real.parent)
             lock.acquire(poll_interval=LOCK_POLL_S)
         except Timeout:
             raise StoreError(
@@ -217,7 +222,7 @@ def each_record(path: Path, decode: Callable[[bytes], R | None]) -> Iterator[R]:
     """Every record of a file that is wanted, one that is there twice too."""
     problems: list[tuple[int, str]] = []
     try:
-        with open(path, "rb", buffering=1 << 20) as file:
+        with open(open_regular(path), "rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, 1):
                 try:
                     record = decode(line)
@@ -250,23 +255,23 @@ def warn_of_problems(path: Path, problems: Sequence[tuple[int, str]]) -> None:
 
 def unfinished_line(fd: int, end: int) -> bytes:
     """What stands after the last newline of a file of `end` bytes."""
-    tail, chunk = b"", 1 << 16
+    blocks: list[bytes] = []
     while end > 0:
-        start = max(0, end - chunk)
+        start = max(0, end - TAIL_BLOCK_BYTES)
         block = os.pread(fd, end - start, start)
         newline = block.rfind(b"\n")
-        tail = block[newline + 1 :] + tail
+        blocks.append(block[newline + 1 :])
         if newline >= 0:
             break
         end = start
-    return tail
+    return b"".join(reversed(blocks))
 
 
 def is_whole(line: bytes) -> bool:
     """Whether only the newline is missing: no proper prefix of a JSON object is JSON."""
     try:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
 

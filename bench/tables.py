@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.cache import Problems
 from bench.columns import pack, pack_shared
 from bench.run import SCHEMA, RecordError, Run, Scalar
+from bench.runs import shape
+from bench.runs.shape import Span
 
 # The fields of a run that are columns, and their types in a frame.
 FIELDS = {
@@ -41,19 +42,13 @@ METRIC, SPAN, PART, EPOCH = "metric:", "span:", "part:", "epoch:"
 LINE = "line"
 
 
-class _Span(msgspec.Struct, gc=False):
-    name: str
-    start_s: float
-    end_s: float
-
-
 # A Run whose bulky parts stay JSON: runs share most of them, and the epochs make a table of their own.
 _LazyRun: Any = msgspec.defstruct(
     "_LazyRun",
     [
         (
             field.name,
-            list[_Span] if field.name == "spans"
+            list[Span] if field.name == "spans"
             else msgspec.Raw if field.name in {*PARTS, "epochs"}
             else field.type,
         )
@@ -72,7 +67,7 @@ class RunReader:
     def __init__(self) -> None:
         self._decode_run = msgspec.json.Decoder(_LazyRun).decode
         self._decode_part = msgspec.json.Decoder(dict[str, Any]).decode
-        self._texts: dict[bytes, str] = {}
+        self._texts: dict[tuple[str, bytes], str] = {}
 
     def decode(self, line: bytes) -> Any:
         """Raises RecordError where the line is no run."""
@@ -80,12 +75,13 @@ class RunReader:
             run = self._decode_run(line)
             if run.schema != SCHEMA:
                 return self._decode_slowly(line)
-            run.config = self._share(bytes(run.config))
-            run.machine = self._share(bytes(run.machine))
-            run.code = self._share(bytes(run.code))
-            run.data = self._share(bytes(run.data))
-            run.versions = self._share(bytes(run.versions))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            shape.check_text("epochs", run.epochs)
+            run.config = self._share("config", bytes(run.config))
+            run.machine = self._share("machine", bytes(run.machine))
+            run.code = self._share("code", bytes(run.code))
+            run.data = self._share("data", bytes(run.data))
+            run.versions = self._share("versions", bytes(run.versions))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._decode_slowly(line)
         run.epochs = None  # a Raw would keep its whole line in memory
         run.spans = _totals(run.spans)
@@ -96,7 +92,7 @@ class RunReader:
         full = Run.from_json_line(line)
         try:
             run = _LazyRun(**{name: getattr(full, name) for name in full.__struct_fields__})
-            run.spans = _totals(msgspec.convert(full.spans, list[_Span]))
+            run.spans = _totals(msgspec.convert(full.spans, list[Span]))
         except msgspec.ValidationError as error:
             raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
         for part in PARTS:
@@ -104,22 +100,22 @@ class RunReader:
         run.epochs = None
         return run
 
-    def _share(self, text: bytes) -> str:
-        """The same text for equal bytes, once it is known to be an object of JSON."""
+    def _share(self, part: str, text: bytes) -> str:
+        """The same text for equal bytes, once it is known to be an object of JSON of that part's shape."""
         try:
-            return self._texts[text]
+            return self._texts[part, text]
         except KeyError:
             self._decode_part(text)
-            return self._texts.setdefault(text, text.decode())
+            shape.check_text(part, text)
+            return self._texts.setdefault((part, text), text.decode())
 
-    def table(self, numbers: list[int], runs: list[Any]) -> tuple[pa.Table, Problems]:
-        """The table; nothing is to be said of its rows."""
+    def table(self, numbers: list[int], runs: list[Any]) -> pa.Table:
         columns = {LINE: pa.array(numbers, pa.int64())}
         columns |= {name: _field([getattr(run, name) for run in runs], dtype) for name, dtype in FIELDS.items()}
         columns |= _columns([run.metrics for run in runs], METRIC)
         columns |= _columns([run.spans for run in runs], SPAN)
         columns |= {PART + part: pack_shared([getattr(run, part) for run in runs]) for part in PARTS}
-        return pa.table(columns), []
+        return pa.table(columns)
 
 
 class _Epochs(msgspec.Struct, gc=False):
@@ -143,44 +139,30 @@ class EpochReader:
         self._decode_run = msgspec.json.Decoder(_Epochs).decode
         self._decode_epochs = msgspec.json.Decoder(list[dict[str, Scalar]]).decode
 
-    def decode(self, line: bytes) -> tuple[str, list[dict[str, Scalar]] | str]:
-        """The run's id, and its epochs or why they cannot be read. Raises RecordError where there is no run."""
+    def decode(self, line: bytes) -> tuple[str, list[dict[str, Scalar]]]:
+        """The run's id, and its epochs. Raises RecordError where there is no run."""
         try:
             run = self._decode_run(line)
-            if run.schema != SCHEMA or run.non_finite is not msgspec.UNSET:
-                return self._decode_slowly(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._decode_slowly(line)
-        try:
-            return run.run_id, self._decode_epochs(run.epochs)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return run.run_id, str(error)
+            if run.schema == SCHEMA and run.non_finite is msgspec.UNSET:
+                return run.run_id, self._decode_epochs(run.epochs)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        full = Run.from_json_line(line)
+        return full.run_id, full.epochs
 
-    @staticmethod
-    def _decode_slowly(line: bytes) -> tuple[str, list[dict[str, Scalar]]]:
-        run = Run.from_json_line(line)
-        return run.run_id, run.epochs
-
-    def table(self, numbers: list[int], records: list[Any]) -> tuple[pa.Table, Problems]:
-        """The table, and the runs whose epochs are left out."""
-        problems = [
-            (number, f"run {run_id}: its epochs are left out: {epochs}")
-            for number, (run_id, epochs) in zip(numbers, records, strict=True)
-            if isinstance(epochs, str)
-        ]
-        epochs_of = [[] if isinstance(epochs, str) else epochs for _, epochs in records]
-        counts = np.fromiter(map(len, epochs_of), np.int64, len(epochs_of))
-        rows = list(chain.from_iterable(epochs_of))
+    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
+        counts = np.fromiter((len(epochs) for _, epochs in records), np.int64, len(records))
         columns = {
             LINE: pa.array(np.repeat(np.array(numbers, np.int64), counts)),
             "run_id": pa.array([run_id for run_id, _ in records], pa.large_string()).take(
                 pa.array(np.repeat(np.arange(len(records)), counts))
             ),
         }
-        return pa.table(columns | _columns(rows, EPOCH)), problems
+        rows = list(chain.from_iterable(epochs for _, epochs in records))
+        return pa.table(columns | _columns(rows, EPOCH))
 
 
-def _totals(spans: list[_Span]) -> dict[str, float]:
+def _totals(spans: list[Span]) -> dict[str, float]:
     """Seconds by name of span."""
     totals: dict[str, float] = {}
     for span in spans:

@@ -11,8 +11,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import MissingError
+from pipelines.files import open_regular
 
 POLL_S = 0.5
+MOST_CHARACTERS = 500
 
 
 def lock_path() -> Path:
@@ -36,7 +38,7 @@ def only_one(command: str, say: Callable[[str], None]) -> Iterator[None]:
         except Timeout:
             say(f"Waiting for {_read(holder)}, which measures on this machine; Ctrl-C ends the wait")
             lock.acquire(poll_interval=POLL_S)
-        holder.write_text(f"process {os.getpid()} ({command})", encoding="utf-8")
+        _write(holder, f"process {os.getpid()} ({command})")
     except OSError as error:
         lock.release()
         raise MissingError(
@@ -49,8 +51,18 @@ def only_one(command: str, say: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
+def _write(holder: Path, text: str) -> None:
+    """As a new file: in a folder that everybody can write to, the name may be somebody's link to a file of this user."""
+    holder.unlink(missing_ok=True)
+    with open(
+        os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(text)
+
+
 def _read(holder: Path) -> str:
     try:
-        return holder.read_text(encoding="utf-8") or "another gate"
+        with open(open_regular(holder, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_CHARACTERS) or "another gate"
     except OSError:
         return "another gate"

@@ -49,8 +49,15 @@ def write(path: Path, runs: list[Run]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the copies are kept; it comes with the first one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    return tmp_path / "user" / "bench-to-accuracy" / "tables"
+
+
 def caches_of(path: Path) -> list[Path]:
-    return sorted(path.parent.glob(f".{path.name}.*"))
+    return sorted(found for kind in ("epochs", "runs") if (found := cache.TableCache(path, kind).path).exists())
 
 
 def assert_same(one: Frames, other: Frames) -> None:
@@ -195,12 +202,12 @@ def test_other_sources_decode_anew(
 @pytest.mark.usefixtures("_settled")
 def test_a_line_that_was_left_out_is_told_each_time(tmp_path: Path, make_run: MakeRun) -> None:
     path = write(tmp_path / "runs.jsonl", [make_run(), make_run(epochs=[{"epoch": 1}])])
-    path.write_bytes(path.read_bytes().replace(b'{"epoch":1}', b"3") + b"?\n")
+    path.write_bytes(path.read_bytes().replace(b'{"epoch":1}', b'{"note":"\xff"}') + b"?\n")
     for _ in range(2):
         with pytest.warns(StoreWarning, match=r"runs\.jsonl:3: left out: not a JSON object") as caught:
             frames = load([path])
         assert len(caught) == 1
-        with pytest.warns(StoreWarning, match=r"runs\.jsonl:2: run .*: its epochs are left out") as caught:
+        with pytest.warns(StoreWarning, match=r"runs\.jsonl:2: left out") as caught:
             assert frames.epochs.empty
         assert len(caught) == 1
 
@@ -214,6 +221,54 @@ def test_no_copy_where_none_can_be_written(tmp_path: Path, make_run: MakeRun, mo
     for _ in range(2):
         assert len(load([path]).epochs) == 1
     assert caches_of(path) == []
+
+
+@pytest.mark.usefixtures("_settled")
+def test_a_copy_that_came_with_the_results_is_not_believed(tmp_path: Path, make_run: MakeRun, caches: Path) -> None:
+    path = write(tmp_path / "runs.jsonl", [make_run(seed=1), make_run(seed=2)])
+    load([path])
+    (copy,) = caches_of(path)
+    for name in (f".{path.name}.runs.cache", copy.name):
+        planted = path.with_name(name)
+        planted.write_bytes(copy.read_bytes().replace(b"ok", b"no"))
+    copy.unlink()
+    assert load([path]).runs["status"].tolist() == ["ok", "ok"]
+
+
+@pytest.mark.usefixtures("_settled")
+def test_copies_are_for_this_user_alone(tmp_path: Path, make_run: MakeRun, caches: Path) -> None:
+    caches.mkdir(parents=True)
+    caches.chmod(0o777)
+    load([write(tmp_path / "runs.jsonl", [make_run()])])
+    assert caches.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("_settled")
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("elsewhere")])
+def test_what_is_no_file_is_no_copy(tmp_path: Path, make_run: MakeRun, make: Callable[[Path], None]) -> None:
+    path = write(tmp_path / "runs.jsonl", [make_run(seed=3)])
+    make(cache.TableCache(path, "runs").path)
+    assert load([path]).runs["seed"].tolist() == [3]
+
+
+@pytest.mark.usefixtures("_settled")
+def test_a_folder_of_another_users_is_not_used(
+    tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, caches: Path, decoded: list[bytes]
+) -> None:
+    path = write(tmp_path / "runs.jsonl", [make_run()])
+    load([path])
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    load([path])
+    assert len(decoded) == 2
+
+
+def test_copies_that_nobody_reads_are_forgotten(tmp_path: Path, make_run: MakeRun, caches: Path) -> None:
+    load([write(tmp_path / "old.jsonl", [make_run()])])
+    (old,) = caches.iterdir()
+    os.utime(old, (0, 0))
+    load([write(tmp_path / "new.jsonl", [make_run()])])
+    (new,) = caches.iterdir()
+    assert new != old
 
 
 def test_a_small_file_needs_no_copy(tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,4 +322,4 @@ def test_readers_and_a_writer_at_once(tmp_path: Path, make_run: MakeRun) -> None
         assert reader.returncode == 0, errors
         assert int(output) <= seed
     assert len(load([store.path]).runs) == seed
-    assert {EpochReader.kind, RunReader.kind} == {path.suffixes[-2][1:] for path in caches_of(store.path)}
+    assert {EpochReader.kind, RunReader.kind} == {path.suffix[1:] for path in caches_of(store.path)}

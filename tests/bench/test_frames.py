@@ -198,13 +198,22 @@ def test_a_corrupt_line_is_named_and_the_rest_is_there(
     assert epochs.empty
 
 
-@pytest.mark.parametrize("damage", [b"[3]", b'[{"epoch":[]}]', b'[{"note":"\xff"}]'])
-def test_corrupt_epochs_are_named_and_the_rest_is_there(results: Path, make_run: MakeRun, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"[3]", b'[{"epoch":[]}]', b'[{"accuracy":"z"}]', b'[{"epoch":true}]'])
+def test_a_run_with_corrupt_epochs_is_left_out_and_named(results: Path, make_run: MakeRun, damage: bytes) -> None:
     damaged, good = make_run(), make_run(epochs=[{"epoch": 1}])
     path = write(results / "runs" / "runs.jsonl", [damaged, good])
     path.write_bytes(path.read_bytes().replace(b'"epochs":[]', b'"epochs":' + damage))
+    with pytest.warns(StoreWarning, match=r"runs\.jsonl:1: left out: .*epochs"):
+        frames = load(results=results)
+    assert frames.runs["run_id"].tolist() == frames.epochs["run_id"].tolist() == [good.run_id]
+
+
+def test_epochs_that_are_no_text_are_named_once_they_are_asked_for(results: Path, make_run: MakeRun) -> None:
+    damaged, good = make_run(), make_run(epochs=[{"epoch": 1}])
+    path = write(results / "runs" / "runs.jsonl", [damaged, good])
+    path.write_bytes(path.read_bytes().replace(b'"epochs":[]', b'"epochs":[{"note":"\xff"}]'))
     frames = load(results=results)
-    with pytest.warns(StoreWarning, match=f"run {damaged.run_id}: its epochs are left out"):
+    with pytest.warns(StoreWarning, match=r"runs\.jsonl:1: left out"):
         assert frames.epochs["run_id"].tolist() == [good.run_id]
 
 

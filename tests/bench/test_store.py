@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from msgspec.structs import replace
 
 import bench.run
 from bench import tables
 from bench.frames import load
 from bench.merging import merge
-from bench.run import SCHEMA, Run
-from bench.store import WARNINGS_PER_FILE, Store, StoreError, StoreWarning
+from bench.run import SCHEMA, RecordError, Run
+from bench.store import WARNINGS_PER_FILE, Store, StoreError, StoreWarning, each_record, unfinished_line
 
 MakeRun = Callable[..., Run]
 
@@ -307,3 +309,103 @@ def test_a_write_that_stops_half_way_is_undone(store: Store) -> None:
     assert confirmed
     assert [run.run_id for run in read_quietly(store)] == confirmed
     assert store.path.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize("name", ["link.jsonl", "folder/runs.jsonl"])
+def test_a_store_of_several_names_has_one_lock(tmp_path: Path, make_run: MakeRun, name: str) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("real/runs.jsonl")
+    (tmp_path / "folder").symlink_to("real")
+    store, other = Store(tmp_path / "real" / "runs.jsonl"), Store(tmp_path / name)
+    other.append(make_run(seed=0))
+    held = FileLock(tmp_path / "real" / "runs.jsonl.lock")
+    with held, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.store.LOCK_TIMEOUT_S", 0.01)
+        for one in (store, other):
+            with pytest.raises(StoreError, match="another process has held its lock"):
+                one.append(make_run())
+    store.append(make_run(seed=1))
+    assert [run.seed for run in other.read()] == [0, 1]
+
+
+def test_nothing_is_lost_by_writers_that_know_a_store_by_other_names(tmp_path: Path, make_run: MakeRun) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "a.jsonl").symlink_to("real/runs.jsonl")
+    (tmp_path / "b").symlink_to("real")
+    names = [tmp_path / "real" / "runs.jsonl", tmp_path / "a.jsonl", tmp_path / "b" / "runs.jsonl"]
+    lines = [make_run(seed=seed) for seed in range(60)]
+    writers = [
+        threading.Thread(target=lambda at=at: [Store(names[at]).append(run) for run in lines[at::3]]) for at in range(3)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(run.seed for run in Store(names[0]).read()) == list(range(60))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_no_store(tmp_path: Path, make_run: MakeRun, make: Callable[[Path], None]) -> None:
+    make(path := tmp_path / "runs.jsonl")
+    store = Store(path)
+    with pytest.raises(StoreError, match=r"runs\.jsonl: (not a regular file|Is a directory)"):
+        list(each_record(path, Run.from_json_line))
+    with pytest.raises(StoreError, match=r"not a regular file|Is a directory"):
+        store.append(make_run())
+    with pytest.raises(StoreError, match=r"not a regular file|Is a directory"):
+        store.check_writable(10)
+
+
+def test_a_torn_tail_takes_time_in_proportion_to_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+
+    def spent_s(num_bytes: int) -> float:
+        path.write_bytes(b"{}\n" + b"x" * num_bytes)
+        with path.open("rb") as file:
+            begin_s = time.process_time()
+            assert len(unfinished_line(file.fileno(), path.stat().st_size)) == num_bytes
+            return time.process_time() - begin_s
+
+    spent_s(1 << 20)
+    # A tail that is copied once for each of its blocks would take 64 times as long.
+    assert min(spent_s(32 << 20) for _ in range(3)) < 24 * max(spent_s(4 << 20) for _ in range(3))
+
+
+POISON = {
+    "a span without an end": lambda record: record["spans"].append({"name": "train", "start_s": 0.0}),
+    "a span that is a list": lambda record: record["spans"].append([1]),
+    "a span whose time is text": lambda record: record["spans"].append({"name": "a", "start_s": "0", "end_s": 1}),
+    "an epoch's accuracy as text": lambda record: record["epochs"].append({"epoch": 1, "accuracy": "z"}),
+    "an epoch's number as truth": lambda record: record["epochs"].append({"epoch": True}),
+    "a machine of a list": lambda record: record["machine"].update(id=[1]),
+    "a commit of a number": lambda record: record["code"].update(commit=7),
+    "a data set of an object": lambda record: record["data"].update(name={"a": 1}),
+    "a model without an object": lambda record: record["config"].update(model=3),
+    "a target of text": lambda record: record["config"].update(target_accuracy="high"),
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+def test_a_poisoned_line_is_set_aside_and_named(
+    tmp_path: Path, make_run: MakeRun, poison: Callable[[dict[str, Any]], None]
+) -> None:
+    record = json.loads(make_run(seed=1).to_json_line())
+    poison(record)
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(json.dumps(record).encode() + b"\n" + make_run(seed=2).to_json_line())
+    with pytest.warns(StoreWarning, match=r"runs\.jsonl:1: left out: not a run of schema 1"):
+        assert [run.seed for run in Store(path).read()] == [2]
+    with pytest.warns(StoreWarning, match=r"runs\.jsonl:1: left out: not a run of schema 1"):
+        assert load([path]).runs["seed"].tolist() == [2]
+    with pytest.raises(RecordError):
+        Run.from_dict(record)
+
+
+@pytest.mark.parametrize("opening", [b'{"a":', b"[", b'{"run_id":"a","config":{"a":'])
+def test_a_line_of_endless_depth_is_set_aside(tmp_path: Path, make_run: MakeRun, opening: bytes) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(opening * 100_000 + b"\n" + make_run(seed=2).to_json_line() + opening * 100_000)
+    with pytest.warns(StoreWarning, match="left out"):
+        assert [run.seed for run in Store(path).read()] == [2]
+    with pytest.warns(StoreWarning, match="left out"):
+        assert load([path]).runs["seed"].tolist() == [2]

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.cache import TableCache
 from bench.frames import Frames, load
 from bench.run import Run, new_run_id
 from bench.store import Store
@@ -116,8 +117,8 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def forget(path: Path) -> None:
-    for remembered in path.parent.glob(f".{path.name}.*.cache"):
-        remembered.unlink()
+    for kind in ("epochs", "runs"):
+        TableCache(path, kind).path.unlink(missing_ok=True)
 
 
 def check(frames: Frames, more: int = 0) -> None:

@@ -11,12 +11,12 @@ import time
 import pytest
 
 from bench.errors import MissingError
-from bench.gate.lock import only_one
+from bench.gate.lock import lock_path, only_one
 
 HOLDS = """
 import sys, tempfile, time
 tempfile.tempdir = sys.argv[1]
-from bench.gate.lock import only_one
+from bench.gate.lock import lock_path, only_one
 with only_one("bench regress", print):
     print("measuring", flush=True)
     time.sleep(60)
@@ -66,3 +66,28 @@ def test_no_place_for_the_lock_is_said(folder, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "file"))
     with pytest.raises(MissingError, match=r"the gate's lock cannot be had: .*; set TMPDIR"), only_one("x", print):
         pass
+
+
+def test_a_link_in_the_holders_place_leads_nowhere(folder):
+    (folder / "precious").write_text("keep me")
+    holder = lock_path().with_suffix(".holder")
+    holder.symlink_to(folder / "precious")
+    with only_one("bench regress", print):
+        assert not holder.is_symlink()
+        assert holder.read_text().startswith("process ")
+    assert (folder / "precious").read_text() == "keep me"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_holder_that_is_no_file_is_not_read(make):
+    said: list[str] = []
+    holder = lock_path().with_suffix(".holder")
+    with only_one("first", print):
+        holder.unlink()
+        make(holder)
+        waiting = threading.Thread(target=lambda: only_one("second", said.append).__enter__(), daemon=True)
+        waiting.start()
+        while not said:
+            time.sleep(0.01)
+    waiting.join()
+    assert said == ["Waiting for another gate, which measures on this machine; Ctrl-C ends the wait"]

@@ -1,0 +1,115 @@
+"""What stands inside the parts of a record: the types that every table, board and report relies on.
+
+A part may hold more than is named here, and may lack what is named. What is there has these types.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Unset = msgspec.UnsetType
+UNSET = msgspec.UNSET
+Text = str | None | Unset
+Number = float | None | Unset
+
+
+class Span(msgspec.Struct, gc=False):
+    """A named part of a run's time, in seconds since the command began."""
+
+    name: str
+    start_s: float
+    end_s: float
+    epoch: int | Unset | None = UNSET
+    device_s: Number = UNSET
+    rank_s: list[float] | Unset | None = UNSET
+
+
+class _Named(msgspec.Struct):
+    name: Text = UNSET
+
+
+class _Config(msgspec.Struct):
+    """The parts of a config that boards and summaries read by name; an imported entry has few of them."""
+
+    data: _Named | Unset | None = UNSET
+    model: _Named | Unset | None = UNSET
+    device: Text = UNSET
+    devices: int | Unset | None = UNSET
+    target_accuracy: Number = UNSET
+    evaluation: dict[str, Any] | Unset | None = UNSET
+    resolved: dict[str, Any] | Unset | None = UNSET
+    imported: dict[str, Any] | Unset | None = UNSET
+
+
+class _Machine(msgspec.Struct):
+    id: Text = UNSET
+    hardware: Text = UNSET
+    cpu_model: Text = UNSET
+    gpus: list[Any] | Unset | None = UNSET
+    usable_cores: int | Unset | None = UNSET
+
+
+class _Code(msgspec.Struct):
+    commit: Text = UNSET
+    dirty: bool | Unset | None = UNSET
+    sources_sha256: Text = UNSET
+
+
+class _Data(msgspec.Struct):
+    name: Text = UNSET
+    fingerprint: Text = UNSET
+    official: bool | Unset | None = UNSET
+    train_count: int | Unset | None = UNSET
+    test_count: int | Unset | None = UNSET
+
+
+class _Epoch(msgspec.Struct, gc=False):
+    """The numbers of an epoch; the rest of its row is free."""
+
+    epoch: int | Unset | None = UNSET
+    accuracy: Number = UNSET
+    loss: Number = UNSET
+    lr: Number = UNSET
+    train_s: Number = UNSET
+    examples: Number = UNSET
+
+
+# What is no part named here is free.
+PARTS: dict[str, Any] = {
+    "spans": list[Span],
+    "epochs": list[_Epoch],
+    "config": _Config,
+    "machine": _Machine,
+    "code": _Code,
+    "data": _Data,
+}
+_DECODE = {name: msgspec.json.Decoder(shape).decode for name, shape in PARTS.items()}
+
+
+def check_text(part: str, text: bytes | msgspec.Raw) -> None:
+    """Raises msgspec.ValidationError where the JSON of this part of a record has a value of another type."""
+    if part in _DECODE:
+        with _named(part):
+            _DECODE[part](text)
+
+
+def check(record: Any) -> None:
+    """Raises msgspec.ValidationError where a part of this run has a value of another type."""
+    for part, shape in PARTS.items():
+        with _named(part):
+            msgspec.convert(getattr(record, part), shape)
+
+
+class _named:  # noqa: N801 - a context manager without a generator's cost, for it is entered for every line
+    """Puts the part's name into the path that an error names."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, msgspec.ValidationError):
+            raise msgspec.ValidationError(str(error).replace("`$", f"`$.{self._part}")) from None
