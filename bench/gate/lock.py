@@ -52,7 +52,7 @@ def only_one(command: str, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _write(holder: Path, text: str) -> None:
-    """As a new file: in a folder that everybody can write to, the name may be somebody's link to a file of this user."""
+    """As a new file, because in a folder that is open to all the name may be a link to one of this user's files."""
     holder.unlink(missing_ok=True)
     with open(
         os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""What torch.compile makes of a network: a program for each shape of a batch, and for each set of trained parameters."""
+"""What torch.compile makes of a network: a program for each shape of a batch and each set of trained parameters."""
 
 from __future__ import annotations
 

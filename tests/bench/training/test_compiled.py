@@ -9,7 +9,6 @@ from torch import nn
 
 from bench.training.compiled import compiled
 
-
 DICT_TAGS = "skip_tensor_guards_with_matching_dict_tags"
 
 
