@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bench.host.contention import Sampler
+
 
 class Timeline(Protocol):
     """What a clock asks of a device."""
@@ -37,7 +39,8 @@ class Span:
     """One phase; seconds since the clock's origin, `device_s` by device events where there are any.
 
     Where several ranks went through the phase, the times are the slowest one's and `rank_s` has the host
-    seconds of each.
+    seconds of each. `host` says what else the machine did meanwhile (`bench.host.contention.Usage`), None where
+    nobody looked.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Span:
     epoch: int | None = None
     device_s: float | None = None
     rank_s: tuple[float, ...] | None = None
+    host: dict[str, Any] | None = None
 
     @property
     def duration_s(self) -> float:
@@ -57,7 +61,8 @@ class Clock:
 
     `now` is `time.monotonic`: on Linux and macOS one clock for all processes, so that a worker's
     spans can start at the command its parent was given. `agree` makes of this process's span the one
-    to be recorded; it is asked at the end of each body that raised nothing.
+    to be recorded; it is asked at the end of each body that raised nothing. `sampler` looks at the machine just
+    before and just after each body, which costs the body nothing.
     """
 
     def __init__(
@@ -66,12 +71,14 @@ class Clock:
         timeline: Timeline | None = None,
         now: Callable[[], float] = time.monotonic,
         entered: Callable[[str], None] = lambda _: None,
+        sampler: Sampler | None = None,
     ) -> None:
         self._now = now
         self.origin_s = now() if origin_s is None else origin_s
         self.timeline: Timeline = timeline or HostTimeline()
         self.spans: list[Span] = []
         self.entered = entered
+        self.sampler = sampler
         self.agree: Callable[[Span], Span] = lambda span: span
 
     def elapsed_s(self) -> float:
@@ -86,6 +93,7 @@ class Clock:
         """Time the body; the device's queue is empty at both ends, so that no work leaks between spans."""
         self.entered(name)
         self.timeline.synchronize()
+        before = self.sampler.read() if self.sampler else None
         start_s, start_event = self.elapsed_s(), self.timeline.event()
         agree = False
         try:
@@ -96,7 +104,8 @@ class Clock:
             self.timeline.synchronize()
             end_s = self.elapsed_s()
             device_s = start_event.elapsed_time(end_event) / 1000 if start_event is not None else None
-            span = Span(name, start_s, end_s, epoch, device_s)
+            host = self.sampler.since(before).to_dict() if self.sampler and before else None
+            span = Span(name, start_s, end_s, epoch, device_s, host=host)
             # The others would wait for ever for a rank that has failed.
             self.spans.append(self.agree(span) if agree else span)
 

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.clock import Clock, Span
+from bench.host.contention import of_this_run
 from bench.machine import oom_kills
 from bench.measures import measure_module
 from bench.worker import Job, Teller, end_with_parent, measure
@@ -146,6 +147,7 @@ def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection]) -> N
     clock = Clock(job.origin_s)
     clock.spans += spans
     clock.add("start", spans[-1].end_s, clock.elapsed_s())
+    clock.sampler = of_this_run(is_rank=True)
     end_with_parent()
     tell = RankTeller(senders[rank], rank)
     _end_soon_after_sigterm()

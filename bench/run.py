@@ -43,7 +43,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One measurement of one cell, with everything needed to judge and to repeat it.
 
     A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the
-    device's own seconds where it has a clock. A metric's unit stands in its name. `started_at` is ISO 8601
+    device's own seconds where it has a clock; `host`, where somebody looked, is what else the machine did meanwhile
+    (`bench.host.contention.Usage`). A metric's unit stands in its name. `started_at` is ISO 8601
     in UTC, `command` what was typed, quoted for a shell, and `log` relative to the results folder.
 
     Of a run on several devices a span is the slowest rank's, with every rank's host seconds in `rank_s`; those

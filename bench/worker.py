@@ -22,6 +22,7 @@ from typing import Any
 from bench.allotment import Share
 from bench.clock import Clock
 from bench.errors import UsageError
+from bench.host.contention import of_this_run
 from bench.measures import MEASURES, measure_class
 from bench.recipe import Recipe
 from bench.sampling import Bounds
@@ -118,6 +119,7 @@ def work(job: Job, pipe: Connection) -> None:
     clock.add("start", 0.0, clock.elapsed_s())
     _redirect_output(job.log)
     job.share.keep_to()
+    clock.sampler = of_this_run()
     tell = Teller(pipe)
     with TemporaryDirectory(prefix="compiled-") as compiled:
         # Else the first run of several compiles for all of them, and each later one looks faster than it is.
@@ -135,11 +137,9 @@ def work(job: Job, pipe: Connection) -> None:
 
 def measure(job: Job, clock: Clock, tell: Teller) -> bool:
     """Measure in this process and tell how it ended; whether that was at its end."""
-    started_s = clock.elapsed_s()
-    kind = measure_class(job.measure)
-    from bench.measures.base import as_refusal, status_of
-
-    clock.add("import", started_s, clock.elapsed_s())
+    with clock.span("import"):
+        kind = measure_class(job.measure)
+        from bench.measures.base import as_refusal, status_of
     measured = kind(job, clock, tell)
     try:
         measured.run()

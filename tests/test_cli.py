@@ -81,6 +81,8 @@ def test_the_record_is_complete(reached):
     assert record["config"]["precision"] == record["config"]["resolved"]["precision"] in ("fp32", "bf16", "fp16")
     assert 0 < record["metrics"]["time_to_target_s"] <= record["metrics"]["total_s"]
     assert len(record["epochs"]) == record["metrics"]["epochs"]
+    assert record["metrics"]["own_cpu_s"] > 0
+    assert "contended" in record["metrics"]
 
 
 def test_the_spans_cover_the_run_in_order_without_overlap(reached):
@@ -92,6 +94,9 @@ def test_the_spans_cover_the_run_in_order_without_overlap(reached):
     assert all(a["end_s"] <= b["start_s"] for a, b in itertools.pairwise(spans))
     covered = sum(span["end_s"] - span["start_s"] for span in spans)
     assert 0.8 * record["metrics"]["total_s"] < covered <= record["metrics"]["total_s"]
+    # Of each but the start, which is over before anybody can look, it is known what else the machine did.
+    assert ["host" in span for span in spans] == [False] + [True] * (len(spans) - 1)
+    assert sum(span["host"]["own_cpu_s"] for span in spans[1:]) <= record["metrics"]["own_cpu_s"]
 
 
 def test_load_gives_the_run_as_frames(reached):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.machine import core_of
+from bench.run import Run
 
 # The kernel counts in ticks of 10 ms, several at a time: in a shorter time, one tick is several per cent of a core.
 LEAST_S = 0.5
@@ -32,6 +33,8 @@ PLAUSIBLE = 0.5
 SCAN_SHARE = 0.001
 # A process that has just begun has no children yet.
 FIRST_SCAN_S = 0.5
+# So many runs are told of in a line.
+MOST_TOLD = 3
 READ_BYTES = 1 << 20
 
 
@@ -178,6 +181,42 @@ def _passed(first: float | None, last: float | None) -> float | None:
     return None if first is None or last is None else max(0.0, last - first)
 
 
+def metrics(whole: Usage, spans: Iterable[Mapping[str, Any]]) -> dict[str, float | int | bool | None]:
+    """What a run's record says of it as a whole.
+
+    `contended` is whether something disturbed it or any of its spans, None where nobody can say.
+    """
+    names = ("own_cpu_s", "others_cpu_s", "steal_s", "pressure_s", "involuntary_switches")
+    told = {name: value for name, value in whole.to_dict().items() if name in names}
+    known = whole.others_share is not None
+    return told | {"contended": bool(whole.disturbance or disturbances(spans)) if known else None}
+
+
+def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | None = None) -> str | None:
+    """Which of some runs were disturbed, by what and where, in one phrase; None where none was, or nobody can say.
+
+    `counted` are the names of the spans that matter, for each run; by default all of them.
+    """
+    told = [disturbances(run.spans, names) for run, names in zip(runs, counted or [None] * len(runs), strict=True)]
+    found = [(run, where) for run, where in zip(runs, told, strict=True) if where]
+    if not found:
+        return None
+    details = [
+        f"seed {run.seed}: {_listed(where)}" if len(runs) > 1 else _listed(where) for run, where in found[:MOST_TOLD]
+    ]
+    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+    counts = f"{len(found)} of {len(runs)} runs: " if len(runs) > 1 else ""
+    return f"{counts}{'; '.join(details)}{more}"
+
+
+def _listed(where: Mapping[str, str]) -> str:
+    """`other processes took 35% of the CPU time in train, eval`."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, what in where.items():
+        names[what].append(name)
+    return ", ".join(f"{what} in {', '.join(spans)}" for what, spans in names.items())
+
+
 class Sampler:
     """Reads the counters for this process and those that belong to its run.
 
@@ -208,6 +247,7 @@ class Sampler:
         self._began_s = now()
         self._next_scan_s = self._began_s + (FIRST_SCAN_S if root is None else 0.0)
         self._most_own_s = 0.0
+        self._first = self.read()
 
     def read(self) -> Reading:
         """The counters now; raises nothing, whatever the system does not tell."""
@@ -217,8 +257,13 @@ class Sampler:
         own_s, switches = self._own()
         return Reading(at_s, own_s, switches, *self._cores(), self._pressure_s())
 
-    def between(self, first: Reading, last: Reading) -> Usage:
-        return Usage.between(first, last, self.cores, self.threads)
+    def since_the_first(self) -> Usage:
+        """Who used the cores since this was made."""
+        return self.since(self._first)
+
+    def since(self, first: Reading) -> Usage:
+        """Who used the cores from a reading until now."""
+        return Usage.between(first, self.read(), self.cores, self.threads)
 
     def parent_of(self, pid: int) -> int | None:
         stat = self._stat(pid)

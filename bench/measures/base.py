@@ -21,6 +21,7 @@ from bench.buildable import why_not
 from bench.clock import Clock, Span
 from bench.energy import EnergyMeter, open_counter
 from bench.errors import BenchError, MissingError, UsageError
+from bench.host import contention
 from bench.measures import SAMPLED
 from bench.run import Status
 from bench.sampling import Samples
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from bench.worker import Job, Teller
 
 TELL_EVERY_S = 0.25
+# Parts of a span that are left out where there are none.
+MAY_LACK = ("rank_s", "host")
 
 Split = Literal["train", "test"]
 
@@ -113,6 +116,8 @@ class Measure(ABC):
         if hasattr(self, "device"):  # an error may have come before it
             self.metrics = self.device.peak_memory() | self.metrics
         self.metrics |= self.energy.metrics(self.clock.total_s("train"))
+        if self.clock.sampler is not None:
+            self.metrics |= contention.metrics(self.clock.sampler.since_the_first(), self._spans())
         self.metrics["total_s"] = self.clock.spans[-1].end_s
         self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans())
 
@@ -211,7 +216,7 @@ class Measure(ABC):
 
     def _spans(self, first: int = 0) -> list[dict[str, Any]]:
         spans = [asdict(span) for span in self.clock.spans[first:]]
-        return [{key: span[key] for key in span if key != "rank_s" or span[key] is not None} for span in spans]
+        return [{key: span[key] for key in span if key not in MAY_LACK or span[key] is not None} for span in spans]
 
     def _entered(self, phase: str) -> None:
         self.energy.enter(phase)

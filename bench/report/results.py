@@ -25,6 +25,7 @@ LISTED = (
     "seed",
     "measure",
     "status",
+    "contended",
     "accuracy",
     "train_s",
     "total_s",
@@ -61,6 +62,8 @@ def overview(runs: pd.DataFrame) -> pd.DataFrame:
     """The LISTED columns that say something; of an id, the digits after its dash, and of a cell, its first ones."""
     usual = (runs["measure"] == "time_to_accuracy").all()
     silent = {name for name in LISTED if name not in runs or runs[name].isna().all() or (name == "measure" and usual)}
+    if "contended" in runs and not runs["contended"].fillna(False).any():
+        silent.add("contended")
     names = [name for name in LISTED if name not in silent]
     return runs[names].assign(
         run_id=runs["run_id"].str.replace(r"^\d{8}T\d{6}\.\d+Z-(?=[0-9a-f]{8}$)", "", regex=True),
@@ -128,7 +131,7 @@ def run_in_full(run: Run, origin: str) -> list[tuple[str, Table | str]]:
         "repeat it by": run.repeated_by or None,
     }
     parts: list[tuple[str, Table | str]] = [("run", _pairs(identity)), ("metrics", _pairs(run.metrics))]
-    parts.append(("spans, host seconds since the command", _rows(run.spans)))
+    parts.append(("spans, host seconds since the command", _rows([_without_layers(span) for span in run.spans])))
     parts.append(("epochs", _rows(run.epochs)))
     parts += [(name, _pairs(_flat(getattr(run, name)))) for name in ("config", "machine", "code", "data", "versions")]
     parts.append(("end of the log", "\n".join(run.log_tail)))
@@ -158,6 +161,13 @@ def _rows(records: Sequence[Mapping[str, Any]]) -> Table:
     for record in records:
         table.add_row(*(Text(_in_row(name, record.get(name))) for name in names))
     return table
+
+
+def _without_layers(span: Mapping[str, Any]) -> dict[str, Any]:
+    """A span with who used the cores meanwhile as columns of its own."""
+    host = span.get("host") or {}
+    told = {name: host.get(name) for name in ("own_cpu_s", "others_cpu_s", "steal_s", "pressure_s")}
+    return {name: value for name, value in span.items() if name != "host"} | told
 
 
 def _in_row(name: str, value: Any) -> str:

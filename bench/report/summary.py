@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.host.contention import disturbed
 from bench.report import text
 from bench.run import FINISHED, Run
 
@@ -133,6 +134,12 @@ def table(runs: Sequence[Run]) -> Table:
     for rank in range(devices):
         metric(f"train time, rank {rank}", f"train_s_rank{rank}", text.duration)
     metric("total time", "total_s", text.duration)
+    if any(run.metrics.get("contended") for run in runs):
+        row("CPU time of others", [run.metrics.get("others_cpu_s") for run in runs], text.duration)
+        row("CPU time of its own", [run.metrics.get("own_cpu_s") for run in runs], text.duration)
+        shown = ["?" if (one := run.metrics.get("contended")) is None else "yes" if one else "no" for run in runs]
+        told = f"{shown.count('yes')} of {len(runs)}"
+        result.add_row("contended", *(("", "") if many else shown), *([told] if len(runs) > 1 else []))
     if first.price_per_hour is not None:
         row(f"cost at ${first.price_per_hour:g}/h", [_cost(run) for run in runs], text.dollars)
         row("cost of 10,000 images", [_cost_of_images(run, 10_000) for run in runs], text.dollars)
@@ -188,6 +195,8 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
             notes.append(f"Weights: {weights['file']}, SHA-256 {weights['sha256'][:16]}…{made}. {view}.")
         else:
             notes.append("Untrained weights: no accuracy. Train with --keep-weights, then time with --weights RUN.")
+    if told := disturbed(runs):
+        notes.append(f"Contended: {told}. Such times are longer than the machine's own; run it again when it is quiet.")
     if any(run.metrics.get("train_energy_coarse") for run in runs):
         notes.append("Energy: training took less than a second, which is too short for the counter.")
     return notes

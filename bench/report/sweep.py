@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.host.contention import disturbed
 from bench.matrix import Cell, short
 from bench.plan import Entry, Plan
 from bench.report import text
@@ -124,7 +125,8 @@ def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
         measured = [run for run in runs if run.status in FINISHED]
         table.add_row(
             *values_of(cell, keys),
-            ", ".join(f"{count} {status}" for status, count in statuses.items()) or text.MISSING,
+            (", ".join(f"{count} {status}" for status, count in statuses.items()) or text.MISSING)
+            + (f" ({contended} contended)" if (contended := sum(map(_is_contended, runs))) else ""),
             *(summarise([_metric(run, metric) for run in measured], show) for _, metric, show in headlines),
             *([efficiencies.get(cell.id, text.MISSING)] if efficiencies else []),
         )
@@ -159,6 +161,9 @@ def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: st
         _say(console, line)
     for line in troubles(plan, results):
         _say(console, line)
+    for cell in plan.cells:
+        if told := disturbed([entry.run for entry in plan.entries if entry.cell.id == cell.id and entry.run]):
+            _say(console, f"{cell.label}: contended: {told}")
     runs = [entry.run for entry in plan.entries if entry.run is not None]
     counts = Counter(run.status for run in runs)
     interrupted = [run for run in runs if run.status == "interrupted"]
@@ -201,6 +206,10 @@ def _differs(plan: Plan, metric: str) -> bool:
     return (
         len({entry.run.metrics.get(metric) for entry in plan.entries if entry.run and entry.run.status in FINISHED}) > 1
     )
+
+
+def _is_contended(run: Run) -> bool:
+    return bool(run.metrics.get("contended"))
 
 
 def _say(console: Console, line: str) -> None:

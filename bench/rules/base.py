@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from bench import stats
+from bench.host import contention
 from bench.rules.timing import Timeline, Timing, at, number
 from bench.run import Run
 from bench.stats import Estimate, Test
@@ -219,6 +220,9 @@ class Rule(ABC):
             yield Finding("code_changed", "the code changed between these runs")
         if any(run.code.get("dirty") for run in runs):
             yield Finding("code_dirty", "the code had changes that are in no commit")
+        counted = [timing.counted or None for timing in trials.timings]
+        if told := contention.disturbed(runs, counted):
+            yield Finding("contended", f"contended, so that its times are longer than the machine's own: {told}")
         if any(run.metrics.get("train_energy_coarse") for run in runs):
             yield Finding("energy_coarse", "energy of less than a second, which its counter is too slow for")
         if price_per_hour is None:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from bench.clock import Clock
+from bench.host.contention import Sampler
 
 
 class ManualTime:
@@ -109,3 +110,20 @@ def test_a_body_that_fails_waits_for_nobody():
     with pytest.raises(ZeroDivisionError), clock.span("train"):
         1 / 0  # noqa: B018
     assert [span.name for span in clock.spans] == ["train"]
+
+
+def test_the_machine_is_looked_at_outside_of_the_span():
+    time = ManualTime()
+
+    class SlowSampler(Sampler):
+        def read(self):
+            time.now_s += 0.25
+            return super().read()
+
+    clock = Clock(now=time)
+    clock.sampler = SlowSampler(now=time)
+    with clock.span("train"):
+        time.now_s += 5
+    (span,) = clock.spans
+    assert span.duration_s == 5.0
+    assert span.host["wall_s"] == 5.25

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from bench.host import contention
 from bench.host.contention import Sampler, Usage
+from bench.run import Run
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 QUIET = Usage(10.0, cores=2, threads=2, own_cpu_s=19.6, others_cpu_s=0.1, steal_s=0.0)
@@ -57,7 +59,7 @@ def test_what_is_not_the_runs_own_is_the_others(machine: Machine) -> None:
     machine.processes = {3: [1, 20], 4: [os.getpid(), 200], 5: [1, 900], 6: [4, 300]}
     machine.pressure_us = 4_000_000
     machine.write()
-    usage = sampler.between(first, sampler.read())
+    usage = sampler.since(first)
     # Our own process works as well, in the real time of this test.
     assert usage.own_cpu_s == pytest.approx(520 * TICK_S, abs=0.5)
     assert usage.others_cpu_s == pytest.approx(980 * TICK_S, abs=0.5)
@@ -72,9 +74,7 @@ def test_children_that_began_later_are_the_runs_own(machine: Machine) -> None:
     machine.at_s = 10.0
     machine.processes |= {8: [6, 500], 9: [5, 700]}
     machine.write()
-    assert sampler.between(first, sampler.read()).own_cpu_s == pytest.approx(
-        600 * TICK_S, abs=0.5
-    )  # 8, and its children
+    assert sampler.since(first).own_cpu_s == pytest.approx(600 * TICK_S, abs=0.5)  # 8, and its children
 
 
 @pytest.mark.parametrize("gone", ["stat", "pressure/cpu", "all", "torn", "zeros"])
@@ -92,7 +92,7 @@ def test_what_a_container_does_not_tell_is_null(machine: Machine, gone: str) -> 
             (machine.proc / name).unlink()
     first = sampler.read()
     machine.at_s = 10.0
-    usage = sampler.between(first, sampler.read())
+    usage = sampler.since(first)
     assert usage.own_cpu_s is not None
     assert (usage.others_cpu_s, usage.steal_s) == (None, None)  # in no case do the ticks add up to 10 s
     assert (usage.pressure_s is None) == (gone in ("pressure/cpu", "all", "torn"))
@@ -136,6 +136,21 @@ def test_spans_are_judged_by_name_and_together_where_they_are_short() -> None:
     assert contention.disturbances([{"name": "train"}, {"name": "eval", "host": None}]) == {}
 
 
+def test_runs_that_were_disturbed_are_told_in_one_phrase(make_run: Callable[..., Run]) -> None:
+    busy = replace(QUIET, own_cpu_s=10.0, others_cpu_s=10.0).to_dict()
+    quiet = make_run(seed=0, spans=[{"name": "train", "host": QUIET.to_dict()}])
+    beside = make_run(seed=1, spans=[{"name": "train", "host": busy}, {"name": "eval", "host": busy}])
+    assert contention.disturbed([quiet, make_run()]) is None
+    assert contention.disturbed([beside]) == "other processes took 50% of the CPU time in train, eval"
+    assert contention.disturbed([quiet, beside], [["train"], ["eval"]]) == (
+        "1 of 2 runs: seed 1: other processes took 50% of the CPU time in eval"
+    )
+    many = contention.disturbed([beside] * 5)
+    assert many is not None
+    assert many.startswith("5 of 5 runs: ")
+    assert many.endswith("; and 2 more")
+
+
 def test_what_is_unknown_of_a_part_is_unknown_of_the_whole() -> None:
     together = contention.total([QUIET, replace(QUIET, steal_s=None)])
     assert together is not None
@@ -144,24 +159,22 @@ def test_what_is_unknown_of_a_part_is_unknown_of_the_whole() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_on_this_machine_a_stranger_is_seen_and_a_child_is_not() -> None:
-    spin = "import time\nend = time.monotonic() + 1.5\nwhile time.monotonic() < end: pass"
-    # The stranger's parent ends at once, as that of a daemon.
+def test_on_this_machine_a_stranger_is_seen_and_a_child_is_ours() -> None:
+    spin = "import time\nend = time.monotonic() + 1.2\nwhile time.monotonic() < end: pass"
+    # The stranger's parent ends at once, as that of a daemon does.
     orphaned = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {spin!r}])"
-    sampler = Sampler(root=os.getpid())
     child = subprocess.Popen([sys.executable, "-c", spin])
-    time.sleep(0.2)
-    first = sampler.read()
+    sampler = Sampler(root=os.getpid())
     time.sleep(0.6)
-    alone = sampler.between(first, sampler.read())
+    with_child = sampler.since_the_first()
     child.wait()
     subprocess.run([sys.executable, "-c", orphaned], check=True)
-    second = sampler.read()
+    first = sampler.read()
     time.sleep(0.6)
-    beside = sampler.between(second, sampler.read())
-    assert alone.own_cpu_s is not None
-    assert beside.own_cpu_s is not None
-    assert beside.others_cpu_s is not None
+    with_stranger = sampler.since(first)
+    assert with_child.own_cpu_s is not None
+    assert with_stranger.own_cpu_s is not None
     # Whatever else the machine does, the child worked for us and the stranger did not.
-    assert alone.own_cpu_s > 3 * beside.own_cpu_s
-    assert beside.others_cpu_s > 3 * beside.own_cpu_s
+    assert with_child.own_cpu_s > 3 * with_stranger.own_cpu_s
+    assert with_stranger.others_cpu_s is not None
+    assert with_stranger.others_cpu_s > 3 * with_stranger.own_cpu_s

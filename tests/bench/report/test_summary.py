@@ -132,3 +132,18 @@ def test_many_runs_are_told_by_their_extremes():
     assert row(output, "status") == ["", "", "9 ok"]
     assert "seed 3" not in output
     assert output.endswith("as 9 runs\n")
+
+
+def test_a_contended_run_is_marked():
+    quiet = {"wall_s": 50.0, "cores": 2, "threads": 2, "own_cpu_s": 98.0, "others_cpu_s": 1.0, "steal_s": 0.0}
+    metrics = run().metrics
+    one, other = run(seed=0), run(seed=1)
+    one.spans[1]["host"], other.spans[1]["host"] = quiet, quiet | {"own_cpu_s": 66.0, "others_cpu_s": 33.0}
+    one = run(seed=0, spans=one.spans, metrics=metrics | {"contended": False, "others_cpu_s": 1.0})
+    other = run(seed=1, spans=other.spans, metrics=metrics | {"contended": True, "others_cpu_s": 33.0})
+    output = printed(one, other)
+    assert row(output, "contended") == ["no", "yes", "1 of 2"]
+    assert row(output, "CPU time of others")[:2] == ["1.00 s", "33.0 s"]
+    assert "Contended: 1 of 2 runs: seed 1: other processes took 33% of the CPU time in train." in output
+    assert "contended" not in printed(one).lower()
+    assert "contended" not in printed(run()).lower()

@@ -29,6 +29,16 @@ def test_the_summary_is_by_cell_over_the_seeds(console, a_run):
     assert said.splitlines()[-1] == "4 ok, 1 oom, 1 still to run"
 
 
+def test_contended_runs_are_marked(console, a_run):
+    busy = {"wall_s": 9.0, "cores": 2, "threads": 2, "own_cpu_s": 9.0, "others_cpu_s": 9.0, "steal_s": 0.0}
+    runs = [a_run(CELLS[0], seed, accuracy=0.5, contended=seed == 1) for seed in range(3)]
+    runs[1] = msgspec.structs.replace(runs[1], spans=[{"name": "train", "start_s": 0, "end_s": 9, "host": busy}])
+    print_summary(console, planned(CELLS[:1], runs, seeds=3), MATRIX.keys, "time_to_accuracy", Path("night"))
+    said = printed(console)
+    assert "3 ok (1 contended)" in said
+    assert "contended: 1 of 3 runs: seed 1: other processes took 50% of the CPU time in train" in said
+
+
 def test_a_table_in_a_log_is_as_wide_as_it_needs(a_run):
     narrow = Console(file=io.StringIO(), width=40)
     made = planned(CELLS[:1], [a_run(CELLS[0], seed, accuracy=0.1 * seed, total_s=1.0) for seed in range(3)], seeds=3)

@@ -71,6 +71,22 @@ def test_the_order_of_runs_does_not_matter(trained: Callable[..., Run], name: st
     assert rule(name).score(runs[::-1]) == rule(name).score(runs)
 
 
+def test_contended_runs_are_marked_by_the_clocks_that_count_the_disturbed_spans(
+    trained: Callable[..., Run], codes: Codes, name: str
+) -> None:
+    host = {"wall_s": 10.0, "cores": 2, "threads": 2, "own_cpu_s": 12.0, "others_cpu_s": 7.0, "steal_s": 0.0}
+    for span_name in ("train", "import"):
+        runs = good(trained)
+        assert "contended" not in codes(rule(name).score(runs).footnotes)
+        next(span for span in runs[0].spans if span["name"] == span_name)["host"] = host
+        score = rule(name).score(runs)
+        told = [finding.text for finding in score.footnotes if finding.code == "contended"]
+        if span_name == "train" or name == "coldstart":
+            assert len(told) == 1
+            assert f"1 of 5 runs: seed 0: other processes took 37% of the CPU time in {span_name}" in told[0]
+        assert score.qualifies
+
+
 def test_unofficial_data(trained: Callable[..., Run], codes: Codes, name: str) -> None:
     runs = [trained([0.95], seed=seed, data={"name": "cifar10", "official": False}) for seed in range(5)]
     score = rule(name).score(runs)
