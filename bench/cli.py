@@ -366,6 +366,17 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def main() -> None:
+    """Run the command line on streams that cannot fail, so that its exit code is that of its work."""
+    from bench.report import streams
+
+    streams.protect()
+    try:
+        _run()
+    except SystemExit as end:
+        sys.exit(streams.exit_code(end.code))
+
+
+def _run() -> None:
     """Run the command line; a user's mistake is one message on stderr and its exit code, never a traceback."""
     import warnings
 

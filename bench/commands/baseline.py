@@ -24,7 +24,7 @@ from bench.gate.study import COMPARISONS, planted, study
 from bench.gate.tree import TreeFailed
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import code_identity
-from bench.report import text
+from bench.report import streams, text
 from bench.report.fitting import print_table
 from bench.report.gate import progress, say, study_table
 from bench.stats import median
@@ -46,6 +46,7 @@ class SaveOptions:
 
 def save(options: SaveOptions, console: Console) -> None:
     """Measure each matrix so many times and keep it for this machine; raises MissingError where that cannot be."""
+    streams.work_outlasts_output()
     paths = gate_matrices(options.matrices)
     device = default_device() if options.device == "auto" else options.device
     machine, code = fingerprint(), code_identity()

@@ -18,7 +18,7 @@ from bench.exchange.from_runs import Submitter, entry_of, remarks, stem
 from bench.exchange.mllog import log_lines
 from bench.exchange.to_runs import entry_back, is_imported, run_of
 from bench.lookup import find_runs
-from bench.report import text
+from bench.report import streams, text
 from bench.run import Run
 from bench.store import Store
 
@@ -78,6 +78,7 @@ def import_entries(paths: Sequence[Path], results: Path, console: Console) -> No
 
     Raises `UsageError` with all that is wrong, if anything is, and then adds none.
     """
+    streams.work_outlasts_output()
     readings = [dawnbench.read(path) for path in dawnbench.find(paths)]
     if errors := [error for reading in readings for error in reading.errors]:
         raise UsageError("\n".join([*errors, "nothing was imported"]))

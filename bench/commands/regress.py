@@ -31,6 +31,7 @@ from bench.gate.trial import Trial, open_trials
 from bench.gate.verdict import LEAST_ROUNDS, Verdict
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import code_identity, sources_sha256
+from bench.report import streams
 from bench.report.gate import Format, progress, say, write_report
 from bench.run import canonical_json
 from bench.store import Store
@@ -69,6 +70,7 @@ def regress(options: RegressOptions, console: Console) -> int:
     """
     if options.rounds is not None and options.rounds < LEAST_ROUNDS:
         raise UsageError(f"--rounds {options.rounds}: fewer than {LEAST_ROUNDS} can tell nothing")
+    streams.work_outlasts_output()
     with sigterm_interrupts():
         report = _against_revision(options, console) if options.base else _against_baselines(options, console)
     report = replace(report, unsure=options.unsure)

@@ -14,6 +14,7 @@ from rich.console import Console
 from bench.errors import UsageError
 from bench.frames import Frames, load
 from bench.merging import merge
+from bench.report import streams
 from bench.report.results import AVERAGED, fitted, groups_table, overview, run_in_full, runs_table
 from bench.run import Run
 from bench.scaling import efficiency_by_run
@@ -158,6 +159,8 @@ def merge_files(results: Path, paths: Sequence[Path], dry_run: bool, console: Co
     """Take over the runs that the store has not yet."""
     store = Store(results / "runs" / "runs.jsonl")
     verb = "would be added" if dry_run else "added"
+    if not dry_run:
+        streams.work_outlasts_output()
     merged = merge(store, paths, dry_run)
     for one in merged:
         _say(console, f"{one.path}: {one.new} {verb}, {one.known} already there")

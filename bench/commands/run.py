@@ -17,7 +17,7 @@ from bench.interrupts import Interrupts
 from bench.measures import ON_SEVERAL_DEVICES
 from bench.recipe import Recipe
 from bench.recording import Recorder
-from bench.report import text
+from bench.report import streams, text
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
 from bench.run import Run
@@ -25,7 +25,7 @@ from bench.runner import execute
 from bench.sampling import Bounds, with_timeout
 from bench.worker import Job
 
-EXIT_BY_STATUS = {"ok": 0, "interrupted": 130}
+STOPPED = 130
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def run(options: RunOptions, console: Console) -> int:
     """
     from bench.machine import default_device, device_count
 
+    streams.work_outlasts_output()
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     _check_weights(options)
@@ -74,7 +75,7 @@ def run(options: RunOptions, console: Console) -> int:
         # Whatever ends the last one, those before it are done.
         if campaign.finished:
             print_summary(console, campaign.finished, recorder.store.path)
-    return max((EXIT_BY_STATUS.get(one.status, 1) for one in campaign.finished), default=130)
+    return campaign.exit_code()
 
 
 def _check_weights(options: RunOptions) -> None:
@@ -134,6 +135,14 @@ class Campaign:
                 origin_s = bench.STARTED_S if position == 0 else time.monotonic()
                 self.finished.append(self._run_one(seed, origin_s, self._title(position), interrupts))
 
+    def exit_code(self) -> int:
+        """Of the worst run, or 130 where not every seed had its run; that is said."""
+        done, wanted = sum(one.status != "interrupted" for one in self.finished), len(self.seeds)
+        if done < wanted:
+            self._say(f"Stopped: {done} of {wanted} seed{'s' if wanted > 1 else ''} done")
+            return STOPPED
+        return max(0 if one.status == "ok" else 1 for one in self.finished)
+
     def _title(self, position: int) -> str:
         count = len(self.seeds)
         return f"{self.name}, seed {self.seeds[position]}" + (f" ({position + 1} of {count})" if count > 1 else "")
@@ -156,16 +165,17 @@ class Campaign:
         progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
         with view(self.console, progress) as follow:
             measured = execute(job, follow, interrupts=interrupts)
-        record = self.recorder.record(
-            attempt,
-            measured,
-            cell=self.cell,
-            config=self.config,
-            seed=seed,
-            measure=self.options.measure,
-            price_per_hour=self.price.usd_per_hour if self.price else None,
-            price_source=self.price.source if self.price else None,
-        )
+            # At once: whatever else may go wrong, a run that was measured is kept.
+            record = self.recorder.record(
+                attempt,
+                measured,
+                cell=self.cell,
+                config=self.config,
+                seed=seed,
+                measure=self.options.measure,
+                price_per_hour=self.price.usd_per_hour if self.price else None,
+                price_source=self.price.source if self.price else None,
+            )
         accuracy = record.metrics.get("accuracy")
         outcome = f", accuracy {text.percent(accuracy)}" if accuracy is not None else ""
         total = text.duration(record.metrics.get("total_s"))

@@ -19,7 +19,7 @@ from bench.machine import default_device, device_count, torch_build
 from bench.matrix import Cell, Matrix, Order, same, short
 from bench.plan import FAILURES, Plan, check_rerun, plan
 from bench.recording import Recorder
-from bench.report import text
+from bench.report import streams, text
 from bench.report.sweep import print_plan, print_summary
 from bench.report.sweep_progress import SweepProgress, view
 from bench.sampling import Bounds, with_timeout
@@ -56,6 +56,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
     not; 3 where none can be here; 130 after Ctrl-C. Raises `UsageError` for a mistake in the matrix or the
     options, `MissingError` where results cannot be kept, or no run can have its data.
     """
+    streams.work_outlasts_output()
     device = default_device() if options.device == "auto" else options.device
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
