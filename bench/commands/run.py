@@ -18,6 +18,7 @@ from bench.measures import ON_SEVERAL_DEVICES
 from bench.recipe import Recipe
 from bench.recording import Recorder
 from bench.report import streams, text
+from bench.report.harmless import Harmless
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
 from bench.run import Run
@@ -163,7 +164,7 @@ class Campaign:
             weights=self.weights,
         )
         progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
-        with view(self.console, progress) as follow:
+        with Harmless(view(self.console, progress)) as follow:
             measured = execute(job, follow, interrupts=interrupts)
             # At once: whatever else may go wrong, a run that was measured is kept.
             record = self.recorder.record(

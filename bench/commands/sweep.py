@@ -20,6 +20,7 @@ from bench.matrix import Cell, Matrix, Order, same, short
 from bench.plan import FAILURES, Plan, check_rerun, plan
 from bench.recording import Recorder
 from bench.report import streams, text
+from bench.report.harmless import Harmless
 from bench.report.sweep import print_plan, print_summary
 from bench.report.sweep_progress import SweepProgress, view
 from bench.sampling import Bounds, with_timeout
@@ -104,7 +105,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
         get_data(made, options.data_dir, console)
         progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, allotment.jobs)
         try:
-            with view(console, progress) as live:
+            with Harmless(view(console, progress)) as live:
                 finished = Sweep(
                     made,
                     recorder,

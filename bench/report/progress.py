@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report import text
-from bench.report.harmless import Harmless
 
 PHASES = {
     "import": "importing",
@@ -165,6 +164,6 @@ class PlainView:
             self._console.print(self._progress.line(), highlight=False, markup=False, soft_wrap=True)
 
 
-def view(console: Console, progress: Progress) -> Harmless:
+def view(console: Console, progress: Progress) -> LiveView | PlainView:
     """The view that suits where the output goes."""
-    return Harmless(LiveView(console, progress) if console.is_terminal else PlainView(console, progress))
+    return LiveView(console, progress) if console.is_terminal else PlainView(console, progress)

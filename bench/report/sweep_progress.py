@@ -14,7 +14,6 @@ from rich.text import Text
 from bench.plan import Entry, Plan
 from bench.report import text
 from bench.report.fitting import fitted
-from bench.report.harmless import Harmless
 from bench.report.progress import PLAIN_EVERY_S, Progress
 from bench.report.sweep import HEADLINES, headings, values_of
 from bench.run import FINISHED
@@ -182,9 +181,9 @@ class PlainSweep:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def view(console: Console, progress: SweepProgress) -> Harmless:
+def view(console: Console, progress: SweepProgress) -> LiveSweep | PlainSweep:
     """The view that suits where the output goes."""
-    return Harmless(LiveSweep(console, progress) if console.is_terminal else PlainSweep(console, progress))
+    return LiveSweep(console, progress) if console.is_terminal else PlainSweep(console, progress)
 
 
 def _state(entry: Entry) -> str:
