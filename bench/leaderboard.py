@@ -70,6 +70,11 @@ class Row:
         return self.record.id if self.record else self.runs[0].cell
 
     @property
+    def is_possible(self) -> bool:
+        """Whether its numbers can be."""
+        return self.score is None or all(reason.code != "impossible" for reason in self.score.reasons)
+
+    @property
     def command(self) -> str:
         """What was typed to make it; empty for what others made."""
         return next((run.command for run in self.runs if run.command), "")
@@ -171,8 +176,13 @@ def _board(draft: _Draft, key: Key, metric: Metric, records: Sequence[Record]) -
                 reasons = (f"other clock: {record.clock or record.rule or 'not said'}",)
                 elsewhere.append(replace(row, standing=better + 1 if ranked else None, reasons=reasons))
     elsewhere.sort(key=lambda row: row.value(metric).value)
-    unranked.sort(key=lambda row: (row.kind != "run", metric not in row.figures, row.system))
+    unranked.sort(key=lambda row: (row.kind != "run", not row.reached, _value(row, metric), row.system, row.id))
     return Board(draft.rule, task_name, target, metric, tuple(ranked), tuple(unranked), tuple(elsewhere))
+
+
+def _value(row: Row, metric: Metric) -> float:
+    """Infinite where there is none, or none that can be."""
+    return row.figures[metric].value if metric in row.figures and row.is_possible else math.inf
 
 
 def _competes(record: Record, target: float) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.run import Run
+from bench.runs.plausible import impossible
 from bench.store import Store, StoreError, each_record, head_of, jsonl_files
 
 CONFLICTS_NAMED = 5
@@ -19,11 +20,15 @@ class ConflictError(BenchError):
 
 @dataclass(frozen=True)
 class Merged:
-    """How many runs of a file were `new` to the store, and how many it had already."""
+    """How many runs of a file were `new` to the store, and how many it had already.
+
+    `impossible` says of each new run what of its numbers cannot be; such a run is kept, and ranks nowhere.
+    """
 
     path: Path
     new: int
     known: int
+    impossible: tuple[str, ...] = ()
 
 
 def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
@@ -61,6 +66,7 @@ class _Line:
 
     run_id: str
     text: bytes
+    impossible: str | None = None
 
     @classmethod
     def read(cls, line: bytes, wanted: Collection[str] | None = None) -> _Line | None:
@@ -68,7 +74,8 @@ class _Line:
         head = head_of(line) if wanted is not None else None
         if wanted is not None and head is not None and head[0] not in wanted:
             return None
-        return cls(Run.from_json_line(line).run_id, line.rstrip(b"\n") + b"\n")
+        run = Run.from_json_line(line)
+        return cls(run.run_id, line.rstrip(b"\n") + b"\n", next(impossible(run), None))
 
     def is_same(self, other: _Line) -> bool:
         # Compared as text at last, because a NaN differs from itself.
@@ -87,15 +94,17 @@ def _compare(store: Path, incoming: Mapping[Path, Sequence[_Line]]) -> tuple[lis
     merged: list[Merged] = []
     conflicts: list[str] = []
     for path, lines in incoming.items():
-        before = len(new)
+        before, doubts = len(new), []
         for line in lines:
             other, place = known.setdefault(line.run_id, (line, path))
             if other is line:
                 new.append(line.text)
+                if line.impossible:
+                    doubts.append(f"run {line.run_id}: {line.impossible}")
             elif not other.is_same(line):
                 conflicts.append(f"{line.run_id} in {path} and in {place}")
         added = len(new) - before
-        merged.append(Merged(path, added, len(lines) - added))
+        merged.append(Merged(path, added, len(lines) - added, tuple(doubts)))
     if conflicts:
         more = f", and {len(conflicts) - CONFLICTS_NAMED} more" if len(conflicts) > CONFLICTS_NAMED else ""
         raise ConflictError(

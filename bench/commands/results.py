@@ -24,6 +24,7 @@ from bench.store import Store, StoreError, jsonl_files, read_runs
 # Runs in a table, where no number is asked for.
 NEWEST = 50
 MATCHES_NAMED = 8
+DOUBTS_NAMED = 5
 _AGES = {"m": pd.Timedelta(minutes=1), "h": pd.Timedelta(hours=1), "d": pd.Timedelta(days=1), "w": pd.Timedelta(days=7)}
 
 Format = Literal["table", "csv", "json"]
@@ -164,6 +165,10 @@ def merge_files(results: Path, paths: Sequence[Path], dry_run: bool, console: Co
     merged = merge(store, paths, dry_run)
     for one in merged:
         _say(console, f"{one.path}: {one.new} {verb}, {one.known} already there")
+        for doubt in one.impossible[:DOUBTS_NAMED]:
+            _say(console, f"{one.path}: impossible: {doubt}; no board ranks it")
+        if len(one.impossible) > DOUBTS_NAMED:
+            _say(console, f"{one.path}: {len(one.impossible) - DOUBTS_NAMED} more runs have such numbers")
     _say(console, f"{_count(sum(one.new for one in merged), 'run')} {verb} to {store.path}")
 
 

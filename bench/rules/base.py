@@ -5,6 +5,7 @@ A rule book reads runs and nothing else. It never changes what was measured: it 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from bench import stats
 from bench.host import contention
 from bench.rules.timing import Timeline, Timing, at, number
 from bench.run import Run
+from bench.runs.plausible import impossible
 from bench.stats import Estimate, Test
 
 # What a task asks for where a run does not say it; DAWNBench's, which the others took over.
@@ -211,6 +213,7 @@ class Rule(ABC):
         if self.distinct_seeds and repeated:
             yield Finding("seeds_repeated", f"seeds were used more than once: {', '.join(map(str, repeated))}", True)
         yield from _data_findings(runs, self.official_data)
+        yield from _impossible_findings(trials)
         if trials.left_out:
             yield Finding("left_out", f"interrupted or skipped, and not in n: {trials.left_out}")
         ended = Counter(run.status for run in runs if run.status not in ("ok", "not_reached"))
@@ -253,6 +256,18 @@ def _target_of(run: Run) -> float | None:
 
 def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:
     return frozenset(at(run.config, "resolved", "price_source", "kind") for run in runs)
+
+
+def _impossible_findings(trials: Trials) -> Iterator[Finding]:
+    """A run whose numbers cannot be is no evidence, and neither are the others of its cell until it is marked."""
+    wrong = {run.run_id: what for run in trials.runs if (what := next(impossible(run), None))}
+    for timing in trials.timings:
+        if timing.reached and timing.time_s is not None and not 0 < timing.time_s < math.inf:
+            wrong.setdefault(timing.run_id, f"its time on this clock is {timing.time_s:.4g} s")
+    if wrong:
+        run_id, what = next(iter(wrong.items()))
+        more = f"; {len(wrong) - 1} more runs have such numbers" if len(wrong) > 1 else ""
+        yield Finding("impossible", f"impossible: run {run_id}: {what}{more}", True)
 
 
 def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]:

@@ -139,6 +139,8 @@ class Timeline:
                 uncounted[name] = uncounted.get(name, 0.0) + (to_s - from_s - inside_s)
         counted, uncounted = ({name: s for name, s in spent.items() if s > 0} for spent in (counted, uncounted))
         time_s = None if end_s is None else math.fsum(counted.values())
+        if time_s is not None and not math.isfinite(time_s):  # a span that never ended, in a record from elsewhere
+            time_s = None
         return Timing(self.run.run_id, self.run.seed, time_s, self.accuracy, reached, counted, uncounted, reached_by)
 
 

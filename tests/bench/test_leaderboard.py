@@ -109,6 +109,25 @@ class TestBoards:
         assert [one.system for one in board.unranked] == ["unpriced"]
         assert "price unknown" in board.unranked[0].reasons[0]
 
+    def test_what_is_not_ranked_stands_by_value_and_what_missed_or_cannot_be_below(self) -> None:
+        impossible = cell(1.0, "impossible", n=2)
+        impossible[0].spans[0]["start_s"] = -50.0
+        runs = [
+            *cell(20.0, "a slow one", n=2),
+            *cell(10.0, "quick", n=2),
+            *cell(5.0, "missed", n=2, final=0.9),
+            *impossible,
+        ]
+        for rule in ("speedrun", "mlperf"):
+            board = board_of(boards(runs, []), rule)
+            assert board.ranked == ()
+            assert [one.system for one in board.unranked] == ["quick", "a slow one", "impossible", "missed"]
+
+    def test_one_lucky_run_of_two_does_not_rank_before_what_always_gets_there(self) -> None:
+        lucky = [run(8.0, seed=0, recipe="lucky"), run(8.0, seed=1, recipe="lucky", final=0.9)]
+        board = board_of(boards([*lucky, *cell(10.0, "steady", n=2)], []), "dawnbench")
+        assert [one.system for one in board.ranked] == ["steady", "lucky"]
+
     def test_a_price_that_is_given_prices_all(self) -> None:
         board = board_of(boards(cell(10.0, "ours"), [], metric="cost", price_per_hour=3600.0), "speedrun")
         assert board.ranked[0].value("cost").value == pytest.approx(30.0 + 1.0)

@@ -103,6 +103,16 @@ def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_taken(
     assert store.read() == [run]
 
 
+def test_a_run_whose_numbers_cannot_be_is_taken_and_named(store: Store, make_run: MakeRun, tmp_path: Path) -> None:
+    doubtful = make_run(metrics={"accuracy": 2.0})
+    source = filled(tmp_path / "a.jsonl", make_run(), doubtful)
+    (merged,) = merge(store, [source])
+    assert (merged.new, len(merged.impossible)) == (2, 1)
+    assert doubtful.run_id in merged.impossible[0]
+    assert "should be from 0 to 1" in merged.impossible[0]
+    assert merge(store, [source])[0].impossible == ()
+
+
 def test_a_path_that_is_not_there(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no results at .*nowhere"):
         merge(store, [tmp_path / "nowhere"])

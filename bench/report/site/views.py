@@ -221,7 +221,7 @@ def config_pairs(values: Mapping[str, Any]) -> Pairs:
 
 @dataclass(frozen=True)
 class Overview:
-    """A board in a line: the best of others, and ours."""
+    """A board in a line: the best of others, and the best of ours: what ranks first, else what was fastest there."""
 
     view: BoardView
     best: RowView | None
@@ -234,7 +234,7 @@ def overview(view: BoardView) -> Overview:
     rows = [row for section in view.sections for row in section.rows if row.row.standing is None]
     ranked = [row for row in rows if row.row.rank]
     best = next((row for row in ranked if row.row.kind != "run"), None)
-    own = next((row for row in rows if row.row.kind == "run"), None)
+    own = next((row for row in rows if row.row.kind == "run" and row.row.reached and row.row.is_possible), None)
     return Overview(view, best, own, len(view.board.ranked), len(view.board.unranked))
 
 

@@ -234,6 +234,14 @@ def test_merge(results: Path, tmp_path: Path) -> None:
     assert (elsewhere / "runs" / "runs.jsonl").read_bytes() == source.read_bytes()
 
 
+def test_merge_says_what_cannot_be(tmp_path: Path, make_run: Callable[..., Run]) -> None:
+    source = tmp_path / "theirs.jsonl"
+    source.write_bytes(b"".join(make_run(metrics={"total_s": -1.0}).to_json_line() for _ in range(7)))
+    told = said(lambda console: merge_files(tmp_path / "results", [source], False, console))
+    assert told.count("its total_s is -1, below zero; no board ranks it") == 5
+    assert "2 more runs have such numbers" in told
+
+
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no runs in .*bench run digits.*--results") as caught:
         listed(tmp_path)

@@ -167,3 +167,51 @@ def test_a_real_run_under_every_rule() -> None:
         assert score.time_s is not None
         assert score.cost_usd is not None
         assert score.cost_usd.value == pytest.approx(score.time_s.value * 0.10 / 3600)
+
+
+def _spans(run: Run, name: str, **times: float) -> None:
+    for span in run.spans:
+        if span["name"] == name:
+            span.update(times)
+
+
+IMPOSSIBLE = {
+    "a span that ends before it begins": lambda run: _spans(run, "train", end_s=1.0),
+    "a span without an end": lambda run: _spans(run, "train", end_s=math.inf),
+    "a span that is no number": lambda run: _spans(run, "init", start_s=math.nan),
+    "a span from minus infinity": lambda run: _spans(run, "import", start_s=-math.inf),
+    "a span before the command": lambda run: _spans(run, "start", start_s=-1000.0),
+    "no time at all": lambda run: [span.update(start_s=0.0, end_s=0.0) for span in run.spans],
+    "200 %": lambda run: run.metrics.update(accuracy=2.0),
+    "200 % after an epoch": lambda run: run.epochs[0].update(accuracy=2.0),
+    "a negative accuracy": lambda run: run.metrics.update(accuracy=-0.5),
+    "an accuracy that is no number": lambda run: run.metrics.update(accuracy=math.nan),
+    "ok at 10 %": lambda run: run.metrics.update(accuracy=0.1),
+    "negative energy": lambda run: run.metrics.update(train_energy_j=-5.0),
+    "a negative time to the target": lambda run: run.metrics.update(time_to_target_s=-1.0),
+}
+
+
+@pytest.mark.parametrize("spoil", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_cannot_be_qualifies_nowhere_and_is_said(
+    trained: Callable[..., Run], codes: Codes, name: str, spoil: Callable[[Run], object]
+) -> None:
+    runs = [trained([0.9, 0.95], 0.95 + seed / 1000, seed=seed, price_per_hour=1.0) for seed in range(6)]
+    assert rule(name).score(runs).qualifies
+    spoil(runs[3])
+    score = rule(name).score(runs)
+    assert "impossible" in codes(score.reasons)
+    assert any(runs[3].run_id in finding.text for finding in score.reasons)
+
+
+@pytest.mark.parametrize("price", [-1.0, math.inf, math.nan])
+def test_a_price_that_cannot_be_qualifies_nowhere(
+    trained: Callable[..., Run], codes: Codes, name: str, price: float
+) -> None:
+    runs = [trained([0.9, 0.95], 0.95, seed=seed, price_per_hour=price) for seed in range(5)]
+    assert "impossible" in codes(rule(name).score(runs).reasons)
+
+
+def test_a_training_that_diverged_is_possible(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    lost = trained([math.nan], math.nan, status="diverged", seed=9)
+    assert "impossible" not in codes(rule(name).score([*good(trained), lost]).reasons)

@@ -14,6 +14,7 @@ from bench.leaderboard import boards
 from bench.report.site import pages, views
 from bench.report.site.pages import single_page, site
 from bench.report.site.views import commands
+from bench.run import Run
 from tests.bench.competitors import cell, record, run
 from tests.bench.report.site.conftest import EVIL
 
@@ -135,3 +136,20 @@ def test_the_command_repeats_the_commit_only_where_it_was_the_whole_code() -> No
     assert commands([changed]) == ["bench run digits --seeds 5"]
     assert commands([run(command=""), run(code={"commit": "$(rm -rf)"})]) == ["bench run digits --seeds 5"]
     assert commands([run(), run()]) == commands([run()])
+
+
+class TestOverview:
+    def best(self, runs: list[Run], rule: str) -> str | None:
+        board = next(board for board in boards(runs, []) if board.rule.name == rule)
+        own = views.overview(views.board_view(board, {})).own
+        return own.row.system if own else None
+
+    def test_the_best_here_is_the_fastest_where_none_qualifies(self) -> None:
+        runs = [*cell(20.0, "a slow one", n=2), *cell(10.0, "quick", n=2), *cell(5.0, "missed", n=2, final=0.9)]
+        assert self.best(runs, "speedrun") == "quick"
+
+    def test_what_qualifies_comes_before_what_is_faster_and_does_not(self) -> None:
+        assert self.best([*cell(20.0, "proven"), *cell(10.0, "quick", n=2)], "speedrun") == "proven"
+
+    def test_what_never_reached_the_target_is_no_best(self) -> None:
+        assert self.best(cell(5.0, "missed", n=2, final=0.9), "coldstart") is None
