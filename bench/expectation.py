@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 from bench.report import text
 from bench.run import FINISHED, Run, cell_id
@@ -14,19 +15,28 @@ from bench.store import Store
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 
 
-def describe(cell: str, machine_id: str, own: Iterable[Run]) -> str:
-    """One phrase on the duration of one run of `cell`: here, else elsewhere, else unknown."""
+class Expectation(NamedTuple):
+    """How long one run will take, None where that is not known; and the same in words, with where it is known from."""
+
+    total_s: float | None
+    said: str
+
+
+def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
+    """The duration of one run of `cell`: here, else elsewhere, else unknown."""
     finished = [run for run in own if run.cell == cell and run.status in FINISHED]
     here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
     if here_s:
-        return f"{text.duration(fmean(here_s))} a seed, the mean of {len(here_s)} earlier on this machine"
+        mean_s = fmean(here_s)
+        return Expectation(mean_s, f"{text.duration(mean_s)} a seed, the mean of {len(here_s)} earlier on this machine")
     published = [run for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]
     elsewhere = finished or [run for run in published if cell_now(run) == cell and run.status in FINISHED]
     if elsewhere:
         run = elsewhere[-1]
         machine = f"{run.machine.get('cpu_model')}, {run.machine.get('usable_cores')} cores"
-        return f"about {text.duration(_total_s(run))} a seed, as on another machine ({machine})"
-    return "unknown, this has not been run before; the time left is shown after the first steps"
+        about_s = _total_s(run)
+        return Expectation(about_s, f"about {text.duration(about_s)} a seed, as on another machine ({machine})")
+    return Expectation(None, "unknown, this has not been run before; the time left is shown after the first steps")
 
 
 def cell_now(run: Run) -> str:

@@ -13,6 +13,7 @@ import bench
 from bench import expectation, prices, weights
 from bench import recipe as recipes
 from bench.errors import MissingError, UsageError
+from bench.host.contention import Look
 from bench.interrupts import Interrupts
 from bench.measures import ON_SEVERAL_DEVICES
 from bench.recipe import Recipe
@@ -27,6 +28,8 @@ from bench.sampling import Bounds, with_timeout
 from bench.worker import Job
 
 STOPPED = 130
+# A training of which it matters that the machine was busy before it began, and to which the look adds nothing.
+LONG_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def run(options: RunOptions, console: Console) -> int:
     """
     from bench.machine import default_device, device_count
 
+    look = Look()  # from here on, so that hardly anything has to be waited for
     streams.work_outlasts_output()
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
@@ -68,7 +72,7 @@ def run(options: RunOptions, console: Console) -> int:
     recorder.check_writable()
     if options.keep_weights:
         weights.make_room(options.results)
-    campaign = Campaign(options, recipe, device, recorder, console)
+    campaign = Campaign(options, recipe, device, recorder, console, look)
     campaign.announce()
     try:
         campaign.run_all()
@@ -89,8 +93,10 @@ def _check_weights(options: RunOptions) -> None:
 class Campaign:
     """The runs of one command."""
 
-    def __init__(self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console) -> None:
-        self.options, self.recipe, self.device = options, recipe, device
+    def __init__(
+        self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console, look: Look
+    ) -> None:
+        self.options, self.recipe, self.device, self.look = options, recipe, device, look
         self.recorder, self.console = recorder, console
         self.name = recorder.recipe
         self.finished: list[Run] = []
@@ -120,8 +126,12 @@ class Campaign:
             f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {what} on "
             f"{self.device}, {count} seed{'s' if count > 1 else ''}"
         )
-        said = expectation.describe(self.cell, self.recorder.machine["id"], self.recorder.store.read({self.cell}))
-        self._say(f"Expected: {said}")
+        known = self.recorder.store.read({self.cell})
+        expected = expectation.expect(self.cell, self.recorder.machine["id"], known)
+        self._say(f"Expected: {expected.said}")
+        is_long = expected.total_s is not None and expected.total_s * count >= LONG_S
+        if warning := self.look.warning(self.device, wait=is_long):
+            self._say(f"Warning: {warning}")
 
     def run_all(self) -> None:
         """One run a seed, in order; an interrupted one is the last.

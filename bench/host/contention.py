@@ -33,6 +33,9 @@ PLAUSIBLE = 0.5
 SCAN_SHARE = 0.001
 # A process that has just begun has no children yet.
 FIRST_SCAN_S = 0.5
+# Before a run: 25 ticks of each core tell a busy one from a quiet one.
+LOOK_S = 0.25
+BUSY_SHARE = 0.1
 # So many runs are told of in a line.
 MOST_TOLD = 3
 READ_BYTES = 1 << 20
@@ -163,14 +166,16 @@ def by_span(spans: Iterable[Mapping[str, Any]]) -> dict[str, Usage]:
 def disturbances(spans: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, str]:
     """What disturbed a run, by the name of the spans in which it did: of all spans, or of these alone.
 
-    Where the spans are too short to be judged alone, they are judged together, under the name `run`.
+    Where the spans are too short to be judged alone, they are judged together, under the name `run`; and where that is
+    too short as well, so is all of the run.
     """
-    usages = by_span(spans)
-    if names is not None:
-        wanted = set(names)
-        usages = {name: usage for name, usage in usages.items() if name in wanted}
+    every = by_span(spans)
+    wanted = set(every if names is None else names)
+    usages = {name: usage for name, usage in every.items() if name in wanted}
     told = {name: what for name, usage in usages.items() if (what := usage.disturbance)}
     together = total(usages.values())
+    if not told and together and together.wall_s < LEAST_S:
+        together = total(every.values())
     if not told and together and together.disturbance:
         return {"run": together.disturbance}
     return told
@@ -353,6 +358,33 @@ class Sampler:
                 os.close(file)
         except OSError:
             return b""
+
+
+class Look:
+    """How busy the machine is before anything is timed, from when this is made."""
+
+    def __init__(self, sampler: Sampler | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sampler, self._sleep = sampler or Sampler(), sleep
+
+    def warning(self, device: str, wait: bool) -> str | None:
+        """What should be said before a run on `cpu` or `cuda`; None where nothing should, or nobody can say.
+
+        `wait` a fraction of a second where it has not gone by yet; else a shorter time says nothing.
+        """
+        usage = self._sampler.since_the_first()
+        if wait and usage.wall_s < LOOK_S:
+            self._sleep(LOOK_S - usage.wall_s)
+            usage = self._sampler.since_the_first()
+        if usage.wall_s < LOOK_S or usage.others_cpu_s is None:
+            return None
+        busy = usage.others_cpu_s / usage.wall_s
+        # A training on a CPU takes all cores; one on a GPU is fed by one or two.
+        if busy < (BUSY_SHARE if device == "cpu" else FULL) * usage.cores:
+            return None
+        return (
+            f"other processes use {busy:.1f} of this machine's {usage.cores} cores. What is timed now takes longer and "
+            "is marked as contended; stop them (top shows them), or wait until they have ended"
+        )
 
 
 def of_this_run(*, is_rank: bool = False) -> Sampler:

@@ -28,12 +28,13 @@ def a_run(make_run):
 def test_earlier_runs_on_this_machine_count_first(a_run, published):
     published.append(a_run(1000.0, "elsewhere"))
     runs = [a_run(10.0), a_run(20.0), a_run(500.0, "elsewhere"), a_run(900.0, status="interrupted")]
-    said = expectation.describe("c" * 16, "here", runs)
+    said = expectation.expect("c" * 16, "here", runs).said
+    assert expectation.expect("c" * 16, "here", runs).total_s == 15.0
     assert said == "15.0 s a seed, the mean of 2 earlier on this machine"
 
 
 def test_another_machine_is_named(a_run):
-    said = expectation.describe("c" * 16, "here", [a_run(500.0, "elsewhere")])
+    said = expectation.expect("c" * 16, "here", [a_run(500.0, "elsewhere")]).said
     assert said == "about 8 min 20 s a seed, as on another machine (Abacus, 2 cores)"
 
 
@@ -42,12 +43,12 @@ def test_a_published_run_is_better_than_nothing(a_run, published):
     recorded = config | {"precision": "auto", "resolved": {"precision": "bf16"}}
     published.append(a_run(191.0, "elsewhere", config=recorded))
     cell = cell_id(config | {"measure": "time_to_accuracy"})
-    assert "about 3 min 11 s a seed" in expectation.describe(cell, "here", [])
+    assert "about 3 min 11 s a seed" in expectation.expect(cell, "here", []).said
 
 
 def test_another_cell_says_nothing(a_run, published):
     published.append(a_run(191.0))
-    assert expectation.describe("d" * 16, "here", [a_run(5.0)]).startswith("unknown")
+    assert expectation.expect("d" * 16, "here", [a_run(5.0)]).said.startswith("unknown")
 
 
 def test_the_published_run_is_of_the_shipped_recipe(monkeypatch):
@@ -57,5 +58,5 @@ def test_the_published_run_is_of_the_shipped_recipe(monkeypatch):
     monkeypatch.setattr(expectation, "PUBLISHED", SHIPPED)
     recipe = recipes.load("cifar94", "cpu")
     _, cell = recipes.identify(recipe.config(), "cpu", "time_to_accuracy")
-    assert expectation.describe(cell, "elsewhere", []).startswith("about ")
+    assert expectation.expect(cell, "elsewhere", []).said.startswith("about ")
     native_precision.cache_clear()

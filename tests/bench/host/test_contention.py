@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.host import contention
-from bench.host.contention import Sampler, Usage
+from bench.host.contention import Look, Sampler, Usage
 from bench.run import Run
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -134,6 +135,35 @@ def test_spans_are_judged_by_name_and_together_where_they_are_short() -> None:
     three = [{"name": name, "host": short.to_dict()} for name in ("data", "init", "train")]
     assert contention.disturbances(three) == {"run": "other processes took 50% of the CPU time"}
     assert contention.disturbances([{"name": "train"}, {"name": "eval", "host": None}]) == {}
+
+
+def test_what_is_too_short_to_be_judged_is_judged_with_the_whole_run() -> None:
+    busy = replace(QUIET, own_cpu_s=10.0, others_cpu_s=10.0)
+    short = replace(QUIET, wall_s=0.2, own_cpu_s=0.4)
+    spans = [{"name": "import", "host": busy.to_dict()}, {"name": "train", "host": short.to_dict()}]
+    assert contention.disturbances(spans, ["train"]) == {"run": "other processes took 49% of the CPU time"}
+    spans[1]["host"] = QUIET.to_dict()
+    assert contention.disturbances(spans, ["train"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("others_ticks", "device", "waits", "warned"),
+    [(100, "cpu", True, True), (4, "cpu", True, False), (100, "cuda", True, False), (100, "cpu", False, False)],
+)
+def test_a_look_before_a_run(machine: Machine, others_ticks: int, device: str, waits: bool, warned: bool) -> None:
+    def sleep(seconds: float) -> None:
+        machine.at_s += 1.0
+        machine.cpu["cpu0"] |= {"user": others_ticks, "idle": 100 - others_ticks}
+        machine.cpu["cpu1"] |= {"idle": 100}
+        machine.write()
+
+    look = Look(
+        Sampler(os.getpid(), helpers=[3, 4, 6], proc=machine.proc, cpus=[0, 1], now=lambda: machine.at_s), sleep
+    )
+    warning = look.warning(device, waits)
+    assert (warning is not None) == warned
+    if warning is not None:
+        assert re.match(r"other processes use (1\.0|0\.9) of this machine's \d cores\.", warning)
 
 
 def test_runs_that_were_disturbed_are_told_in_one_phrase(make_run: Callable[..., Run]) -> None:

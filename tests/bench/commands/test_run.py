@@ -1,0 +1,26 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from bench.commands import run as command
+from bench.commands.run import Campaign, RunOptions, run
+from bench.expectation import Expectation
+
+
+@pytest.mark.parametrize(("total_s", "seeds", "waits"), [(None, 5, False), (11.0, 5, False), (13.0, 5, True)])
+def test_a_busy_machine_is_told_before_a_long_training(tmp_path, monkeypatch, total_s, seeds, waits):
+    asked = []
+
+    class BusyLook:
+        def warning(self, device, wait):
+            asked.append((device, wait))
+            return "other processes use 1.0 of this machine's 2 cores"
+
+    monkeypatch.setattr(command, "Look", BusyLook)
+    monkeypatch.setattr(command.expectation, "expect", lambda *_: Expectation(total_s, "so long"))
+    monkeypatch.setattr(Campaign, "run_all", lambda self: None)
+    console = Console(file=io.StringIO(), width=200)
+    run(RunOptions("digits", results=tmp_path, seeds=seeds, device="cpu"), console)
+    assert asked == [("cpu", waits)]
+    assert "Warning: other processes use 1.0 of this machine's 2 cores" in console.file.getvalue()
