@@ -186,11 +186,10 @@ def show(
     results: Results = Path("results"),
 ) -> None:
     """Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here."""
-    from rich.console import Console
-
     from bench.commands.show import ShowOptions, show_recipe
+    from bench.report.console import LastingConsole
 
-    raise typer.Exit(show_recipe(ShowOptions(recipe, settings or (), device.value, results), Console()))
+    raise typer.Exit(show_recipe(ShowOptions(recipe, settings or (), device.value, results), LastingConsole()))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -207,12 +206,11 @@ def profile(
     results: Results = Path("results"),
 ) -> None:
     """Show where a training step of RECIPE spends its time, memory and FLOPs, stage by stage."""
-    from rich.console import Console
-
     from bench.commands.profile import ProfileOptions, profile_recipe
+    from bench.report.console import LastingConsole
 
     options = ProfileOptions(recipe, settings or (), batch_size, depth, trace, data, device.value, results)
-    raise typer.Exit(profile_recipe(options, Console()))
+    raise typer.Exit(profile_recipe(options, LastingConsole()))
 
 
 @app.command()
@@ -258,13 +256,12 @@ def dawnbench(
     results: Results = Path("results"),
 ) -> None:
     """Write a DAWNBench CIFAR10 entry of each RUN: JSON, and a TSV file of its epochs for training."""
-    from rich.console import Console
-
     from bench.commands.exchange import export_dawnbench
     from bench.exchange.from_runs import Submitter
+    from bench.report.console import LastingConsole
 
     submitter = Submitter(author, email, hardware, model, framework, code_url)
-    export_dawnbench(runs, submitter, results, out, Console())
+    export_dawnbench(runs, submitter, results, out, LastingConsole())
 
 
 @export.command(epilog=EXIT_CODES)
@@ -274,31 +271,28 @@ def mllog(
     results: Results = Path("results"),
 ) -> None:
     """Write the MLPerf log of each RUN."""
-    from rich.console import Console
-
     from bench.commands.exchange import export_mllog
+    from bench.report.console import LastingConsole
 
-    export_mllog(runs, results, out, Console())
+    export_mllog(runs, results, out, LastingConsole())
 
 
 @app.command(epilog=EXIT_CODES)
 def check(files: Entries) -> None:
     """Say what each DAWNBench entry amounts to, or all that is wrong with it; 1 where something is wrong."""
-    from rich.console import Console
-
     from bench.commands.exchange import check as check_command
+    from bench.report.console import LastingConsole
 
-    raise typer.Exit(check_command(files, Console()))
+    raise typer.Exit(check_command(files, LastingConsole()))
 
 
 @app.command("import", epilog=EXIT_CODES)
 def import_(files: Entries, results: Results = Path("results")) -> None:
     """Add DAWNBench entries to the table of runs, marked as the runs of others."""
-    from rich.console import Console
-
     from bench.commands.exchange import import_entries
+    from bench.report.console import LastingConsole
 
-    import_entries(files, results, Console())
+    import_entries(files, results, LastingConsole())
 
 
 @app.command()
@@ -334,14 +328,13 @@ def leaderboard(
     results: Results = Path("results"),
 ) -> None:
     """Rank runs and published records together, by rule book; say who does not qualify, and why."""
-    from rich.console import Console
-
     from bench.commands.leaderboard import LeaderboardOptions, show_leaderboard
+    from bench.report.console import LastingConsole
 
     options = LeaderboardOptions(
         files or (), results, rule, task, metric.value if metric else None, price, limit, format.value, out
     )
-    show_leaderboard(options, Console())
+    show_leaderboard(options, LastingConsole())
 
 
 @app.command(epilog=EXIT_CODES)
@@ -351,18 +344,19 @@ def report(
     results: Results = Path("results"),
 ) -> None:
     """Write all that was measured as a folder of pages that need no server: leaderboards, plots, every cell."""
-    from rich.console import Console
-
     from bench.commands.report import write_report
+    from bench.report.console import LastingConsole
 
-    write_report(files or (), results, out, Console())
+    write_report(files or (), results, out, LastingConsole())
 
 
 gate.add_to(app)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"bench: warning: {message}", file=sys.stderr)
+    from bench.report.console import complain
+
+    complain(f"warning: {message}")
 
 
 def main() -> None:
@@ -384,10 +378,23 @@ def _run() -> None:
 
     warnings.showwarning = _show_warning
     try:
-        app()
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(app(standalone_mode=False))
+    except (BenchError, typer.TyperException) as error:
+        from bench.report.console import complain
+
+        complain(_told(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("bench: stopped", file=sys.stderr)
+        from bench.report.console import complain
+
+        complain("stopped")
         sys.exit(130)
+
+
+def _told(error: Exception) -> str:
+    """The message; of a wrong command line with the command whose help says what is right."""
+    if not isinstance(error, typer.TyperException):
+        return str(error)
+    context = getattr(error, "ctx", None)
+    hint = f"; `{context.command_path} --help` says what there is" if context else ""
+    return f"{error.format_message().rstrip('.')}{hint}"

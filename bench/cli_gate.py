@@ -87,13 +87,12 @@ def compare(
     results: Results = Path("results"),
 ) -> None:
     """Say of each cell whether B is the same as A, faster, slower, or whether that cannot be said."""
-    from rich.console import Console
-
     from bench.commands.compare import CompareOptions, compare_results
+    from bench.report.console import LastingConsole
 
     limits = _limits(margin, accuracy_margin, floor)
     options = CompareOptions(base, head, limits, unsure.value, any_machine, results, format.value, out, junit)
-    raise typer.Exit(compare_results(options, Console()))
+    raise typer.Exit(compare_results(options, LastingConsole()))
 
 
 def regress(
@@ -120,10 +119,9 @@ def regress(
     results: Results = Path("results"),
 ) -> None:
     """Say whether these sources are slower, less accurate or larger than a revision, or than a stored baseline."""
-    from rich.console import Console
-
     from bench.commands.regress import RegressOptions
     from bench.commands.regress import regress as regress_command
+    from bench.report.console import LastingConsole
 
     options = RegressOptions(
         matrices or (),
@@ -142,7 +140,7 @@ def regress(
     )
     # A report that a program reads is alone on stdout.
     aside = format is not ReportFormat.terminal and out is None
-    raise typer.Exit(regress_command(options, Console(stderr=aside)))
+    raise typer.Exit(regress_command(options, LastingConsole(stderr=aside)))
 
 
 @baseline.command(epilog=GATE_EXIT_CODES)
@@ -154,22 +152,20 @@ def save(
     results: Results = Path("results"),
 ) -> None:
     """Measure and keep it, with the noise between equal runs; one of the same machine and matrix is replaced."""
-    from rich.console import Console
-
     from bench.commands.baseline import SaveOptions
     from bench.commands.baseline import save as save_command
+    from bench.report.console import LastingConsole
 
-    save_command(SaveOptions(tuple(matrices or ()), runs, data, device.value, results), Console())
+    save_command(SaveOptions(tuple(matrices or ()), runs, data, device.value, results), LastingConsole())
 
 
 @baseline.command("list")
 def list_(results: Results = Path("results")) -> None:
     """List the baselines, of this machine and of others."""
-    from rich.console import Console
-
     from bench.commands.baseline import list_baselines
+    from bench.report.console import LastingConsole
 
-    list_baselines(results, Console())
+    list_baselines(results, LastingConsole())
 
 
 Name = Annotated[str, typer.Argument(help="Its name in `bench baseline list`, or the beginning of it.")]
@@ -178,11 +174,10 @@ Name = Annotated[str, typer.Argument(help="Its name in `bench baseline list`, or
 @baseline.command()
 def show(name: Name, results: Results = Path("results")) -> None:
     """Show all that a baseline holds."""
-    from rich.console import Console
-
     from bench.commands.baseline import show as show_command
+    from bench.report.console import LastingConsole
 
-    show_command(results, name, Console())
+    show_command(results, name, LastingConsole())
 
 
 @baseline.command(epilog=GATE_EXIT_CODES)
@@ -193,21 +188,19 @@ def noise(
     results: Results = Path("results"),
 ) -> None:
     """Say how often the gate, and others' rules, raise false alarms on this machine, and what they find."""
-    from rich.console import Console
-
     from bench.commands.baseline import noise as noise_command
+    from bench.report.console import LastingConsole
 
-    noise_command(results, name, rounds, _limits(margin, None, None), Console())
+    noise_command(results, name, rounds, _limits(margin, None, None), LastingConsole())
 
 
 @baseline.command()
 def drop(name: Name, results: Results = Path("results")) -> None:
     """Remove a baseline."""
-    from rich.console import Console
-
     from bench.commands.baseline import drop as drop_command
+    from bench.report.console import LastingConsole
 
-    drop_command(results, name, Console())
+    drop_command(results, name, LastingConsole())
 
 
 def seconds(option: str, text: str) -> float:

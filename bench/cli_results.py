@@ -161,7 +161,7 @@ def _names(text: str | None) -> list[str]:
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from bench.report.console import LastingConsole
 
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_COLUMNS)
+    console = LastingConsole()
+    return console if console.is_terminal else LastingConsole(width=PIPE_COLUMNS)

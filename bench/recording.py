@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.machine import fingerprint
 from bench.provenance import code_identity
+from bench.report.console import visible_json
 from bench.run import Run, new_run_id
 from bench.runner import Measured
 from bench.store import Store, StoreError
@@ -101,7 +102,7 @@ class Recorder:
         try:
             self.store.append(run)
         except StoreError as error:
-            sys.stderr.write(run.to_json_line().decode())
+            sys.stderr.write(visible_json(run.to_json_line().decode()))
             raise StoreError(
                 f"{error}. The line above is the record of the last run: append it to {self.store.path}"
             ) from None

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench.document import nearest
 from bench.errors import UsageError
+from bench.report.spreadsheet import as_csv
 from bench.store import StoreError
 from pipelines.files import replacing
 
@@ -100,7 +101,10 @@ def export(frame: pd.DataFrame, path: Path) -> None:
         raise UsageError(f"cannot export to {path}: name a file that ends in .csv or .parquet")
     try:
         with replacing(path) as draft:
-            frame.to_csv(draft, index=False) if path.suffix == ".csv" else frame.to_parquet(draft, index=False)
+            if path.suffix == ".csv":
+                draft.write_text(as_csv(frame), encoding="utf-8", newline="")
+            else:
+                frame.to_parquet(draft, index=False)
     except OSError as error:
         raise StoreError(f"cannot export to {path}: {error.strerror or error}; name another file") from None
 

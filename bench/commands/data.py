@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from bench.errors import MissingError, UsageError
 from bench.report import text
+from bench.report.console import LastingConsole
 from pipelines.datasets import DATASETS, load_dataset, locate
 from pipelines.errors import PipelineError, WrongOption
 
@@ -32,8 +32,8 @@ def list_datasets(data_dir: Path | None) -> None:
             official = {True: "yes", False: "no", None: "checked on loading"}[where.official]
             size = text.size(where.size_bytes) if where.size_bytes else ""
         counts = f"{info.train_count:,} + {info.test_count:,}, {'×'.join(map(str, info.image_shape))}"
-        table.add_row(f"{name}\n[dim]{info.title}[/dim]", counts, found, official, size)
-    Console().print(table)
+        table.add_row(Text.assemble(name, "\n", (info.title, "dim")), counts, found, official, size)
+    LastingConsole().print(table)
 
 
 def prepare(name: str, data_dir: Path | None) -> None:
@@ -41,10 +41,10 @@ def prepare(name: str, data_dir: Path | None) -> None:
 
     Raises `UsageError` for an unknown name, `MissingError` where the data is not to be had or is damaged.
     """
-    console = Console()
+    console = LastingConsole()
     started_s = time.monotonic()
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

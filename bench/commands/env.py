@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bench import provenance
 from bench.machine import fingerprint
+from bench.report.console import LastingConsole, write_out
 
 
 def print_environment(as_json: bool) -> None:
     """The machine, the versions and the code's identity, as a table or as JSON."""
     facts = {"machine": fingerprint(), "versions": provenance.versions(), "code": provenance.code_identity()}
     if as_json:
-        print(json.dumps(facts, indent=2, sort_keys=True))
+        write_out(json.dumps(facts, indent=2, sort_keys=True) + "\n", is_json=True)
         return
     table = Table(title=f"machine {facts['machine']['id']}", title_justify="left", show_header=False)
     for section, values in facts.items():
         for key, value in _flat(values):
             table.add_row(f"{section}.{key}", str(value))
         table.add_section()
-    Console().print(table)
+    LastingConsole().print(table)
 
 
 def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:

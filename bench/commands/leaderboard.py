@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from bench.errors import MissingError, UsageError
 from bench.exchange.to_runs import is_imported
 from bench.leaderboard import Board, Metric
 from bench.records import Record, load_records
+from bench.report.console import LastingConsole, write_out
 from bench.report.leaderboard import print_boards, to_csv, to_markdown
 from bench.rules import RULES
 from bench.rules.base import task
@@ -62,7 +62,7 @@ def show_leaderboard(options: LeaderboardOptions, console: Console) -> None:
         return
     if options.format == "terminal":
         file = io.StringIO()
-        print_boards(Console(file=file, width=FILE_WIDTH), made, options.limit)
+        print_boards(LastingConsole(file=file, width=FILE_WIDTH), made, options.limit)
         content = file.getvalue()
     elif options.format == "html":
         from bench.report.site.pages import single_page
@@ -71,7 +71,7 @@ def show_leaderboard(options: LeaderboardOptions, console: Console) -> None:
     else:
         content = to_csv(made) if options.format == "csv" else to_markdown(made, options.limit)
     if options.out is None:
-        sys.stdout.write(content)
+        write_out(content)
         return
     write(options.out, content)
     console.print(f"{options.out}: {len(made)} leaderboards", markup=False, highlight=False, soft_wrap=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.prices import table
+from bench.report.console import LastingConsole
 
 
 def list_prices() -> None:
@@ -14,4 +14,4 @@ def list_prices() -> None:
     )
     for name, row in table().items():
         shown.add_row(name, f"{row.usd_per_hour:g}", str(row.date), row.kind.replace("_", " "), row.hardware)
-    Console().print(shown)
+    LastingConsole().print(shown)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from bench import recipe as recipes
+from bench.report.console import LastingConsole
 
 
 def list_recipes() -> None:
     table = Table("recipe", "what it does", title="bench run RECIPE, bench show RECIPE", title_justify="left")
     for name in recipes.names():
         table.add_row(name, yaml.safe_load(recipes.find(name).read_text(encoding="utf-8")).get("summary", ""))
-    Console().print(table)
+    LastingConsole().print(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from bench.errors import UsageError
 from bench.frames import Frames, load
 from bench.merging import merge
 from bench.report import streams
+from bench.report.console import write_out
 from bench.report.results import AVERAGED, fitted, groups_table, overview, run_in_full, runs_table
+from bench.report.spreadsheet import as_csv
 from bench.run import Run
 from bench.scaling import efficiency_by_run
 from bench.selection import aggregate, check_columns, export, is_number, select, sort
@@ -138,7 +139,7 @@ def show_run(results: Path, wanted: str, as_json: bool, console: Console) -> Non
     }
     run, path = found.get(wanted) or _the_only(found, wanted, results)
     if as_json:
-        sys.stdout.write(run.to_json_line().decode())
+        write_out(run.to_json_line().decode(), is_json=True)
         return
     for title, part in run_in_full(run, str(path)):
         console.print(title, style="bold", markup=False, highlight=False)
@@ -174,10 +175,10 @@ def merge_files(results: Path, paths: Sequence[Path], dry_run: bool, console: Co
 
 def _write(frame: pd.DataFrame, format: Format, console: Console, table: object) -> None:
     if format == "csv":
-        frame.to_csv(sys.stdout, index=False)
+        write_out(as_csv(frame))
     elif format == "json":
-        frame.to_json(sys.stdout, orient="records", date_format="iso", double_precision=15, indent=2)
-        sys.stdout.write("\n")
+        content = frame.to_json(orient="records", date_format="iso", double_precision=15, indent=2)
+        write_out(f"{content}\n", is_json=True)
     elif callable(table):
         console.print(table(frame), soft_wrap=not console.is_terminal)
 

@@ -27,7 +27,7 @@ def print_table(console: Console, table: Table, optional: Sequence[str] = ()) ->
 
 def fitted(table: Table, width: int, optional: Sequence[str]) -> Table:
     """The table without the first of the `optional` columns, as many as have to go for it to fit."""
-    measure = Console(width=UNBOUNDED_WIDTH)
+    measure = LastingConsole(width=UNBOUNDED_WIDTH)
     gone: set[str] = set()
     smaller = table
     for name in optional:

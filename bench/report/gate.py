@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from bench.errors import MissingError
 from bench.gate.report import Report
@@ -21,6 +21,7 @@ from bench.gate.study import Outcome
 from bench.gate.trial import Trial
 from bench.gate.verdict import Judgement, Verdict
 from bench.report import text
+from bench.report.console import LastingConsole, visible
 from bench.report.fitting import LOG_WIDTH, print_table
 from bench.report.gate_files import to_json, to_junit
 from bench.report.gate_rows import COLUMNS, measured, reasons, row
@@ -61,7 +62,7 @@ def write_report(report: Report, format: Format, out: Path | None, junit: Path |
         return
     if format == "terminal":
         file = io.StringIO()
-        print_report(report, Console(file=file, width=LOG_WIDTH))
+        print_report(report, LastingConsole(file=file, width=LOG_WIDTH))
         content = file.getvalue()
     else:
         content = {"markdown": to_markdown, "json": to_json, "junit": to_junit}[format](report)
@@ -70,7 +71,7 @@ def write_report(report: Report, format: Format, out: Path | None, junit: Path |
     else:
         sys.stdout.flush()
         # A program that reads it expects UTF-8, whatever the terminal's locale.
-        sys.stdout.buffer.write(content.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.write(visible(content).encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
 
 
@@ -80,8 +81,8 @@ def print_report(report: Report, console: Console) -> None:
         table.add_column(column, justify="right" if column in NUMBERS else "left", no_wrap=column != "cell")
     above = None
     for finding in report.findings:
-        cell, figure, verdict, *numbers = map(escape, row(finding))
-        shown = f"[{STYLES[finding.verdict]}]{verdict}[/]"
+        cell, figure, verdict, *numbers = row(finding)
+        shown = Text(verdict, style=STYLES[finding.verdict])
         table.add_row("" if cell == above else cell, figure, shown, *numbers)
         above = cell
     print_table(console, table, OPTIONAL)
@@ -146,7 +147,7 @@ class Progress:
 
     def measuring(self, label: str, position: int) -> None:
         if self._status is not None:
-            self._status.update(f"round {position + 1}: {label}")
+            self._status.update(Text(f"round {position + 1}: {label}"))
 
     def decided(self, trial: Trial, judgements: Sequence[Judgement]) -> None:
         words = ", ".join(f"{one.quantity.name} {one.word}" for one in judgements)
@@ -157,7 +158,7 @@ class Progress:
 def progress(console: Console) -> Iterator[Progress]:
     """On a terminal one line that changes; elsewhere only what is final."""
     if not console.is_terminal:
-        yield Progress(Console(stderr=True, width=10_000), None)
+        yield Progress(LastingConsole(stderr=True, width=10_000), None)
         return
     with console.status("starting") as status:
         yield Progress(console, status)
@@ -177,7 +178,7 @@ def _method(report: Report) -> str:
 def _escaped(cell: str) -> str:
     """As Markdown shows it: no table, emphasis, link or tag comes of what a message happens to hold."""
     plain = " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"[\\`*~|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", plain)
+    return re.sub(r"[\\`*~|\[\]]|(?<!\w)_|_(?!\w)", r"\\\g<0>", plain)
 
 
 def _write(path: Path, content: str) -> None:

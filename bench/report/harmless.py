@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import Any, Self
+
+from bench.report.console import complain
 
 
 class Harmless:
@@ -42,4 +43,4 @@ class Harmless:
         except (Exception, SystemExit) as error:
             self._failed = True
             with suppress(Exception):
-                print(f"bench: the display failed ({type(error).__name__}: {error}); the work goes on", file=sys.stderr)
+                complain(f"the display failed ({type(error).__name__}: {error}); the work goes on")

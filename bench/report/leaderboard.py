@@ -14,6 +14,7 @@ from rich.text import Text
 from bench.leaderboard import Board, Metric, Row
 from bench.report import text
 from bench.report.fitting import print_table
+from bench.report.spreadsheet import harmless
 from bench.stats import Estimate
 
 # Rows of a section on a terminal, where no number is asked for.
@@ -33,7 +34,6 @@ TIES = (
     "Rows that share a rank, as in 2=, are ties: their 95 % intervals overlap that of the first of them. "
     "A published record and a single run have no interval."
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 CSV_COLUMNS = (
     "rule", "task", "target_accuracy", "metric", "section", "rank", "tied", "standing", "kind", "system", "author",
     "hardware", "date", "n", "value", "low", "high", "unit", "accuracy", "reached", "reasons", "notes", "id", "source",
@@ -168,7 +168,7 @@ def to_csv(boards: Sequence[Board]) -> str:
     for board in boards:
         for section, rows in (("ranked", board.ranked), ("unranked", board.unranked), ("elsewhere", board.elsewhere)):
             for row in rows:
-                writer.writerow(map(_no_formula, _bare(board, section, row)))
+                writer.writerow(map(harmless, _bare(board, section, row)))
     return file.getvalue()
 
 
@@ -181,10 +181,6 @@ def _bare(board: Board, section: str, row: Row) -> list[object]:
         row.rank, "yes" if row.tied else "no", row.standing, row.kind, row.system, row.author,
         row.hardware, row.date, row.n, *numbers, *told, row.record.source if row.record else None, row.command,
     ]  # fmt: skip
-
-
-def _no_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def _table(board: Board, rows: Sequence[Row], footnotes: Footnotes) -> Table:

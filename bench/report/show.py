@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -149,13 +148,13 @@ def published_table(facts: Sequence[Published]) -> Table:
     table = _table("hardware", "time", "accuracy", "epochs", "n", "cost", "what the time holds")
     for fact in facts:
         table.add_row(
-            escape(fact.hardware),
+            fact.hardware,
             _with_margin(fact.time_s, fact.time_margin_s, text.duration),
             _with_margin(fact.accuracy, fact.accuracy_margin, text.percent),
             f"{fact.epochs:g}" if fact.epochs else text.MISSING,
             str(fact.n or text.MISSING),
             text.dollars(fact.cost_usd),
-            escape("; ".join(part for part in (fact.clock or "not said", fact.note) if part)),
+            "; ".join(part for part in (fact.clock or "not said", fact.note) if part),
         )
     return table
 

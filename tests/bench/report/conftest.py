@@ -1,12 +1,13 @@
 import io
 
 import pytest
-from rich.console import Console
+
+from bench.report.console import LastingConsole
 
 
 @pytest.fixture
 def console():
-    return Console(file=io.StringIO(), width=160, height=20)
+    return LastingConsole(file=io.StringIO(), width=160, height=20)
 
 
 @pytest.fixture

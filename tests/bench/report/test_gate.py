@@ -5,13 +5,13 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 
 from bench.errors import MissingError
 from bench.gate.quantity import ACCURACY, QUANTITIES
 from bench.gate.report import Finding, Report, Side
 from bench.gate.study import Outcome
 from bench.gate.verdict import Case, Verdict, judge
+from bench.report.console import LastingConsole
 from bench.report.gate import print_report, study_table, to_markdown, write_report
 from bench.report.gate_files import to_json, to_junit
 
@@ -64,7 +64,7 @@ def test_the_exit_code_and_the_headline(findings, unsure, code, headline):
 
 def test_the_table_says_everything_that_matters(capsys):
     made = report(finding(1.2), finding(1.0, quantity=MEMORY), NO_BASELINE, BROKEN, UNSURE, seconds=125.0, rounds=10)
-    print_report(made, Console(width=120))
+    print_report(made, LastingConsole(width=120))
     printed = capsys.readouterr().out
     for text in (
         "+20.0 %", "slower", "same", "no_baseline", "broken", "unsure",
@@ -130,7 +130,7 @@ def test_junit_counts_what_it_holds(unsure, failures, skipped):
 
 
 def test_a_report_is_written_where_it_is_asked_for(tmp_path, capsys):
-    made, console = report(finding(1.0)), Console()
+    made, console = report(finding(1.0)), LastingConsole()
     write_report(made, "markdown", tmp_path / "new" / "gate.md", tmp_path / "gate.xml", console)
     assert (tmp_path / "new" / "gate.md").read_text().startswith("### ✅")
     ElementTree.parse(tmp_path / "gate.xml")
@@ -154,7 +154,7 @@ def test_a_study_has_a_row_a_rule_and_a_column_a_slow_down(capsys):
             ("min:5%", 0.05, 90, None),
         )
     ]
-    Console(width=120).print(study_table(outcomes))
+    LastingConsole(width=120).print(study_table(outcomes))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["rule", "false", "alarms", "finds", "5%"]
     assert "2 of 200, 12 rounds" in lines[1]

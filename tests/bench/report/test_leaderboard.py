@@ -6,9 +6,8 @@ import csv
 import io
 import re
 
-from rich.console import Console
-
 from bench.leaderboard import Board, boards
+from bench.report.console import LastingConsole
 from bench.report.leaderboard import CSV_COLUMNS, TIES, Footnotes, print_boards, show_figure, to_csv, to_markdown
 from bench.stats import Estimate
 from tests.bench.competitors import cell, record, run
@@ -91,7 +90,7 @@ class TestCsv:
 
 class TestTerminal:
     def shown(self, made: list[Board], width: int = 200, limit: int | None = None) -> str:
-        console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+        console = LastingConsole(width=width, record=True, file=io.StringIO(), force_terminal=True)
         print_boards(console, made, limit)
         return console.export_text()
 
@@ -126,7 +125,7 @@ class TestTerminal:
         assert "[red]x[/red]" in self.shown(boards([run(recipe="[red]x[/red]")], [], rule="coldstart"))
 
     def test_a_name_does_not_command_the_terminal(self) -> None:
-        console = Console(width=200, file=io.StringIO())
+        console = LastingConsole(width=200, file=io.StringIO())
         known = record("record", 5.0, note="\x1b]0;taken over\x07")
         print_boards(console, boards([run(recipe="\x1b[2J\nx")], [known], rule="coldstart"), None)
         assert isinstance(console.file, io.StringIO)

@@ -1,11 +1,11 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from bench import recipe as recipes
 from bench.profiling.profile import Profile, StageFigures
 from bench.reference import Rate
+from bench.report.console import LastingConsole
 from bench.report.profile import print_profile
 from bench.sampling import Samples, Stop
 
@@ -23,7 +23,7 @@ def example() -> Profile:
 
 def shown(profile: Profile, *settings: str, width: int = 80) -> str:
     out = io.StringIO()
-    print_profile(Console(file=out, width=width), "mine", recipes.load("digits", "cpu", settings), profile)
+    print_profile(LastingConsole(file=out, width=width), "mine", recipes.load("digits", "cpu", settings), profile)
     return out.getvalue()
 
 

@@ -1,10 +1,10 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from bench import recipe as recipes
 from bench.recipe import Published
+from bench.report.console import LastingConsole
 from bench.report.show import ingredients, machine_of, published_table, runs_table, words
 
 CPU = {"cpu_model": "A CPU", "usable_cores": 2}
@@ -12,7 +12,7 @@ CPU = {"cpu_model": "A CPU", "usable_cores": 2}
 
 def shown(table) -> str:
     out = io.StringIO()
-    Console(file=out, width=160).print(table)
+    LastingConsole(file=out, width=160).print(table)
     return out.getvalue()
 
 

@@ -2,10 +2,10 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from scipy import stats
 
 from bench.report import summary, text
+from bench.report.console import LastingConsole
 from bench.run import Run, new_run_id
 
 
@@ -33,7 +33,7 @@ def run(seed=0, accuracy=0.94, train_s=100.0, **changes):
 
 def printed(*runs):
     out = io.StringIO()
-    summary.print_summary(Console(file=out, width=140), runs, Path("results/runs/runs.jsonl"))
+    summary.print_summary(LastingConsole(file=out, width=140), runs, Path("results/runs/runs.jsonl"))
     return out.getvalue()
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.document import Document
 from bench.matrix import Matrix, expand, load
 from bench.measures import MEASURES
+from bench.report.console import LastingConsole
 from bench.report.sweep import HEADLINES, headings, print_plan, print_summary
 from tests.bench.report.sweeps import CELLS, MATRIX, planned, printed
 
@@ -40,7 +40,7 @@ def test_contended_runs_are_marked(console, a_run):
 
 
 def test_a_table_in_a_log_is_as_wide_as_it_needs(a_run):
-    narrow = Console(file=io.StringIO(), width=40)
+    narrow = LastingConsole(file=io.StringIO(), width=40)
     made = planned(CELLS[:1], [a_run(CELLS[0], seed, accuracy=0.1 * seed, total_s=1.0) for seed in range(3)], seeds=3)
     print_summary(narrow, made, MATRIX.keys, "time_to_accuracy", Path("night"))
     assert re.search(r"│ 1 +│ \{flip: random\} │ 3 ok │ 10.00 % ± 24.84 % │", printed(narrow))
@@ -48,7 +48,7 @@ def test_a_table_in_a_log_is_as_wide_as_it_needs(a_run):
 
 @pytest.mark.parametrize("width", [100, 80, 60])
 def test_a_narrow_terminal_loses_columns_and_folds_none(a_run, width):
-    narrow = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    narrow = LastingConsole(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     runs = [a_run(CELLS[0], seed, accuracy=0.1 * seed, train_s=3.0 + seed, total_s=9.0 + seed) for seed in range(3)]
     print_summary(narrow, planned(CELLS[:1], runs, seeds=3), MATRIX.keys, "time_to_accuracy", Path("night"))
     said = printed(narrow)
@@ -97,7 +97,7 @@ def test_the_plan_says_why_cells_are_skipped(console):
 
 
 def test_the_plan_of_a_matrix_with_four_axes_fits_a_terminal():
-    narrow = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    narrow = LastingConsole(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     matrix = load("digits")
     print_plan(narrow, planned(expand(matrix, "cpu"), seeds=2), matrix.keys)
     heads = re.findall(r"[a-z_]+(?: [a-z]+)?", printed(narrow).splitlines()[1])
