@@ -1,7 +1,7 @@
 """The one gate to the terminal: it obeys nothing that is in a record, a file name or a message.
 
 Whatever this package tells a person goes through here: tables and lines through a `LastingConsole`, text for programs
-through `write_out`, errors and warnings through `complain`. That the streams below cannot fail is `bench.report.streams`' affair.
+through `write_out`, errors and warnings through `complain`. The streams below are `bench.report.streams`' affair.
 """
 
 from __future__ import annotations
