@@ -146,6 +146,7 @@ def build_trainer(
         eval_every_epochs=recipe.evaluation.every_epochs,
         tta_below=recipe.evaluation.tta_below,
         first_eval_epoch=recipe.evaluation.first_epoch or 1,
+        equal_views=bool(recipe.evaluation.equal_views),
     )
     plan = build_plan(recipe, train.steps_per_epoch)
     schedule = build_schedule(recipe, plan)
@@ -224,4 +225,5 @@ def build_plan(recipe: Recipe, batches_per_epoch: int) -> Plan:
         [(stage.until, recipe.batch_size // stage.examples) for stage in (smaller.stages if smaller else [])],
         scale_lr=smaller is not None and smaller.scale_lr,
         short=ShortEpochs.between(drop.start, drop.until, recipe.epochs, drop.kept, drop.every) if drop else None,
+        antialias=recipe.antialias is None,
     )

@@ -61,17 +61,20 @@ class OptimizerGroup(Strict):
     weight_decay: NotNegative | None = None
     decoupled: bool | None = None
     newton_schulz_steps: Count | None = None
+    newton_schulz_coefficients: tuple[float, float, float] | None = None
     unit_filters: bool | None = None
+    unit_filters_every: tuple[Count, Count] | None = None
     betas: tuple[Kept, Kept] | None = None
     epochs: Positive | None = None
     squeeze: bool | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _betas_from_list(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("betas"), list):
-            return {**value, "betas": tuple(value["betas"])}
-        return value
+    def _tuples_from_lists(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        keys = ("betas", "newton_schulz_coefficients", "unit_filters_every")
+        return {**value, **{key: tuple(value[key]) for key in keys if isinstance(value.get(key), list)}}
 
     def settings(self) -> dict[str, Any]:
         """What the recipe set, nothing else, so that each optimiser's own defaults hold."""
@@ -81,7 +84,14 @@ class OptimizerGroup(Strict):
 # Which options an optimiser understands, beside those that all of them do.
 _OPTIMIZER_OPTIONS = {
     "sgd": {"momentum", "nesterov"},
-    "muon": {"momentum", "nesterov", "newton_schulz_steps", "unit_filters"},
+    "muon": {
+        "momentum",
+        "nesterov",
+        "newton_schulz_steps",
+        "newton_schulz_coefficients",
+        "unit_filters",
+        "unit_filters_every",
+    },
     "adamw": {"betas"},
 }
 
@@ -107,6 +117,8 @@ class Optimizer(OptimizerGroup):
             for key in group.settings():
                 if key not in known:
                     raise ValueError(f"{where}.{key}: {name} has no such option; it has {', '.join(sorted(known))}")
+            if group.unit_filters is False and group.unit_filters_every is not None:
+                raise ValueError(f"{where}.unit_filters_every: nothing is rescaled where unit_filters is false")
             if group.lr is None and name != self.name:
                 raise ValueError(f"{where}.lr: needed, because {name} does not share {self.name}'s learning rate")
         return self
@@ -117,9 +129,12 @@ class Constant(Strict):
 
 
 class Linear(Strict):
+    """A line from `start` to `end`, at which it arrives at the share `until` of the training; null is at its end."""
+
     name: Literal["linear"]
     start: NotNegative = 1.0
     end: NotNegative = 0.0
+    until: Share | None = None
 
 
 class Triangular(Strict):
@@ -236,7 +251,8 @@ class Evaluation(Strict):
 
     With `tta_below` only those images get it whose first view leaves every class less probable than this. Label
     smoothing s keeps probabilities below about 1 - s, so that it belongs well under that. There is none before epoch
-    `first_epoch`, counted from 1.
+    `first_epoch`, counted from 1. With `equal_views` the answer is the plain mean of all views; level 2 else gives the
+    image and its mirror image twice the weight of each other.
     """
 
     tta: Literal[0, 1, 2] = 0
@@ -245,11 +261,16 @@ class Evaluation(Strict):
     every_epochs: Annotated[int, Field(ge=0)] = 1
     first_epoch: Count | None = None
     batch_size: Count = 1000
+    equal_views: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _below_is_of_some_level(self) -> Self:
         if self.tta_below is not None and not self.tta and not self.epoch_tta:
             raise ValueError("evaluation.tta_below: says who gets further views; it needs tta or epoch_tta of 1 or 2")
+        if self.equal_views and 2 not in (self.tta, self.epoch_tta):
+            raise ValueError(
+                "evaluation.equal_views: the views of level 1 are equal already; needs tta or epoch_tta of 2"
+            )
         return self
 
 

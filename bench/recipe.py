@@ -80,12 +80,16 @@ class Recipe(Strict):
     augment: Augment = Augment()
     cutmix: CutMix | None = None
     image_sizes: Annotated[list[ImageSize], Field(min_length=1)] | None = None
+    # Of image_sizes: null is antialiased, so that a pixel is a mean of all that it covers; false is plain bilinear.
+    antialias: Literal[False] | None = None
     drop_easy: DropEasy | None = None
 
     model: Named
     ghost_batch: Annotated[int, Field(ge=2)] | None = None
     memory_format: MemoryFormat = "channels_last"
     precision: Literal["auto", NumberFormat] = "auto"
+    # Of pure_fp16 and pure_bf16: batch norm in half precision, too. Null is in fp32.
+    half_norms: Literal[True] | None = None
     compile: bool = False
     # CUDA alone: each step is replayed as a graph, its kernels launched all at once. Null is no.
     cuda_graph: Literal[True] | None = None
@@ -146,10 +150,13 @@ class Recipe(Strict):
     @model_validator(mode="before")
     @classmethod
     def _one_device_says_nothing(cls, value: Any) -> Any:
-        """One device, no graph or no Winograd is every run without these keys, and so is the same cell."""
+        """What such a key does not change is every run without it, and so is the same cell."""
         if not isinstance(value, dict):
             return value
-        usual: dict[str, Any] = {key: None for key in ("cuda_graph", "winograd") if value.get(key) is False}
+        off = ("cuda_graph", "winograd", "half_norms")
+        usual: dict[str, Any] = {key: None for key in off if value.get(key) is False}
+        if value.get("antialias") is True:
+            usual["antialias"] = None
         if value.get("devices") == 1 and type(value["devices"]) is int:
             usual["devices"] = None
         if value.get("batch_per") == "global" or (
@@ -211,6 +218,13 @@ class Recipe(Strict):
                     f"{key}.name: adamw divides by squares of gradients, most of which are 0 in pure_fp16; "
                     "set precision to fp16 or pure_bf16, or take another optimiser"
                 )
+        if self.antialias is False and not self.image_sizes:
+            raise ValueError("antialias: says how image_sizes are resized, and there are none; leave it out")
+        if self.half_norms and not self.precision.startswith("pure_"):
+            raise ValueError(
+                f"half_norms: {self.precision} keeps weights in fp32, and batch norm with them; "
+                "set precision to pure_fp16 or pure_bf16, or leave half_norms out"
+            )
         if self.freeze and (self.compile or self.device_count > 1):
             raise ValueError(
                 "freeze: a compiled network would be compiled again, and several devices wait for the gradients "

@@ -32,7 +32,7 @@ class Workbench:
     def __init__(self, recipe: Recipe, device: str, data: Dataset, seed: int = 0) -> None:
         self.recipe, self.data = recipe, data
         self.device = Device(device, recipe.threads)
-        self.precision = Precision(recipe.precision, self.device)
+        self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
         self.placement = Placement(
             self.device.torch, self.precision.inputs, assembly.MEMORY_FORMATS[recipe.memory_format]
         )

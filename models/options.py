@@ -11,7 +11,12 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def check_value(option: str, value: Any, hint: Any) -> None:
-    """Raise ValueError where `value` is not of `hint`: int, float, bool, str, a Literal or a Sequence of these."""
+    """Raise ValueError where `value` is not of `hint`: int, float, bool, str, a Literal or a Sequence of these.
+
+    Such a hint may add None, the default of an option that may be left open and no value of it.
+    """
+    if type(None) in get_args(hint):
+        (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             allowed = get_args(hint)

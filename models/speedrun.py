@@ -70,7 +70,8 @@ class SpeedrunNet(nn.Module):
     """Images [B, in_channels, H, W] to logits [B, classes]; at 32 pixels the groups see 31, 15 and 7.
 
     Each group of `widths` has `convs` convs, and with `residual` a residual connection over all but the first;
-    airbench96 has three, and that. `norm_momentum` is batch norm's, torch's way round; airbench96 takes torch's 0.1.
+    airbench96 has three, and that. `whiten_activation` is the one behind the whitening, None for that of the groups.
+    `norm_momentum` is batch norm's, torch's way round; airbench96 takes torch's 0.1.
     `unit_head` starts the head at unit standard deviation, as the Muon recipe does; `logit_scale`
     multiplies the logits. The whitening filters are set from `whiten_images` training images; their bias starts at
     `zero`, or as torch `drawn` it, which the Muon recipe leaves.
@@ -85,6 +86,7 @@ class SpeedrunNet(nn.Module):
         convs: int = 2,
         residual: bool = False,
         activation: Activation = "gelu",
+        whiten_activation: Activation | None = None,
         norm_momentum: float = 0.4,
         logit_scale: float = 1 / 9,
         unit_head: bool = False,
@@ -108,7 +110,7 @@ class SpeedrunNet(nn.Module):
         self.init_images = whiten_images
         channels = [2 * patch, *widths]
         groups = [Group(i, o, convs, residual, activation, norm_momentum) for i, o in itertools.pairwise(channels)]
-        self.groups = nn.Sequential(make_activation(activation), *groups)
+        self.groups = nn.Sequential(make_activation(whiten_activation or activation), *groups)
         self.head = nn.Linear(channels[-1], classes, bias=False)
         if unit_head:
             self.head.weight.data /= self.head.weight.data.std()

@@ -87,7 +87,7 @@ class Measure(ABC):
         self.ranks.gather([0.0])
         self.clock.agree = self.ranks.slowest
         self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.device_count))
-        self.precision = Precision(recipe.precision, self.device)
+        self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
         self.placement = Placement(self.device.torch, self.precision.inputs, memory_format)
         self.tell("facts", machine=machine.fingerprint(), versions=provenance.versions())

@@ -63,7 +63,9 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
         values["precision"] = f"{precision} (auto)"
     for key, value in values.items():
         groups = value.pop("groups", {}) if key == "optimizer" else {}
-        if said := words(value):
+        # Where null is on, off is a choice.
+        off = "off" if value is False and Recipe.model_fields[key].default is None else ""
+        if said := words(value) or off:
             rows.append((key, said))
         rows += [(f"  {role}", words(group)) for role, group in groups.items()]
     target = text.percent(recipe.target_accuracy) if recipe.target_accuracy is not None else "none"

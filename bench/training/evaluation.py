@@ -1,7 +1,8 @@
 """Accuracy on a test set, with test-time augmentation (TTA) where the recipe asks for it.
 
 Levels, after airbench94: 0 the images; 1 the mean over the image and its mirror; 2 half of level 1,
-and a quarter each of level 1 on the image moved by one pixel towards either corner.
+and a quarter each of level 1 on the image moved by one pixel towards either corner. Hiverge's form of level 2 is the
+plain mean of these six views.
 
 The further views can be left to the images that need them, which are few. Each is decided on by itself, against a
 fixed confidence: a ranking among the test images would let one image's answer depend on the others.
@@ -33,15 +34,20 @@ def _moved(images: Tensor, offset: int) -> Tensor:
     return _like(padded[..., offset : offset + height, offset : offset + width], images)
 
 
-def logits(forward: Forward, images: Tensor, tta: int, first: Tensor | None = None) -> Tensor:
-    """Logits float32 [B, classes] of normalised images [B, C, H, W] at a TTA level; `first` are those of level 0."""
+def logits(
+    forward: Forward, images: Tensor, tta: int, first: Tensor | None = None, equal_views: bool = False
+) -> Tensor:
+    """Logits float32 [B, classes] of normalised images [B, C, H, W] at a TTA level; `first` are those of level 0.
+
+    With `equal_views` each view of level 2 has the same weight.
+    """
     if tta == 0:
         return forward(images).float() if first is None else first
     centre = _mirrored(forward, images, first)
     if tta == 1:
         return centre
     corners = _mirrored(forward, _moved(images, 0)) + _mirrored(forward, _moved(images, 2))
-    return 0.5 * centre + 0.25 * corners
+    return (centre + corners) / 3 if equal_views else 0.5 * centre + 0.25 * corners
 
 
 @torch.no_grad()
@@ -52,6 +58,7 @@ def accuracy(
     tta: int = 0,
     ranks: Ranks = ALONE,
     tta_below: float | None = None,
+    equal_views: bool = False,
 ) -> float:
     """The share of images whose largest logit is their label, in [0, 1]; the model is left in training mode.
 
@@ -71,11 +78,11 @@ def accuracy(
             if tta and tta_below is not None:
                 looked_at.append((images, labels, logits(model, images, 0)))
             else:
-                correct += _right(logits(model, images, tta), labels).sum()
+                correct += _right(logits(model, images, tta, None, equal_views), labels).sum()
         if looked_at and tta_below is not None:
             # Another size would be tuned for by cuDNN, and compiled for.
             same_size = precision.device.is_cuda or is_compiled(model)
-            correct += _second_look(model, looked_at, tta, tta_below, same_size)
+            correct += _second_look(model, looked_at, tta, tta_below, same_size, equal_views)
     model.train()
     images_in_all = sum(number for (number,) in ranks.gather([count]))
     return ranks.sum(correct).item() / images_in_all
@@ -92,7 +99,12 @@ def _right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _second_look(
-    forward: Forward, looked_at: list[tuple[Tensor, Tensor, Tensor]], tta: int, below: float, same_size: bool
+    forward: Forward,
+    looked_at: list[tuple[Tensor, Tensor, Tensor]],
+    tta: int,
+    below: float,
+    same_size: bool,
+    equal_views: bool,
 ) -> Tensor:
     """How many of (images, labels, logits of level 0) are right, int64 [], when the unsure get all their views.
 
@@ -113,7 +125,7 @@ def _second_look(
         end = min(start + size, count)
         rows = torch.arange(start, start + size if same_size else end, device=correct.device) % count
         images, labels, first = (part.index_select(0, rows) for part in parts)
-        answers = logits(forward, _like(images, looked_at[0][0]), tta, first)
+        answers = logits(forward, _like(images, looked_at[0][0]), tta, first, equal_views)
         correct += _right(answers, labels)[: end - start].sum()
     return correct
 

@@ -58,6 +58,7 @@ class Goal:
     eval_every_epochs: int = 1
     tta_below: float | None = None
     first_eval_epoch: int = 1
+    equal_views: bool = False
 
     def reached_by(self, accuracy: float | None) -> bool:
         return accuracy is not None and self.target_accuracy is not None and accuracy >= self.target_accuracy
@@ -263,7 +264,7 @@ class Trainer:
         numbers: Tensor | None = None,
     ) -> Tensor:
         """What of a step the device does, once the learning rates are set."""
-        batch = Mixed(resized(images, stage.pixels), labels)
+        batch = Mixed(resized(images, stage.pixels, stage.antialias), labels)
         if self._cutmix:
             batch = self._cutmix(batch, step)
         *parts, last = zip(batch.split(self._accumulate), _parts(numbers, self._accumulate), strict=True)
@@ -317,8 +318,8 @@ class Trainer:
 
     def _share_right(self, tta: int) -> float:
         """Of the test set, by the weights as they are."""
-        below = self.goal.tta_below
-        return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks, below)
+        below, equal = self.goal.tta_below, self.goal.equal_views
+        return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks, below, equal)
 
     def _record(self, epoch: int, mean_loss: float, lr: float, accuracy: float | None) -> None:
         row = {

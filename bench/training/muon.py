@@ -14,12 +14,12 @@ from torch import Tensor
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int, coefficients: tuple[float, float, float] = NEWTON_SCHULZ) -> Tensor:
     """The nearest semi-orthogonal matrices to [batch, rows, columns], roughly: singular values in about [0.7, 1.2].
 
     Newton-Schulz iteration in bfloat16, as in Muon (Jordan et al. 2024), in three kernels a step.
     """
-    a, b, c = NEWTON_SCHULZ
+    a, b, c = coefficients
     x = matrices.bfloat16()
     tall = x.size(-2) > x.size(-1)
     if tall:
@@ -32,7 +32,12 @@ def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
     return x.mT if tall else x
 
 
-def orthogonalize_all(matrices: Sequence[Tensor], steps: int, pad: bool) -> list[Tensor]:
+def orthogonalize_all(
+    matrices: Sequence[Tensor],
+    steps: int,
+    pad: bool,
+    coefficients: tuple[float, float, float] = NEWTON_SCHULZ,
+) -> list[Tensor]:
     """`orthogonalize` of matrices of any shapes, each [rows, columns], in order; equal shapes are one batch.
 
     With `pad`, so are those whose shorter side is equal, by columns of zeros, which take no part in any product. On
@@ -46,18 +51,33 @@ def orthogonalize_all(matrices: Sequence[Tensor], steps: int, pad: bool) -> list
     for indices in batches.values():
         longest = max(flat[index].size(1) for index in indices)
         padded = [F.pad(m, (0, longest - m.size(1))) if m.size(1) < longest else m for m in (flat[i] for i in indices)]
-        for index, update in zip(indices, orthogonalize(torch.stack(padded), steps), strict=True):
+        for index, update in zip(indices, orthogonalize(torch.stack(padded), steps, coefficients), strict=True):
             update = update[:, : flat[index].size(1)]
             found[index] = update.mT if matrices[index].size(0) > matrices[index].size(1) else update
     return [found[index] for index in range(len(matrices))]
+
+
+def rescaling_steps(total_steps: int, first: int, last: int) -> frozenset[int]:
+    """Those of `total_steps` steps, counted from 0, that rescale the filters, the first among them.
+
+    From each to the next are ⌊first + (last − first)·progress⌋ steps, by the progress of the next: Hiverge's
+    2 + ⌊15·progress⌋ is 2 and 17. Fewer are due as the rate falls and the norm hardly moves.
+    """
+    found, before = [], -first
+    for step in range(total_steps):
+        if step - before >= int(first + (last - first) * step / total_steps):
+            found.append(step)
+            before = step
+    return frozenset(found)
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum SGD whose update of each filter bank [C_out, …] is orthogonalised as a C_out × rest matrix.
 
     With `unit_filters` the weights are rescaled to norm √C_out at every step, which fixes the effective
-    learning rate without weight decay. A decay that is not `decoupled` is added to the gradient, and so
-    orthogonalised with it. `pad` is `orthogonalize_all`'s. Source: Jordan's airbench94_muon.
+    learning rate without weight decay; a group whose `rescales` is False, or a tensor that is 0, leaves that out.
+    A decay that is not `decoupled` is added to the gradient, and so orthogonalised with it. `pad` is
+    `orthogonalize_all`'s. Source: Jordan's airbench94_muon.
     """
 
     def __init__(
@@ -67,6 +87,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         nesterov: bool = True,
         newton_schulz_steps: int = 3,
+        newton_schulz_coefficients: tuple[float, float, float] = NEWTON_SCHULZ,
         unit_filters: bool = True,
         weight_decay: float = 0.0,
         decoupled: bool = True,
@@ -77,6 +98,7 @@ class Muon(torch.optim.Optimizer):
             "momentum": momentum,
             "nesterov": nesterov,
             "newton_schulz_steps": newton_schulz_steps,
+            "newton_schulz_coefficients": newton_schulz_coefficients,
             "unit_filters": unit_filters,
             "weight_decay": weight_decay,
             "decoupled": decoupled,
@@ -108,10 +130,14 @@ class Muon(torch.optim.Optimizer):
             directions = list(torch._foreach_mul(velocities, momentum))
             torch._foreach_add_(directions, gradients)
         matrices = [_lines(direction).flatten(1) for direction in directions]
-        updates = orthogonalize_all(matrices, group["newton_schulz_steps"], self._pad)
-        if group["unit_filters"]:
-            scales = torch._foreach_reciprocal(torch._foreach_norm(parameters))
+        updates = orthogonalize_all(
+            matrices, group["newton_schulz_steps"], self._pad, group["newton_schulz_coefficients"]
+        )
+        if group["unit_filters"] and (due := group.get("rescales", True)) is not False:
+            scales = list(torch._foreach_reciprocal(torch._foreach_norm(parameters)))
             torch._foreach_mul_(scales, [len(parameter) ** 0.5 for parameter in parameters])
+            if isinstance(due, Tensor):  # 1 or 0, which a captured step reads anew each time
+                scales = [torch.where(due > 0, scale, 1.0) for scale in scales]
             torch._foreach_mul_(parameters, scales)
         if decay and group["decoupled"]:
             torch._foreach_mul_(parameters, 1 - lr * decay)

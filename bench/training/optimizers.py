@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.training.muon import Muon
+from bench.training.muon import Muon, rescaling_steps
 from bench.training.schedules import Schedule
 
 
@@ -52,11 +52,12 @@ def _make(name: str, decoupled: bool | None, groups: list[dict[str, Any]], fused
     raise UsageError(f"optimizer: there is no {name!r}")
 
 
-def _set_lr(group: dict[str, Any], lr: float) -> None:
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(lr)
+def _set(group: dict[str, Any], key: str, value: float) -> None:
+    """In place where it is a tensor."""
+    if isinstance(group.get(key), Tensor):
+        group[key].fill_(value)
     else:
-        group["lr"] = lr
+        group[key] = value
 
 
 def roles(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -88,7 +89,8 @@ class Optimizers:
 
     `fused` makes of a step as few kernels as can be; None does so on a GPU, where what costs is to launch them.
 
-    With `lr_on` the learning rates are tensors on that device, which a captured step reads anew each time.
+    With `lr_on` the learning rates are tensors on that device, which a captured step reads anew each time; so is
+    whether filters are rescaled, where Muon's `unit_filters_every` (`rescaling_steps`) leaves it out of some steps.
 
     Steps are counted in whole batches: where smaller ones are trained on, a step is a part of one.
 
@@ -126,11 +128,14 @@ class Optimizers:
             inherits = override.get("name", common["name"]) == common["name"]
             settings = {**common, **override} if inherits else override
             name, epochs = settings.pop("name"), settings.pop("epochs", None)
+            sparse = settings.pop("unit_filters_every", None)
             decoupled, squeeze = settings.pop("decoupled", None), settings.pop("squeeze", None)
             if name == "muon" and role not in ("filters", "head"):
                 raise UsageError(f"optimizer.groups.{role}: muon trains matrices; give {role} name: sgd or adamw")
             steps = total_steps if epochs is None else min(round(epochs * steps_per_epoch), total_steps)
             timing = {"base_lr": settings["lr"], "schedule": total_steps if squeeze is False else steps}
+            if sparse is not None:
+                timing |= {"rescales_at": rescaling_steps(total_steps, *sparse)}
             by_end: dict[int, list[nn.Parameter]] = defaultdict(list)
             for parameter in parameters:
                 by_end[min(steps, until.get(parameter, steps))].append(parameter)
@@ -147,6 +152,8 @@ class Optimizers:
         if lr_on is not None:
             for group in self._groups:
                 group["lr"] = torch.tensor(group["base_lr"], dtype=torch.float32, device=lr_on)
+                if "rescales_at" in group:
+                    group["rescales"] = torch.ones((), device=lr_on)
 
     def set_progress(self, step: float, lr_factor: float = 1.0) -> None:
         """Set each group's learning rate and momentum for what begins after `step` whole batches."""
@@ -155,7 +162,9 @@ class Optimizers:
                 self._freeze(group)
                 continue
             setting = self._schedule(step / group["schedule"])
-            _set_lr(group, group["base_lr"] * setting.lr_factor * lr_factor)
+            _set(group, "lr", group["base_lr"] * setting.lr_factor * lr_factor)
+            if "rescales_at" in group:
+                _set(group, "rescales", step in group["rescales_at"])
             if setting.momentum is not None:
                 if "betas" in group:
                     group["betas"] = (setting.momentum, group["betas"][1])
@@ -165,7 +174,7 @@ class Optimizers:
     def _freeze(self, group: dict[str, Any]) -> None:
         if group.get("stopped"):
             return
-        _set_lr(group, 0.0)
+        _set(group, "lr", 0.0)
         group["stopped"] = True
         if self._drop_frozen:
             self.trained = self.trained.difference(group["params"])

@@ -17,12 +17,13 @@ class Stage:
     """How a batch of the loader is trained on.
 
     It is cut into `steps` equal parts, a step each; `pixels` is the shorter side that its images are resized
-    to, None for their own; `lr_factor` multiplies every learning rate.
+    to, None for their own, with `antialias` or without; `lr_factor` multiplies every learning rate.
     """
 
     pixels: int | None = None
     steps: int = 1
     lr_factor: float = 1.0
+    antialias: bool = True
 
     def cut(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """The batch of each step.
@@ -56,6 +57,7 @@ class Plan:
         cuts: Sequence[tuple[float, int]] = (),
         scale_lr: bool = False,
         short: ShortEpochs | None = None,
+        antialias: bool = True,
     ) -> None:
         self._batches_per_epoch, self._short = batches_per_epoch, short
         self.total_batches = math.ceil(round(self.passes(epochs) * batches_per_epoch, 6))
@@ -67,7 +69,8 @@ class Plan:
             size, cut = bisect_right(size_ends, start), bisect_right(cut_ends, start)
             steps = cuts[cut][1] if cut < len(cuts) else 1
             pixels = sizes[size][1] if size < len(sizes) else None
-            self._stages.append(Stage(pixels, steps, 1 / steps if scale_lr else 1.0))
+            lr_factor = 1 / steps if scale_lr else 1.0
+            self._stages.append(Stage(pixels, steps, lr_factor, antialias or pixels is None))
 
     def batches_in(self, epoch: int) -> int:
         """The batches of epoch number `epoch`, counted from 0, where the run does not end within it."""

@@ -1,7 +1,8 @@
 """Number formats of a training run: what the weights are kept in, and what the matrix units see.
 
 `fp32`, `tf32` (CUDA), `bf16` and `fp16` (autocast over fp32 weights; fp16 with a gradient scaler), and
-`pure_fp16` / `pure_bf16` (weights and activations in half precision, batch norm in fp32, no scaler).
+`pure_fp16` / `pure_bf16` (weights and activations in half precision, batch norm in fp32
+unless `half_norms` says otherwise, no scaler).
 `auto` takes the half precision that the device computes natively, else fp32.
 """
 
@@ -21,7 +22,7 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
-    def __init__(self, name: str, device: Device) -> None:
+    def __init__(self, name: str, device: Device, half_norms: bool = False) -> None:
         if name == "auto":
             name = native_precision(device.kind)
         if lack := lack_of_precision(name, device.kind):
@@ -32,6 +33,7 @@ class Precision:
         half = _HALF.get(name.removeprefix("pure_"))
         self.weights = half if pure and half is not None else torch.float32
         self._autocast = None if pure else half
+        self._half_norms = half_norms and pure
         self._scaler: torch.amp.GradScaler | None = None
         self.reset()
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
@@ -46,11 +48,11 @@ class Precision:
         return self._autocast or self.weights
 
     def prepare(self, model: nn.Module, memory_format: torch.memory_format) -> nn.Module:
-        """Move to the device in this precision; batch norm keeps fp32 statistics and shifts."""
+        """Move to the device in this precision; batch norm keeps fp32 statistics and shifts, but with `half_norms`."""
         model.to(self.device.torch, self.weights)
         model.to(memory_format=memory_format)  # type: ignore[call-overload]
         for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and not self._half_norms:
                 module.float()
         return model
 

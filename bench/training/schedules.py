@@ -28,8 +28,11 @@ def constant() -> Schedule:
     return lambda _: Setting(1.0)
 
 
-def linear(start: float = 1.0, end: float = 0.0) -> Schedule:
-    return lambda progress: Setting(_line(start, end, progress))
+def linear(start: float = 1.0, end: float = 0.0, until: float | None = None) -> Schedule:
+    """From `start` to `end`, and what is left of the training after progress `until` at `end`."""
+    if until is None:
+        return lambda progress: Setting(_line(start, end, progress))
+    return lambda progress: Setting(_line(start, end, min(progress / until, 1.0)))
 
 
 def triangular(start: float = 0.2, peak: float = 0.23, end: float = 0.07) -> Schedule:

@@ -6,14 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def resized(images: Tensor, pixels: int | None) -> Tensor:
+def resized(images: Tensor, pixels: int | None, antialias: bool = True) -> Tensor:
     """Images [B, C, H, W] with a shorter side of `pixels`, in the same type and memory format; None leaves them.
 
-    Bilinear and antialiased: a pixel is a weighted mean of all that it covers.
+    Bilinear; with `antialias` a pixel is a weighted mean of all that it covers, without of the four nearest.
     """
     height, width = images.shape[-2:]
     if pixels is None or pixels == min(height, width):
         return images
     size = [round(side * pixels / min(height, width)) for side in (height, width)]
+    if images.is_cuda and not antialias:  # one kernel, which computes in fp32 whatever it reads
+        return F.interpolate(images, size, mode="bilinear", antialias=False)
     # In fp32, because a CPU has no half-precision form of it.
-    return F.interpolate(images.float(), size, mode="bilinear", antialias=True).to(images.dtype)
+    return F.interpolate(images.float(), size, mode="bilinear", antialias=antialias).to(images.dtype)

@@ -28,6 +28,8 @@ OFF = (
     "ema",
     "lookahead",
     "drop_easy",
+    "antialias",
+    "half_norms",
 )
 
 GRAPH = "warm_up_steps: 3\ncuda_graph: true"
@@ -94,6 +96,7 @@ def test_what_is_off_changes_no_cell():
         "image_sizes=[{pixels: 20, until: 0.5}]",
         "batch_sizes={stages: [{examples: 128, until: 0.5}], scale_lr: true}",
         "optimizer.decoupled=true",
+        "schedule={name: linear, until: 0.9}",
         "schedule=cosine",
     ],
 )
@@ -105,6 +108,20 @@ def test_what_is_on_is_another_cell(write, setting):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ("antialias: false", r"7: antialias: says how image_sizes are resized, and there are none"),
+        ("antialias: 1", r"7: antialias is 1"),
+        ("half_norms: true", r"7: half_norms: auto keeps weights in fp32, and batch norm with them; set precision to"),
+        ("half_norms: true\nprecision: fp16", r"7: half_norms: fp16 keeps weights in fp32"),
+        ("evaluation: {equal_views: true}", r"7: evaluation.*: the views of level 1 are equal already"),
+        ("evaluation: {equal_views: true, tta: 1}", r"7: evaluation.*: .*needs tta or epoch_tta of 2"),
+        ("schedule: {name: linear, until: 0}", r"7: schedule.until is 0: input should be greater than 0"),
+        ("optimizer: {lr: 0.1, unit_filters_every: [2, 17]}", r"optimizer.unit_filters_every: sgd has no such option"),
+        (
+            "optimizer: {name: muon, lr: 0.1, unit_filters: false, unit_filters_every: [2, 17]}",
+            r"optimizer.unit_filters_every: nothing is rescaled where unit_filters is false",
+        ),
+        ("optimizer: {name: muon, lr: 0.1, unit_filters_every: [0, 17]}", r"unit_filters_every.0 is 0"),
+        ("optimizer: {name: muon, lr: 0.1, newton_schulz_coefficients: [3, -4]}", r"newton_schulz_coefficients"),
         ("ghost_batch: 1", r"7: ghost_batch is 1: input should be greater than or equal to 2"),
         ("accumulate: 3", r"7: accumulate: 3 equal parts cannot be made of a batch_size of 512"),
         ("ema: {decay: 1}", r"7: ema.decay is 1: input should be less than 1"),
@@ -151,6 +168,12 @@ def test_a_mistake_is_told_with_its_line_and_what_is_allowed(write, change, mess
 def test_parts_of_every_batch_size_have_to_be_equal(write):
     path = write("accumulate: 4\nbatch_sizes: {stages: [{examples: 2, until: 0.5}], scale_lr: false}\n")
     assert "accumulate: 4 equal parts cannot be made of a batch_sizes.stages.0.examples of 2" in refusal(path)
+
+
+@pytest.mark.parametrize("setting", ["antialias=true", "half_norms=false"])
+def test_what_is_said_to_be_as_usual_is_the_same_cell(write, setting):
+    off, said = recipes.load(write(""), "cpu"), recipes.load(write(""), "cpu", [setting])
+    assert cell_id(off.config()) == cell_id(said.config())
 
 
 def test_a_null_option_of_what_has_a_name_is_absent():

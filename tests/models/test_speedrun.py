@@ -97,6 +97,14 @@ def test_the_whitening_bias_starts_at_zero_or_as_drawn_and_nothing_else_differs(
         assert name == "whiten.bias" or torch.equal(left, right)
 
 
+def test_the_activation_behind_the_whitening_may_be_another():
+    net = SpeedrunNet(widths=(4, 8, 8), activation="silu", whiten_activation="gelu")
+    assert isinstance(net.groups[0], nn.GELU)
+    kinds = {type(module) for module in net.groups[1:].modules() if isinstance(module, nn.GELU | nn.SiLU)}
+    assert kinds == {nn.SiLU}
+    assert isinstance(SpeedrunNet(widths=(4, 8, 8), activation="silu").groups[0], nn.SiLU)
+
+
 def test_whitening_looks_at_many_images_in_parts(images):
     once, often = SpeedrunNet(), SpeedrunNet()
     once.init_from_data(images)
@@ -138,6 +146,7 @@ def test_logits_are_scaled():
         ({"convs": 1}, "convs of a group are 2 to 100, not 1"),
         ({"whiten_images": 0}, "whiten_images is 1 or more, not 0"),
         ({"norm_momentum": 1.5}, "norm_momentum is between 0 and 1, not 1.5"),
+        ({"whiten_activation": "glu"}, r"whiten_activation is 'glu' \(did you mean 'gelu'\?\); allowed: relu"),
         ({"widths": [64, 0]}, "widths: 0 is not between 1 and 65536"),
     ],
 )

@@ -24,7 +24,7 @@ class Plant:
         file.write_text(source.replace(self.before, self.after), encoding="utf-8")
 
 
-BATCH = "batch = Mixed(resized(images, stage.pixels), labels)"
+BATCH = "batch = Mixed(resized(images, stage.pixels, stage.antialias), labels)"
 NORMALISE = "lines.mul_(self._scale).add_(self._bias)"
 PLANTS = (
     Plant(

@@ -56,6 +56,15 @@ def test_ingredients_are_resolved():
     assert rows["target"].startswith("94.00 %")
 
 
+def test_what_the_newest_speed_runs_switch_is_told():
+    rows = dict(ingredients(recipes.load("speedrun94_e1", "cuda"), "pure_fp16"))
+    assert (rows["antialias"], rows["half_norms"]) == ("off", "on")
+    assert "end 0.05, until 0.9577" in rows["schedule"]
+    assert "equal_views on" in rows["evaluation"]
+    assert "unit_filters_every [2, 17]" in rows["optimizer"]
+    assert "antialias" not in dict(ingredients(recipes.load("speedrun94", "cuda"), "pure_fp16"))
+
+
 def test_brackets_are_no_markup():
     text = shown(published_table([Published(hardware="V100 [8x]", accuracy=0.9, note="see [red]")]))
     assert "V100 [8x]" in text

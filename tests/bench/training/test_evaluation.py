@@ -44,6 +44,25 @@ def test_level_2_weighs_the_centre_half_and_two_corners_a_quarter_each(memory_fo
     assert torch.allclose(evaluation.logits(patchwise, images, 2), expected, atol=1e-5)
 
 
+def test_level_2_may_be_the_plain_mean_of_six_views():
+    images = torch.randn(4, 3, 8, 8)
+    padded = F.pad(images, (1,) * 4, "reflect")
+    views = [view for x in (images, padded[..., :8, :8], padded[..., 2:, 2:]) for view in (x, x.flip(-1))]
+    expected = torch.stack([patchwise(view) for view in views]).mean(0)
+    found = evaluation.logits(patchwise, images, 2, equal_views=True)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.equal(evaluation.logits(patchwise, images, 2, patchwise(images), equal_views=True), found)
+
+
+@pytest.mark.parametrize("below", [None, 1 - 1e-6])
+def test_accuracy_weighs_the_views_as_it_is_told(precision, below):
+    images, labels = 0.1 * torch.randn(200, 3, 8, 8), torch.arange(200) % 5
+    for equal in (False, True):
+        answers = evaluation.logits(patchwise, images, 2, equal_views=equal).argmax(1)
+        found = evaluation.accuracy(Unsure(), [(images, labels)], precision, 2, tta_below=below, equal_views=equal)
+        assert found == pytest.approx((answers == labels).float().mean().item())
+
+
 def test_accuracy_counts_every_image_of_uneven_batches(precision):
     model = nn.Flatten()
     logits = torch.eye(7)

@@ -39,7 +39,7 @@ def data():
 def trained(recipe, data):
     """A trainer after the whole run of a recipe on these images."""
     torch.manual_seed(0)
-    precision = Precision(recipe.precision, Device("cpu"))
+    precision = Precision(recipe.precision, Device("cpu"), bool(recipe.half_norms))
     memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
     placement = Placement(torch.device("cpu"), precision.inputs, memory_format)
     augment = Augment(**recipe.augment.model_dump())
@@ -63,7 +63,12 @@ decays = {"weight_decay": st.sampled_from([0.0, 0.01]), "decoupled": st.sampled_
 optimizers = {
     "sgd": {"momentum": st.sampled_from([0.5, 0.9]), "nesterov": st.booleans()},
     "adamw": {"betas": st.just([0.9, 0.99])},
-    "muon": {"momentum": st.just(0.6), "unit_filters": st.booleans()},
+    "muon": {
+        "momentum": st.just(0.6),
+        "unit_filters": st.booleans(),
+        "unit_filters_every": st.sampled_from([None, [1, 3]]),
+        "newton_schulz_coefficients": st.sampled_from([None, [3.4576, -4.7391, 2.0843]]),
+    },
 }
 # Muon trains matrices alone, and each network has other roles beside them.
 stops = st.sampled_from([{}, {"epochs": 0.5}, {"epochs": 0.5, "squeeze": False}])
@@ -86,7 +91,17 @@ recipes = st.fixed_dictionaries(
         "batch_size": st.just(8),
         "epochs": st.just(1),
         "optimizer": st.sampled_from(sorted(optimizers)).flatmap(optimizer_of),
-        "schedule": st.sampled_from(["constant", "linear", "triangular", "one_cycle", "step", "cosine"]),
+        "schedule": st.sampled_from(
+            [
+                "constant",
+                "linear",
+                {"name": "linear", "end": 0.05, "until": 0.5},
+                "triangular",
+                "one_cycle",
+                "step",
+                "cosine",
+            ]
+        ),
         "lr_warm_up": maybe(epochs=st.sampled_from([0.5, 1.0]), start=st.sampled_from([0.0, 0.1])),
         "loss": st.fixed_dictionaries(
             {"label_smoothing": st.sampled_from([0.0, 0.2]), "reduction": st.sampled_from(["mean", "sum"])}
@@ -105,12 +120,15 @@ recipes = st.fixed_dictionaries(
         ),
         "cutmix": maybe(alpha=st.sampled_from([0.5, 1.0]), probability=st.just(1.0)),
         "image_sizes": st.sampled_from([None, [{"pixels": 6, "until": 0.5}], [{"pixels": 6, "until": 1.0}]]),
+        "antialias": st.booleans(),
+        "half_norms": st.booleans(),
         "drop_easy": st.sampled_from([None, {"kept": 0.5, "start": 0.0}]),
         "batch_sizes": maybe(stages=st.just([{"examples": 4, "until": 0.5}]), scale_lr=st.booleans()),
         "accumulate": st.sampled_from([None, 1, 2]),
         "ghost_batch": st.sampled_from([None, 2, 3]),
         "freeze": st.sampled_from([None, [{"part": "head", "after": 0.5}]]),
-        "evaluation": st.fixed_dictionaries({"tta": st.sampled_from([0, 1, 2])}),
+        "evaluation": st.fixed_dictionaries({"tta": st.just(2), "equal_views": st.sampled_from([None, True])})
+        | st.fixed_dictionaries({"tta": st.sampled_from([0, 1])}),
         "memory_format": st.sampled_from(["channels_last", "contiguous"]),
         "precision": st.sampled_from(["fp32", "bf16", "fp16", "pure_fp16", "pure_bf16"]),
     }
@@ -126,6 +144,12 @@ def test_any_combination_trains(data, values, vectors):
     if values["drop_easy"]:
         # The loss of a mixed image is nobody's; together the two are refused.
         values = values | {"cutmix": None, "batch_sizes": None}
+    if not values["image_sizes"]:
+        values = values | {"antialias": True}
+    if not values["precision"].startswith("pure_"):
+        values = values | {"half_norms": False}
+    if not values["optimizer"].get("unit_filters"):
+        values = values | {"optimizer": values["optimizer"] | {"unit_filters_every": None}}
     optimizer = values["optimizer"]
     names = {optimizer["name"], *(group["name"] for group in optimizer.get("groups", {}).values())}
     if values["precision"] == "pure_fp16" and "adamw" in names:

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.errors import UsageError
-from bench.training.muon import Muon, orthogonalize, orthogonalize_all
+from bench.training.muon import NEWTON_SCHULZ, Muon, orthogonalize, orthogonalize_all, rescaling_steps
 from bench.training.optimizers import Optimizers, roles
 from bench.training.schedules import constant, linear, one_cycle
 from models.darknet import Darknet
@@ -35,16 +37,20 @@ def test_orthogonalize_brings_singular_values_near_one(batch, rows, columns, see
     assert values.max() < 1.3
 
 
-def test_orthogonalize_follows_the_quintic_on_singular_values():
+HIVERGES = (3.4576, -4.7391, 2.0843)
+
+
+@pytest.mark.parametrize("coefficients", [NEWTON_SCHULZ, HIVERGES])
+def test_orthogonalize_follows_the_quintic_on_singular_values(coefficients):
     """Against the same polynomial applied to the singular values in float64; the rest is bfloat16's rounding."""
     generator = torch.Generator().manual_seed(1)
     matrix = torch.randn(1, 16, 40, generator=generator)
     u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     s = s / s.norm()
     for _ in range(3):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+        s = coefficients[0] * s + coefficients[1] * s**3 + coefficients[2] * s**5
     expected = u @ torch.diag_embed(s) @ vh
-    assert torch.allclose(orthogonalize(matrix, 3).double(), expected, atol=0.03)
+    assert torch.allclose(orthogonalize(matrix, 3, coefficients).double(), expected, atol=0.03)
 
 
 def test_orthogonalize_treats_tall_and_wide_alike():
@@ -117,6 +123,51 @@ def test_muon_rescales_and_remembers_even_at_a_rate_of_zero():
     muon.step()
     assert weight.norm().item() == pytest.approx(2)
     assert torch.equal(muon.state[weight]["momentum"], weight.grad)
+
+
+def test_muon_takes_the_coefficients_that_it_is_given():
+    first = torch.randn(8, 12)
+    weights = [nn.Parameter(first.clone()) for _ in range(2)]
+    for weight, options in zip(weights, ({}, {"newton_schulz_coefficients": HIVERGES}), strict=True):
+        weight.grad = first.cos()
+        Muon([weight], lr=1.0, unit_filters=False, **options).step()
+        expected = orthogonalize(1.95 * first.cos()[None], 3, options.get("newton_schulz_coefficients", NEWTON_SCHULZ))
+        assert torch.allclose(weight, first - expected[0].float(), atol=1e-2)
+    assert not torch.allclose(*weights, atol=1e-2)
+
+
+def test_hiverges_rescaling_becomes_rarer():
+    due = sorted(rescaling_steps(250, 2, 17))
+    assert due[:4] == [0, 2, 4, 6]
+    for before, step in itertools.pairwise(due):
+        assert step - before == 2 + int(15 * step / 250)  # progress moves on by less than a fifteenth meanwhile
+    assert sorted(rescaling_steps(10, 3, 3)) == [0, 3, 6, 9]
+    assert rescaling_steps(5, 1, 1) == frozenset(range(5))
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_filters_are_rescaled_in_the_steps_that_are_due_alone(net, captured):
+    """Before the update, which a rate of nearly zero makes small; a captured step reads a tensor."""
+    vectors = {role: {"name": "sgd", "lr": 1e-9} for role in ("biases", "whiten_bias", "head")}
+    common = {"name": "muon", "lr": 1e-9, "unit_filters_every": (2, 4)}
+    made = make(net, common, vectors, total_steps=10, lr_on=torch.device("cpu") if captured else None)
+    filters = roles(net)["filters"]
+    rescaled = []
+    for step in range(10):
+        with torch.no_grad():
+            for weight in filters:
+                weight.mul_(3)
+        made.set_progress(step)
+        for weight in filters:
+            weight.grad = torch.ones_like(weight)
+        for optimizer in made.all:
+            optimizer.step()
+        norms = [weight.norm().item() / len(weight) ** 0.5 for weight in filters]
+        rescaled.append(norms == pytest.approx([1.0] * 6, rel=1e-3))
+    assert [step for step, done in enumerate(rescaled) if done] == [0, 2, 4, 7] == sorted(rescaling_steps(10, 2, 4))
+    made.set_progress(2.5)  # a part of a batch begins no step of its own
+    muon = next(optimizer for optimizer in made.all if type(optimizer) is Muon)
+    assert not muon.param_groups[0]["rescales"]
 
 
 def test_a_filter_without_gradient_stays():

@@ -21,6 +21,10 @@ def test_sizes_change_at_their_shares_of_the_training():
     assert plan.total_steps == 20
 
 
+def test_whole_images_are_one_stage_however_others_are_resized():
+    assert Plan(2, 10, sizes=[(0.5, 20)], antialias=False).stages == [Stage(20, antialias=False), WHOLE]
+
+
 def test_smaller_batches_are_more_steps():
     plan = Plan(2, 10, cuts=[(0.25, 4), (0.5, 2)], scale_lr=True)
     assert plan.total_batches == 20

@@ -67,6 +67,36 @@ def test_pure_half_keeps_batch_norm_in_fp32(name, device):
     assert model.head.weight.dtype == Precision(name, device).inputs != torch.float32
 
 
+@pytest.mark.parametrize("name", ["pure_bf16", "pure_fp16"])
+def test_batch_norm_in_half_precision_is_so_throughout_and_learns(name, device):
+    precision = Precision(name, device, half_norms=True)
+    model = precision.prepare(network("speedrun"), torch.channels_last)
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {precision.inputs}
+    common = {"name": "muon", "lr": 0.1, "momentum": 0.6}
+    vectors = {"name": "sgd", "lr": 0.05}
+    groups = {"biases": vectors, "whiten_bias": vectors, "head": vectors}
+    optimizers = Optimizers(model, common, groups, constant(), 10, 10)
+    images = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    placed = images.to(device.torch, precision.inputs, memory_format=torch.channels_last)
+    labels, losses = (torch.arange(32) % 10).to(device.torch), []
+    for step in range(6):
+        optimizers.set_progress(step)
+        loss = F.cross_entropy(model(placed).float(), labels)
+        losses.append(loss.item())
+        precision.backward(loss)
+        precision.step(optimizers.all)
+        optimizers.zero_grad()
+    assert losses[-1] < losses[0]
+    muon = next(optimizer for optimizer in optimizers.all if type(optimizer).__name__ == "Muon")
+    assert {state["momentum"].dtype for state in muon.state.values()} == {precision.inputs}
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_weights_in_fp32_keep_batch_norm_there(name, device):
+    model = Precision(name, device, half_norms=True).prepare(network("speedrun"), torch.channels_last)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
 def test_memory_format_reaches_the_filters(device):
     model = Precision("fp32", device).prepare(network("speedrun"), torch.channels_last)
     filters = [module.weight for module in model.groups.modules() if isinstance(module, torch.nn.Conv2d)]

@@ -27,6 +27,14 @@ def test_linear_goes_to_zero():
     assert [linear()(p).lr_factor for p in (0, 0.25, 1)] == pytest.approx([1, 0.75, 0])
 
 
+def test_linear_may_arrive_earlier_and_hold():
+    """E1's: down to 5 % over 8.5 of 8.875 epochs."""
+    at = linear(end=0.05, until=8.5 / 8.875)
+    assert [at(epoch / 8.875).lr_factor for epoch in (0, 4.25, 8.5, 8.7, 8.875)] == pytest.approx(
+        [1, 0.525, 0.05, 0.05, 0.05]
+    )
+
+
 def test_triangular_has_airbench94s_corners():
     at = triangular(start=0.2, peak=0.23, end=0.07)
     assert [at(p).lr_factor for p in (0, 0.115, 0.23, 0.615, 1)] == pytest.approx([0.2, 0.6, 1, 0.535, 0.07])

@@ -42,5 +42,21 @@ def test_a_fine_checkerboard_turns_grey_and_does_not_alias():
     assert (inner - 0.5).abs().max() < 0.05
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_without_antialiasing_a_pixel_lies_on_lines_between_the_four_nearest(dtype):
+    """Against the definition in float64; the centres of both images' corners are not the same."""
+    images = photo(dtype=dtype)
+    place = ((torch.arange(20, dtype=torch.float64) + 0.5) * 32 / 20 - 0.5).clamp(min=0)
+    first, share = place.floor().long(), place - place.floor()
+    weights = torch.zeros(20, 32, dtype=torch.float64)
+    weights[range(20), first] = 1 - share
+    weights[range(20), (first + 1).clamp(max=31)] += share
+    expected = torch.einsum("ih,jw,bchw->bcij", weights, weights, images.double())
+    small = resized(images, 20, antialias=False)
+    assert torch.allclose(small.double(), expected, atol=1e-5 if dtype == torch.float32 else 2e-3)
+    assert small.dtype == dtype
+    assert small.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_shorter_side_decides():
     assert resized(photo(32, 48), 16).shape == (4, 3, 16, 24)
