@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from pipelines.dataset import Dataset, Split
 from pipelines.datasets.catalog import DatasetInfo
 from pipelines.datasets.npz import read_npz, write_npz
 from pipelines.errors import DataCorrupt, PipelineError
-from pipelines.files import replacing
+from pipelines.files import open_regular, replacing, user_cache
+from pipelines.signature import is_signed, sign
 
 _VERSION = 1
 Stamp = dict[str, list[int]]
@@ -21,7 +21,10 @@ Stamp = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Description:
-    """What the JSON says. `fingerprint` is of the data as it was written; the reader compares."""
+    """What the JSON says. `fingerprint` is of the data as it was written; the reader compares.
+
+    A cache may have come with its folder from somebody else, so that it is `official` only where this user wrote it.
+    """
 
     official: bool
     fingerprint: str
@@ -29,8 +32,11 @@ class Description:
 
 def folders(roots: Iterable[Path], name: str) -> tuple[Path, ...]:
     """Where a cache may be: beside the data; and in the user's own cache, for data that is read-only."""
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return (*(root / name for root in roots), user_cache / "bench-to-accuracy" / name)
+    beside = tuple(root / name for root in roots)
+    try:
+        return (*beside, user_cache() / name)
+    except RuntimeError:  # a user without a home
+        return beside
 
 
 def stamp(files: Sequence[Path]) -> Stamp:
@@ -53,16 +59,20 @@ def npz_path(folder: Path, name: str) -> Path:
 def describe(folder: Path, name: str, files: Sequence[Path] | None) -> Description | None:
     """What is known of the cache in `folder`; None where there is none, or it was made from other `files`.
 
-    `files` None takes the cache as it is: its source has been deleted since.
+    `files` None takes the cache as it is: its source has been deleted since. Where the source is there, a cache that
+    this user did not write is none.
     """
     if not npz_path(folder, name).is_file():
         return None
     try:
-        found = json.loads(_json_path(folder, name).read_text())
-        if found["version"] != _VERSION or (files is not None and found["files"] != stamp(files)):
+        with open(open_regular(_json_path(folder, name)), encoding="utf-8") as file:
+            found = json.load(file)
+        mark = found.pop("signature", None)
+        is_ours = is_signed(_canonical(found), mark)
+        if found["version"] != _VERSION or (files is not None and (not is_ours or found["files"] != stamp(files))):
             return None
-        return Description(found["official"] is True, str(found["fingerprint"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Description(is_ours and found["official"] is True, str(found["fingerprint"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -95,9 +105,14 @@ def write(candidates: Iterable[Path], dataset: Dataset, files: Stamp, source: Pa
                 write_npz(part, dataset)
             # Second, so that a stop between the two leaves a fingerprint that does not match.
             with replacing(_json_path(folder, dataset.name)) as part:
-                part.write_text(json.dumps(description, indent=1) + "\n")
+                signed = description | {"signature": sign(_canonical(description))}
+                part.write_text(json.dumps(signed, indent=1) + "\n", encoding="utf-8")
             return folder
     return None
+
+
+def _canonical(description: dict[str, object]) -> str:
+    return json.dumps(description, sort_keys=True)
 
 
 def _json_path(folder: Path, name: str) -> Path:

@@ -52,6 +52,8 @@ def write(path: Path, split: Split) -> None:
 
 def check(path: Path, split: Split) -> None:
     """Raise DataCorrupt unless the beton holds exactly the split's images and labels, in their order."""
+    if not path.is_file():
+        raise _not_the_data(path, "it is no regular file")
     try:
         reader = Reader(str(path))
         pixels = np.memmap(path, mode="r")

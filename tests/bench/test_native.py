@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def source(tmp_path, monkeypatch):
 
 
 def kept(tmp_path):
-    return sorted((tmp_path / "cache" / "bench-to-accuracy").iterdir())
+    return sorted((tmp_path / "cache" / "bench-to-accuracy" / "native").glob("*.so"))
 
 
 def load_elsewhere(source):
@@ -59,12 +60,38 @@ def test_what_the_compiler_says_is_told(source, tmp_path):
     assert kept(tmp_path) == []
 
 
-def test_a_library_that_is_damaged_is_said_to_be(source, tmp_path):
+@pytest.mark.parametrize("damage", ["torn", "empty", "truncated", "another", "no checksum", "pipe", "checksum torn"])
+def test_a_library_that_is_damaged_is_compiled_again(source, tmp_path, damage):
     load_elsewhere(source)  # this process would find it open
     (file,) = kept(tmp_path)
-    file.write_bytes(b"torn")
-    with pytest.raises(MissingError, match=r"answer\.cpp could not be compiled or loaded: .*: file too short"):
-        native.load(source)
+    whole, checksum = file.read_bytes(), file.with_suffix(".sha256")
+    file.unlink()
+    if damage == "pipe":
+        os.mkfifo(file)
+    elif damage == "no checksum":
+        checksum.unlink()
+        file.write_bytes(whole)
+    elif damage == "checksum torn":
+        checksum.write_bytes(b"\xff")
+        file.write_bytes(whole)
+    else:
+        file.write_bytes({"torn": b"torn", "empty": b"", "truncated": whole[:4096], "another": whole + b"\0"}[damage])
+    assert load_elsewhere(source) == "42\n"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == checksum.read_text()
+
+
+def test_what_ran_is_known_by_its_hash(source, tmp_path):
+    native.load(source)
+    (file,) = kept(tmp_path)
+    assert native.SHA256_OF_LOADED["answer.cpp"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_nobody_else_can_plant_one(source, tmp_path):
+    folder = tmp_path / "cache" / "bench-to-accuracy" / "native"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    native.load(source)
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_cache_that_cannot_be_written_is_said_to_be(source, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -245,6 +246,46 @@ class TestCache:
         assert_is_the_tiny_set(dataset)
         assert dataset.official
         assert (npz.read_bytes(), described.read_text()) == whole
+
+    @pytest.mark.parametrize("how", ["another user's", "no signature", "signature of other words", "number"])
+    def test_one_that_came_from_elsewhere_makes_nothing_official(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        planted = tiny_cifar().dataset(TEST, TRAIN, official=True)
+        folder = tmp_path / "cifar10"
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("XDG_CACHE_HOME", str(tmp_path / "another user's"))
+            assert cache.write([folder], planted, {}, tmp_path)
+        described = folder / "cifar10.cached.json"
+        found = json.loads(described.read_text())
+        if how == "no signature":
+            del found["signature"]
+        elif how == "number":
+            found["signature"] = 7
+        elif how == "signature of other words":
+            cache.write([tmp_path / "own"], tiny_cifar().dataset(TEST, TRAIN, official=False), {}, tmp_path)
+            found["signature"] = json.loads((tmp_path / "own" / "cifar10.cached.json").read_text())["signature"]
+        described.write_text(json.dumps(found))
+        # Its source is not there: it is data like any other.
+        dataset = load(tiny_cifar(), tmp_path, download=False)
+        assert dataset.fingerprint == planted.fingerprint
+        assert not dataset.official
+        # Its source is there: that is read.
+        put(tmp_path, "binary archive")
+        assert_is_the_tiny_set(load(tiny_cifar(), tmp_path))
+
+    def test_a_known_fingerprint_decides_whoever_wrote_it(self, tmp_path: Path) -> None:
+        known = replace(tiny_cifar(), fingerprint="f" * 64)
+        cache.write([tmp_path / "cifar10"], known.dataset(TEST, TRAIN, official=True), {}, tmp_path)
+        assert not load(known, tmp_path, download=False).official
+
+    def test_a_pipe_in_its_place_is_no_cache(self, tmp_path: Path) -> None:
+        put(tmp_path, "binary archive")
+        folder = tmp_path / "cifar10"
+        folder.mkdir(exist_ok=True)
+        for ending in ("npz", "json"):
+            os.mkfifo(folder / f"cifar10.cached.{ending}")
+        assert_is_the_tiny_set(load(tiny_cifar(), tmp_path))
 
     def test_it_says_what_it_is(self, tmp_path: Path) -> None:
         path = put(tmp_path, "binary archive")
