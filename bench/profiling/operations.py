@@ -6,6 +6,7 @@ is only reserved, are none. torch.compile makes fewer of them, and a CUDA graph 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 # They reserve memory, or say what is in it.
 _NO_WORK = {"detach", "alias", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty"}
@@ -27,6 +29,32 @@ _WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonz
 _INDEXED = {"index", "index_put", "index_put_", "_unsafe_index"}
 # By these values reach the host; on a CPU, where they are already, nothing is dispatched.
 _READING = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
+# Of what they pick from they read as much as they give.
+_GATHERING = {"index", "index_select", "gather", "_unsafe_index"}
+# Of what they change they write as much as they are given.
+_SCATTERING = {"index_copy_", "index_put_", "scatter_", "index_add_", "_index_put_impl_"}
+# What they change they do not read.
+_OVERWRITING = {"copy_", "fill_", "zero_", "_foreach_copy_", "_foreach_zero_", "normal_", "uniform_", "random_"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: the bytes of what it reads and writes, each operand once, and the FLOPs of matrix products.
+
+    `dtype` is that of its first tensor. `part` is what the counter's `part` was. `reads` and `writes` are the tensors'
+    bytes by a number of their memory, so that it can be seen who uses what another wrote.
+    """
+
+    name: str
+    part: str
+    flops: int
+    dtype: torch.dtype
+    reads: tuple[tuple[int, int], ...]
+    writes: tuple[tuple[int, int], ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.reads) + sum(size for _, size in self.writes)
 
 
 @dataclass
@@ -34,12 +62,18 @@ class Operations:
     """While entered, counts the operations by name, and those of them that a host would have to wait for.
 
     It sees a GPU's path where the CPU takes the same; whether a copy would cross from device to host it knows by the
-    call alone (`cpu`, `numpy`, `tolist`).
+    call alone (`cpu`, `numpy`, `tolist`). With `only_on`, a type of device, work on other devices is left out.
+    `each` holds the operations in their order, marked with the `part` of the work that is set meanwhile.
     """
 
+    only_on: str | None = None
     by_name: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
+    each: list[Operation] = field(default_factory=list)
+    part: str = ""
     _modes: ExitStack = field(default_factory=ExitStack)
+    _numbers: dict[int, int] = field(default_factory=dict)
+    _next_number: int = 0
 
     @property
     def total(self) -> int:
@@ -55,6 +89,45 @@ class Operations:
     ) -> None:
         self._modes.close()
 
+    def record(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+        """Count one operation that has been done."""
+        name = func.overloadpacket.__name__
+        written = _mutated(func, args, kwargs)
+        given = _tensors((args, kwargs))
+        made = [tensor for tensor in _tensors(result) if not any(tensor is other for other in written)]
+        first = next(iter((*given, *made)), None)
+        if first is None or (self.only_on and all(t.device.type != self.only_on for t in (*given, *made))):
+            return
+        self.by_name[name] += 1
+        unread = written if name in _OVERWRITING | _SCATTERING else []
+        reads = [tensor for tensor in given if not any(tensor is other for other in unread)]
+        known = {_memory(tensor) for tensor in given}
+        sizes = {id(tensor): _bytes(tensor) for tensor in (*given, *made)}
+        if name in _GATHERING:
+            sizes[id(given[0])] = sum(map(_bytes, made))
+        if name in _SCATTERING:
+            sizes[id(given[0])] = max(map(_bytes, reads), default=0)
+        formula = flop_registry.get(func.overloadpacket)
+        self.each.append(
+            Operation(
+                name,
+                self.part,
+                int(formula(*args, **kwargs, out_val=result)) if formula else 0,
+                first.dtype,
+                tuple((self._number(tensor), sizes[id(tensor)]) for tensor in reads),
+                tuple((self._number(tensor, _memory(tensor) not in known), sizes[id(tensor)]) for tensor in made)
+                + tuple((self._number(tensor), sizes[id(tensor)]) for tensor in written),
+            )
+        )
+
+    def _number(self, tensor: Tensor, fresh: bool = False) -> int:
+        """Of the tensor's memory; `fresh` where it may lie where another was that is gone."""
+        memory = _memory(tensor)
+        if fresh or memory not in self._numbers:
+            self._numbers[memory] = self._next_number
+            self._next_number += 1
+        return self._numbers[memory]
+
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, operations: Operations) -> None:
@@ -67,9 +140,10 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func.overloadpacket.__name__
         if name in _WAITING or (name in _INDEXED and _by_mask(args)):
             self._operations.waits[name] += 1
+        result = func(*args, **(kwargs or {}))
         if func.namespace == "aten" and not func.is_view and name not in _NO_WORK:
-            self._operations.by_name[name] += 1
-        return func(*args, **(kwargs or {}))
+            self._operations.record(func, args, kwargs or {}, result)
+        return result
 
 
 class _Called(TorchFunctionMode):
@@ -88,3 +162,26 @@ class _Called(TorchFunctionMode):
 def _by_mask(args: Sequence[Any]) -> bool:
     """Whether an index is a mask, of which only the device knows how many it keeps."""
     return any(isinstance(leaf, Tensor) and leaf.dtype in (torch.bool, torch.uint8) for leaf in tree_leaves(args[1]))
+
+
+def _mutated(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """The arguments that the operation changes in place."""
+    found: list[Tensor] = []
+    for index, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            found += _tensors(args[index] if index < len(args) else kwargs.get(argument.name))
+    return found
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def _memory(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Without what is repeated by `expand`."""
+    sides = zip(tensor.shape, tensor.stride(), strict=True)
+    return math.prod(size for size, stride in sides if stride) * tensor.element_size()

@@ -16,6 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pipelines.augment import sent
+
 
 @dataclass(frozen=True)
 class ShortEpochs:
@@ -77,7 +79,7 @@ class HardExamples:
         Where these are fewer than an epoch's, the images are the hardest, in the order of the epoch.
         """
         size = self._train.batch_size
-        order = self._train.shuffled(epoch).to(self._losses.device)
+        order = sent(self._train.shuffled(epoch), self._losses.device)
         if batches < self._train.steps_per_epoch:
             order = self.hardest(order, batches * size)
         order = order[: batches * size]

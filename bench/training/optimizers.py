@@ -53,7 +53,9 @@ def _make(name: str, decoupled: bool | None, groups: list[dict[str, Any]], fused
 
 
 def _set(group: dict[str, Any], key: str, value: float) -> None:
-    """In place where it is a tensor."""
+    """In place where it is a tensor; `lr_now` is the rate for the host, which would wait for a tensor's value."""
+    if key == "lr":
+        group["lr_now"] = value
     if isinstance(group.get(key), Tensor):
         group[key].fill_(value)
     else:
@@ -211,4 +213,4 @@ class Optimizers:
     @property
     def lr(self) -> float:
         """The current rate of the first group."""
-        return float(self._groups[0]["lr"])
+        return float(self._groups[0].get("lr_now", self._groups[0]["base_lr"]))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipelines.augment import sent
 from pipelines.ffcv_compat import BetonLoader, EpochIterator, IntDecoder, NDArrayDecoder, ToTensor
 from pipelines.loader import Batch, Loader, usable_cores
 from pipelines.loaders.beton import beton_of
@@ -94,13 +95,22 @@ class FfcvLoader(Loader):
         decoding = Decoding(self._beton, order.numpy())
         try:
             for (pixels, labels), images in zip(decoding, torch.split(order, self.batch_size), strict=True):
-                # Blocking copies, because ffcv overwrites these buffers while later batches are drawn.
-                canvas = Canvas(pixels.to(device), self.augment)
+                # A canvas on the CPU is a copy in itself.
+                canvas = Canvas(pixels if device.type == "cpu" else _taken(pixels, device), self.augment)
                 rows = torch.arange(len(images), device=device)
                 batch = self._renderer.render(canvas, rows, draws[images].to(device))
-                yield batch, labels[:, 0].to(device, copy=True)
+                yield batch, _taken(labels[:, 0], device)
         finally:
             decoding.close()
 
     def _release(self) -> None:
         self._closing.close()
+
+
+def _taken(buffer: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on the device of one of ffcv's buffers, which it overwrites while later batches are drawn.
+
+    A GPU fetches it from a copy that torch keeps for so long: to fetch it from the buffer itself, the host would have
+    to wait for all work that the GPU was given before.
+    """
+    return sent(buffer.clone(), device)

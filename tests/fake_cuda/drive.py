@@ -1,0 +1,151 @@
+"""Train recipes' on_cuda forms on the fake GPU: `python -m tests.fake_cuda.drive GUARD JOB…`, a JSON line for each job.
+
+A job is the JSON of `train`'s arguments. A run has few batches, of the recipe's own size: with a GPU that computes
+nothing, what counts is how many operations there are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import warnings
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import tests.fake_cuda.preload  # noqa: F401
+
+# isort: split
+import torch
+from torch import nn
+
+from bench import recipe as recipes
+from bench.clock import Clock
+from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.recipe import Recipe
+from bench.worker import Job
+from pipelines.datasets import DATASETS
+from tests.fake_cuda.gpu import TIMED, Event, FakeGpu
+from tests.fake_cuda.plants import PLANTS
+
+STEPS_PER_EPOCH, EPOCHS = 4, 3
+# What a run may wait for while it is timed: the ends of its spans, the mean loss of an epoch, the answers of an
+# evaluation, and which images are unsure.
+ALLOWED_WAITS = (
+    ("synchronize", "bench/clock.py", "span", TIMED),
+    ("_local_scalar_dense", "bench/training/loop.py", "_epoch", ("train",)),
+    ("_local_scalar_dense", "bench/training/evaluation.py", "accuracy", ("eval", "final_eval")),
+    ("nonzero", "bench/training/evaluation.py", "_second_look", ("eval", "final_eval")),
+)
+
+
+class Compiled(nn.Module):
+    """In the place of what torch.compile gives, whose programs need values: it runs eagerly."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._orig_mod = module
+
+    def forward(self, *args: Any) -> Any:
+        return self._orig_mod(*args)
+
+
+class Parent:
+    """Whom the worker tells of its run; it tells the GPU the phase."""
+
+    def __init__(self, gpu: FakeGpu) -> None:
+        self._gpu = gpu
+        self.phases: Counter[str] = Counter()
+        self.precision = ""
+
+    def __call__(self, kind: str, **values: Any) -> None:
+        if kind == "phase":
+            self._gpu.phase = values["name"]
+            self.phases[values["name"]] += 1
+        elif kind == "facts" and "resolved" in values:
+            self.precision = values["resolved"]["precision"]
+
+
+def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[str, Any]:
+    """A whole run; what it waited for, and `faults`, what a GPU would have against it, in words."""
+    few = with_few_batches(recipe, settings)
+    gpu = FakeGpu(few.memory_format == "channels_last")
+    parent = Parent(gpu)
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        job = Job(few, 0, "cuda", None, Path(folder) / "cache", Path(folder) / "log", 0.0)
+        stack.enter_context(gpu)
+        stack.enter_context(patch("torch.compile", lambda module, **_: Compiled(module)))
+        if plant:
+            stack.enter_context(PLANTS[plant]())
+        measure = TimeToAccuracy(job, Clock(), parent)
+        ended = None
+        try:
+            measure.run()
+        except Exception as error:
+            traceback.print_exc()
+            ended = f"ended by {type(error).__name__}: {str(error).splitlines()[0]}"
+    trainer = measure._trainer
+    return {
+        "recipe": recipe,
+        "precision": parent.precision,
+        "steps": trainer.step if trainer else 0,
+        "epochs": parent.phases["train"],
+        "weights_on": sorted({str(value.device) for value in trainer.model.state_dict().values()}) if trainer else [],
+        "faults": faults(gpu.events, parent.phases) + ([ended] if ended else []),
+    }
+
+
+def with_few_batches(name: str, settings: list[str]) -> Recipe:
+    """The recipe on noise of its data's shape, on one device, for EPOCHS epochs at most."""
+    whole = recipes.load(name, "cuda", settings)
+    shape = list(DATASETS[whole.data.name].image_shape)
+    images = f"train_count: {STEPS_PER_EPOCH * whole.batch_size}, test_count: {whole.evaluation.batch_size}"
+    changes = {
+        "data": f"{{name: random, shape: {shape}, classes: 10, {images}}}",
+        "epochs": min(EPOCHS, whole.epochs),
+        "target_accuracy": "null",
+        "stop_at_target": "false",
+        "devices": "null",
+        "batch_per": "null",
+        "warm_up_steps": min(whole.warm_up_steps, 1),
+    }
+    return recipes.load(name, "cuda", [*settings, *(f"{key}={value}" for key, value in changes.items())])
+
+
+def faults(events: list[Event], phases: Counter[str]) -> list[str]:
+    """What of the events should not be: wherever it is, or while the time is taken."""
+    found: Counter[str] = Counter()
+    waits: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        said = f"{event.kind}: {event.what} at {event.where}, in {event.phase}"
+        if event.captured:
+            found[f"{said}, while a graph is captured"] += 1
+        elif event.kind in ("device", "layout") or (event.kind == "copy" and event.phase in TIMED):
+            found[said] += 1
+        elif event.kind == "wait" and event.phase in TIMED:
+            if _is_allowed(event):
+                waits[event.what, event.phase] += 1
+            else:
+                found[said] += 1
+    for (what, phase), count in waits.items():
+        most = phases[phase] * (2 if what == "synchronize" else 1)
+        if count > most:
+            found[f"wait: {what} in {phase} more often than its {most} ends, {count} times"] += 1
+    return [f"{text} ({count} times)" for text, count in found.items()]
+
+
+def _is_allowed(event: Event) -> bool:
+    file, _, rest = event.where.partition(":")
+    function = rest.partition(" ")[2]
+    return any((event.what, file, function) == allowed[:3] and event.phase in allowed[3] for allowed in ALLOWED_WAITS)
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
+    torch.set_num_threads(1)
+    for argument in sys.argv[2:]:
+        print(json.dumps(train(**json.loads(argument))), flush=True)
