@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.errors import UsageError
-from bench.machine import core_of, visible_gpus
+from bench.host.gpus import visible_gpus
+from bench.machine import core_of
 
 
 @dataclass(frozen=True)
@@ -110,27 +111,17 @@ class Allotment:
 
 def find_gpus() -> Gpus:
     """The NVIDIA GPUs that this process may see, by whether another process computes on them; none without NVML."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return Gpus()
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        uuids = [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
-        free, busy = [], []
-        for index in visible_gpus(uuids, os.environ.get("CUDA_VISIBLE_DEVICES")):
-            pids = sorted(process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
+    free, busy = [], []
+    with visible_gpus() as found:
+        for gpu in found.gpus:
+            name = gpu.uuid or str(gpu.index)
+            # Of a GPU that does not tell who computes on it, nobody is known to.
+            pids = sorted(process.pid for process in gpu.ask("nvmlDeviceGetComputeRunningProcesses") or ())
             if pids:
-                busy.append((uuids[index], f"GPU {index} (process {', '.join(map(str, pids))})"))
+                busy.append((name, f"GPU {gpu.index} (process {', '.join(map(str, pids))})"))
             else:
-                free.append(uuids[index])
-        return Gpus(tuple(free), tuple(busy))
-    except pynvml.NVMLError:
-        return Gpus()
-    finally:
-        pynvml.nvmlShutdown()
+                free.append(name)
+    return Gpus(tuple(free), tuple(busy))
 
 
 def usable_cores() -> list[int]:

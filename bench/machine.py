@@ -11,13 +11,16 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
+from bench.host.gpus import Gpu, visible_gpus
 from bench.run import canonical_json
+
+Value = TypeVar("Value")
 
 # The instruction sets that linear algebra is dispatched on.
 CPU_FLAGS = (
@@ -37,27 +40,31 @@ CORE_IDS = ("physical_package_id", "core_id")
 
 
 def fingerprint() -> dict[str, Any]:
-    """The facts as a flat dict of JSON values, None where the machine does not say; takes milliseconds.
+    """The facts as a flat dict of JSON values, None where the machine does not say; takes milliseconds, raises nothing.
 
     `id` is 12 hex digits, equal where timings may be compared. It does not depend on whether torch is
     loaded; `torch_cudnn`, `torch_cpu_capability` and `torch_threads` do: they are None where it is not.
-    `usable_cores` respects affinity; `cpu_quota` is the container's limit in cores.
+    `usable_cores` respects affinity; `cpu_quota` is the container's limit in cores. `gpu_unused` says why a GPU that
+    is there is not used.
     """
-    gpus, driver = _gpus()
+    gpus, driver, hidden = _gpus()
+    build, memory_bytes = torch_build(), _known(_memory_bytes)
     facts: dict[str, Any] = {
-        "device": default_device(),
+        "device": _device_of(gpus, build),
         **_cpu(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes,
         "os": platform.system(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "gpus": gpus,
         "gpu_driver": driver,
-        **torch_build(),
+        "gpu_unused": _why_unused(gpus, hidden, build),
+        **build,
         **_loaded_torch(),
     }
-    identity = {key: facts[key] for key in _IDENTITY} | {"memory_gib": round(facts["memory_bytes"] / 2**30)}
+    memory_gib = None if memory_bytes is None else round(memory_bytes / 2**30)
+    identity = {key: facts[key] for key in _IDENTITY} | {"memory_gib": memory_gib}
     return {"id": hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:12], **facts}
 
 
@@ -65,7 +72,7 @@ def device_count(machine: Mapping[str, Any], device: str) -> int:
     """How many ranks a run on `device` may have, by a machine's fingerprint: its GPUs, or the CPU's usable cores."""
     if device == "cuda":
         return sum(int(gpu["count"]) for gpu in machine["gpus"])
-    cores = int(machine["usable_physical_cores"] or machine["usable_cores"])
+    cores = int(machine["usable_physical_cores"] or machine["usable_cores"] or 1)
     quota = machine["cpu_quota"]
     return max(1, min(cores, int(quota)) if quota else cores)
 
@@ -87,9 +94,27 @@ def oom_kills() -> int:
 
 def default_device() -> str:
     """`cuda` where there is a GPU and a torch that was built for it, else `cpu`; torch is not imported."""
-    build = torch_build()
-    gpus, _ = _gpus()
+    gpus, _, _ = _gpus()
+    return _device_of(gpus, torch_build())
+
+
+def _device_of(gpus: Sequence[Mapping[str, Any]], build: Mapping[str, Any]) -> str:
     return "cuda" if gpus and build["torch_cuda"] else "cpu"
+
+
+def _why_unused(gpus: Sequence[Mapping[str, Any]], hidden: str | None, build: Mapping[str, Any]) -> str | None:
+    """Why a machine's GPU is not used, in words for a person; None where it is, or there is none."""
+    if gpus and not build["torch_cuda"]:
+        return f"torch {build['torch']} is a CPU build, and this machine has a GPU; install a CUDA build to use it"
+    return hidden
+
+
+def _known(question: Callable[[], Value]) -> Value | None:
+    """A fact, None where this machine does not say: no odd file of the system ends a run."""
+    try:
+        return question()
+    except Exception:
+        return None
 
 
 def lack_of_precision(precision: str, device: str) -> str | None:
@@ -116,26 +141,16 @@ def instruction_set() -> str:
 
 def torch_build() -> dict[str, Any]:
     """Version, CUDA and HIP of the installed torch, from its version file; None each without one."""
-    spec = importlib.util.find_spec("torch")
-    version = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
-    text = version.read_text(encoding="utf-8") if version and version.exists() else ""
+    text = _known(_torch_version_file) or ""
     keys = {"torch": "__version__", "torch_cuda": "cuda", "torch_hip": "hip"}
     return {key: _assigned(text, name) for key, name in keys.items()}
 
 
-def visible_gpus(uuids: Sequence[str], visible: str | None) -> list[int]:
-    """The positions that CUDA_VISIBLE_DEVICES leaves: numbers or beginnings of UUIDs, until one is invalid."""
-    if visible is None:
-        return list(range(len(uuids)))
-    chosen: list[int] = []
-    for item in (part.strip() for part in visible.split(",")):
-        if item.isdecimal() and int(item) < len(uuids):
-            chosen.append(int(item))
-        elif item and (found := [i for i, uuid in enumerate(uuids) if uuid.startswith(item)]):
-            chosen.append(found[0])
-        else:
-            break
-    return chosen
+def _torch_version_file() -> str:
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
 
 
 def _assigned(source: str, name: str) -> str | None:
@@ -149,37 +164,46 @@ def _loaded_torch() -> dict[str, Any]:
     if torch is None:
         return {"torch_cudnn": None, "torch_cpu_capability": None, "torch_threads": None}
     return {
-        "torch_cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
-        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "torch_threads": torch.get_num_threads(),
+        "torch_cudnn": _known(lambda: torch.backends.cudnn.version() if torch.version.cuda else None),
+        "torch_cpu_capability": _known(lambda: torch.backends.cpu.get_cpu_capability()),
+        "torch_threads": _known(lambda: torch.get_num_threads()),
     }
 
 
 def _cpu() -> dict[str, Any]:
     info = _cpuinfo()
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    usable = _known(_usable)
     stepping = [info.get(key) for key in ("cpu family", "model", "stepping")]
-    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return {
-        "cpu_model": _cpu_model(info),
+        "cpu_model": _known(lambda: _cpu_model(info)),
         # Virtual machines give several generations one name; these numbers tell them apart.
         "cpu_stepping": "/".join(map(str, stepping)) if all(stepping) else None,
         "cpu_arch": platform.machine(),
         "cpu_flags": [flag for flag in CPU_FLAGS if flag in flags],
-        "cpu_mhz_max": round(frequency.max) if frequency and frequency.max else None,
-        "logical_cores": psutil.cpu_count(),
-        "physical_cores": psutil.cpu_count(logical=False),
-        "usable_cores": len(usable),
-        "usable_physical_cores": _physical(usable),
-        "cpu_quota": _cpu_quota(),
+        "cpu_mhz_max": _known(_mhz_max),
+        "logical_cores": _known(psutil.cpu_count),
+        "physical_cores": _known(lambda: psutil.cpu_count(logical=False)),
+        "usable_cores": len(usable) if usable else None,
+        "usable_physical_cores": _known(lambda: _physical(usable or [])),
+        "cpu_quota": _known(_cpu_quota),
     }
+
+
+def _usable() -> list[int]:
+    """The hardware threads that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def _mhz_max() -> int | None:
+    frequency = psutil.cpu_freq()
+    return round(frequency.max) if frequency and frequency.max else None
 
 
 def _cpuinfo() -> dict[str, str]:
     """The first processor's entry in /proc/cpuinfo, empty where there is none."""
     try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
     except OSError:
         return {}
     pairs = (line.partition(":") for line in first.splitlines())
@@ -200,18 +224,20 @@ def _cpu_model(info: dict[str, str]) -> str:
 def _physical(cpus: Sequence[int]) -> int | None:
     """How many distinct cores these hardware threads are of."""
     cores = {core_of(cpu) for cpu in cpus}
-    return None if None in cores else len(cores)
+    return None if None in cores else len(cores) or None
 
 
 def _cgroup_folders(controller: str) -> list[Path]:
     """This process's cgroup and its ancestors, of version 2 and of version 1's `controller`."""
     root = Path("/sys/fs/cgroup")
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
     folders: list[Path] = []
     for line in lines:
+        if line.count(":") < 2:
+            continue
         _, controllers, path = line.split(":", 2)
         if controllers == "" or controller in controllers.split(","):
             base = root / controller if controllers else root
@@ -235,7 +261,7 @@ def _cpu_quota() -> float | None:
         try:
             quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
             limits += [int(quota) / int(period)] if quota != "max" else []
-        except (OSError, ValueError):
+        except (OSError, ValueError, ZeroDivisionError):
             quota_us, period_us = (_read_number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
             limits += [quota_us / period_us] if quota_us and period_us and quota_us > 0 else []
     return min(limits, default=None)
@@ -252,43 +278,24 @@ def _memory_bytes() -> int:
     return int(min(limits))
 
 
-def _gpus() -> tuple[list[dict[str, Any]], str | None]:
-    """The visible NVIDIA GPUs, equal ones as one entry with a count, and the driver's version."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return [], None
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        visible = visible_gpus([pynvml.nvmlDeviceGetUUID(h) for h in handles], os.environ.get("CUDA_VISIBLE_DEVICES"))
-        kinds = Counter(tuple(_gpu(handles[i]).items()) for i in visible)
-        return [dict(kind) | {"count": count} for kind, count in kinds.items()], pynvml.nvmlSystemGetDriverVersion()
-    except pynvml.NVMLError:
-        return [], None
-    finally:
-        pynvml.nvmlShutdown()
+def _gpus() -> tuple[list[dict[str, Any]], str | None, str | None]:
+    """The visible NVIDIA GPUs, equal ones as one entry with a count, the driver's version, and why some are hidden."""
+    with visible_gpus() as found:
+        kinds = Counter(tuple(_gpu(gpu).items()) for gpu in found.gpus)
+        return [dict(kind) | {"count": count} for kind, count in kinds.items()], found.driver, found.hidden
 
 
-def _gpu(handle: Any) -> dict[str, Any]:
-    import pynvml
-
-    def ask(question: Any, *arguments: Any) -> Any:
-        try:
-            return question(handle, *arguments)
-        except pynvml.NVMLError:
-            return None
-
-    memory, power_mw = ask(pynvml.nvmlDeviceGetMemoryInfo), ask(pynvml.nvmlDeviceGetPowerManagementLimit)
-    capability = ask(pynvml.nvmlDeviceGetCudaComputeCapability)
-    mig = ask(pynvml.nvmlDeviceGetMigMode)
+def _gpu(gpu: Gpu) -> dict[str, Any]:
+    memory, power_mw = gpu.ask("nvmlDeviceGetMemoryInfo"), gpu.ask("nvmlDeviceGetPowerManagementLimit")
+    capability, mig = gpu.ask("nvmlDeviceGetCudaComputeCapability"), gpu.ask("nvmlDeviceGetMigMode")
+    sm, memory_clock = 1, 2  # NVML_CLOCK_SM and NVML_CLOCK_MEM
+    is_slice = gpu.uuid is not None and gpu.uuid.startswith("MIG-")
     return {
-        "name": ask(pynvml.nvmlDeviceGetName),
+        "name": gpu.ask("nvmlDeviceGetName"),
         "memory_bytes": memory.total if memory else None,
         "compute_capability": ".".join(map(str, capability)) if capability else None,
         "power_limit_w": power_mw / 1000 if power_mw else None,
-        "sm_clock_max_mhz": ask(pynvml.nvmlDeviceGetMaxClockInfo, pynvml.NVML_CLOCK_SM),
-        "memory_clock_max_mhz": ask(pynvml.nvmlDeviceGetMaxClockInfo, pynvml.NVML_CLOCK_MEM),
-        "mig": bool(mig[0]) if mig else None,
+        "sm_clock_max_mhz": gpu.ask("nvmlDeviceGetMaxClockInfo", sm),
+        "memory_clock_max_mhz": gpu.ask("nvmlDeviceGetMaxClockInfo", memory_clock),
+        "mig": True if is_slice else bool(mig[0]) if mig else None,
     }

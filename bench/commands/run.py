@@ -130,6 +130,8 @@ class Campaign:
         expected = expectation.expect(self.cell, self.recorder.machine["id"], known)
         self._say(f"Expected: {expected.said}")
         is_long = expected.total_s is not None and expected.total_s * count >= LONG_S
+        if self.options.device == "auto" and self.device == "cpu" and (why := self.recorder.machine["gpu_unused"]):
+            self._say(f"Warning: runs on the CPU: {why}")
         if warning := self.look.warning(self.device, wait=is_long):
             self._say(f"Warning: {warning}")
 

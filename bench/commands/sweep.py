@@ -91,6 +91,8 @@ def sweep(options: SweepOptions, console: Console) -> int:
             most_neighbours=allotment.jobs - 1 if device == "cpu" else None,
         )
         made.notes += _cautions(allotment, device, gpus)
+        if options.device == "auto" and device == "cpu" and (why := recorder.machine["gpu_unused"]):
+            made.notes.append(f"runs on the CPU: {why}")
         _announce(console, matrix, made, device, order, allotment.jobs)
         return made
 

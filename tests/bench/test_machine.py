@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,12 +108,70 @@ def test_memory_limit_of_a_container(
     assert machine.fingerprint()["memory_bytes"] == (2**30 if is_lower else total)
 
 
+def fails(error: Exception) -> Callable[..., Any]:
+    def ask(*_: object, **__: object) -> Any:
+        raise error
+
+    return ask
+
+
 @pytest.mark.parametrize(
-    ("visible", "left"),
-    [(None, [0, 1, 2]), ("", []), ("2,0", [2, 0]), ("1,7,0", [1]), ("GPU-b", [1]), ("-1", []), ("GPU-x,0", [])],
+    "answer",
+    [
+        *map(fails, [FileNotFoundError(2, "cpuinfo_max_freq"), ValueError("<unknown>"), NotImplementedError()]),
+        lambda: None,
+        lambda: SimpleNamespace(max=float("nan")),
+        lambda: SimpleNamespace(max=float("inf")),
+    ],
 )
-def test_cuda_visible_devices(visible: str | None, left: list[int]) -> None:
-    assert machine.visible_gpus(["GPU-a1", "GPU-b2", "GPU-c3"], visible) == left
+def test_a_frequency_that_cannot_be_read_is_null(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Any]) -> None:
+    monkeypatch.setattr(psutil, "cpu_freq", answer)
+    facts = machine.fingerprint()
+    assert facts["cpu_mhz_max"] is None
+    assert facts["cpu_model"]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "facts"),
+    [
+        (psutil, "cpu_count", ["logical_cores", "physical_cores"]),
+        (psutil, "virtual_memory", ["memory_bytes"]),
+        (machine, "core_of", ["usable_physical_cores"]),
+        (machine, "_cgroup_folders", ["cpu_quota", "memory_bytes"]),
+        (machine, "_cpu_model", ["cpu_model"]),
+        (importlib.util, "find_spec", ["torch", "torch_cuda"]),
+        (os, "sched_getaffinity", ["usable_cores", "usable_physical_cores"]),
+    ],
+)
+def test_what_cannot_be_asked_is_null_alone(
+    monkeypatch: pytest.MonkeyPatch, where: Any, name: str, facts: list[str]
+) -> None:
+    usual = machine.fingerprint()
+    monkeypatch.setattr(where, name, fails(RuntimeError("odd machine")))
+    found = machine.fingerprint()
+    assert {key for key in usual if found[key] is None and usual[key] is not None} == {
+        key for key in facts if usual[key] is not None
+    }
+    assert machine.device_count(found, "cpu") >= 1
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("cpu.max", b"100000 0"),
+        ("cpu.max", b"\xff\xfe"),
+        ("cpu.max", b""),
+        ("cpu.cfs_quota_us", b"many"),
+        ("memory.max", b"\xff"),
+        ("memory.max", b"-"),
+    ],
+)
+def test_odd_limits_are_no_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: bytes) -> None:
+    (tmp_path / file).write_bytes(content)
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda _: [tmp_path])
+    facts = machine.fingerprint()
+    assert (facts["cpu_quota"], facts["memory_bytes"]) == (None, psutil.virtual_memory().total)
 
 
 def test_no_gpu_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

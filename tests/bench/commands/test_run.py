@@ -6,6 +6,7 @@ from rich.console import Console
 from bench.commands import run as command
 from bench.commands.run import Campaign, RunOptions, run
 from bench.expectation import Expectation
+from bench.machine import fingerprint
 
 
 @pytest.mark.parametrize(("total_s", "seeds", "waits"), [(None, 5, False), (11.0, 5, False), (13.0, 5, True)])
@@ -24,3 +25,14 @@ def test_a_busy_machine_is_told_before_a_long_training(tmp_path, monkeypatch, to
     run(RunOptions("digits", results=tmp_path, seeds=seeds, device="cpu"), console)
     assert asked == [("cpu", waits)]
     assert "Warning: other processes use 1.0 of this machine's 2 cores" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(("device", "told"), [("auto", True), ("cpu", False)])
+def test_a_gpu_that_is_not_used_is_told_where_the_device_was_chosen(tmp_path, monkeypatch, device, told):
+    facts = fingerprint() | {"device": "cpu", "gpus": [], "gpu_unused": "the driver does not answer"}
+    monkeypatch.setattr("bench.recording.fingerprint", lambda: facts)
+    monkeypatch.setattr("bench.machine.default_device", lambda: "cpu")
+    monkeypatch.setattr(Campaign, "run_all", lambda self: None)
+    console = Console(file=io.StringIO(), width=200)
+    run(RunOptions("digits", results=tmp_path, device=device), console)
+    assert ("Warning: runs on the CPU: the driver does not answer" in console.file.getvalue()) == told
