@@ -129,14 +129,18 @@ def build_trainer(
     report: Any,
     ranks: Ranks = ALONE,
     fused: bool | None = None,
+    before: Trainer | None = None,
 ) -> Trainer:
-    """A trainer of `model`, which is already on its device in `precision`; `fused` is that of `Optimizers`."""
+    """A trainer of `model`, which is already on its device in `precision`; `fused` is that of `Optimizers`.
+
+    What `before`, an earlier trainer of the same network by the same recipe, has compiled and captured is used again;
+    all other state is new.
+    """
     if recipe.cuda_graph and not precision.device.is_cuda:
         raise UsageError(
             "cuda_graph: only a CUDA device has graphs; leave it out on a CPU, or write it under on_cuda, as in "
             "on_cuda: {cuda_graph: true}"
         )
-    forward = ranks.wrap(model)
     goal = Goal(
         epochs=recipe.epochs,
         target_accuracy=recipe.target_accuracy,
@@ -150,6 +154,12 @@ def build_trainer(
     )
     plan = build_plan(recipe, train.steps_per_epoch)
     schedule = build_schedule(recipe, plan)
+    if before:
+        forward = before.forward
+    else:
+        forward = ranks.wrap(model)
+        if recipe.compile:
+            forward = compiled(forward, len(plan.stages), _freezings(recipe))
 
     def settings_of(group: OptimizerGroup) -> dict[str, Any]:
         settings = group.settings()
@@ -179,9 +189,9 @@ def build_trainer(
             lr_on=precision.device.torch if recipe.cuda_graph else None,
         )
 
-    return Trainer(
+    trainer = Trainer(
         model,
-        compiled(forward, len(plan.stages), _freezings(recipe)) if recipe.compile else forward,
+        forward,
         make_optimizers,
         precision,
         Loss(recipe.loss.label_smoothing, recipe.loss.reduction),
@@ -200,6 +210,9 @@ def build_trainer(
         HardExamples(train, precision.device.torch) if recipe.drop_easy and isinstance(train, Loader) else None,
         Captured if recipe.cuda_graph else None,
     )
+    if before:
+        trainer.take_over(before)
+    return trainer
 
 
 def _freezings(recipe: Recipe) -> int:

@@ -97,6 +97,13 @@ def run(
             metavar="RUN|FILE", help="For --measure inference: the weights that a run kept, by its id, or a file."
         ),
     ] = None,
+    shared_process: Annotated[
+        bool,
+        typer.Option(
+            "--shared-process",
+            help="Train all seeds in one process, which loads, builds and compiles once; the records say so.",
+        ),
+    ] = False,
 ) -> None:
     """Train RECIPE to its target, timed and recorded, once for each seed."""
     from bench.commands.run import RunOptions
@@ -116,6 +123,7 @@ def run(
         sampling_timeout,
         keep_weights,
         weights,
+        shared_process,
     )
     raise typer.Exit(run_command(options, LastingConsole()))
 

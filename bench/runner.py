@@ -81,6 +81,9 @@ class Measured:
         return bool(kind == "end")
 
 
+NextJob = Callable[[Measured], Job | None]
+
+
 def warm_up_fork_server() -> None:
     """Let a fork server import what workers need, so that each of them starts at once, and the first no later.
 
@@ -110,6 +113,10 @@ class Follower:
     `on_event` gets every message of the worker, `{"kind": "tick"}` where there is none, and after a Ctrl-C or
     SIGTERM `{"kind": "stopping"}`, or `{"kind": "finishing"}` where `interrupts` has patience. After
     `timeout_s` seconds the worker is ended.
+
+    The worker of a job with `shared_process` waits after a run that leaves it in order: `next_job` is given what was
+    measured, and returns the job that follows, which has as much time again. Where it returns none, and after a run
+    that ends otherwise, the worker ends, and the `result` is that of the last run.
     """
 
     def __init__(
@@ -119,6 +126,7 @@ class Follower:
         start_method: str,
         timeout_s: float | None,
         interrupts: Interrupts,
+        next_job: NextJob = lambda _: None,
     ) -> None:
         context: Any = multiprocessing.get_context(start_method)
         self.over = False
@@ -129,7 +137,8 @@ class Follower:
         self._signals_told = interrupts.count
         self._oom_kills = oom_kills()
         self._limit = _Limit(timeout_s)
-        self._receiver, sender = context.Pipe(duplex=False)
+        self._next_job = next_job
+        self._receiver, sender = context.Pipe(duplex=job.shared_process)
         self._process = context.Process(target=_work_while_watched, args=(job, sender), name=f"run of {job.log.stem}")
         try:
             interrupts.start(self._process)
@@ -176,7 +185,7 @@ class Follower:
         try:
             if self._receiver.poll():
                 event = self._receiver.recv()
-                self._silent = self._measured.take(event)
+                self._silent = self._measured.take(event) and not (event.get("waits") and self._go_on())
             else:
                 self._silent = not is_alive
         except (EOFError, OSError, pickle.UnpicklingError):
@@ -189,6 +198,16 @@ class Follower:
             self._on_event({"kind": "stopping" if self._interrupts.stopping else "finishing"})
         if self._silent:
             self._limit.end_soon()
+
+    def _go_on(self) -> bool:
+        """Give the waiting worker the next job, or none; whether there is one."""
+        self._quote_log()
+        following = None if self._limit.passed else self._next_job(self._measured)
+        if following is not None:
+            self._job, self._measured = following, Measured()
+            self._limit = _Limit(self._limit.timeout_s)
+        self._receiver.send(following)
+        return following is not None
 
     def _judge(self) -> None:
         """The worker is dead or dying: say what ended it, and let go of it."""
@@ -210,8 +229,11 @@ class Follower:
                 measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
             elif measured.status == "crashed":
                 measured.reason = measured.reason or _exit_reason(process.exitcode)
-        if measured.status not in FINISHED:
-            measured.log_tail = tail(self._job.log)
+        self._quote_log()
+
+    def _quote_log(self) -> None:
+        if self._measured.status not in FINISHED:
+            self._measured.log_tail = tail(self._job.log)
 
 
 def execute(
@@ -220,6 +242,7 @@ def execute(
     start_method: str = "spawn",
     timeout_s: float | None = None,
     interrupts: Interrupts | None = None,
+    next_job: NextJob = lambda _: None,
 ) -> Measured:
     """Run `job` in a process of its own and follow it to its end, however it ends; see `Follower`.
 
@@ -228,8 +251,8 @@ def execute(
     """
     if interrupts is None:
         with Interrupts() as interrupts:
-            return execute(job, on_event, start_method, timeout_s, interrupts)
-    follower = Follower(job, on_event, start_method, timeout_s, interrupts)
+            return execute(job, on_event, start_method, timeout_s, interrupts, next_job)
+    follower = Follower(job, on_event, start_method, timeout_s, interrupts, next_job)
     try:
         while not follower.over:
             wait(follower.sources, TICK_S)

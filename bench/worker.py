@@ -13,11 +13,14 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.allotment import Share
 from bench.clock import Clock
@@ -27,6 +30,9 @@ from bench.measures import MEASURES, measure_class
 from bench.recipe import Recipe
 from bench.sampling import Bounds
 from bench.weights import WeightsFile
+
+if TYPE_CHECKING:
+    from bench.measures.base import Measure
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class Job:
     rank: int = 0
     keep_weights: Path | None = None
     weights: WeightsFile | None = None
+    # Whether the worker waits for jobs of other seeds, which it does in the same process. Those differ from the first
+    # in seed, log, origin and kept weights alone.
+    shared_process: bool = False
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
@@ -130,25 +139,45 @@ def work(job: Job, pipe: Connection) -> None:
 
                 launch(job, clock, tell)
             else:
-                measure(job, clock, tell)
+                measure(job, clock, tell, pipe.recv if job.shared_process else None)
         except KeyboardInterrupt:
             tell("end", status="interrupted", reason="stopped by the user")
+        except EOFError:
+            pass  # nobody is left to give another job
 
 
-def measure(job: Job, clock: Clock, tell: Teller) -> bool:
-    """Measure in this process and tell how it ended; whether that was at its end."""
+def measure(job: Job, clock: Clock, tell: Teller, next_job: Callable[[], Job | None] | None = None) -> bool:
+    """Measure in this process and tell how it ended; whether that was at its end.
+
+    With `next_job`, go on with the jobs that it gives, on what the first has set up, until it gives none or one of them
+    ends in an error.
+    """
     with clock.span("import"):
         kind = measure_class(job.measure)
-        from bench.measures.base import as_refusal, status_of
     measured = kind(job, clock, tell)
+    with ExitStack() as open_loaders:
+        good = _to_its_end(measured, lambda: measured.run(open_loaders))
+        while next_job and measured.leaves_order and (following := next_job()):
+            clock = Clock(following.origin_s, sampler=of_this_run())
+            clock.add("start", 0.0, clock.elapsed_s())
+            _redirect_output(following.log)
+            before, measured = measured, kind(following, clock, tell)
+            good = _to_its_end(measured, partial(measured.run_after, before))
+    return good
+
+
+def _to_its_end(measured: Measure, run: Callable[[], None]) -> bool:
+    """Run, and tell the end where an error or a signal is it; whether neither was."""
+    from bench.measures.base import as_refusal, status_of
+
     try:
-        measured.run()
+        run()
         return True
     except Exception as error:
         traceback.print_exc()
         refusal = as_refusal(error)
         if refusal:
-            tell("refused", message=str(refusal), exit_code=refusal.exit_code)
+            measured.tell("refused", message=str(refusal), exit_code=refusal.exit_code)
         else:
             measured.end(*status_of(error))
     except KeyboardInterrupt:

@@ -118,6 +118,11 @@ class Loader(ABC):
         self._drawn = weakref.ref(batches)
         return batches
 
+    def reseed(self, seed: int) -> None:
+        """From now on give the batches of a loader that was made with this seed; an epoch that is drawn ends."""
+        self._end_epoch()
+        self.seed = seed
+
     def close(self) -> None:
         """Release workers, threads and memory; nothing may be drawn afterwards."""
         if not self._closed:

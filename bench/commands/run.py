@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -15,15 +17,15 @@ from bench import recipe as recipes
 from bench.errors import MissingError, UsageError
 from bench.host.contention import Look
 from bench.interrupts import Interrupts
-from bench.measures import ON_SEVERAL_DEVICES
+from bench.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS
 from bench.recipe import Recipe
-from bench.recording import Recorder
+from bench.recording import Attempt, Recorder
 from bench.report import streams, text
 from bench.report.harmless import Harmless
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
 from bench.run import Run
-from bench.runner import execute
+from bench.runner import Measured, execute
 from bench.sampling import Bounds, with_timeout
 from bench.worker import Job
 
@@ -48,6 +50,7 @@ class RunOptions:
     sampling_timeout_s: float | None = None
     keep_weights: bool = False
     weights: str | None = None
+    shared_process: bool = False
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -63,6 +66,7 @@ def run(options: RunOptions, console: Console) -> int:
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     _check_weights(options)
+    _check_shared_process(options, recipe)
     recorder = Recorder(options.results, Path(options.recipe).stem)
     if recipe.device_count > 1:
         found = device_count(recorder.machine, device)
@@ -88,6 +92,31 @@ def _check_weights(options: RunOptions) -> None:
         raise UsageError(f"--keep-weights: {options.measure} trains nothing; leave out --measure to train")
     if options.weights is not None and options.measure != "inference":
         raise UsageError(f"--weights: {options.measure} takes none; add --measure inference")
+
+
+def _check_shared_process(options: RunOptions, recipe: Recipe) -> None:
+    if options.shared_process and options.measure not in SHARE_A_PROCESS:
+        raise UsageError(
+            f"--shared-process: only {' and '.join(SHARE_A_PROCESS)} can begin anew in the same process; "
+            f"leave it out with --measure {options.measure}"
+        )
+    if options.shared_process and recipe.device_count > 1:
+        raise UsageError(
+            f"--shared-process: each of {recipe.device_count} devices has a process of its own for one seed alone; "
+            "leave it out, or set devices to 1"
+        )
+
+
+@dataclass(frozen=True)
+class Running:
+    """The run of a seed that has begun, and what shows it until `shown` is closed."""
+
+    seed: int
+    title: str
+    attempt: Attempt
+    job: Job
+    shown: ExitStack
+    follow: Callable[[dict[str, Any]], None]
 
 
 class Campaign:
@@ -142,11 +171,31 @@ class Campaign:
         """
         # Around all of it, so that no Ctrl-C comes between the end of a run and its record.
         with Interrupts() as interrupts:
-            for position, seed in enumerate(self.seeds):
-                if interrupts.count:
-                    break
-                origin_s = bench.STARTED_S if position == 0 else time.monotonic()
-                self.finished.append(self._run_one(seed, origin_s, self._title(position), interrupts))
+            while len(self.finished) < len(self.seeds) and not interrupts.count:
+                self._run_process(interrupts)
+
+    def _run_process(self, interrupts: Interrupts) -> None:
+        """Run the next seed in a process of its own; where it is shared, those after it too, as long as it lasts.
+
+        The seeds that a process leaves when it fails are for a new one.
+        """
+        running = self._begin()
+
+        def next_job(measured: Measured) -> Job | None:
+            nonlocal running
+            if interrupts.count or len(self.finished) + 1 == len(self.seeds):
+                return None
+            self._end(running, measured)
+            running = self._begin()
+            return running.job
+
+        try:
+            measured = execute(
+                running.job, lambda event: running.follow(event), interrupts=interrupts, next_job=next_job
+            )
+            self._end(running, measured)
+        finally:
+            running.shown.close()
 
     def exit_code(self) -> int:
         """Of the worst run, or 130 where not every seed had its run; that is said."""
@@ -160,7 +209,11 @@ class Campaign:
         count = len(self.seeds)
         return f"{self.name}, seed {self.seeds[position]}" + (f" ({position + 1} of {count})" if count > 1 else "")
 
-    def _run_one(self, seed: int, origin_s: float, title: str, interrupts: Interrupts) -> Run:
+    def _begin(self) -> Running:
+        """The next seed's run, shown from now on."""
+        position = len(self.finished)
+        seed, title = self.seeds[position], self._title(position)
+        origin_s = bench.STARTED_S if position == 0 else time.monotonic()
         attempt = self.recorder.begin()
         job = Job(
             self.recipe,
@@ -174,26 +227,31 @@ class Campaign:
             self.sampling,
             keep_weights=weights.place_of(attempt.run_id, self.options.results) if self.options.keep_weights else None,
             weights=self.weights,
+            shared_process=self.options.shared_process,
         )
         progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
-        with Harmless(view(self.console, progress)) as follow:
-            measured = execute(job, follow, interrupts=interrupts)
-            # At once: whatever else may go wrong, a run that was measured is kept.
-            record = self.recorder.record(
-                attempt,
-                measured,
-                cell=self.cell,
-                config=self.config,
-                seed=seed,
-                measure=self.options.measure,
-                price_per_hour=self.price.usd_per_hour if self.price else None,
-                price_source=self.price.source if self.price else None,
-            )
+        shown = ExitStack()
+        return Running(seed, title, attempt, job, shown, shown.enter_context(Harmless(view(self.console, progress))))
+
+    def _end(self, running: Running, measured: Measured) -> None:
+        """Record a run, and say how it ended."""
+        # At once: whatever else may go wrong, a run that was measured is kept.
+        record = self.recorder.record(
+            running.attempt,
+            measured,
+            cell=self.cell,
+            config=self.config,
+            seed=running.seed,
+            measure=self.options.measure,
+            price_per_hour=self.price.usd_per_hour if self.price else None,
+            price_source=self.price.source if self.price else None,
+        )
+        self.finished.append(record)
+        running.shown.close()
         accuracy = record.metrics.get("accuracy")
         outcome = f", accuracy {text.percent(accuracy)}" if accuracy is not None else ""
         total = text.duration(record.metrics.get("total_s"))
-        self._say(f"{title}: {record.status}{outcome}, {total} in all")
-        return record
+        self._say(f"{running.title}: {record.status}{outcome}, {total} in all")
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -29,6 +29,8 @@ _CLASSES = {
 
 # Those that train, and so can share their batches.
 ON_SEVERAL_DEVICES = ("time_to_accuracy", "throughput")
+# Those whose seeds can follow one another in one process.
+SHARE_A_PROCESS = ("time_to_accuracy",)
 
 
 def measure_module(name: str) -> str:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 import torch._dynamo  # the first optimiser would import it, a second in the middle of the run
@@ -23,7 +23,7 @@ from bench.energy import EnergyMeter, open_counter
 from bench.errors import BenchError, MissingError, UsageError
 from bench.host import contention
 from bench.measures import SAMPLED
-from bench.run import Status
+from bench.run import FINISHED, Status
 from bench.sampling import Samples
 from bench.training.device import Device
 from bench.training.flops import forward_flops
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 TELL_EVERY_S = 0.25
 # Parts of a span that are left out where there are none.
 MAY_LACK = ("rank_s", "host")
+# After these, everything can be set anew in place; after an error nobody knows what is left.
+LEAVES_ORDER: tuple[Status, ...] = (*FINISHED, "diverged")
 
 Split = Literal["train", "test"]
 
@@ -52,7 +54,8 @@ class Measure(ABC):
 
     `metrics` grow as they become known, so that a run which ends early keeps what it has. `device`,
     `precision` and `placement` are there once `run` has begun, and `ranks`: of a run on several devices
-    this is one of as many processes, which all do the same on their own part of each batch.
+    this is one of as many processes, which all do the same on their own part of each batch. `leaves_order` is whether
+    it has ended so that another may go on in this process.
     """
 
     device: Device
@@ -62,15 +65,35 @@ class Measure(ABC):
     def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
         self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
         self.metrics: dict[str, Any] = {}
+        # What the records of one process all say of the machine and the libraries.
+        self.identity: dict[str, Any] = {}
         self._resolved: dict[str, Any] = {}
+        self.leaves_order = False
         self.ranks: Ranks = ALONE
         self.energy = EnergyMeter(None)
         self._next_step_told_s = 0.0
         self._spans_told = 0
         clock.entered = self._entered
 
-    def run(self) -> None:
-        """Measure and tell the end; raises whatever goes wrong on the way."""
+    def run(self, open_loaders: ExitStack | None = None) -> None:
+        """Measure and tell the end; raises whatever goes wrong on the way.
+
+        With `open_loaders`, others go on with what this has loaded, and the caller closes it after the last of them.
+        """
+        with ExitStack() as own:
+            self._start()
+            self._finish(*self.measure(open_loaders or own))
+
+    def run_after(self, before: Self) -> None:
+        """The same with what `before`, a run of another seed that has ended, set up in this process.
+
+        For the measures of SHARE_A_PROCESS.
+        """
+        self._take_over(before)
+        self._finish(*self.measure_after(before))
+
+    def _start(self) -> None:
+        """Make ready what is measured on, and say what it is."""
         job, recipe = self.job, self.recipe
         if reason := why_not(recipe):
             raise ImpossibleModel(reason)
@@ -90,7 +113,23 @@ class Measure(ABC):
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
         self.placement = Placement(self.device.torch, self.precision.inputs, memory_format)
-        self.tell("facts", machine=machine.fingerprint(), versions=provenance.versions())
+        self.identity = {"machine": machine.fingerprint(), "versions": provenance.versions()}
+        self._tell_how()
+
+    def _take_over(self, before: Self) -> None:
+        """Measure on what `before` did, counting from here."""
+        torch.manual_seed(self.job.seed)
+        self.device, self.precision, self.placement = before.device, before.precision, before.placement
+        self.identity = before.identity
+        self.clock.timeline = self.device
+        self.device.begin_peak_memory()
+        self.precision.reset()
+        self.energy = EnergyMeter(open_counter(self.device.is_cuda, self.recipe.device_count))
+        self._tell_how()
+
+    def _tell_how(self) -> None:
+        job = self.job
+        self.tell("facts", **self.identity)
         self.tell_resolved(
             precision=self.precision.name,
             threads=torch.get_num_threads(),
@@ -99,9 +138,11 @@ class Measure(ABC):
             sampling=asdict(job.sampling) if job.measure in SAMPLED else None,
             energy_counter=self.energy.source,
             **self._shares(),
+            **({"shared_process": True} if job.shared_process else {}),
         )
-        with ExitStack() as open_loaders:
-            status, reason = self.measure(open_loaders)
+
+    def _finish(self, status: Status, reason: str | None) -> None:
+        """Tell the end of what went well."""
         self.metrics |= self._largest_peaks()
         lacks = self._resolved.get("winograd_lacks")
         self.end(status, "; ".join(filter(None, (reason, lacks and f"without winograd: {lacks}"))) or None)
@@ -111,6 +152,10 @@ class Measure(ABC):
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
         """Do what is measured; the status, and the reason where there is more to say."""
 
+    def measure_after(self, before: Self) -> tuple[Status, str | None]:
+        """The same on what `before` has loaded and built, as if it had been loaded and built anew."""
+        raise NotImplementedError(f"{type(self).__name__} sets everything up anew")
+
     def end(self, status: Status, reason: str | None) -> None:
         """Tell how it ended, with all that was measured until here."""
         if hasattr(self, "device"):  # an error may have come before it
@@ -119,7 +164,10 @@ class Measure(ABC):
         if self.clock.sampler is not None:
             self.metrics |= contention.metrics(self.clock.sampler.since_the_first(), self._spans())
         self.metrics["total_s"] = self.clock.spans[-1].end_s
-        self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans())
+        self.leaves_order = status in LEAVES_ORDER
+        # Only then is the parent to answer with another job.
+        waits = {"waits": True} if self.job.shared_process and self.leaves_order else {}
+        self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans(), **waits)
 
     def load(self, open_loaders: ExitStack, *splits: Split) -> tuple[Dataset, list[Loader]]:
         """The data and a loader for each split, which `open_loaders` will close; a span."""
@@ -131,9 +179,13 @@ class Measure(ABC):
                 progress=self._download_progress(),
             )
             loaders = [open_loaders.enter_context(self._loader(data, split)) for split in splits]
-        self.tell("facts", data=_describe(data))
+        self.tell_data(data)
         self.device.reset_peak_memory()
         return data, loaders
+
+    def tell_data(self, data: Dataset) -> None:
+        """Say which data these are."""
+        self.tell("facts", data=_describe(data))
 
     def build(self, data: Dataset) -> nn.Module:
         """The recipe's network, not yet on the device; a span."""

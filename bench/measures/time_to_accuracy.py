@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench import assembly, checkpoint
 from bench.clock import Clock
@@ -16,12 +17,32 @@ from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.run import Status
 from bench.training.compiled import load_compiler
 from bench.training.flops import training_flops
+from bench.training.in_place import become
 from bench.training.loop import Trainer
 from bench.training.sizes import resized
 from pipelines.dataset import Dataset
+from pipelines.loader import Loader
 
 if TYPE_CHECKING:
     from bench.worker import Job, Teller
+
+
+# The phases of the first run in a shared process that those after it find done.
+PAID_ONCE = ("start", "import", "device", "data", "compile", "warm_up")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the seeds of a shared process have in common beside the network: data, their loaders, and a made-up batch.
+
+    `shared_s` are the seconds of PAID_ONCE, which the first of them spent for all.
+    """
+
+    data: Dataset
+    train: Loader
+    test: Loader
+    images: Tensor
+    shared_s: dict[str, float]
 
 
 class TimeToAccuracy(Measure):
@@ -31,6 +52,7 @@ class TimeToAccuracy(Measure):
         super().__init__(job, clock, tell)
         self.metrics["target_accuracy"] = job.recipe.target_accuracy
         self._trainer: Trainer | None = None
+        self._scene: Scene | None = None
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
         recipe, clock = self.recipe, self.clock
@@ -52,8 +74,46 @@ class TimeToAccuracy(Measure):
         if recipe.warm_up_steps and not (recipe.compile or recipe.cuda_graph):
             with clock.span("warm_up"):
                 trainer.warm_up(recipe.warm_up_steps, images, labels)
+        spent = {name: clock.total_s(name) for name in dict.fromkeys(span.name for span in clock.spans)}
+        shared_s = {name: seconds for name, seconds in spent.items() if name in PAID_ONCE and seconds > 0}
+        self._scene = Scene(data, train, test, images, shared_s)
+        return self._train(trainer, images)
+
+    def measure_after(self, before: TimeToAccuracy) -> tuple[Status, str | None]:
+        """Train the network of `before`, with weights, draws and order of its own seed set in place."""
+        scene, earlier, clock = before._scene, before._trainer, self.clock
+        assert scene is not None
+        assert earlier is not None
+        self._scene = scene
+        self.tell_data(scene.data)
+        self.tell_resolved(shared_s=scene.shared_s)
+        for loader in (scene.train, scene.test):
+            loader.reseed(self.job.seed)
+        fresh = self.build(scene.data)
+        with clock.span("init"):
+            self.prepare(fresh, scene.data)
+            become(earlier.model, fresh)
+            self._trainer = trainer = assembly.build_trainer(
+                self.recipe,
+                earlier.model,
+                self.precision,
+                scene.train,
+                scene.test,
+                clock,
+                self._report,
+                before=earlier,
+            )
+        del fresh
+        with clock.span("warm_up"):
+            scene.train.warm_up()
+            scene.test.warm_up()
+        return self._train(trainer, scene.images)
+
+    def _train(self, trainer: Trainer, images: Tensor) -> tuple[Status, str | None]:
+        """Train to the end, then do what is on no clock, with images of a batch; the status, and the reason."""
         trainer.run()
         remark = self._keep_weights(trainer) if self.job.keep_weights else None
+        model = trainer.model
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)
         with self.precision.autocast():
             self.metrics["train_flops"] = sum(

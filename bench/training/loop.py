@@ -144,6 +144,15 @@ class Trainer:
         self.model.load_state_dict(before)
         self.precision.reset()
 
+    def take_over(self, before: Trainer) -> None:
+        """Replay the steps that `before`, a trainer of the same network by the same recipe, has captured.
+
+        Its optimisers begin anew, in the memory that the captured steps know.
+        """
+        self._captured, self._captured_optimizers = before._captured, before._captured_optimizers
+        if self._captured_optimizers:
+            self._captured_optimizers.reset()
+
     def _changes(self, optimizers: Optimizers) -> list[int]:
         """The batches, by their number from 0, that are the first of another step than those before."""
         changes = set(self.plan.starts)

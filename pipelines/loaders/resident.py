@@ -42,6 +42,10 @@ class ResidentLoader(Loader):
         if self.training and self._looks_ahead:
             self._ahead = epoch + 1, super().shuffled(epoch + 1), super().draws(epoch + 1)
 
+    def reseed(self, seed: int) -> None:
+        super().reseed(seed)
+        self._ahead = None
+
     def shuffled(self, epoch: int) -> torch.Tensor:
         return self._ahead[1] if self._ahead and self._ahead[0] == epoch else super().shuffled(epoch)
 

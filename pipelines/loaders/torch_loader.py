@@ -16,7 +16,7 @@ from pipelines.torchvision_compat import import_torchvision
 
 F = import_torchvision("torchvision.transforms.v2.functional")
 
-Key = tuple[int, int]  # epoch and image: workers outlive an epoch, so that each image says its own
+Key = tuple[int, int, int]  # seed, epoch and image: workers outlive both, so that each image says its own
 
 
 class TorchLoader(Loader):
@@ -31,7 +31,7 @@ class TorchLoader(Loader):
         workers = usable_cores() if self.workers is None else self.workers
         self._keys = _Keys(self)
         self._loader = DataLoader(
-            _Images(self.dataset, self.images, self.augment, self.seed),
+            _Images(self.dataset, self.images, self.augment),
             batch_sampler=self._keys,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -68,25 +68,25 @@ class _Keys(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         for images in torch.split(self.order, self._loader.batch_size):
-            yield [(self.epoch, image) for image in images.tolist()]
+            yield [(self._loader.seed, self.epoch, image) for image in images.tolist()]
 
 
 class _Images(IndexedDataset[tuple[torch.Tensor, int]]):
     """Augmented, normalised images float32 [C, H, W] and their labels, by epoch and index."""
 
-    def __init__(self, dataset: Dataset, split: Split, augment: Augment, seed: int) -> None:
+    def __init__(self, dataset: Dataset, split: Split, augment: Augment) -> None:
         self._mean, self._std = list(dataset.mean), list(dataset.std)
         self._images, self._labels = torch.from_numpy(split.images), split.labels.tolist()
-        self._augment, self._seed = augment, seed
-        self._epoch: int | None = None
+        self._augment = augment
+        self._drawn: tuple[int, int] | None = None
         self._draws: dict[str, list[Any]] = {}
 
     def __getitem__(self, key: Key) -> tuple[torch.Tensor, int]:
-        epoch, index = key
-        if epoch != self._epoch:
+        seed, epoch, index = key
+        if (seed, epoch) != self._drawn:
             count, _, height, width = self._images.shape
-            draws = self._augment.draw(self._seed, epoch, count, height, width)
-            self._epoch = epoch
+            draws = self._augment.draw(seed, epoch, count, height, width)
+            self._drawn = seed, epoch
             self._draws = {name: vector.tolist() for name, vector in draws.vectors().items()}
         draw = {name: values[index] for name, values in self._draws.items()}
         return self._transform(self._images[index], draw), self._labels[index]
