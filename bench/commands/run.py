@@ -196,6 +196,10 @@ class Campaign:
             self._end(running, measured)
         finally:
             running.shown.close()
+        left = len(self.seeds) - len(self.finished)
+        if self.options.shared_process and left and not interrupts.count:
+            seeds = "seed that is left goes on" if left == 1 else f"{left} seeds that are left go on"
+            self._say(f"That process has ended, and the {seeds} in a new process")
 
     def exit_code(self) -> int:
         """Of the worst run, or 130 where not every seed had its run; that is said."""

@@ -1,10 +1,12 @@
 """The runner with workers that do one thing each; real ones are in the tests of the commands."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from bench import recipe as recipes
 from bench import runner
 from bench.interrupts import Interrupts
 from bench.runner import Follower, Refused, execute
+from bench.store import StoreError
 from bench.worker import Job
 
 
@@ -265,3 +268,101 @@ def test_a_worker_that_hangs_does_not_outlive_a_killed_runner(tmp_path: Path):
     process.kill()
     process.wait(timeout=60)
     assert psutil.wait_procs([worker], timeout=60)[1] == []
+
+
+class InTurn:
+    """Gives a worker that waits the jobs of these seeds, and keeps what was measured before each."""
+
+    def __init__(self, job, *seeds):
+        self._job, self._seeds, self.measured = job, list(seeds), []
+
+    def __call__(self, measured):
+        if not self._seeds:
+            return None
+        self.measured.append(measured)
+        return replace(self._job, seed=self._seeds.pop(0))
+
+
+@pytest.fixture
+def run_shared(job, monkeypatch):
+    """Executes a function of a seed and `send`, for this job and those of more seeds, in one forked process."""
+
+    def run(work, *seeds, on_event=lambda event: None, **options):
+        first = replace(job, shared_process=True)
+
+        def work_in_turn(job, pipe):
+            while job is not None:
+                work(job.seed, pipe.send)
+                job = pipe.recv()
+
+        monkeypatch.setattr(runner, "work", work_in_turn)
+        in_turn = InTurn(first, *seeds)
+        last = execute(first, on_event, "fork", next_job=in_turn, **options)
+        return [*in_turn.measured, last]
+
+    return run
+
+
+def end_and_wait(seed, send, status="ok"):
+    metrics = {"accuracy": seed / 10}
+    send({"kind": "end", "status": status, "reason": None, "metrics": metrics, "spans": [], "waits": True})
+
+
+def test_jobs_follow_one_another_in_one_process(run_shared):
+    def work(seed, send):
+        send({"kind": "facts", "pid": os.getpid()})
+        send({"kind": "epoch", "epoch": seed})
+        end_and_wait(seed, send, "diverged" if seed == 3 else "ok")
+
+    measured = run_shared(work, 3, 4)
+    pids = {one.facts["pid"] for one in measured}
+    assert len(pids) == 1
+    assert pids != {os.getpid()}
+    assert [(one.status, one.metrics["accuracy"], one.epochs) for one in measured] == [
+        ("ok", 0.0, [{"epoch": 0}]),
+        ("diverged", 0.3, [{"epoch": 3}]),
+        ("ok", 0.4, [{"epoch": 4}]),
+    ]
+
+
+def test_a_worker_that_dies_in_the_second_of_three_leaves_the_third(run_shared):
+    measured = run_shared(lambda seed, send: end_and_wait(seed, send) if seed == 0 else os._exit(3), 1, 2)
+    assert [one.status for one in measured] == ["ok", "crashed"]
+    assert measured[1].reason == "the worker ended with exit code 3 and no word"
+    assert measured[1].metrics == {}
+
+
+def test_each_of_several_jobs_has_the_time_that_one_has(run_shared, monkeypatch):
+    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+
+    def work(seed, send):
+        if seed == 2:
+            sleep(send)
+        time.sleep(0.4)
+        end_and_wait(seed, send)
+
+    measured = run_shared(work, 1, 2, timeout_s=0.7)
+    assert [one.status for one in measured] == ["ok", "ok", "timeout"]
+
+
+def test_ctrl_c_ends_the_one_of_several_that_runs(run_shared):
+    def work(seed, send):
+        if seed == 0:
+            end_and_wait(seed, send)
+        else:
+            end_when_told(send)
+
+    on_event, kinds = interrupting(signal.SIGINT)
+    measured = run_shared(work, 1, 2, on_event=on_event)
+    assert [one.status for one in measured] == ["ok", "interrupted"]
+    assert "stopping" in kinds
+
+
+def test_a_record_that_cannot_be_kept_ends_the_worker(job, monkeypatch):
+    def full(measured):
+        raise StoreError("no room")
+
+    monkeypatch.setattr(runner, "work", lambda job, pipe: (end_and_wait(0, pipe.send), pipe.recv()))
+    with pytest.raises(StoreError, match="no room"):
+        execute(replace(job, shared_process=True), lambda event: None, "fork", next_job=full)
+    assert multiprocessing.active_children() == []
