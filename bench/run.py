@@ -82,6 +82,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             return f"{self.command} --rerun {self.cell}"
         return self.command
 
+    @property
+    def shares_process(self) -> bool:
+        """Whether it was trained in one process with other seeds, which loaded, built and compiled once for all."""
+        return self._resolved("shared_process") is True
+
+    @property
+    def keeps_compiled(self) -> bool:
+        """Whether it could take compiled programs that were kept from earlier runs."""
+        return bool(self._resolved("compiled_cache") == "kept")
+
+    def _resolved(self, name: str) -> Any:
+        resolved = self.config.get("resolved")
+        return resolved.get(name) if isinstance(resolved, dict) else None
+
     def to_json_line(self) -> bytes:
         """UTF-8 JSON on one line, newline included; keys are the field names.
 

@@ -74,6 +74,8 @@ def remarks(run: Run) -> list[str]:
 
 
 def _train(run: Run, values: dict[str, Any]) -> TrainEntry:
+    if run.shares_process:
+        raise _refused(run, "it shared its process with other seeds, and loading and compilation count")
     rows = _rows(run)
     best = max((row.top1_percent for row in rows), default=0.0)
     if best < TARGET_PERCENT:

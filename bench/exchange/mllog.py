@@ -33,6 +33,10 @@ def log_lines(run: Run) -> list[str]:
         raise _refused(run, "it trained to no target")
     if run.status not in FINISHED:
         raise _refused(run, f"it ended as {run.status}")
+    if run.shares_process:
+        raise _refused(
+            run, "it shared its process with other seeds, and its clock starts at the first touch of the data"
+        )
     data = next((span for span in run.spans if span["name"] == "data"), None)
     if data is None:
         raise _refused(run, "it has no spans of its own, as one that was imported")

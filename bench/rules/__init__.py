@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.errors import UsageError
-from bench.rules.base import Finding, Rule, Score
+from bench.rules.base import Finding, Kind, Rule, Score
 from bench.rules.coldstart import ColdStart
 from bench.rules.dawnbench import DawnBench
 from bench.rules.dawnbench_inference import DawnBenchInference
@@ -18,7 +18,7 @@ from bench.rules.speedrun import Speedrun
 from bench.rules.timing import Timeline, Timing
 from bench.run import Run
 
-__all__ = ["RULES", "Finding", "Rule", "Score", "Timeline", "Timing", "groups", "rule", "rules_for"]
+__all__ = ["RULES", "Finding", "Kind", "Rule", "Score", "Timeline", "Timing", "groups", "rule", "rules_for"]
 
 _BOOKS: tuple[type[Rule], ...] = (DawnBench, DawnBenchInference, MLPerf, Speedrun, ColdStart)
 # A name may have several books, one for each measure.
@@ -42,8 +42,8 @@ def rules_for(measure: str) -> list[Rule]:
 
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs that are repeats of one another, a list each: of one cell, one measure and one machine."""
-    found: dict[tuple[str, str, str | None], list[Run]] = {}
+    """Runs that are repeats of one another, a list each: of one cell, measure and machine, and begun in one way."""
+    found: dict[Kind, list[Run]] = {}
     for run in runs:
-        found.setdefault((run.cell, run.measure, run.machine.get("id")), []).append(run)
+        found.setdefault(Kind.of(run), []).append(run)
     return list(found.values())

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench import stats
 from bench.host import contention
@@ -131,6 +131,9 @@ class Rule(ABC):
     official_data: ClassVar[bool] = True
     # Whether DAWNBench entries of others, of which only its hours are known, are on this rule's clock.
     takes_imported: ClassVar[bool] = False
+    # Why seeds that shared a process do not count, None where they do; and whether compiled programs may be kept.
+    against_shared_process: ClassVar[str | None] = None
+    takes_kept_programs: ClassVar[bool] = True
     # What a run has spent in joules; no rule says of what.
     energy_metric: ClassVar[str] = "train_energy_j"
 
@@ -209,6 +212,7 @@ class Rule(ABC):
         if any(at(run.config, "imported") for run in runs):
             text = "made by others, and imported" + ("" if self.takes_imported else ": their clock was not this one")
             yield Finding("imported", text, not self.takes_imported)
+        yield from self._start_findings(runs)
         repeated = sorted(seed for seed, count in Counter(run.seed for run in runs).items() if count > 1)
         if self.distinct_seeds and repeated:
             yield Finding("seeds_repeated", f"seeds were used more than once: {', '.join(map(str, repeated))}", True)
@@ -233,6 +237,18 @@ class Rule(ABC):
             why = "the runs name several prices" if several else "price unknown"
             yield Finding("price_unknown", f"no cost: {why}; name one with --price")
 
+    def _start_findings(self, runs: Sequence[Run]) -> Iterator[Finding]:
+        """What the runs did not have to do, because others had done it."""
+        if any(run.shares_process for run in runs):
+            text = "the seeds shared one process, which loaded, built and compiled once"
+            if self.against_shared_process:
+                text += f": {self.against_shared_process}; leave out --shared-process"
+            yield Finding("shared_process", text, self.against_shared_process is not None)
+        if any(run.keeps_compiled for run in runs):
+            text = "compiled programs were kept from earlier runs"
+            refused = "" if self.takes_kept_programs else "not cold: "
+            yield Finding("kept_programs", refused + text, not self.takes_kept_programs)
+
 
 def task(run: Run) -> str:
     """What was to be done, such as `cifar10/train`: the data set, and training or inference."""
@@ -240,12 +256,32 @@ def task(run: Run) -> str:
     return f"{name}/{'inference' if run.measure == 'inference' else 'train'}"
 
 
+class Kind(NamedTuple):
+    """What runs have in common that are repeats of one another."""
+
+    cell: str
+    measure: str
+    machine_id: str | None
+    shares_process: bool
+    keeps_compiled: bool
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        return cls(run.cell, run.measure, run.machine.get("id"), run.shares_process, run.keeps_compiled)
+
+
 def _one_kind(runs: Sequence[Run]) -> Run:
     if not runs:
         raise ValueError("there is no run to score")
-    kinds = {(run.cell, run.measure, run.machine.get("id")) for run in runs}
+    kinds = {Kind.of(run) for run in runs}
+    if len({kind[:3] for kind in kinds}) > 1:
+        raise ValueError(
+            f"the runs are of {len({kind[:3] for kind in kinds})} cells or machines, and one score is of one"
+        )
     if len(kinds) > 1:
-        raise ValueError(f"the runs are of {len(kinds)} cells or machines, and one score is of one")
+        raise ValueError(
+            "some of the runs shared a process or kept programs and others did not, and a score is of one kind"
+        )
     return runs[0]
 
 

@@ -23,6 +23,8 @@ class ColdStart(Rule):
     distinct_seeds = False
     official_data = False
     energy_metric = "energy_j"
+    against_shared_process = "not cold, and nobody waits so for a single seed"
+    takes_kept_programs = False
 
     def timing(self, line: Timeline, target: float | None) -> Timing:
         final = line.accuracy if line.run.status in FINISHED else None

@@ -13,7 +13,7 @@ from bench.exchange.from_runs import hardware
 from bench.exchange.to_runs import is_imported
 from bench.labels import labels
 from bench.report.values import show_metric
-from bench.rules import groups
+from bench.rules import Kind, groups
 from bench.rules.base import task
 from bench.rules.timing import number
 from bench.run import Run
@@ -26,7 +26,6 @@ HEADLINES = {
     "inference": "latency_p50_ms",
     "loading": "images_per_s",
 }
-Key = tuple[str, str, str | None]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Cell:
         return self.runs[0]
 
     @property
-    def key(self) -> Key:
-        return key_of(self.first)
+    def kind(self) -> Kind:
+        return Kind.of(self.first)
 
     @property
     def is_imported(self) -> bool:
@@ -105,10 +104,6 @@ def cells_of(runs: Iterable[Run]) -> list[Cell]:
     pages = _pages(group[0] for group in found)
     cells = [Cell(name, page, tuple(group)) for name, page, group in zip(names, pages, found, strict=True)]
     return sorted(cells, key=lambda cell: cell.newest, reverse=True)
-
-
-def key_of(run: Run) -> Key:
-    return run.cell, run.measure, run.machine.get("id")
 
 
 def featured(cells: Sequence[Cell], task_name: str, most: int) -> list[Cell]:

@@ -50,7 +50,7 @@ def site(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str | byte
     imported = [run for run in runs if is_imported(run)]
     cells = cells_of(own)
     made = boards(runs, records)
-    pages = {cell.key: cell.page for cell in cells}
+    pages = {cell.kind: cell.page for cell in cells}
     listed = cells[:MOST_ROWS]
     views = [board_view(board, pages) for board in made]
     chapters = draw(cells, imported, records, made)
@@ -92,7 +92,7 @@ def site(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str | byte
     for cell in cells:
         if cell.page not in linked:
             continue
-        files[f"cells/{cell.page}.html"] = _cell_page(cell, judged.get(cell.key, []), common)
+        files[f"cells/{cell.page}.html"] = _cell_page(cell, judged.get(cell.kind, []), common)
     return files
 
 

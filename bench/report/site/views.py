@@ -21,9 +21,9 @@ from bench.report.leaderboard import (
     show_rank,
     title,
 )
-from bench.report.site.cells import Cell, Key, key_of
+from bench.report.site.cells import Cell
 from bench.report.summary import SPANS
-from bench.rules import RULES, Timing
+from bench.rules import RULES, Kind, Timing
 from bench.run import Run
 
 COMMANDS_SHOWN = 3
@@ -71,7 +71,7 @@ class BoardView:
     footnotes: list[tuple[int, str]]
 
 
-def board_view(board: Board, pages: Mapping[Key, str]) -> BoardView:
+def board_view(board: Board, pages: Mapping[Kind, str]) -> BoardView:
     footnotes = Footnotes()
     others = [metric for metric in SHOW if any(metric in row.figures for row in board.rows) and metric != board.metric]
     metrics = [board.metric, *others]
@@ -91,7 +91,7 @@ def board_name(board: Board) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain)
 
 
-def _row_view(row: Row, metrics: Sequence[Metric], footnotes: Footnotes, pages: Mapping[Key, str]) -> RowView:
+def _row_view(row: Row, metrics: Sequence[Metric], footnotes: Footnotes, pages: Mapping[Kind, str]) -> RowView:
     figures: list[tuple[str, str, float | str]] = []
     for metric in metrics:
         estimate = row.figures.get(metric)
@@ -109,7 +109,7 @@ def _row_view(row: Row, metrics: Sequence[Metric], footnotes: Footnotes, pages: 
         facts=_record_facts(row) if row.record else run_facts(row.runs[0]),
         clock=clock_parts(row.score.timings) if row.score else [],
         commands=commands(row.runs),
-        page=pages.get(key_of(row.runs[0])) if row.runs else None,
+        page=pages.get(Kind.of(row.runs[0])) if row.runs else None,
     )
 
 
@@ -182,14 +182,14 @@ class RuleView:
     value: str
 
 
-def verdicts(boards: Iterable[Board]) -> dict[Key, list[RuleView]]:
+def verdicts(boards: Iterable[Board]) -> dict[Kind, list[RuleView]]:
     """What every board says of each cell of ours."""
-    found: dict[Key, list[RuleView]] = {}
+    found: dict[Kind, list[RuleView]] = {}
     for board in boards:
         for row in (*board.ranked, *board.unranked):
             if row.runs:
                 view = RuleView(board, board_name(board), row, show_figure(row.figures.get(board.metric), board.metric))
-                found.setdefault(key_of(row.runs[0]), []).append(view)
+                found.setdefault(Kind.of(row.runs[0]), []).append(view)
     for views in found.values():
         views.sort(key=lambda view: RULES.index(view.board.rule.name))
     return found

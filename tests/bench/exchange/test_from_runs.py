@@ -128,3 +128,9 @@ def test_our_published_run_makes_a_valid_entry(tmp_path):
     assert entry.result.top1_percent == pytest.approx(100 * run.metrics["accuracy"])
     # Longer than training alone, shorter than the whole run with its evaluations.
     assert run.metrics["train_s"] < entry.time_s < run.metrics["total_s"]
+
+
+def test_a_seed_that_found_its_data_loaded_is_no_entry(cifar_run):
+    shared = cifar_run(config={"resolved": {"shared_process": True}})
+    with pytest.raises(UsageError, match="shared its process with other seeds, and loading and compilation count"):
+        entry_of(shared, AUTHOR)

@@ -76,3 +76,10 @@ def test_what_makes_no_log(cifar_run, put_train):
     ):
         with pytest.raises(UsageError, match=reason):
             log_lines(run)
+
+
+def test_a_seed_that_found_its_data_loaded_has_no_log(cifar_run):
+    with pytest.raises(
+        UsageError, match="shared its process with other seeds, and its clock starts at the first touch"
+    ):
+        log_lines(cifar_run(config={"resolved": {"shared_process": True}}))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,33 @@ def test_only_repeats_of_one_another_are_scored(trained: Callable[..., Run], nam
     with pytest.raises(ValueError, match="no run"):
         rule(name).score([])
     assert [len(group) for group in groups([here, there, here])] == [2, 1]
+
+
+def test_who_takes_seeds_that_shared_a_process(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    runs = good(trained)
+    shared = [replaced(run, {"shared_process": True}) for run in runs]
+    score = rule(name).score(shared)
+    assert score.qualifies == (name == "speedrun"), score.reasons
+    told = score.footnotes if score.qualifies else score.reasons
+    assert "shared_process" in codes(told)
+    assert "loaded, built and compiled once" in told[0].text
+    with pytest.raises(ValueError, match="a score is of one kind"):
+        rule(name).score([*runs, shared[0]])
+    assert sorted(len(group) for group in groups([*runs, *shared[:2]])) == [2, 5]
+
+
+def test_cold_is_not_what_takes_kept_programs(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    score = rule(name).score([replaced(run, {"compiled_cache": "kept"}) for run in good(trained)])
+    assert score.qualifies == (name != "coldstart")
+    assert "kept_programs" in codes(score.footnotes if score.qualifies else score.reasons)
+    fresh = rule(name).score([replaced(run, {"compiled_cache": "fresh"}) for run in good(trained)])
+    assert fresh.qualifies
+    assert "kept_programs" not in codes(fresh.footnotes)
+
+
+def replaced(run: Run, resolved: dict[str, object]) -> Run:
+    """The run with these facts of how it was carried out."""
+    return msgspec.structs.replace(run, config=run.config | {"resolved": resolved})
 
 
 def test_a_name_that_is_none() -> None:
