@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bench.errors import UsageError
+from bench.spec import yaml_reader
+from bench.spec.yaml_reader import BadYaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -37,18 +38,15 @@ class Document:
 
         Raises `UsageError` for a file that cannot be read, or that holds anything else (`example` does not).
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-            node, values = yaml.compose(text, Loader=_Yaml), yaml.load(text, Loader=_Yaml)
-        except yaml.YAMLError as error:
-            raise UsageError(f"{path}: this is not valid YAML: {error}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: cannot be read: {error}") from None
+        values, lines = yaml_reader.read(path)
         if not isinstance(values, dict):
             raise UsageError(f"{path}: this should be a mapping of keys to values; see {example}")
-        document = cls(path, values)
-        document._locate(node, "", transparent, set())
-        return document
+        origin = {}
+        for keys, line in lines.items():
+            inside = keys[1:] if keys[0] in transparent else keys
+            if inside:
+                origin[".".join(map(str, inside))] = f"{path}:{line}"
+        return cls(path, values, origin)
 
     def copy(self) -> Document:
         return Document(self.path, copy.deepcopy(self.values), self.origin)
@@ -82,27 +80,6 @@ class Document:
             errors = error.errors()
             kind = Incompatible if {item["type"] for item in errors} <= _COMBINATION else UsageError
             raise kind("\n".join(self._explain(item, model) for item in errors)) from None
-
-    def _locate(self, node: yaml.Node | None, prefix: str, transparent: Collection[str], inside: set[int]) -> None:
-        """Note the line of every key below `node`; `inside` holds the nodes above it, for YAML can be circular."""
-        if id(node) in inside:
-            return
-        if isinstance(node, yaml.SequenceNode):
-            for index, item in enumerate(node.value):
-                self.origin[f"{prefix}{index}"] = f"{self.path}:{item.start_mark.line + 1}"
-                self._locate(item, f"{prefix}{index}.", transparent, inside | {id(node)})
-        if not isinstance(node, yaml.MappingNode):
-            return
-        seen: set[str] = set()
-        for key, value in node.value:
-            name, place = str(key.value), f"{self.path}:{key.start_mark.line + 1}"
-            if name in seen:
-                raise UsageError(f"{place}: {prefix}{name} stands twice in one mapping")
-            seen.add(name)
-            is_transparent = not prefix and name in transparent
-            if not is_transparent:
-                self.origin[f"{prefix}{name}"] = place
-            self._locate(value, "" if is_transparent else f"{prefix}{name}.", transparent, inside | {id(node)})
 
     def _explain(self, error: Any, model: type[BaseModel]) -> str:
         """One line for one pydantic error."""
@@ -151,10 +128,15 @@ def parse_setting(option: str, setting: str) -> tuple[str, Any]:
     key, separator, text = setting.partition("=")
     if not separator or not key:
         raise UsageError(f"{option} {setting}: write key=value, such as {option} epochs=1 or {option} model.width=16")
+    if key.count(".") >= yaml_reader.MOST_DEPTH or not all(key.split(".")):
+        raise UsageError(
+            f"{option} {key[:80]}: a key is names with dots between, at most {yaml_reader.MOST_DEPTH} of them, "
+            "as in model.width"
+        )
     try:
-        return key, yaml.load(text, Loader=_Yaml)
-    except yaml.YAMLError:
-        raise UsageError(f"{option} {setting}: {text!r} is not a YAML value") from None
+        return key, yaml_reader.parse(text)[0]
+    except BadYaml as error:
+        raise UsageError(f"{option} {key}: {text[:80]!r} is not a YAML value: {error}") from None
 
 
 def check_name(key: str, name: str, known: Iterable[str]) -> None:
@@ -167,15 +149,6 @@ def check_name(key: str, name: str, known: Iterable[str]) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML whose numbers are those of version 1.2: `1e-4` is a number, which PyYAML takes for text."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def _parents(key: str) -> Iterable[str]:

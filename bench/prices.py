@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from bench.document import nearest
 from bench.errors import UsageError
+from bench.spec import yaml_reader
 
 TABLE = Path(__file__).with_name("prices.yaml")
 
@@ -22,7 +23,7 @@ class ListPrice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     hardware: str
     usd_per_hour: float
-    date: Any
+    date: datetime.date
     kind: Literal["on_demand", "spot"]
     source: str
 
@@ -38,7 +39,7 @@ class Price(BaseModel):
 @functools.cache
 def table() -> dict[str, ListPrice]:
     """The prices that are known, by name."""
-    return TypeAdapter(dict[str, ListPrice]).validate_python(yaml.safe_load(TABLE.read_text(encoding="utf-8")))
+    return TypeAdapter(dict[str, ListPrice]).validate_python(yaml_reader.read(TABLE)[0])
 
 
 def parse(text: str) -> Price:

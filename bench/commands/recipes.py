@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import yaml
 from rich.table import Table
 
 from bench import recipe as recipes
 from bench.report.console import LastingConsole
+from bench.spec import yaml_reader
 
 
 def list_recipes() -> None:
     table = Table("recipe", "what it does", title="bench run RECIPE, bench show RECIPE", title_justify="left")
     for name in recipes.names():
-        table.add_row(name, yaml.safe_load(recipes.find(name).read_text(encoding="utf-8")).get("summary", ""))
+        table.add_row(name, yaml_reader.read(recipes.find(name))[0].get("summary", ""))
     LastingConsole().print(table)

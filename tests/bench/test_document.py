@@ -44,10 +44,9 @@ def test_a_place_is_looked_for_at_the_key_then_above_then_inside(read):
     assert document.where("nowhere") == str(document.path)
 
 
-def test_circular_yaml_is_read(read):
-    document = read("a: &x\n  b: *x\n  c: 1\n")
-    assert document.where("a.c").endswith(":3")
-    assert document.copy().values["a"]["c"] == 1
+def test_circular_yaml_has_no_end_and_is_refused(read):
+    with pytest.raises(UsageError, match=r"thing\.yaml:2: \*x stands inside of &x"):
+        read("a: &x\n  b: *x\n  c: 1\n")
 
 
 def test_a_copy_and_what_was_set_are_independent(read):
@@ -74,3 +73,15 @@ def test_a_setting_names_the_option_that_it_came_from():
     for wrong in ("a", "=1"):
         with pytest.raises(UsageError, match=f"--only {wrong}: write key=value"):
             parse_setting("--only", wrong)
+
+
+def test_a_setting_is_read_as_a_file_is_within_the_same_limits():
+    for text, value in (("0500", 500), ("1:30.5", "1:30.5"), ("[016, 0o17]", [16, 15]), ("no", "no"), ("", None)):
+        assert parse_setting("--set", f"a={text}") == ("a", value)
+    for wrong in ("a=" + "[" * 1000, "a=" + "9" * 5000, "a=1e999", "a={b: 1, b: 2}", "a=!!int x", "a=[1"):
+        with pytest.raises(UsageError, match=r"^--set a: .* is not a YAML value: ") as caught:
+            parse_setting("--set", wrong)
+        assert len(str(caught.value)) < 300
+    for wrong in (".a=1", "a.=1", "a..b=1", ".".join("a" * 100) + "=1"):
+        with pytest.raises(UsageError, match=r"a key is names with dots between"):
+            parse_setting("--set", wrong)

@@ -210,7 +210,7 @@ HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
         (HEAD + "  loader: [residnet]\n", r":4: loader: unknown name 'residnet' \(did you mean 'resident'\?\)"),
         (HEAD + "  precision: fp32\n", r":4: axes.precision is 'fp32': input should be a valid list"),
         (HEAD + "  precision: []\n", r":4: axes.precision is \[\]: list should have at least 1 item"),
-        (HEAD + "  loss: [2026-11-21]\n", r":4: axes.loss.*JSON"),
+        (HEAD + "  loss: [!!set {a}]\n", r":4: the tag !!set is not allowed"),
         (HEAD + "  optimizer.lr: [.inf]\n", r":4: axes.optimizer.lr"),
         (HEAD + "sampling: {timeout_s: 1}\n", r":4: sampling: time_to_accuracy samples nothing; throughput, "),
         (
