@@ -104,6 +104,14 @@ def run(
             help="Train all seeds in one process, which loads, builds and compiles once; the records say so.",
         ),
     ] = False,
+    keep_compiled: Annotated[
+        bool,
+        typer.Option(
+            "--keep-compiled",
+            help="Take compiled programs from earlier runs with this option, and keep them for later ones, in the "
+            "user's cache; the records say so.",
+        ),
+    ] = False,
 ) -> None:
     """Train RECIPE to its target, timed and recorded, once for each seed."""
     from bench.commands.run import RunOptions
@@ -124,6 +132,7 @@ def run(
         keep_weights,
         weights,
         shared_process,
+        keep_compiled,
     )
     raise typer.Exit(run_command(options, LastingConsole()))
 

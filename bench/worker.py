@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.allotment import Share
 from bench.clock import Clock
 from bench.errors import UsageError
+from bench.execution import programs
 from bench.host.contention import of_this_run
 from bench.measures import MEASURES, measure_class
 from bench.recipe import Recipe
@@ -62,6 +62,8 @@ class Job:
     # Whether the worker waits for jobs of other seeds, which it does in the same process. Those differ from the first
     # in seed, log, origin and kept weights alone.
     shared_process: bool = False
+    # Whether compiled programs are taken from earlier runs, and left to later ones.
+    keep_compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES:
@@ -130,9 +132,7 @@ def work(job: Job, pipe: Connection) -> None:
     job.share.keep_to()
     clock.sampler = of_this_run()
     tell = Teller(pipe)
-    with TemporaryDirectory(prefix="compiled-") as compiled:
-        # Else the first run of several compiles for all of them, and each later one looks faster than it is.
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = compiled
+    with programs.cached(job.keep_compiled):
         try:
             if job.recipe.device_count > 1:
                 from bench.launcher import launch

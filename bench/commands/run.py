@@ -15,6 +15,7 @@ import bench
 from bench import expectation, prices, weights
 from bench import recipe as recipes
 from bench.errors import MissingError, UsageError
+from bench.execution import programs
 from bench.host.contention import Look
 from bench.interrupts import Interrupts
 from bench.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS
@@ -51,6 +52,7 @@ class RunOptions:
     keep_weights: bool = False
     weights: str | None = None
     shared_process: bool = False
+    keep_compiled: bool = False
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -67,6 +69,8 @@ def run(options: RunOptions, console: Console) -> int:
     recipe = recipes.load(options.recipe, device, options.settings)
     _check_weights(options)
     _check_shared_process(options, recipe)
+    if options.keep_compiled:
+        programs.kept_folder()
     recorder = Recorder(options.results, Path(options.recipe).stem)
     if recipe.device_count > 1:
         found = device_count(recorder.machine, device)
@@ -232,6 +236,7 @@ class Campaign:
             keep_weights=weights.place_of(attempt.run_id, self.options.results) if self.options.keep_weights else None,
             weights=self.weights,
             shared_process=self.options.shared_process,
+            keep_compiled=self.options.keep_compiled,
         )
         progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
         shown = ExitStack()

@@ -139,6 +139,7 @@ class Measure(ABC):
             energy_counter=self.energy.source,
             **self._shares(),
             **({"shared_process": True} if job.shared_process else {}),
+            **({"compiled_cache": "kept" if job.keep_compiled else "fresh"} if self.recipe.compile else {}),
         )
 
     def _finish(self, status: Status, reason: str | None) -> None:

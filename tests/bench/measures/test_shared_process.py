@@ -148,6 +148,7 @@ def test_what_is_compiled_once_trains_every_seed(both, monkeypatch):
     settings = ("compile=true", "warm_up_steps=1", "optimizer.groups={biases: {epochs: 1, lr: 0.1}}")
     shared, separate = both(SMALL_DATA, *settings, seeds=(0, 1, 2))
     assert_equal(shared, separate)
+    assert [record["resolved"]["compiled_cache"] for record in shared] == ["fresh"] * 3
     # The harness compiles nothing once, to load the compiler.
     assert sum(not isinstance(network, torch.nn.Identity) for network in networks) == 1 + 3
 
@@ -204,6 +205,7 @@ def test_the_record_says_what_was_shared(jobs):
         assert later["machine"] == first["machine"]
         assert later["data"] == first["data"]
         assert later["spans"][0]["start_s"] == 0
+    assert "compiled_cache" not in first["resolved"]
     alone = run(jobs(SMALL_DATA, shared=False, seeds=(4,)))[0]
     assert "shared_process" not in alone["resolved"]
     assert "waits" not in alone
