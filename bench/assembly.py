@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import models
 from bench.clock import Clock
 from bench.document import nearest
 from bench.errors import MissingError, UsageError
-from bench.ingredients import OptimizerGroup
+from bench.ingredients import Freeze, OptimizerGroup
 from bench.recipe import Recipe
 from bench.training.captured import Captured
 from bench.training.compiled import compiled
@@ -20,12 +21,14 @@ from bench.training.cutmix import CutMix
 from bench.training.ema import Ema
 from bench.training.ghost_norm import use_ghost_batches
 from bench.training.hard_examples import HardExamples, ShortEpochs
+from bench.training.in_place import become
 from bench.training.lookahead import Lookahead
 from bench.training.loop import Batches, Goal, Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.plan import Plan
 from bench.training.precision import Precision
+from bench.training.proxy import Proxy
 from bench.training.ranks import ALONE, Ranks
 from bench.training.schedules import SCHEDULES, Schedule, warmed_up
 from bench.training.winograd import use_winograd
@@ -130,11 +133,13 @@ def build_trainer(
     ranks: Ranks = ALONE,
     fused: bool | None = None,
     before: Trainer | None = None,
+    data: Dataset | None = None,
 ) -> Trainer:
     """A trainer of `model`, which is already on its device in `precision`; `fused` is that of `Optimizers`.
 
     What `before`, an earlier trainer of the same network by the same recipe, has compiled and captured is used again;
-    all other state is new.
+    all other state is new. `data` is what a proxy's network is built and initialised for, and needed where the recipe
+    has one.
     """
     if recipe.cuda_graph and not precision.device.is_cuda:
         raise UsageError(
@@ -174,7 +179,7 @@ def build_trainer(
             averages.append(Ema(model, ema.decay, ema.every, ema.start))
         return averages
 
-    def make_optimizers() -> Optimizers:
+    def make_optimizers(model: nn.Module = model, freeze: Sequence[Freeze] = recipe.freeze or ()) -> Optimizers:
         return Optimizers(
             model,
             recipe.optimizer.settings(),
@@ -184,17 +189,34 @@ def build_trainer(
             train.steps_per_epoch,
             # DDP waits for the gradient of every parameter.
             drop_frozen=ranks.count == 1,
-            freeze={stage.part: stage.after for stage in recipe.freeze or []},
+            freeze={stage.part: stage.after for stage in freeze},
             fused=fused,
             lr_on=precision.device.torch if recipe.cuda_graph else None,
         )
+
+    loss = Loss(recipe.loss.label_smoothing, recipe.loss.reduction)
+
+    def make_proxy() -> Proxy | None:
+        of_proxy, said = recipe.of_proxy(), recipe.proxy
+        if of_proxy is None or said is None:
+            return None
+        assert data is not None
+        net = build_model(of_proxy, data)
+        init_from_data(net, data, precision.device.torch)
+        precision.prepare(net, MEMORY_FORMATS[recipe.memory_format])
+        if before and before.proxy:
+            become(before.proxy.model, net)
+            net, through = before.proxy.model, before.proxy.forward
+        else:
+            through = compiled(net, 2 * len(plan.stages), _freezings(of_proxy)) if recipe.compile else net
+        return Proxy(net, through, lambda: make_optimizers(net, ()), precision, loss, said.kept, said.every)
 
     trainer = Trainer(
         model,
         forward,
         make_optimizers,
         precision,
-        Loss(recipe.loss.label_smoothing, recipe.loss.reduction),
+        loss,
         goal,
         train,
         test,
@@ -209,6 +231,7 @@ def build_trainer(
         # Where steps are counted alone, there are no images to choose from.
         HardExamples(train, precision.device.torch) if recipe.drop_easy and isinstance(train, Loader) else None,
         Captured if recipe.cuda_graph else None,
+        make_proxy(),
     )
     if before:
         trainer.take_over(before)

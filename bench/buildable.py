@@ -13,7 +13,18 @@ from pipelines.datasets import DATASETS
 
 
 def why_not(recipe: Recipe) -> str | None:
-    """Why the network cannot be, with the numbers; None where it can. Imports torch, and takes no memory."""
+    """Why the network cannot be, or its proxy, with the numbers; None where they can.
+
+    Imports torch, and takes no memory.
+    """
+    if why := _why_not_alone(recipe):
+        return why
+    proxy = recipe.of_proxy()
+    why = _why_not_alone(proxy) if proxy else None
+    return f"proxy.model: {why}" if why else None
+
+
+def _why_not_alone(recipe: Recipe) -> str | None:
     info, options = DATASETS[recipe.data.name], recipe.data.options
     shape, classes = options.get("shape", info.image_shape), options.get("classes", info.classes)
     try:

@@ -25,6 +25,8 @@ from pipelines.datasets import DATASETS, load_dataset
 from pipelines.loader import Batch
 
 LEAST_IMAGES = 4
+# Of which every twentieth part is whole.
+LEAST_PROXIED = 20
 # A loss scaler may skip the first steps, and with them the optimisers' state.
 MOST_STEPS = 20
 
@@ -106,12 +108,19 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     of_all_devices = whole.batch_size * recipe.device_count
     trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)), fused=device == "cuda")
     optimizers = trainer.make_optimizers()
-    small = max(recipe.ghost_batch or 0, LEAST_IMAGES)
+    proxy = trainer.proxy
+    # A proxy learns at some steps alone, the first among them, and keeps a share of each batch.
+    period = proxy.every if proxy else 1
+    small = max(recipe.ghost_batch or 0, LEAST_PROXIED if proxy else LEAST_IMAGES)
     counts = []
     for images in (small, 2 * small):
-        with FlopCounterMode(display=False) as flops, KeptActivations(model.parameters()) as kept:
-            trainer.train_step(*workbench.batch(images), optimizers, 0)
-        counts.append((flops.get_total_flops(), kept.total_bytes))
+        batch = workbench.batch(images)
+        with FlopCounterMode(display=False) as flops:
+            with KeptActivations(model.parameters()) as kept:
+                trainer.train_step(*batch, optimizers, 0)
+            for _ in range(period - 1):
+                trainer.train_step(*batch, optimizers, 0)
+        counts.append((flops.get_total_flops() // period, kept.total_bytes))
     for _ in range(MOST_STEPS):
         if _state_bytes(optimizers):
             break
@@ -124,16 +133,17 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     per_example = (flops_2 - flops_1) // small
     per_step = flops_1 - per_example * small
     together = whole.batch_size // (recipe.accumulate or 1)
-    weights = list(model.state_dict().values())
-    floating = [weight for weight in weights if weight.is_floating_point()]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    nets = [model, proxy.model] if proxy else [model]
+    weights = [weight for net in nets for weight in net.state_dict().values()]
+    floating = [weight for weight in model.state_dict().values() if weight.is_floating_point()]
+    trained = [parameter for net in nets for parameter in net.parameters() if parameter.requires_grad]
     return Footprint(
         workbench.precision.name,
         shape,
         together,
         trainer.total_steps,
         workbench.parameters,
-        sum(parameter.numel() for parameter in trained),
+        sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         _forward_flops(workbench, workbench.precision),
         per_example,
         per_step,

@@ -232,6 +232,18 @@ class DropEasy(Strict):
         return self
 
 
+class Proxy(Strict):
+    """A small network that sees each batch first: the share `kept` with the largest loss is what is trained on.
+
+    It learns at every `every`-th step alone, with the recipe's optimiser and schedule. `model` holds the options in
+    which it differs from the recipe's network.
+    """
+
+    kept: Annotated[float, Field(gt=0, lt=1)]
+    every: Count = 1
+    model: dict[str, Any]
+
+
 class BatchSize(Strict):
     """The examples of a step, until this share of the training."""
 

@@ -32,6 +32,7 @@ from bench.ingredients import (
     NumberFormat,
     Optimizer,
     Positive,
+    Proxy,
     Schedule,
     Strict,
     check_stages,
@@ -83,6 +84,7 @@ class Recipe(Strict):
     # Of image_sizes: null is antialiased, so that a pixel is a mean of all that it covers; false is plain bilinear.
     antialias: Literal[False] | None = None
     drop_easy: DropEasy | None = None
+    proxy: Proxy | None = None
 
     model: Named
     ghost_batch: Annotated[int, Field(ge=2)] | None = None
@@ -239,6 +241,18 @@ class Recipe(Strict):
                 "drop_easy: each device knows the losses of its own images alone, and all would have to choose alike; "
                 "leave out devices or drop_easy"
             )
+        if self.proxy and self.drop_easy:
+            raise ValueError("proxy: it chooses images of each batch, and drop_easy those of each epoch; leave one out")
+        if self.proxy and self.device_count > 1:
+            raise ValueError("proxy: each device would train one of its own; leave out devices or proxy")
+        if self.proxy:
+            for key, size in sizes.items():
+                kept = round(self.proxy.kept * size)
+                if not kept or kept % (self.accumulate or 1):
+                    raise ValueError(
+                        f"proxy.kept: {self.proxy.kept:g} of a {key} of {size} is {kept}, of which "
+                        f"{self.accumulate or 1} equal parts cannot be made"
+                    )
         if self.lr_warm_up and self.lr_warm_up.epochs > self.epochs:
             raise ValueError(f"lr_warm_up.epochs: {self.lr_warm_up.epochs:g} is more than the {self.epochs:g} epochs")
         return self
@@ -252,6 +266,7 @@ class Recipe(Strict):
         optimizers = {self.optimizer.name, *(group.name for group in self.optimizer.groups.values())}
         lacks = {
             "cutmix": self.cutmix and "mixes each batch in another way",
+            "proxy": self.proxy and "in some steps alone its proxy learns, and in all it is looked at eagerly",
             "drop_easy": self.drop_easy and "notes the loss of other images at each step",
             "devices": self.device_count > 1 and "several of them meet in each step",
             "precision": self.precision in ("auto", "fp16")
@@ -268,6 +283,13 @@ class Recipe(Strict):
         """The same network as it is timed at inference: what `inference` says takes the place of training's choice."""
         said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
         return self.model_copy(update=said)
+
+    def of_proxy(self) -> Recipe | None:
+        """A recipe of the proxy's network, None where there is no proxy."""
+        if self.proxy is None:
+            return None
+        model = Named.model_validate({**self.model.model_dump(), **self.proxy.model})
+        return self.model_copy(update={"model": model, "proxy": None, "freeze": None})
 
     def config(self) -> dict[str, Any]:
         """Every value that is no prose, as plain JSON types."""

@@ -60,7 +60,7 @@ class Workbench:
         """The recipe's trainer on the network as it is, neither compiled nor captured, which cannot be looked into."""
         plain = self.recipe.model_copy(update={"compile": False, "cuda_graph": None})
         return assembly.build_trainer(
-            plain, self.model, self.precision, train, train, Clock(), lambda _: None, fused=fused
+            plain, self.model, self.precision, train, train, Clock(), lambda _: None, fused=fused, data=self.data
         )
 
 

@@ -63,7 +63,7 @@ class Throughput(Measure):
             self.prepare(model, data)
             # Nothing is evaluated, so that there is no test loader, nor its memory.
             trainer = assembly.build_trainer(
-                recipe, model, self.precision, self._train, self._train, clock, lambda _: None, self.ranks
+                recipe, model, self.precision, self._train, self._train, clock, lambda _: None, self.ranks, data=data
             )
             self._steps = Steps(trainer)
         with clock.span("compile"):

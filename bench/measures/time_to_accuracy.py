@@ -16,7 +16,7 @@ from bench.clock import Clock
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.run import Status
 from bench.training.compiled import load_compiler
-from bench.training.flops import training_flops
+from bench.training.flops import forward_flops, training_flops
 from bench.training.in_place import become
 from bench.training.loop import Trainer
 from bench.training.sizes import resized
@@ -62,7 +62,7 @@ class TimeToAccuracy(Measure):
         with clock.span("init"):
             self.prepare(model, data)
             trainer = assembly.build_trainer(
-                recipe, model, self.precision, train, test, clock, self._report, self.ranks
+                recipe, model, self.precision, train, test, clock, self._report, self.ranks, data=data
             )
         self._trainer = trainer
         images, labels = made_up_batch(self.batch_size, data, self.placement)
@@ -102,6 +102,7 @@ class TimeToAccuracy(Measure):
                 clock,
                 self._report,
                 before=earlier,
+                data=scene.data,
             )
         del fresh
         with clock.span("warm_up"):
@@ -120,6 +121,12 @@ class TimeToAccuracy(Measure):
                 examples * training_flops(model, resized(images[:1], pixels), trained)
                 for (pixels, trained), examples in trainer.examples_by_work.items()
             )
+            if proxy := trainer.proxy:
+                for (pixels, trained), examples in proxy.examples_by_work.items():
+                    image = resized(images[:1], pixels)
+                    looking = forward_flops(proxy.model, image)
+                    of_one = training_flops(proxy.model, image, trained) if trained else looking
+                    self.metrics["train_flops"] += examples * of_one
         status, reason = verdict(trainer.accuracy or 0.0, trainer.goal.target_accuracy)
         return status, "; ".join(filter(None, (reason, remark))) or None
 

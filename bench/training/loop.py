@@ -28,6 +28,7 @@ from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.plan import WHOLE, Plan, Stage
 from bench.training.precision import Precision
+from bench.training.proxy import Proxy
 from bench.training.ranks import ALONE, Ranks
 from bench.training.sizes import resized
 
@@ -76,7 +77,8 @@ class Trainer:
     `Ema` is evaluated in their place. `hard_examples` draws the batches of `train` instead, chooses the images of the
     epochs that the plan makes short, and is told each image's loss. `capture` makes of what the device does in a step
     what is replayed in its place (`Captured`); the warm-up, which is needed then, does so for every kind of step. It
-    goes neither with `cutmix` nor with `hard_examples`.
+    goes neither with `cutmix` nor with `hard_examples`, nor with a `proxy`. That chooses of each step's images those
+    that are trained on, and those alone are counted.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Trainer:
         cutmix: CutMix | None = None,
         hard_examples: HardExamples | None = None,
         capture: Callable[[Work, Sequence[Tensor]], Work] | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self.model, self.forward, self.ranks = model, forward, ranks
         self.precision, self.loss, self.goal = precision, loss, goal
@@ -105,7 +108,7 @@ class Trainer:
         self.make_optimizers, self.make_averages = make_optimizers, make_averages
         self.plan = plan or Plan(goal.epochs, train.steps_per_epoch)
         self._accumulate, self._cutmix, self._hard_examples = accumulate, cutmix, hard_examples
-        self._capture = capture
+        self._capture, self.proxy = capture, proxy
         self._captured: dict[tuple[Stage, tuple[bool, ...]], Work] = {}
         self._captured_optimizers: Optimizers | None = None
         self._averages: Sequence[Lookahead | Ema] = ()
@@ -126,12 +129,15 @@ class Trainer:
         """
         before = copy.deepcopy(self.model.state_dict())
         devices = [images.device] if images.is_cuda else []
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), self.proxy.forgotten() if self.proxy else nullcontext():
             optimizers = self.make_optimizers()
             *_, last = changes = self._changes(optimizers)
             for start in changes:
                 stage = self.plan.stage(start)
                 some_images, some_labels = next(stage.cut(images, labels))
+                if self.proxy:
+                    small = resized(some_images, stage.pixels, stage.antialias)
+                    self.proxy.rehearse(small, some_labels, start, stage.lr_factor)
                 for _ in range(steps):
                     self.train_step(some_images, some_labels, optimizers, start, stage)
                 if self._capture:
@@ -201,14 +207,15 @@ class Trainer:
         for images, labels, numbers, progress, stage in self._steps(epoch):
             loss = self.train_step(images, labels, optimizers, progress, stage, numbers)
             self.step += 1
-            self.examples += len(labels) * self.ranks.count
-            self.examples_by_work[stage.pixels, optimizers.trained] += len(labels) * self.ranks.count
+            count = self.proxy.count(len(labels)) if self.proxy else len(labels)
+            self.examples += count * self.ranks.count
+            self.examples_by_work[stage.pixels, optimizers.trained] += count * self.ranks.count
             for average in self._averages:
                 average.update(self.step, self.total_steps)
-            loss_sum += loss if self.loss.reduction == "sum" else loss * len(labels)
+            loss_sum += loss if self.loss.reduction == "sum" else loss * count
             if time.monotonic() >= next_report_s:
                 next_report_s = time.monotonic() + REPORT_EVERY_S
-                per_example = loss.item() / (len(labels) if self.loss.reduction == "sum" else 1) if free_reads else None
+                per_example = loss.item() / (count if self.loss.reduction == "sum" else 1) if free_reads else None
                 self._report_step(epoch, per_example)
         mean_loss = self.ranks.sum(loss_sum).item() / (self.examples - examples_before)
         if not math.isfinite(mean_loss):
@@ -248,6 +255,9 @@ class Trainer:
         With the images' `numbers`, int64 [B], the loss of each is noted.
         """
         optimizers.set_progress(step, stage.lr_factor)
+        if self.proxy:
+            images = resized(images, stage.pixels, stage.antialias)
+            images, labels = self.proxy.choose(images, labels, step, stage.lr_factor)
         if optimizers is self._captured_optimizers and (step_graph := self._captured.get((stage, optimizers.stopped))):
             return step_graph(images, labels)
         return self._compute(images, labels, optimizers, step, stage, numbers)

@@ -30,6 +30,7 @@ OFF = (
     "drop_easy",
     "antialias",
     "half_norms",
+    "proxy",
 )
 
 GRAPH = "warm_up_steps: 3\ncuda_graph: true"

@@ -130,9 +130,10 @@ def assert_equal(shared: list[dict[str, Any]], separate: list[dict[str, Any]]) -
         (SMALL_DATA, "precision=fp16", "optimizer={name: adamw, lr: 0.01}"),
         WHITENED,
         (*WHITENED, "precision=pure_bf16", "winograd=auto"),
+        (*WHITENED, "warm_up_steps=2", "proxy={kept: 0.5, every: 2, model: {widths: [4, 4]}}"),
         (SMALL_DATA, "loader=torch", "workers=0", "augment={flip: random, shift_pixels: 1}"),
     ],
-    ids=["digits", "every state", "hard examples", "loss scale", "whitened", "half precision", "torch loader"],
+    ids=["digits", "every state", "hard examples", "loss scale", "whitened", "half precision", "proxy", "torch loader"],
 )
 def test_a_seed_is_the_same_digit_for_digit_in_a_shared_process(both, settings):
     assert_equal(*both(*settings))

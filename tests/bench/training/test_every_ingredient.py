@@ -50,7 +50,7 @@ def trained(recipe, data):
         make_loader("resident", data, "train", recipe.batch_size, augment, placement, seed=0) as train,
         make_loader("resident", data, "test", 4, Augment(), placement, seed=0) as test,
     ):
-        trainer = assembly.build_trainer(recipe, model, precision, train, test, Clock(), lambda _: None)
+        trainer = assembly.build_trainer(recipe, model, precision, train, test, Clock(), lambda _: None, data=data)
         trainer.run()
     return trainer
 
@@ -123,6 +123,7 @@ recipes = st.fixed_dictionaries(
         "antialias": st.booleans(),
         "half_norms": st.booleans(),
         "drop_easy": st.sampled_from([None, {"kept": 0.5, "start": 0.0}]),
+        "proxy": st.sampled_from([None, {"kept": 0.5, "every": 2, "model": {}}]),
         "batch_sizes": maybe(stages=st.just([{"examples": 4, "until": 0.5}]), scale_lr=st.booleans()),
         "accumulate": st.sampled_from([None, 1, 2]),
         "ghost_batch": st.sampled_from([None, 2, 3]),
@@ -143,7 +144,7 @@ def test_any_combination_trains(data, values, vectors):
         values = values | {"optimizer": values["optimizer"] | {"groups": dict.fromkeys(others, vectors)}}
     if values["drop_easy"]:
         # The loss of a mixed image is nobody's; together the two are refused.
-        values = values | {"cutmix": None, "batch_sizes": None}
+        values = values | {"cutmix": None, "batch_sizes": None, "proxy": None}
     if not values["image_sizes"]:
         values = values | {"antialias": True}
     if not values["precision"].startswith("pure_"):
@@ -166,8 +167,9 @@ def test_any_combination_trains(data, values, vectors):
     assert all(value.isfinite().all() for value in trainer.model.state_dict().values() if value.is_floating_point())
     assert 0 <= trainer.accuracy <= 1
     passes = 0.5 if recipe.drop_easy else 1
+    kept = recipe.proxy.kept if recipe.proxy else 1
     assert trainer.step == trainer.total_steps == (3 if recipe.batch_sizes else 2 * passes)
-    assert trainer.examples == sum(trainer.examples_by_work.values()) == 16 * passes
+    assert trainer.examples == sum(trainer.examples_by_work.values()) == 16 * passes * kept
     assert trainer.epochs == passes
 
 
