@@ -1,17 +1,30 @@
-"""Which code made a number: the commit, whether it was changed, and a hash of the sources that ran."""
+"""Which code made a number: the commit, whether it was changed, a hash of the sources, and what else ran with them."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import platform
-import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
+
+from bench.host.git import GitFailed, git
 
 PACKAGES = ("bench", "models", "pipelines")
+# What decides beside them which code runs, at the top of the tree; Python imports the last two by itself.
+BESIDE = ("constraints.txt", "pyproject.toml", "sitecustomize.py", "usercustomize.py")
+STARTUP_MODULES = ("sitecustomize", "usercustomize")
 SOURCES = (".py", ".yaml", ".cpp")
+# What Python would import in the place of a source, or without one.
+COMPILED = (*EXTENSION_SUFFIXES, ".pyc")
 # What can change a result or a time; what is not installed is left out.
 DISTRIBUTIONS = (
     "torch", "torchvision", "triton", "numpy", "ffcv", "numba", "pillow", "scikit-learn", "nvidia-cudnn-cu12",
@@ -20,28 +33,113 @@ DISTRIBUTIONS = (
 GIT_TIMEOUT_S = 10
 
 
-def code_identity(root: Path | None = None) -> dict[str, Any]:
-    """`{commit, dirty, sources_sha256}` of the packages in `root`, by default those that are running.
+# Of a compiled module (PEP 552): it names a hash of its source, and nobody is to compare it.
+HASHED, CHECKED = 0b01, 0b10
+# So many changed files are told of.
+MOST_NAMES = 3
+NOT_PYTHONS_OWN = ", not of this Python"
 
-    `dirty` tells of changes in these packages alone, new files included. Both it and `commit` are None where
-    `root` is not the top of a git checkout, as in an installed package.
-    """
-    root = (root or Path(__file__).parent.parent).resolve()
-    return {**_git(root), "sources_sha256": sources_sha256(root)}
+
+class File(NamedTuple):
+    """What a file holds, the same as git names it (SHA-1 and SHA-256), and when it was last written or moved."""
+
+    sha256: str
+    blobs: tuple[str, str]
+    changed_ns: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that decide which code runs, by their names relative to `root`, as they are at one moment."""
+
+    root: Path
+    files: Mapping[str, File]
+
+    @classmethod
+    def now(cls, root: Path | None = None) -> Self:
+        """Those in `root`, by default those that are running; takes some ten milliseconds."""
+        root = root or own_root()
+        return cls(root, {path.relative_to(root).as_posix(): file for path in _paths(root) if (file := _read(path))})
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over names and contents."""
+        digest = hashlib.sha256()
+        for name in sorted(self.files):
+            digest.update(f"{name}\0{self.files[name].sha256}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def differing_from(self, earlier: Sources) -> list[str]:
+        """The files that are new, gone or changed since then, and those that were written meanwhile and put back."""
+        names = sorted(self.files.keys() | earlier.files.keys())
+        return [name for name in names if self.files.get(name) != earlier.files.get(name)]
+
+    def identity(self) -> dict[str, Any]:
+        """`{commit, dirty, sources_sha256}`, and `commit_unknown`, why it is, where there is no commit.
+
+        `dirty` is whether any of these files is not as in that commit, whatever git's index and its list of ignored
+        files say of it. Both are None where `root` is not the top of a git checkout, as in an installed package.
+        """
+        try:
+            return {**self._in_git(), "sources_sha256": self.sha256}
+        except GitFailed as error:
+            # The folder's name is the user's own affair.
+            why = error.reason.replace(str(self.root), "this folder")
+            return {"commit": None, "dirty": None, "commit_unknown": why, "sources_sha256": self.sha256}
+
+    def _in_git(self) -> dict[str, Any]:
+        top, commit = git(self.root, "rev-parse", "--show-toplevel", "HEAD", timeout_s=GIT_TIMEOUT_S).splitlines()
+        # Elsewhere than at the top, the repository is another one, around the environment we are installed in.
+        if Path(top).resolve() != self.root:
+            raise GitFailed("not the top of a git checkout")
+        listed = git(self.root, "ls-tree", "-r", "-z", commit, "--", *PACKAGES, *BESIDE, timeout_s=GIT_TIMEOUT_S)
+        committed = {
+            name: about.split()[2]
+            for about, _, name in (entry.partition("\t") for entry in listed.split("\0") if entry)
+            if _counts(name)
+        }
+        differing = {name for name, file in self.files.items() if committed.get(name) not in file.blobs}
+        dirty = bool(committed.keys() - self.files.keys()) or any(name not in committed for name in differing)
+        return {"commit": commit, "dirty": dirty or self._differ_by_content(sorted(differing), committed)}
+
+    def _differ_by_content(self, names: list[str], committed: Mapping[str, str]) -> bool:
+        """Whether files differ from the commit also as git would store them, by its rules for ends of lines."""
+        if not names:
+            return False
+        if any("\n" in name for name in names):
+            return True
+        stored = git(self.root, "hash-object", "--stdin-paths", stdin="\n".join(names), timeout_s=GIT_TIMEOUT_S)
+        return stored.split() != [committed[name] for name in names]
+
+
+def own_root() -> Path:
+    """The folder that the running packages are in."""
+    return Path(__file__).resolve().parent.parent
+
+
+def code_identity(root: Path | None = None) -> dict[str, Any]:
+    """`{commit, dirty, sources_sha256}` of the sources in `root` now; see `Sources.identity`."""
+    return Sources.now(root and root.resolve()).identity()
 
 
 def sources_sha256(root: Path) -> str:
-    """Over the names (relative to `root`) and contents of the packages' Python and YAML files."""
-    digest = hashlib.sha256()
-    files = {
-        path.relative_to(root).as_posix(): path
-        for package in PACKAGES
-        for path in (root / package).rglob("*")
-        if path.suffix in SOURCES and path.is_file()
-    }
-    for name in sorted(files):
-        digest.update(f"{name}\0{hashlib.sha256(files[name].read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+    """Over the names (relative to `root`) and contents of the files that decide which code runs."""
+    return Sources.now(root).sha256
+
+
+def loaded_beside() -> dict[str, str]:
+    """What runs in this process beside the sources and the installed packages, by name, with its SHA-256.
+
+    That is what Python imports by itself at its start, and what was compiled from C++ for this machine.
+    """
+    from bench.native import SHA256_OF_LOADED
+
+    found = dict(SHA256_OF_LOADED)
+    for name in STARTUP_MODULES:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is not None and (seen := _read(Path(file))) is not None:
+            found[name if _is_pythons_own(Path(file)) else f"{name}{NOT_PYTHONS_OWN}"] = seen.sha256
+    return found
 
 
 def versions() -> dict[str, str]:
@@ -55,27 +153,66 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _git(root: Path) -> dict[str, Any]:
-    top_and_commit = _ask_git(root, "rev-parse", "--show-toplevel", "HEAD")
-    # Elsewhere than at the top, the repository is another one, around the environment we are installed in.
-    if top_and_commit is None or Path(top_and_commit.splitlines()[0]).resolve() != root:
-        return {"commit": None, "dirty": None}
-    changes = _ask_git(root, "status", "--porcelain", "--untracked-files=all", "--", *PACKAGES)
-    return {
-        "commit": top_and_commit.splitlines()[1],
-        "dirty": None if changes is None else bool(changes.strip()),
-    }
+def remarks(code: Mapping[str, Any]) -> list[str]:
+    """What a person should be told of the code of a run, as its record has it."""
+    told = []
+    if why := code.get("commit_unknown"):
+        told.append(f"Commit unknown: {why}; so nobody can tell which code this was but by its hash.")
+    if changed := code.get("changed_during_run"):
+        told.append(f"Code changed while it ran ({listed(changed)}), so it qualifies under no rule; run it again.")
+    return told
 
 
-def _ask_git(root: Path, *arguments: str) -> str | None:
-    """What git says, None where it is not there or refuses."""
-    # A hook's GIT_DIR would answer for another repository; a lock would disturb the user's own git.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+def listed(names: Sequence[str]) -> str:
+    """The first few names."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    for package in PACKAGES:
+        for folder, folders, names in os.walk(root / package, followlinks=True):
+            if Path(folder).name == "__pycache__":
+                folders.clear()
+                yield from (Path(folder) / name for name in names if _is_unchecked(Path(folder) / name))
+            else:
+                yield from (Path(folder) / name for name in names if name.endswith((*SOURCES, *COMPILED)))
+    yield from (root / name for name in BESIDE)
+
+
+def _counts(name: str) -> bool:
+    """Whether a file of the commit is one of those that decide which code runs."""
+    return name in BESIDE or (name.endswith((*SOURCES, *COMPILED)) and "__pycache__" not in name.split("/"))
+
+
+def _is_unchecked(compiled: Path) -> bool:
+    """Whether Python would run this compiled module without asking whether it is its source's."""
     try:
-        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=GIT_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        with open(compiled, "rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False
+    flags = int.from_bytes(head[4:8], "little")
+    return head[:4] == importlib.util.MAGIC_NUMBER and bool(flags & HASHED) and not flags & CHECKED
+
+
+def _read(path: Path) -> File | None:
+    """None where there is no such file; one that is none, such as a pipe, is not waited for."""
+    try:
+        if not path.is_file():
+            return None
+        with open(path, "rb") as file:
+            content, changed_ns = file.read(), os.fstat(file.fileno()).st_ctime_ns
+    except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    as_blob = b"blob %d\0" % len(content) + content
+    blobs = (hashlib.sha1(as_blob, usedforsecurity=False).hexdigest(), hashlib.sha256(as_blob).hexdigest())
+    return File(hashlib.sha256(content).hexdigest(), blobs, changed_ns)
+
+
+def _is_pythons_own(file: Path) -> bool:
+    """Whether a module is the installation's or stands among the sources, and not in a folder that PYTHONPATH names."""
+    if file.resolve().parent == own_root():
+        return True
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(file.absolute().is_relative_to(folder) for folder in folders if folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import fingerprint
-from bench.provenance import code_identity
+from bench.provenance import NOT_PYTHONS_OWN, Sources
 from bench.report.console import visible_json
 from bench.run import Run, new_run_id
 from bench.runner import Measured
@@ -38,15 +38,28 @@ class Recorder:
         """`recipe` and `sweep` are names."""
         self.results, self.recipe, self.sweep = results, recipe, sweep
         self.store = Store(results / "runs" / "runs.jsonl")
+        # Before any worker imports them: what is changed afterwards is seen at the end of each run.
+        self._sources = Sources.now()
 
     def check_writable(self) -> None:
         """Raises StoreError where a record could not be kept now."""
         self.store.check_writable(ROOM_FOR_A_RECORD_BYTES)
 
-    # Both are asked for once: the sources that run are those that were there when the command began.
     @cached_property
     def code(self) -> dict[str, Any]:
-        return code_identity()
+        """The identity of the sources that were there when the command began."""
+        return self._sources.identity()
+
+    def _code_of(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """The same with what was seen of it at the end of a run, and in the process that ran it."""
+        changed = Sources.now(self._sources.root).differing_from(self._sources)
+        if facts.get("imported_sources_sha256", self._sources.sha256) != self._sources.sha256:
+            changed = changed or ["what the worker imported"]
+        loaded = facts.get("loaded", {})
+        seen = {"changed_during_run": changed, "loaded": loaded}
+        if any(name.endswith(NOT_PYTHONS_OWN) for name in loaded) and self.code["dirty"] is False:
+            seen["dirty"] = True
+        return self.code | seen
 
     @cached_property
     def machine(self) -> dict[str, Any]:
@@ -95,7 +108,7 @@ class Recorder:
             # The machine as the command sees it, and what only a loaded torch tells: several runs at once have each
             # a part of the machine, and it is the same machine all the same.
             machine=facts.get("machine", {}) | {key: v for key, v in self.machine.items() if v is not None},
-            code=self.code,
+            code=self._code_of(facts),
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),
         )

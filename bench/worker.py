@@ -27,6 +27,7 @@ from bench.errors import UsageError
 from bench.execution import programs
 from bench.host.contention import of_this_run
 from bench.measures import MEASURES, measure_class
+from bench.provenance import Sources
 from bench.recipe import Recipe
 from bench.sampling import Bounds
 from bench.weights import WeightsFile
@@ -132,6 +133,8 @@ def work(job: Job, pipe: Connection) -> None:
     job.share.keep_to()
     clock.sampler = of_this_run()
     tell = Teller(pipe)
+    # Before the rest of it is imported, and from where this process imports it.
+    tell("facts", imported_sources_sha256=Sources.now().sha256)
     with programs.cached(job.keep_compiled):
         try:
             if job.recipe.device_count > 1:

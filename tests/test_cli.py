@@ -76,6 +76,8 @@ def test_the_record_is_complete(reached):
     assert len(record["data"]["fingerprint"]) == 64
     assert re.fullmatch("[0-9a-f]{12}", record["machine"]["id"])
     assert record["code"]["sources_sha256"]
+    assert record["code"]["changed_during_run"] == []
+    assert not [name for name in record["code"]["loaded"] if "not of this Python" in name]
     assert record["versions"]["torch"]
     assert record["config"]["batch_size"] == 64
     assert record["config"]["precision"] == record["config"]["resolved"]["precision"] in ("fp32", "bf16", "fp16")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,12 +13,9 @@ from pathlib import Path
 import psutil
 
 from bench.errors import UsageError
+from bench.host.git import GitFailed, git
 
 PREFIX = "bench-regress-"
-
-
-class GitFailed(Exception):
-    """git is not there, or said no; the text is what it said."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +31,12 @@ class Checkout:
     commit: str
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """What git prints. Raises GitFailed."""
-    # A hook's GIT_DIR would answer for another repository.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    except OSError as error:
-        raise GitFailed(f"git cannot be run: {error.strerror}") from None
-    if done.returncode:
-        raise GitFailed(done.stderr.strip() or f"git {arguments[0]} ended with exit code {done.returncode}")
-    return done.stdout.strip()
-
-
 def top_of(folder: Path) -> Path:
     """The checkout whose top this is. Raises UsageError where it is none, as for an installed package."""
     try:
         top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     except GitFailed as error:
-        why = str(error).splitlines()[0].removeprefix("fatal: ")
+        why = error.reason
     else:
         if top == folder.resolve():
             return top

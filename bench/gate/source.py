@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.gate.checkout import GitFailed, git
+from bench.host.git import GitFailed, git
 from bench.labels import flat
 from bench.run import FINISHED, NOT_IDENTITY, Run
 from bench.store import jsonl_files, read_records

@@ -168,6 +168,7 @@ class Measure(ABC):
         self.leaves_order = status in LEAVES_ORDER
         # Only then is the parent to answer with another job.
         waits = {"waits": True} if self.job.shared_process and self.leaves_order else {}
+        self.tell("facts", loaded=provenance.loaded_beside())
         self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans(), **waits)
 
     def load(self, open_loaders: ExitStack, *splits: Split) -> tuple[Dataset, list[Loader]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench import provenance
 from bench.host.contention import disturbed
 from bench.report import text
 from bench.run import FINISHED, Run
@@ -195,6 +196,7 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
             notes.append(f"Weights: {weights['file']}, SHA-256 {weights['sha256'][:16]}…{made}. {view}.")
         else:
             notes.append("Untrained weights: no accuracy. Train with --keep-weights, then time with --weights RUN.")
+    notes += dict.fromkeys(remark for run in runs for remark in provenance.remarks(run.code))
     if told := disturbed(runs):
         notes.append(f"Contended: {told}. Such times are longer than the machine's own; run it again when it is quiet.")
     if any(run.metrics.get("train_energy_coarse") for run in runs):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import provenance
 from bench.host.contention import disturbed
 from bench.matrix import Cell, short
 from bench.plan import Entry, Plan
@@ -160,6 +161,9 @@ def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: st
     for line in compare_arms(plan, HEADLINES[measure][0]) + predictors(plan, measure):
         _say(console, line)
     for line in troubles(plan, results):
+        _say(console, line)
+    codes = [entry.run.code for entry in plan.entries if entry.run is not None]
+    for line in dict.fromkeys(remark for code in codes for remark in provenance.remarks(code)):
         _say(console, line)
     for cell in plan.cells:
         if told := disturbed([entry.run for entry in plan.entries if entry.cell.id == cell.id and entry.run]):

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Self
 
-from bench import stats
+from bench import provenance, stats
 from bench.host import contention
 from bench.rules.timing import Timeline, Timing, at, number
-from bench.run import Run
+from bench.run import Run, canonical_json
 from bench.runs.plausible import impossible
 from bench.stats import Estimate, Test
 
@@ -223,8 +223,15 @@ class Rule(ABC):
         ended = Counter(run.status for run in runs if run.status not in ("ok", "not_reached"))
         if ended:
             yield Finding("ended_early", "ended early: " + ", ".join(f"{n} {status}" for status, n in ended.items()))
-        if len({run.code.get("sources_sha256") for run in runs}) > 1:
+        changed = sorted({name for run in runs for name in run.code.get("changed_during_run") or ()})
+        if changed:
+            text = f"the code changed while it ran: {provenance.listed(changed)}; run it again"
+            yield Finding("code_changed_during_run", text, True)
+        if len({(run.code.get("sources_sha256"), canonical_json(run.code.get("loaded") or {})) for run in runs}) > 1:
             yield Finding("code_changed", "the code changed between these runs")
+        unknown = {run.code["commit_unknown"] for run in runs if run.code.get("commit_unknown")}
+        if unknown:
+            yield Finding("commit_unknown", f"the code's commit is unknown: {'; '.join(sorted(unknown))}")
         if any(run.code.get("dirty") for run in runs):
             yield Finding("code_dirty", "the code had changes that are in no commit")
         counted = [timing.counted or None for timing in trials.timings]

@@ -55,6 +55,9 @@ class _Code(msgspec.Struct):
     commit: Text = UNSET
     dirty: bool | Unset | None = UNSET
     sources_sha256: Text = UNSET
+    commit_unknown: Text = UNSET
+    changed_during_run: list[str] | Unset | None = UNSET
+    loaded: dict[str, str] | Unset | None = UNSET
 
 
 class _Data(msgspec.Struct):

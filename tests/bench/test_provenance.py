@@ -1,14 +1,26 @@
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
+import os
 import platform
 import shutil
 import subprocess
+import sys
+import time
 from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
+import bench
 from bench import provenance
+from bench.provenance import Sources
+
+# The head of a compiled module that names its source's hash, which nobody is to compare (PEP 552).
+UNCHECKED = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
 
 
 @pytest.fixture
@@ -92,10 +104,138 @@ def test_changes_to_the_packages_alone_make_it_dirty(checkout: Path, changed: st
     assert provenance.code_identity(checkout)["dirty"] is dirty
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("models/b.py", b"b = 3\n"),
+        ("bench/t.cpp", b"int t;"),
+        (f"models/b{EXTENSION_SUFFIXES[0]}", b""),
+        ("models/b.so", b"\x7fELF"),  # which Python would import before b.py
+        ("models/legacy.pyc", b"compiled"),
+        ("models/__pycache__/b.cpython-399.pyc", UNCHECKED),
+        ("sitecustomize.py", b"import models.b\nmodels.b.b = 3\n"),
+        ("usercustomize.py", b""),
+        ("constraints.txt", b"torch==2.6.0\n"),
+        ("pyproject.toml", b"[project]\n"),
+    ],
+)
+@pytest.mark.parametrize("hidden", ["", "exclude", "assume-unchanged", "skip-worktree"])
+def test_nothing_that_can_run_is_hidden(checkout: Path, name: str, content: bytes, hidden: str) -> None:
+    before = provenance.sources_sha256(checkout)
+    if hidden == "exclude":
+        (checkout / ".git" / "info" / "exclude").write_text("*\n")
+    elif hidden:
+        git(checkout, "update-index", f"--{hidden}", "models/b.py")
+    path = checkout / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    identity = provenance.code_identity(checkout)
+    assert identity["dirty"] is True
+    assert identity["sources_sha256"] != before
+
+
+@pytest.mark.parametrize("flags", [0, 3])
+def test_compiled_modules_that_python_checks_are_no_sources(checkout: Path, flags: int) -> None:
+    compiled = checkout / "models" / "__pycache__" / "b.cpython-399.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(importlib.util.MAGIC_NUMBER + flags.to_bytes(4, "little") + bytes(8))
+    assert provenance.code_identity(checkout)["dirty"] is False
+    # Of another Python, which this one does not run.
+    compiled.write_bytes(b"\0\0\0\0" + UNCHECKED[4:])
+    assert provenance.code_identity(checkout)["dirty"] is False
+
+
+def test_what_is_staged_and_what_is_gone_is_not_committed(checkout: Path) -> None:
+    (checkout / "models" / "b.py").unlink()
+    assert provenance.code_identity(checkout)["dirty"] is True
+    git(checkout, "rm", "--quiet", "models/b.py")
+    assert provenance.code_identity(checkout)["dirty"] is True
+    git(checkout, "commit", "--quiet", "--message", "gone")
+    assert provenance.code_identity(checkout)["dirty"] is False
+
+
+def test_ends_of_lines_are_gits_affair(checkout: Path) -> None:
+    (checkout / ".gitattributes").write_text("*.py text eol=crlf\n")
+    (checkout / "bench" / "a.py").write_bytes(b"a = 1\r\n")
+    assert provenance.code_identity(checkout)["dirty"] is False
+    (checkout / "bench" / "a.py").write_bytes(b"a = 2\r\n")
+    assert provenance.code_identity(checkout)["dirty"] is True
+
+
+@pytest.mark.parametrize("change", ["edit", "edit and put back", "touch", "new", "swap", "gone"])
+def test_what_changes_meanwhile_is_seen(project: Path, change: str) -> None:
+    before = Sources.now(project)
+    path = project / "models" / "b.py"
+    content, stat = path.read_bytes(), path.stat()
+    time.sleep(0.02)  # a file system's clock ticks a hundred times a second
+    match change:
+        case "edit":
+            path.write_text("b = 3\n")
+        case "edit and put back":
+            path.write_text("b = 3\n")
+            path.write_bytes(content)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        case "touch":
+            path.touch()
+        case "new":
+            path = project / "bench" / "z.py"
+            path.write_text("")
+        case "swap":
+            path.rename(path.with_suffix(".kept"))
+            path.write_text("b = 3\n")
+            path.with_suffix(".kept").rename(path)
+        case "gone":
+            path.unlink()
+    assert Sources.now(project).differing_from(before) == [path.relative_to(project).as_posix()]
+    assert before.differing_from(before) == []
+
+
+@pytest.fixture
+def of_another_owner(checkout: Path) -> Path:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    for path in (checkout, checkout / ".git"):
+        os.chown(path, 12345, 12345)
+    return checkout
+
+
+def test_git_says_itself_why_a_commit_is_unknown(of_another_owner: Path) -> None:
+    identity = provenance.code_identity(of_another_owner)
+    assert (identity["commit"], identity["dirty"]) == (None, None)
+    assert identity["commit_unknown"] == "detected dubious ownership in repository at 'this folder'"
+    assert "Commit unknown: detected dubious ownership" in provenance.remarks(identity)[0]
+
+
+def test_a_folder_that_the_environment_trusts(of_another_owner: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(of_another_owner))
+    identity = provenance.code_identity(of_another_owner)
+    assert identity["commit"] is not None
+    assert "commit_unknown" not in identity
+    assert provenance.remarks(identity) == []
+
+
+def test_a_repository_without_a_commit(project: Path) -> None:
+    git(project, "init", "--quiet")
+    identity = provenance.code_identity(project)
+    assert identity["commit"] is None
+    assert identity["commit_unknown"]
+
+
+def test_what_python_imports_by_itself_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\n")
+    script = "import json; from bench import provenance; print(json.dumps(provenance.loaded_beside()))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(bench.__file__).parents[1])])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(done.stdout)["sitecustomize, not of this Python"] == hashlib.sha256(b"import sys\n").hexdigest()
+
+
 def test_without_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         identity = provenance.code_identity(project)
         assert (identity["commit"], identity["dirty"]) == (None, None)
+        assert identity["commit_unknown"]
         assert identity["sources_sha256"] == provenance.sources_sha256(project)
         monkeypatch.setenv("PATH", "")  # and the second time there is no git program
 

@@ -1,7 +1,9 @@
 import json
+import time
 
 import pytest
 
+from bench import provenance
 from bench.recording import Recorder
 from bench.run import Run
 from bench.runner import Measured
@@ -63,3 +65,39 @@ def test_a_record_that_cannot_be_kept_is_printed(recorder, capsys):
     line = capsys.readouterr().err
     assert Run.from_json_line(line.encode()).metrics == {"accuracy": 0.5}
     assert json.loads(line)["sweep"] == "mine"
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    """A file of the tree that is running."""
+    monkeypatch.setattr(provenance, "own_root", lambda: tmp_path)
+    path = tmp_path / "models" / "net.py"
+    path.parent.mkdir()
+    path.write_text("width = 64\n")
+    return path
+
+
+def test_code_that_is_edited_for_a_run_and_restored_while_it_trains_is_told(sources, tmp_path):
+    sources.write_text("width = 1\n")
+    recorder = Recorder(tmp_path / "results", "digits")
+    edited = provenance.sources_sha256(tmp_path)
+    time.sleep(0.02)  # a file system's clock ticks a hundred times a second
+    sources.write_text("width = 64\n")
+    run = record(recorder, Measured("ok"))
+    assert run.code["sources_sha256"] == edited
+    assert run.code["changed_during_run"] == ["models/net.py"]
+
+
+def test_what_the_worker_imported_is_compared(sources, tmp_path):
+    recorder = Recorder(tmp_path / "results", "digits")
+    same = record(recorder, Measured("ok", facts={"imported_sources_sha256": recorder.code["sources_sha256"]}))
+    assert same.code["changed_during_run"] == []
+    other = record(recorder, Measured("ok", facts={"imported_sources_sha256": "0" * 64}))
+    assert other.code["changed_during_run"] == ["what the worker imported"]
+
+
+def test_code_beside_the_commit_makes_it_dirty(recorder, monkeypatch):
+    monkeypatch.setattr(Recorder, "code", {"commit": "a" * 40, "dirty": False, "sources_sha256": "b" * 64})
+    for loaded, dirty in (({"winograd.cpp": "c"}, False), ({"sitecustomize, not of this Python": "c"}, True)):
+        run = record(recorder, Measured("ok", facts={"loaded": loaded}))
+        assert (run.code["loaded"], run.code["dirty"]) == (loaded, dirty)

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from bench.errors import UsageError
-from bench.gate.checkout import git
 from bench.gate.compare import Limits, alternate, compare, match
 from bench.gate.quantity import ACCURACY, QUANTITIES
 from bench.gate.source import Result, of_benchmarks, of_run, read
 from bench.gate.verdict import Verdict
+from bench.host.git import git
 from bench.store import Store
 
 

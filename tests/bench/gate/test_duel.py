@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.gate.checkout import checked_out, git
+from bench.gate.checkout import checked_out
 from bench.gate.compare import Limits
 from bench.gate.duel import Arm, Duel
 from bench.gate.tree import Tree, TreeFailed
 from bench.gate.trial import open_trials
 from bench.gate.verdict import Verdict
+from bench.host.git import git
 from bench.store import Store
 
 
@@ -178,7 +179,8 @@ def test_an_agent_that_dies_is_said_and_leaves_nothing(repository, tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from bench.gate.checkout import checked_out, git
+from bench.gate.checkout import checked_out
+from bench.host.git import git
 repository = Path(sys.argv[1])
 with checked_out(repository, git(repository, "rev-parse", "HEAD")) as checkout:
     print(checkout.base, flush=True)

@@ -88,6 +88,23 @@ def test_contended_runs_are_marked_by_the_clocks_that_count_the_disturbed_spans(
         assert score.qualifies
 
 
+def test_code_that_changed_while_it_ran_disqualifies(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    runs = good(trained)
+    runs[0].code["changed_during_run"] = []
+    assert rule(name).score(runs).qualifies
+    runs[1].code["changed_during_run"] = ["models/a.py", "models/b.py", "models/c.py", "models/d.py"]
+    score = rule(name).score(runs)
+    assert codes(score.reasons) == ["code_changed_during_run"]
+    assert "models/a.py, models/b.py, models/c.py and 1 more" in score.reasons[0].text
+
+
+def test_other_code_beside_the_sources_is_told(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    runs = good(trained)
+    runs[0].code.update({"loaded": {"winograd.cpp": "a"}, "commit_unknown": "detected dubious ownership"})
+    told = codes(rule(name).score(runs).footnotes)
+    assert {"code_changed", "commit_unknown"} <= set(told)
+
+
 def test_unofficial_data(trained: Callable[..., Run], codes: Codes, name: str) -> None:
     runs = [trained([0.95], seed=seed, data={"name": "cifar10", "official": False}) for seed in range(5)]
     score = rule(name).score(runs)
