@@ -76,6 +76,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     versions: dict[str, str] = {}
 
     @property
+    def is_cut_short(self) -> bool:
+        """Whether it sampled until its time was up, so that it has fewer samples than its criterion asks for."""
+        return any(value is True and name.endswith("timed_out") for name, value in self.metrics.items())
+
+    @property
     def repeated_by(self) -> str:
         """The command that makes such a run again; a sweep, for which it is done, has to be asked for the cell."""
         if self.command.startswith("bench sweep ") and "--rerun" not in self.command:

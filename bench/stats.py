@@ -16,6 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special, stats
 
+from bench.statistics import LEAST_FOR_INTERVAL
+
 CONFIDENCE = 0.95
 # Four values make only 35 different resamples: too few for a tail of 2.5 %.
 BOOTSTRAP_LEAST_N = 5
@@ -28,7 +30,8 @@ PROFILE_LARGEST_RATIO = 4.0
 class Estimate:
     """A value from `n` runs, with the interval from `low` to `high` where n allows one; `method` names both.
 
-    `high` is infinite where the runs bound the value from below only.
+    `high` is infinite where the runs bound the value from below only. `values` are those that a mean was taken of, if
+    they are too few for their interval to say much.
     """
 
     value: float
@@ -38,11 +41,13 @@ class Estimate:
     high: float | None = None
     confidence: float = CONFIDENCE
     unit: str = ""
+    values: tuple[float, ...] = ()
 
     def scaled(self, factor: float, unit: str) -> Estimate:
         """The same in another unit; `factor` is positive."""
         low, high = (None if bound is None else bound * factor for bound in (self.low, self.high))
-        return replace(self, value=self.value * factor, low=low, high=high, unit=unit)
+        values = tuple(value * factor for value in self.values)
+        return replace(self, value=self.value * factor, low=low, high=high, unit=unit, values=values)
 
     def overlaps(self, other: Estimate) -> bool:
         """Whether the two intervals meet; without an interval, the value stands for it."""
@@ -86,7 +91,8 @@ def mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = ""
     """
     sample = _sample(values)
     error = float(sample.std(ddof=1)) / math.sqrt(sample.size) if sample.size > 1 else 0.0
-    return _student(float(sample.mean()), error, sample.size - 1, sample.size, "mean, t interval", confidence, unit)
+    taken = _student(float(sample.mean()), error, sample.size - 1, sample.size, "mean, t interval", confidence, unit)
+    return replace(taken, values=tuple(sample.tolist())) if 1 < sample.size < LEAST_FOR_INTERVAL else taken
 
 
 def median(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = "") -> Estimate:

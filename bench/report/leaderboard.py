@@ -65,8 +65,10 @@ def show_rank(row: Row) -> str:
 
 
 def show_figure(estimate: Estimate | None, metric: Metric) -> str:
-    """`12.3 s`, and with an interval `12.3 s (12.0 s to 12.7 s)`."""
+    """`12.3 s`, with an interval `12.3 s (12.0 s to 12.7 s)`, and of two runs with both, `12.3 s (12.0 s, 12.6 s)`."""
     show = SHOW[metric]
+    if estimate is not None and estimate.values:
+        return f"{show(estimate.value)} ({', '.join(map(show, estimate.values))})"
     if estimate is None or estimate.low is None or estimate.high is None:
         return show(estimate.value if estimate else None)
     high = show(estimate.high) if estimate.high < float("inf") else "∞"
@@ -82,9 +84,11 @@ def show_accuracy(row: Row) -> str:
 
 
 def show_n(row: Row) -> str:
-    """How many runs; where some of ours missed the target, how many did not."""
+    """How many runs; where some of ours missed the target, how many did not, and how many had too few samples."""
     if row.kind == "run" and row.n and row.reached is not None and row.reached < row.n:
         return f"{row.n} ({row.reached} reached)"
+    if cut := sum(run.is_cut_short for run in row.runs):
+        return f"{row.n} ({cut} cut short)"
     return text.MISSING if row.n is None else str(row.n)
 
 

@@ -14,6 +14,7 @@ from bench import provenance
 from bench.host.contention import disturbed
 from bench.report import text
 from bench.run import FINISHED, Run
+from bench.statistics import LEAST_FOR_INTERVAL
 
 SPANS = (
     "start",
@@ -46,12 +47,17 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str]) -> str:
-    """`mean ± margin` of the numbers that are there; the bare mean of one, or of several that are all the same."""
+    """`mean ± margin` of the numbers that are there; of fewer than three, or of equal ones, the numbers themselves.
+
+    The interval of two numbers is some thirteen times as wide as their distance, which tells nobody anything.
+    """
     present = [number for number in numbers if number is not None]
     if not present:
         return text.MISSING
     if len(set(present)) == 1:  # whose mean may be off by the last bit
         return show(present[0])
+    if len(present) < LEAST_FOR_INTERVAL:
+        return ", ".join(map(show, present))
     mean, margin = mean_and_margin(present)
     return f"{show(mean)} ± {show(margin)}" if margin else show(mean)
 
@@ -87,17 +93,18 @@ MOST_COLUMNS = 5
 
 
 def table(runs: Sequence[Run]) -> Table:
-    """One column a run, and the mean with its 95 % interval of those that went to their end.
+    """One column a run, and where at least three went to their end, the mean of those with its 95 % interval.
 
     Many runs have no column each, but the least and the most of those.
     """
     first, many = runs[0], len(runs) > MOST_COLUMNS
     complete = [position for position, run in enumerate(runs) if run.status in FINISHED]
+    averages = many or len(complete) >= LEAST_FOR_INTERVAL
     result = Table()
     result.add_column("")
     for heading in ("least", "most") if many else (f"seed {run.seed}" for run in runs):
         result.add_column(heading, justify="right")
-    if len(runs) > 1:
+    if averages:
         result.add_column(f"mean ± 95 % (n = {len(complete)})", justify="right")
 
     def row(label: str, values: Sequence[float | None], show: Callable[[float | None], str]) -> None:
@@ -105,7 +112,7 @@ def table(runs: Sequence[Run]) -> Table:
             averaged = [values[position] for position in complete]
             present = [value for value in averaged if value is not None]
             shown = [min(present, default=None), max(present, default=None)] if many else values
-            mean = [summarise(averaged, show)] if len(runs) > 1 else []
+            mean = [summarise(averaged, show)] if averages else []
             result.add_row(label, *map(show, shown), *mean)
 
     def metric(label: str, name: str, show: Callable[[float | None], str]) -> None:
@@ -126,6 +133,10 @@ def table(runs: Sequence[Run]) -> Table:
     for label, name, show in QUALITY:
         if not many and any(name in run.metrics for run in runs):
             result.add_row(label, *(show(run.metrics.get(name)) for run in runs))
+    if any(run.is_cut_short for run in runs):
+        shown = ["by its time-out" if run.is_cut_short else "no" for run in runs]
+        told = f"{len(runs) - shown.count('no')} of {len(runs)}"
+        result.add_row("cut short", *(("", "") if many else shown), *([told] if averages else []))
     result.add_section()
     spent = {name: [_span_s(run, name) for run in runs] for name in SPANS}
     for name, seconds in spent.items():
@@ -140,7 +151,7 @@ def table(runs: Sequence[Run]) -> Table:
         row("CPU time of its own", [run.metrics.get("own_cpu_s") for run in runs], text.duration)
         shown = ["?" if (one := run.metrics.get("contended")) is None else "yes" if one else "no" for run in runs]
         told = f"{shown.count('yes')} of {len(runs)}"
-        result.add_row("contended", *(("", "") if many else shown), *([told] if len(runs) > 1 else []))
+        result.add_row("contended", *(("", "") if many else shown), *([told] if averages else []))
     if first.price_per_hour is not None:
         row(f"cost at ${first.price_per_hour:g}/h", [_cost(run) for run in runs], text.dollars)
         row("cost of 10,000 images", [_cost_of_images(run, 10_000) for run in runs], text.dollars)

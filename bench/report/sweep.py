@@ -21,6 +21,7 @@ from bench.report.predictors import FORWARD_FLOPS, predictors
 from bench.report.summary import summarise
 from bench.run import FINISHED, Run
 from bench.scaling import efficiency, one_device_config
+from bench.statistics import LEAST_FOR_INTERVAL
 
 Show = Callable[[float | None], str]
 
@@ -105,7 +106,7 @@ def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
 
 def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
     """A row for each cell: the runs by status, and what was measured as mean ± 95 % interval over the seeds."""
-    table = Table(*headings(keys), caption="mean ± half of the 95 % interval, over the seeds")
+    table = Table(*headings(keys), caption="mean ± half of the 95 % interval, over the seeds; of two, both")
     table.caption_justify = "left"
     table.add_column("runs", no_wrap=True)
     headlines = [
@@ -126,8 +127,7 @@ def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
         measured = [run for run in runs if run.status in FINISHED]
         table.add_row(
             *values_of(cell, keys),
-            (", ".join(f"{count} {status}" for status, count in statuses.items()) or text.MISSING)
-            + (f" ({contended} contended)" if (contended := sum(map(_is_contended, runs))) else ""),
+            (", ".join(f"{count} {status}" for status, count in statuses.items()) or text.MISSING) + _marks(runs),
             *(summarise([_metric(run, metric) for run in measured], show) for _, metric, show in headlines),
             *([efficiencies.get(cell.id, text.MISSING)] if efficiencies else []),
         )
@@ -147,7 +147,8 @@ def _efficiencies(plan: Plan) -> dict[str, str]:
         one = alone.get(one_device_config(cell.config))
         if cell.config.get("devices") and cell.id in speeds and one in speeds:
             found = efficiency(speeds[cell.id], cell.config["devices"], speeds[one])
-            margin = f" ± {text.percent(found.high - found.value)}" if found.high is not None else ""
+            told = found.high is not None and found.n >= LEAST_FOR_INTERVAL
+            margin = f" ± {text.percent(found.high - found.value)}" if told and found.high is not None else ""
             shown[cell.id] = f"{text.percent(found.value)}{margin} (n = {found.n}, {len(speeds[one])})"
     return shown
 
@@ -210,6 +211,16 @@ def _differs(plan: Plan, metric: str) -> bool:
     return (
         len({entry.run.metrics.get(metric) for entry in plan.entries if entry.run and entry.run.status in FINISHED}) > 1
     )
+
+
+def _marks(runs: Sequence[Run]) -> str:
+    """What a reader has to know of these runs before their numbers."""
+    counts = {
+        "contended": sum(map(_is_contended, runs)),
+        "cut short by the sampling's time-out": sum(run.is_cut_short for run in runs),
+    }
+    marks = ", ".join(f"{count} {mark}" for mark, count in counts.items() if count)
+    return f" ({marks})" if marks else ""
 
 
 def _is_contended(run: Run) -> bool:

@@ -141,3 +141,13 @@ def test_an_interval_below_zero_is_cut_there_and_an_open_one_is_said() -> None:
     assert show_figure(Estimate(2.0, 2, "m", -1.0, 5.0), "time") == "2.00 s (0 ms to 5.00 s)"
     assert show_figure(Estimate(2.0, 2, "m", 1.0, float("inf")), "time") == "2.00 s (1.00 s to ∞)"
     assert show_figure(Estimate(0.5, 1, "m"), "cost") == "$0.5"
+
+
+def test_of_two_runs_both_are_shown_and_no_interval():
+    (board,) = boards(cell(10.0, "ours", n=2), [], rule="coldstart")
+    assert show_figure(board.ranked[0].figures["time"], "time") == "36.0 s (35.8 s, 36.1 s)"
+
+
+def test_runs_with_too_few_samples_are_marked_in_their_row():
+    (board,) = boards(cell(10.0, "ours", metrics=run().metrics | {"timed_out": True}), [], rule="coldstart")
+    assert "| 5 (5 cut short) |" in to_markdown([board])

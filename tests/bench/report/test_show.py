@@ -79,12 +79,12 @@ def test_what_a_source_does_not_say_stays_empty():
 
 
 def test_runs_of_these_settings_come_first_with_their_mean(a_run):
-    these = [a_run(0.96, 30.0), a_run(0.98, 32.0)]
+    these = [a_run(0.96, 30.0), a_run(0.98, 32.0), a_run(0.97, 31.0)]
     others = [a_run(0.5, 1.0, "ffffffffffffffff")]
     lines = shown(runs_table(these, others)).splitlines()
     first, second = [line for line in lines if "A CPU, 2 cores" in line]
     assert first.split()[0] == "these"
-    assert "97.00 % ± 12.71 %" in first
+    assert "97.00 % ± 2.48 %" in first
     assert "31.0 s" in first
     assert second.startswith(" others (ffffffff)")
 

@@ -68,17 +68,30 @@ def test_what_was_not_measured_is_not_a_row():
 
 def test_a_run_that_lacks_a_number_shows_a_dash():
     output = printed(run(), run(1, accuracy=None, status="crashed", reason="the worker was killed by SIGKILL"))
-    assert row(output, "accuracy") == ["94.00 %", text.MISSING, "94.00 %"]
-    assert row(output, "train time") == ["1 min 40 s"] * 3
-    assert "mean ± 95 % (n = 1)" in output
+    assert row(output, "accuracy") == ["94.00 %", text.MISSING]
+    assert row(output, "train time") == ["1 min 40 s"] * 2
     assert "seed 1: crashed: the worker was killed by SIGKILL" in output
 
 
 def test_a_run_that_broke_off_is_not_averaged_in():
-    output = printed(run(0, 0.93), run(1, 0.95), run(2, 0.10, train_s=1.0, status="interrupted"))
+    complete = [run(0, 0.93), run(1, 0.94), run(2, 0.95)]
+    output = printed(*complete, run(3, 0.10, train_s=1.0, status="interrupted"))
     assert row(output, "accuracy")[-1].startswith("94.00 % ±")
     assert row(output, "train time")[-1] == "1 min 40 s"
-    assert "mean ± 95 % (n = 2)" in output
+    assert "mean ± 95 % (n = 3)" in output
+
+
+def test_two_runs_are_listed_and_have_no_interval():
+    output = printed(run(0, 0.7917), run(1, 0.9499))
+    assert row(output, "accuracy") == ["79.17 %", "94.99 %"]
+    assert "±" not in output
+    assert summary.summarise([0.7917, None, 0.9499], text.percent) == "79.17 %, 94.99 %"
+
+
+def test_a_run_with_fewer_samples_than_its_criterion_asks_for_is_marked_in_its_row():
+    output = printed(*(run(seed, metrics={"accuracy": 0.9, "latency_timed_out": seed == 0}) for seed in range(3)))
+    assert row(output, "cut short") == ["by its time-out", "no", "no", "1 of 3"]
+    assert "cut short" not in printed(run(metrics={"timed_out": False}))
 
 
 def test_unofficial_data_is_a_footnote():
@@ -142,7 +155,7 @@ def test_a_contended_run_is_marked():
     one = run(seed=0, spans=one.spans, metrics=metrics | {"contended": False, "others_cpu_s": 1.0})
     other = run(seed=1, spans=other.spans, metrics=metrics | {"contended": True, "others_cpu_s": 33.0})
     output = printed(one, other)
-    assert row(output, "contended") == ["no", "yes", "1 of 2"]
+    assert row(output, "contended") == ["no", "yes"]
     assert row(output, "CPU time of others")[:2] == ["1.00 s", "33.0 s"]
     assert "Contended: 1 of 2 runs: seed 1: other processes took 33% of the CPU time in train." in output
     assert "contended" not in printed(one).lower()

@@ -39,6 +39,19 @@ def test_contended_runs_are_marked(console, a_run):
     assert "contended: 1 of 3 runs: seed 1: other processes took 50% of the CPU time in train" in said
 
 
+def test_runs_with_too_few_samples_are_marked_in_their_row(console, a_run):
+    runs = [a_run(CELLS[0], seed, accuracy=0.5, timed_out=seed > 0) for seed in range(3)]
+    print_summary(console, planned(CELLS[:1], runs, seeds=3), MATRIX.keys, "time_to_accuracy", Path("night"))
+    assert "3 ok (2 cut short by the sampling's time-out)" in printed(console)
+
+
+def test_two_runs_of_a_cell_are_listed(console, a_run):
+    runs = [a_run(CELLS[0], seed, accuracy=accuracy, total_s=2.0) for seed, accuracy in enumerate((0.7917, 0.9499))]
+    print_summary(console, planned(CELLS[:1], runs, seeds=2), MATRIX.keys, "time_to_accuracy", Path("night"))
+    assert re.search(r"│ 1 .* 2 ok .* 79.17 %, 94.99 % ", said := printed(console)), said
+    assert "±" not in said.replace("mean ±", "")
+
+
 def test_a_table_in_a_log_is_as_wide_as_it_needs(a_run):
     narrow = LastingConsole(file=io.StringIO(), width=40)
     made = planned(CELLS[:1], [a_run(CELLS[0], seed, accuracy=0.1 * seed, total_s=1.0) for seed in range(3)], seeds=3)
