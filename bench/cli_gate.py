@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from bench.gate.compare import Limits
 
 GATE_EXIT_CODES = (
-    "Exit codes: 0 no regression (what is unsure is said); 1 a regression; 2 wrong usage or config; "
-    "3 nothing to compare with (no baseline, a base that cannot be run), or hardware missing; 130 stopped by Ctrl-C."
+    "Exit codes: 0 no regression found, or not decided, which the headline says; 1 a regression, or not decided with "
+    "--unsure fail; 2 wrong usage or config; 3 nothing to compare with (no baseline, a base that cannot be run), or "
+    "hardware missing; 4 not decided, with --unsure own-code; 130 stopped by Ctrl-C."
 )
-_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class UnsureChoice(StrEnum):
     say = "say"
     pass_ = "pass"
     fail = "fail"
+    own_code = "own-code"
 
 
 class ReportFormat(StrEnum):
@@ -44,10 +46,16 @@ AccuracyMargin = Annotated[
 Floor = Annotated[
     str | None,
     typer.Option(
-        metavar="TIME", help="A time that changes by less is the same, however many percent: 10us if not given."
+        metavar="TIME",
+        help="A time that changes by less is the same, however many percent: 10us by default, 1ns in a benchmark.",
     ),
 ]
-Unsure = Annotated[UnsureChoice, typer.Option(help="Whether what cannot be decided passes or fails; say: just told.")]
+Unsure = Annotated[
+    UnsureChoice,
+    typer.Option(
+        help="What is made of what cannot be decided: told, with exit code 0; passed or failed; or told with code 4."
+    ),
+]
 Format = Annotated[ReportFormat, typer.Option("--format", "-f", help="markdown is for a pull request.")]
 Out = Annotated[Path | None, typer.Option(help="Write it here.")]
 Junit = Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")]
@@ -205,11 +213,11 @@ def drop(name: Name, results: Results = Path("results")) -> None:
 
 def seconds(option: str, text: str) -> float:
     """A duration with its unit. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)", text.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)", text.strip())
     if match is None:
         from bench.errors import UsageError
 
-        raise UsageError(f"{option} {text}: give a number and a unit, us, ms, s, m or h, as in 5m")
+        raise UsageError(f"{option} {text}: give a number and a unit, ns, us, ms, s, m or h, as in 5m")
     return float(match[1]) * _UNITS_S[match[2]]
 
 

@@ -14,6 +14,7 @@ from bench.commands.regress import COMMAND, ROOT, SHORT_COMMIT, gate_matrices, o
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import baseline as baselines
 from bench.gate.baseline import Baseline
+from bench.gate.checkout import refuse_elsewhere
 from bench.gate.compare import Limits
 from bench.gate.drift import KERNELS
 from bench.gate.duel import ROUNDS
@@ -46,6 +47,7 @@ class SaveOptions:
 
 def save(options: SaveOptions, console: Console) -> None:
     """Measure each matrix so many times and keep it for this machine; raises MissingError where that cannot be."""
+    refuse_elsewhere(ROOT, Path.cwd(), "bench baseline save")
     streams.work_outlasts_output()
     paths = gate_matrices(options.matrices)
     device = default_device() if options.device == "auto" else options.device
@@ -54,7 +56,7 @@ def save(options: SaveOptions, console: Console) -> None:
     with sigterm_interrupts(), only_one(COMMAND, lambda line: say(console, line)), ExitStack() as open_trees:
         tree = open_tree(ROOT, options.results.resolve() / "gate" / "logs" / "head.log", open_trees)
         try:
-            tree.ask("describe")
+            tree.await_ready()
         except TreeFailed as error:
             raise BenchError(f"these sources cannot be run: {error}") from None
         for path in paths:

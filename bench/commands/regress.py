@@ -18,8 +18,9 @@ from rich.console import Console
 import bench
 from bench import matrix as matrices
 from bench.errors import BenchError, MissingError, UsageError
+from bench.gate import LEAST_PROTOCOL
 from bench.gate import baseline as baselines
-from bench.gate.checkout import Checkout, checked_out, resolve, top_of
+from bench.gate.checkout import Checkout, checked_out, refuse_elsewhere, resolve, top_of
 from bench.gate.compare import Limits
 from bench.gate.duel import ROUNDS, Arm, Duel
 from bench.gate.lock import only_one
@@ -63,11 +64,13 @@ class RegressOptions:
 
 
 def regress(options: RegressOptions, console: Console) -> int:
-    """Measure, judge, tell; returns the exit code: 0 no regression, 1 a regression, 3 nothing to compare with.
+    """Measure, judge, tell; returns the exit code: 0 no regression, 1 a regression, 3 nothing to compare with, 4 not
+    decided where that is to have a code of its own.
 
-    Raises UsageError for a wrong revision, matrix or margin; KeyboardInterrupt goes on its way once all
-    processes are ended and the base is removed.
+    Raises UsageError for a wrong revision, matrix or margin, and in another repository than bench's; KeyboardInterrupt
+    goes on its way once all processes are ended and the base is removed.
     """
+    refuse_elsewhere(ROOT, Path.cwd(), "bench regress")
     if options.rounds is not None and options.rounds < LEAST_ROUNDS:
         raise UsageError(f"--rounds {options.rounds}: fewer than {LEAST_ROUNDS} can tell nothing")
     streams.work_outlasts_output()
@@ -199,9 +202,15 @@ def open_tree(root: Path, log: Path, open_trees: ExitStack) -> Tree:
 
 def _describe(tree: Tree, whose: str, error_kind: type[BenchError]) -> dict[str, Any]:
     try:
+        tree.await_ready()
         described: dict[str, Any] = tree.ask("describe")
     except TreeFailed as error:
         raise error_kind(f"{whose} cannot be run here: {error}") from None
+    if described["protocol"] < LEAST_PROTOCOL:
+        raise error_kind(
+            f"{whose} cannot be run here: the gate knows code from protocol {LEAST_PROTOCOL} on, and this has "
+            f"{described['protocol']}; name a younger revision, or use that revision's own gate"
+        )
     return described
 
 
@@ -230,6 +239,8 @@ def _key(
         "machine": machine["id"],
         "matrices": [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths],
         "device": device,
+        # Pairs of calls before each round had a start of its own are no independent ones.
+        "starts": "a round",
     }
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:12]
 

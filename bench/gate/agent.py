@@ -2,8 +2,8 @@
 
 Everything below is imported from the tree that PYTHONPATH names, which may be another revision than this file. So it
 keeps to a few old names: `bench.matrix.load` and `expand`, `bench.runner.execute` and `warm_up_fork_server`,
-`bench.worker.Job`, `bench.provenance` and `bench.machine.fingerprint`. Requests and replies are lines of JSON on stdin
-and stdout; it ends with its stdin. Whatever else is printed goes to stderr.
+`bench.worker.Job`, `bench.provenance` and `bench.machine.fingerprint`; `bench.gate.PROTOCOL` numbers them. Requests and
+replies are lines of JSON on stdin and stdout; it ends with its stdin. Whatever else is printed goes to stderr.
 """
 
 from __future__ import annotations
@@ -42,13 +42,18 @@ class Tree:
                 raise ImportError(f"bench was imported from {where}, and not from {self._root}")
 
     def describe(self) -> dict[str, Any]:
-        """Which code and machine these are."""
+        """Which code and machine these are, and which number the names have by which the agent knows this code."""
         bench = self._bench
         return {
+            "protocol": _protocol(),
             "code": bench.provenance.code_identity(self._root),
-            "sources": bench.provenance.sources_sha256(self._root),
+            "sources": self.sources(),
             "machine": bench.machine.fingerprint(),
         }
+
+    def sources(self) -> str:
+        """The hash of the tree's sources as they are now."""
+        return str(self._bench.provenance.sources_sha256(self._root))
 
     def open(self, path: str, device: str, found: int) -> dict[str, Any]:
         """The cells of a matrix, by which `run` knows them: the matrix's number and the cell's."""
@@ -97,6 +102,15 @@ class Tree:
     def reference(self, device: str) -> dict[str, float | None]:
         """Seconds of the machine's own kernels, which no change of the code changes, and the clock meanwhile in Hz."""
         return dict(_in_worker(_reference_kernels, device))
+
+
+def _protocol() -> int:
+    """0 for code from before the names were numbered."""
+    try:
+        from bench.gate import PROTOCOL
+    except ImportError:
+        return 0
+    return PROTOCOL
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -22,7 +22,9 @@ from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
 from bench.gate.source import Result
 from pipelines.files import replacing
 
-SCHEMA = 1
+# 2: each round is a start of its own, and results have their seeds.
+SCHEMA = 2
+OLD = "an older bench made it, from one start for all runs, whose memory says nothing of another start's"
 MACHINE_FACTS = (
     "id", "device", "cpu_model", "cpu_flags", "usable_cores", "cpu_quota", "omp_num_threads", "memory_bytes", "gpus",
     "gpu_driver", "torch", "os",
@@ -85,6 +87,7 @@ def make(
             result.measure,
             result.at,
             {one.metric: (result.metrics or {}).get(one.metric) for one in QUANTITIES[result.measure]},
+            seed=result.seed,
         )
         for result in results
     ]
@@ -97,7 +100,7 @@ def save(baseline: Baseline, folder: Path) -> Path:
     path = folder / f"{baseline.name}.json"
     content = {"schema": SCHEMA, **asdict(baseline)}
     for result in content["results"]:
-        for known in ("machine", "code", "reason"):
+        for known in ("machine", "code", "reason", "start"):
             del result[known]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,15 +115,15 @@ def read(path: Path) -> Baseline:
     """Raises MissingError for a file that is no baseline of this schema."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("schema") != SCHEMA:
-            raise ValueError("another schema")
+        if (schema := content.pop("schema")) != SCHEMA:
+            raise ValueError(OLD if schema == 1 else f"its schema is {schema}, and this bench knows {SCHEMA}")
         machine, code = content["machine"], content["code"]
         results = [Result(**result, machine=machine, code=code) for result in content.pop("results")]
         if not results or not machine["id"] or not all(f"{name}_s" in content["reference"] for name in KERNELS):
             raise ValueError("something is missing in it")
         return Baseline(**content, results=results)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MissingError(f"{path}: this is no baseline ({error}); `bench baseline save` makes one") from None
+        raise MissingError(f"{path}: this is no baseline to go by ({error}); `bench baseline save` makes one") from None
 
 
 def read_all(folder: Path) -> list[Baseline]:

@@ -16,6 +16,8 @@ from bench.errors import UsageError
 from bench.host.git import GitFailed, git
 
 PREFIX = "bench-regress-"
+# What marks the top of somebody's repository, a submodule or a second worktree among them.
+REPOSITORIES = (".git", ".hg", ".jj", ".svn")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,22 @@ def top_of(folder: Path) -> Path:
     raise UsageError(
         f"--base compares revisions, and {folder} is not a git checkout ({why}); "
         "compare with a stored baseline instead: `bench baseline save`, then `bench regress`"
+    )
+
+
+def refuse_elsewhere(root: Path, folder: Path, command: str) -> None:
+    """Raises UsageError in a repository other than that of the sources in `root`, which are what the gate measures.
+
+    git itself is not asked: it says no of a repository that is another user's, and of a damaged one.
+    """
+    folder, root = folder.resolve(), root.resolve()
+    here = next((one for one in (folder, *folder.parents) if any((one / kind).exists() for kind in REPOSITORIES)), None)
+    if here is None or here == root or (here in root.parents and folder.is_relative_to(root)):
+        return
+    raise UsageError(
+        f"{command} measures the sources of bench itself, which are in {root}, and not those of {here}, the repository "
+        f"that you are in; change to {root} for bench's own. For timings of your code: `pytest --benchmark-only "
+        "--benchmark-json FILE` before and after, then `bench compare BEFORE AFTER`"
     )
 
 

@@ -6,17 +6,21 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TypeGuard
 
 from scipy import stats
 
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.report import Finding
 from bench.gate.source import Result
-from bench.gate.verdict import FALSE_ALARMS, Case, Verdict, judge
+from bench.gate.verdict import FALSE_ALARMS, LEAST_SEEDS, Case, Verdict, judge
 from bench.labels import show
 from bench.run import canonical_json
 
 MOST_KEYS_TOLD = 4
+# Keys of a result's config that name the code which was timed, and are no setting of it.
+NAMES = {"benchmark"}
 NOTHING_IN_COMMON = "there is no figure that all runs of both sides have"
 # Parts of a fingerprint that are told where two machines differ.
 TOLD_OF_MACHINES = (
@@ -82,11 +86,11 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[Group], 
     """Cells of both sides that have the same config.
 
     Keys of which each side has one value throughout, and another than the other side, are what is compared:
-    they are left out of account, and named.
+    they are left out of account, and named. What a cell is of is never compared: two benchmarks of other names are two.
     """
     compared = sorted(
         key
-        for key in {key for result in (*base, *head) for key in result.config}
+        for key in {key for result in (*base, *head) for key in result.config} - NAMES
         if (a := _only_value(base, key)) is not None and (b := _only_value(head, key)) is not None and a != b
     )
     notes = []
@@ -112,17 +116,47 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[Group], 
 
 
 def cases_of(group: Group, limits: Limits) -> list[Case]:
-    """What can be judged of a cell: each quantity that all its results have."""
-    base = [result.metrics for result in group.base if result.metrics is not None]
-    head = [result.metrics for result in group.head if result.metrics is not None]
-    paired = alternate(group.base, group.head)
+    """What can be judged of a cell: each quantity that all its results have.
+
+    Times and memory of sides that were measured in turns are pairs of neighbours, accuracies are pairs of a seed.
+    """
+    base = [result for result in group.base if result.metrics is not None]
+    head = [result for result in group.head if result.metrics is not None]
+    in_turns = alternate(group.base, group.head)
     found = []
     for quantity in QUANTITIES[group.measure]:
-        values = [[metrics.get(quantity.metric) for metrics in side] for side in (base, head)]
-        if all(_usable(value, quantity) for side in values for value in side):
-            a, b = ([float(value) for value in side if value is not None] for side in values)
-            found.append(Case(limits.of(quantity), a, b, paired))
+        a, b = _values(base, quantity), _values(head, quantity)
+        if a is None or b is None:
+            continue
+        if quantity.scale == "difference" and (pairs := _of_equal_seeds(base, a, head, b)):
+            found.append(Case(limits.of(quantity), *pairs, paired=True))
+        else:
+            found.append(Case(limits.of(quantity), a, b, in_turns))
     return found
+
+
+def _values(results: Sequence[Result], quantity: Quantity) -> list[float] | None:
+    """One of each result; None where one of them has none to judge."""
+    values = [(result.metrics or {}).get(quantity.metric) for result in results]
+    usable = [float(value) for value in values if _usable(value, quantity)]
+    return usable if len(usable) == len(values) else None
+
+
+def _of_equal_seeds(
+    base: Sequence[Result], of_base: Sequence[float], head: Sequence[Result], of_head: Sequence[float]
+) -> tuple[list[float], list[float]] | None:
+    """A value of each seed that both sides have, the mean where a side has several; None for too few such seeds."""
+    sides: list[dict[int, float]] = []
+    for results, values in ((base, of_base), (head, of_head)):
+        by_seed: dict[int, list[float]] = defaultdict(list)
+        for result, value in zip(results, values, strict=True):
+            if result.seed is not None:
+                by_seed[result.seed].append(value)
+        sides.append({seed: fmean(found) for seed, found in by_seed.items()})
+    common = [seed for seed in sides[0] if seed in sides[1]]
+    if len(common) < LEAST_SEEDS:
+        return None
+    return [sides[0][seed] for seed in common], [sides[1][seed] for seed in common]
 
 
 def missed(group: Group, false_alarms: float) -> list[Finding]:
@@ -156,7 +190,7 @@ def alternate(base: Sequence[Result], head: Sequence[Result]) -> bool:
     return all(sides[i] != sides[i + 1] for i in range(0, len(sides), 2))
 
 
-def _usable(value: object, quantity: Quantity) -> bool:
+def _usable(value: object, quantity: Quantity) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) and (value > 0 or quantity.scale == "difference")
@@ -172,10 +206,17 @@ def _without_judgement(group: Group, any_machine: bool) -> Finding | None:
         return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, f"in the base it {group.base[-1].reason}")
     if not good_head:
         return Finding(group.label, group.measure, None, Verdict.BROKEN, group.head[-1].reason)
+    if any_machine:
+        return None
     machines = {result.machine.get("id") for result in (*group.base, *group.head)}
-    if len(machines) > 1 and not any_machine:
+    if None in machines or len(machines) > 1:
         what = difference_of_machines(good_base[-1].machine, good_head[-1].machine)
         reason = f"measured on another machine ({what}); --any-machine compares all the same"
+        if None in machines:
+            reason = (
+                "it is not recorded on which machine all of this was measured, so that it may be another; "
+                "--any-machine compares all the same"
+            )
         return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
     return None
 

@@ -1,20 +1,27 @@
-"""Two trees measured in turns, A B B A …, each run in a fresh process, until every cell is decided or time is up."""
+"""Two trees measured in turns, A B B A …, until every cell is decided, none can be, or time is up.
+
+Each round is a new start of both trees, and each run a fresh process of its tree's start. What a start fixes (the level
+of a peak of memory, where code and data lie) so differs from pair to pair, and pairs are independent: n counts starts.
+"Rigorous benchmarking in reasonable time" (Kalibera and Jones, ISMM 2013) has the reasons.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.gate import noise
 from bench.gate.compare import Limits
 from bench.gate.drift import TOLD, Reference, between
+from bench.gate.forecast import HOPELESS, chance_to_decide
 from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.report import Finding
-from bench.gate.tree import Tree, TreeFailed
+from bench.gate.tree import Tree, TreeFailed, renew
 from bench.gate.trial import Place, Trial
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.run import FINISHED, Run, new_run_id
@@ -53,6 +60,7 @@ class Duel:
     on_run: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
     references: list[Reference] = field(default_factory=list)
     _next_reference_s: float = -math.inf
+    _start: str = ""
 
     def resume(self) -> int:
         """Take up the pairs that an earlier call recorded; how many there are."""
@@ -74,20 +82,31 @@ class Duel:
         return taken
 
     def run(self, deadline_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Go on until all is decided, `rounds` are made, or the next pair would not end before the deadline."""
-        longest_s: dict[tuple[str, str], float] = {}
+        """Go on until all is decided, `rounds` are made, no more can be decided, or the next pair would not end before
+        the deadline."""
+        took: dict[tuple[str, str], list[float]] = {trial.key: [] for trial in self.trials}
+        renewals_s: list[float] = []
+
+        def fits(trial: Trial, before_s: float = 0.0) -> bool:
+            return now() + before_s + max(took[trial.key], default=0.0) < deadline_s
+
         while due := [trial for trial in self.trials if trial.open and len(trial.pairs) < self.rounds]:
-            fitting = [trial for trial in due if now() + longest_s.get(trial.key, 0.0) < deadline_s]
-            if not fitting:
+            if not any(fits(trial, max(renewals_s, default=0.0)) for trial in due):
                 return
+            began_s = now()
+            # Which of the two starts first must favour neither.
+            renew([self.base.tree, self.head.tree][:: -1 if len(due[0].pairs) % 2 else 1])
+            self._start = new_run_id()
+            renewals_s.append(now() - began_s)
             reference = self._reference(now())
-            for trial in fitting:
-                if now() + longest_s.get(trial.key, 0.0) < deadline_s:
+            for trial in due:
+                if fits(trial):
                     began_s = now()
                     self._pair(trial, reference)
                     reference = None
-                    longest_s[trial.key] = max(longest_s.get(trial.key, 0.0), now() - began_s)
+                    took[trial.key].append(now() - began_s)
             self._judge()
+            self._give_up(deadline_s - now(), median(renewals_s), took)
 
     def findings(self) -> list[Finding]:
         """What is known by now of every cell."""
@@ -157,6 +176,7 @@ class Duel:
             "matrix": trial.matrix,
             "cell": trial.label,
             "round": position,
+            "start": self._start,
             "reference": reference,
         }
         return Run(
@@ -189,6 +209,28 @@ class Duel:
         taken: Reference = self.head.tree.ask("reference", device=self.device)
         self.references.append(taken)
         return taken
+
+    def _give_up(self, left_s: float, renewal_s: float, took: Mapping[tuple[str, str], Sequence[float]]) -> None:
+        """End the trials that the rounds there is time for would hardly decide, the least hopeful first."""
+        # The first round of a call has costs that no other has.
+        while due := [trial for trial in self.trials if trial.open and len(took[trial.key]) > 1]:
+            round_s = renewal_s + sum(median(took[trial.key]) for trial in due)
+            more = int(left_s / round_s) if round_s > 0 and math.isfinite(left_s) else self.rounds
+            if more <= 0:
+                return  # which ends the duel anyway
+            chance, position = min((self._chance(trial, more), position) for position, trial in enumerate(due))
+            if chance >= HOPELESS:
+                return
+            due[position].give_up(min(self.rounds, len(due[position].pairs) + more), left_s, round_s)
+            self.on_decided(due[position], self._judgements()[due[position].key])
+
+    def _chance(self, trial: Trial, more: int) -> float:
+        """Of that figure of the trial that is the likeliest to be decided by so many more rounds."""
+        cases = trial.cases(self.limits, self.rounds)
+        judged = zip(cases, judge(cases, self.limits.false_alarms), strict=True)
+        unsure = [case for case, judgement in judged if judgement.verdict is Verdict.UNSURE]
+        rounds = min(self.rounds, len(trial.pairs) + more)
+        return max((chance_to_decide(case, rounds, self.limits.false_alarms) for case in unsure), default=1.0)
 
     def _judge(self) -> None:
         """See which trials are decided now; they are measured no more."""

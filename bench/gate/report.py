@@ -12,7 +12,10 @@ from bench import stats
 from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.verdict import Judgement, Verdict
 
-Unsure = Literal["say", "pass", "fail"]
+Unsure = Literal["say", "pass", "fail", "own-code"]
+# Of a comparison that could not be decided, where that is to be told from one without a regression.
+NOT_DECIDED = 4
+Outcome = Literal["regression", "not_decided", "none", "nothing"]
 REGRESSIONS = (Verdict.WORSE, Verdict.BROKEN)
 
 
@@ -72,23 +75,28 @@ class Report:
         return [finding for finding in self.findings if finding.verdict in REGRESSIONS]
 
     @property
-    def exit_code(self) -> int:
-        """1 for a regression, and for what is unsure where that is to fail; 3 where there was nothing to judge by.
+    def undecided(self) -> list[Finding]:
+        """What may be worse and may not; of what is surely not worse it only remains open whether it is better."""
+        unsure = [finding for finding in self.findings if finding.verdict is Verdict.UNSURE]
+        return [finding for finding in unsure if not (finding.judgement and finding.judgement.not_worse)]
 
-        What is surely not worse fails in no case, even where it may be the same or better.
-        """
+    @property
+    def exit_code(self) -> int:
+        """1 for a regression, and for what is undecided where that is to fail; 3 where there was nothing to judge by;
+        4 for what is undecided where that is to have its own code."""
         if any(map(self.fails, self.findings)):
             return 1
-        return 0 if any(finding.judgement is not None for finding in self.findings) else 3
+        if not any(finding.judgement is not None for finding in self.findings):
+            return 3
+        return NOT_DECIDED if self.undecided and self.unsure == "own-code" else 0
 
     def fails(self, finding: Finding) -> bool:
         """Whether this alone makes the exit code 1."""
-        is_open = finding.verdict is Verdict.UNSURE and not (finding.judgement and finding.judgement.not_worse)
-        return finding.verdict in REGRESSIONS or (is_open and self.unsure == "fail")
+        return finding.verdict in REGRESSIONS or (finding in self.undecided and self.unsure == "fail")
 
     def is_skipped(self, finding: Finding) -> bool:
         """Whether it neither passes nor fails."""
-        is_open = finding.verdict is Verdict.UNSURE and self.unsure == "say"
+        is_open = finding.verdict is Verdict.UNSURE and self.unsure in ("say", "own-code")
         return finding.verdict is Verdict.NO_BASELINE or is_open
 
     @property
@@ -100,18 +108,46 @@ class Report:
         return stats.geometric_mean(ratios) if len(ratios) > 1 else None
 
     @property
+    def outcome(self) -> Outcome:
+        """What the headline begins with."""
+        if self.regressions:
+            return "regression"
+        if self.exit_code == 3:
+            return "nothing"
+        return "not_decided" if self.undecided else "none"
+
+    @property
     def headline(self) -> str:
         """The outcome in one sentence."""
-        counts = self.counts
+        counts, told = self.counts, []
+        without = counts[Verdict.NO_BASELINE]
+        judged = counts.total() - without
+        if self.outcome == "nothing":
+            return f"Nothing could be compared: {'no baseline' if without else 'no time'}"
         if self.regressions:
             named = sorted({f"{one.cell} ({one.word})" for one in self.regressions})
-            return f"Regression: {'; '.join(named)}"
-        unsure, without = counts[Verdict.UNSURE], counts[Verdict.NO_BASELINE]
-        if self.exit_code == 3:
-            return f"Nothing could be compared: {'no baseline' if without else 'no time'}"
-        told = ["No regression found" if unsure or without else "No regression"]
-        if unsure:
-            told.append(f"{unsure} of {counts.total() - without} figures are unsure")
+            told.append(f"Regression: {'; '.join(named)}")
+        if self.undecided:
+            word = "not" if told else "Not"
+            told.append(f"{word} decided: {len(self.undecided)} of {judged} figures{self._worst_undecided}")
+        if not told:
+            told.append("No regression found" if without else "No regression")
+        if better := counts[Verdict.UNSURE] - len(self.undecided):
+            told.append(f"{better} of {judged} figures {'is' if better == 1 else 'are'} not worse, perhaps better")
         if without:
             told.append(f"{without} could not be compared")
         return "; ".join(told)
+
+    @property
+    def _worst_undecided(self) -> str:
+        """The undecided ratio that may be the worst, where it looks worse than its margin: nobody is to overlook it."""
+        changes = []
+        for finding in self.undecided:
+            judgement = finding.judgement
+            if judgement and judgement.change and judgement.quantity.scale == "ratio" and judgement.change.value > 0:
+                quantity, ratio = judgement.quantity, judgement.change.value
+                excess = (ratio if quantity.larger_is_worse else 1 / ratio) / (1 + quantity.margin)
+                told = f"{finding.cell}, {quantity.name}: perhaps {100 * (ratio - 1):+.0f} %"
+                changes.append((excess, told))
+        excess, told = max(changes, default=(0.0, ""))
+        return f" ({told})" if excess > 1 else ""

@@ -15,7 +15,7 @@ from bench.gate.compare import NOTHING_IN_COMMON, Group, Limits, cases_of, misse
 from bench.gate.drift import Drift, Reference, between, middle
 from bench.gate.report import Finding
 from bench.gate.source import Result
-from bench.gate.tree import Tree, TreeFailed
+from bench.gate.tree import Tree, TreeFailed, renew
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.labels import flat
 from bench.matrix import short
@@ -29,7 +29,8 @@ ROUNDS = 12
 
 @dataclass
 class Solo:
-    """Measures cells in turns, round by round; `references` are the machine's kernels, timed now and then."""
+    """Measures cells in turns, each round in a new start of the tree; `references` are the machine's kernels, timed now
+    and then."""
 
     tree: Tree
     device: str
@@ -53,6 +54,7 @@ class Solo:
             for round in range(rounds):
                 if round and time.monotonic() > deadline_s:
                     break
+                renew([self.tree])
                 if time.monotonic() >= self._next_reference_s:
                     self._next_reference_s = time.monotonic() + REFERENCE_EVERY_S
                     self.references.append(self.tree.ask("reference", device=self.device))
@@ -84,9 +86,9 @@ class Solo:
         )
         config = flat({key: value for key, value in cell["config"].items() if key not in NOT_IDENTITY})
         if reply["status"] in FINISHED:
-            return Result(config, label, opened["measure"], reply["started_at"], reply["metrics"])
+            return Result(config, label, opened["measure"], reply["started_at"], reply["metrics"], seed=round)
         reason = f"{reply['status']}: {reply['reason']}"
-        return Result(config, label, opened["measure"], reply["started_at"], None, reason=reason)
+        return Result(config, label, opened["measure"], reply["started_at"], None, reason=reason, seed=round)
 
 
 @dataclass

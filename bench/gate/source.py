@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.host.git import GitFailed, git
 from bench.labels import flat
-from bench.run import FINISHED, NOT_IDENTITY, Run
+from bench.run import FINISHED, NOT_IDENTITY, Run, canonical_json
 from bench.store import jsonl_files, read_records
 
 FORMS = (
@@ -23,7 +24,12 @@ COMMIT_DIGITS = 7
 
 @dataclass(frozen=True)
 class Result:
-    """One run, or one benchmark of one session: what it is of, and its numbers; the latter None where it failed."""
+    """One run, or one benchmark of one session: what it is of, and its numbers; the latter None where it failed.
+
+    Runs of equal `seed` are pairs where chance alone is the seed's, as in an accuracy. Runs of one `start`, of the fork
+    server that they were forked off, have much in common that another start has otherwise; None where each run had its
+    own.
+    """
 
     config: Mapping[str, Any]
     label: str
@@ -33,6 +39,8 @@ class Result:
     machine: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
+    seed: int | None = None
+    start: str | None = None
 
 
 def read(reference: str, results: Path) -> list[Result]:
@@ -67,38 +75,56 @@ def of_run(run: Run) -> Result:
         run.machine,
         run.code,
         reason,
+        run.seed,
     )
 
 
 def of_benchmarks(path: Path) -> list[Result]:
-    """A result for each benchmark in a file that pytest-benchmark saved: its median over the rounds of that session.
+    """A result for each benchmark in a file that pytest-benchmark saved: the least time of the rounds of that session.
 
     The rounds of one session share a process, and what differs from process to process (addresses, hash seeds,
     neighbours) is not seen in them; so a session counts as one value, however many rounds it had.
     """
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        machine = saved.get("machine_info") or {}
-        cpu = machine.get("cpu") or {}
-        model = cpu.get("brand_raw") or machine.get("machine")
-        told = {"id": model, "cpu_model": model, "python": machine.get("python_version")}
+        machine = _benchmark_machine(saved.get("machine_info") or {})
+        code = {"commit": (saved.get("commit_info") or {}).get("id")}
+        moment = str(saved.get("datetime", ""))
         return [
-            Result(
-                {"benchmark": one["fullname"]},
-                one["fullname"],
-                "benchmark",
-                str(saved.get("datetime", "")),
-                {"median_s": float(one["stats"]["median"])},
-                told,
-                {"commit": (saved.get("commit_info") or {}).get("id")},
-            )
-            for one in saved["benchmarks"]
+            Result({"benchmark": name}, name, "benchmark", moment, {"min_s": least_s}, machine, code)
+            for name, least_s in (_benchmark(one) for one in saved["benchmarks"])
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path}: this is no file of pytest-benchmark ({type(error).__name__}: {error}); "
             "`pytest --benchmark-only --benchmark-json FILE` writes one"
         ) from None
+
+
+def _benchmark(saved: Mapping[str, Any]) -> tuple[str, float]:
+    """Its name and its least seconds a call."""
+    name, least_s = saved["fullname"], saved["stats"]["min"]
+    if not isinstance(name, str):
+        raise TypeError(f"fullname is {name!r}, and no text")
+    if isinstance(least_s, bool) or not isinstance(least_s, int | float) or not 0 <= least_s < math.inf:
+        raise TypeError(f"the min of {name} is {least_s!r}, and no number of seconds")
+    return name, float(least_s)
+
+
+def _benchmark_machine(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a session's file says of its machine; `id` is None where it names no model of CPU.
+
+    py-cpuinfo called the model `brand` before version 6, and `brand_raw` since.
+    """
+    cpu = told.get("cpu") or {}
+    model = " ".join(str(cpu.get("brand_raw") or cpu.get("brand") or "").split()) or None
+    cores = cpu.get("count")
+    return {
+        "id": model and canonical_json([model.casefold(), cores, told.get("machine")]),
+        "cpu_model": model,
+        "usable_cores": cores,
+        "python": told.get("python_version"),
+    }
 
 
 def _in_path(path: Path) -> list[Result]:

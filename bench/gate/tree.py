@@ -8,8 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from bench.errors import UsageError
 
 AGENT = Path(__file__).with_name("agent.py")
 LOG_TAIL_LINES = 15
@@ -28,20 +31,31 @@ class TreeFailed(Exception):
 
 
 class Tree:
-    """The agent's process for the sources in `root`; what it prints goes to `log`."""
+    """The agent's process for the sources in `root`; what it prints goes to `log`.
+
+    A start fixes much for all the runs that its fork server starts: where memory lies, hash seeds, how large the heap
+    already is. So runs of one start are no independent evidence; `renew` makes a new start.
+    """
 
     def __init__(self, root: Path, log: Path) -> None:
         self.root, self.log = root, log
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._opened: list[dict[str, Any]] = []
+        self._sources: str | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start the agent, which imports the tree's code at once; `await_ready` waits until it has."""
         others = [path for path in (os.environ.get("PYTHONPATH"),) if path]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(root), *others]),
+            "PYTHONPATH": os.pathsep.join([str(self.root), *others]),
             # Python would put the present folder first, and it may hold the other revision.
             "PYTHONSAFEPATH": "1",
         }
-        with log.open("ab") as file:
+        self.has_run = False
+        with self.log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, str(AGENT), str(root)],
+                [sys.executable, str(AGENT), str(self.root)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -50,8 +64,27 @@ class Tree:
                 start_new_session=True,
             )
 
+    def await_ready(self) -> None:
+        """Wait until the code is imported and the matrices of earlier starts are open again, under the same numbers.
+
+        Raises TreeFailed, and UsageError where the sources have changed since the first start.
+        """
+        sources = self.ask("sources")
+        if self._sources not in (None, sources):
+            raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
+        self._sources = sources
+        for opened in self._opened:
+            self._request("open", opened)
+
     def ask(self, do: str, **arguments: Any) -> Any:
         """The answer to one request, waited for. Raises TreeFailed."""
+        self.has_run |= do == "run"
+        reply = self._request(do, arguments)
+        if do == "open":
+            self._opened.append(arguments)
+        return reply
+
+    def _request(self, do: str, arguments: dict[str, Any]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -88,3 +121,17 @@ class Tree:
             break
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def renew(trees: Sequence[Tree]) -> None:
+    """Make a new start of each tree that has run something since its last one, all at the same time.
+
+    Raises what `Tree.await_ready` does.
+    """
+    used = [tree for tree in trees if tree.has_run]
+    for tree in used:
+        tree.close()
+    for tree in used:
+        tree.start()
+    for tree in used:
+        tree.await_ready()

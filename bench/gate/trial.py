@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from bench.gate.compare import NOTHING_IN_COMMON, Group, Limits, cases_of, misse
 from bench.gate.report import Finding
 from bench.gate.source import of_run
 from bench.gate.tree import Tree, TreeFailed
-from bench.gate.verdict import Case, Judgement, Verdict
+from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
 from bench.matrix import short
+from bench.report import text
 from bench.run import FINISHED, Run, canonical_json
 
 
@@ -32,7 +33,8 @@ class Place:
 class Trial:
     """A cell of a matrix in head, its counterpart in base, and the `pairs` (base, head) of runs in order.
 
-    `missing` is set as soon as the cell cannot be judged, with the reason.
+    `missing` is set as soon as the cell cannot be judged, with the reason; `given_up` says why it is measured no more
+    though it is not decided.
     """
 
     matrix: str
@@ -43,6 +45,7 @@ class Trial:
     missing: tuple[Verdict, str] | None = None
     pairs: list[tuple[Run, Run]] = field(default_factory=list)
     decided: bool = False
+    given_up: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -50,7 +53,22 @@ class Trial:
 
     @property
     def open(self) -> bool:
-        return self.missing is None and not self.decided
+        return self.missing is None and not self.decided and self.given_up is None
+
+    def give_up(self, rounds: int, left_s: float, round_s: float) -> None:
+        """Measure it no more: the `rounds` that there is room for in all would hardly decide it."""
+        if rounds < LEAST_ROUNDS:
+            needed_s = (LEAST_ROUNDS - len(self.pairs)) * round_s - left_s
+            self.given_up = (
+                f"there is time for {rounds} rounds, and {LEAST_ROUNDS} are needed at the least; give it about "
+                f"{text.duration(needed_s)} more of --budget, or fewer matrices"
+            )
+            return
+        self.given_up = (
+            f"too noisy to be decided here: the {rounds} rounds that --budget and --rounds have room for would hardly "
+            f"do, so it was measured no more after {len(self.pairs)}; quiet the machine, or give a larger --margin, "
+            "--budget or --rounds"
+        )
 
     def add(self, base: Run, head: Run) -> None:
         """Take a pair in; one that failed ends the trial."""
@@ -81,8 +99,13 @@ class Trial:
             reason = "not one pair of runs was measured in the time there was; give it a larger --budget"
             return [Finding(self.label, self.head.measure, None, Verdict.UNSURE, reason)]
         found = missed(self._group, limits.false_alarms)
-        found += [Finding(self.label, self.head.measure, judgement) for judgement in judgements]
+        found += [Finding(self.label, self.head.measure, self._explained(judgement)) for judgement in judgements]
         return found or [Finding(self.label, self.head.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
+
+    def _explained(self, judgement: Judgement) -> Judgement:
+        if self.given_up is None or judgement.verdict is not Verdict.UNSURE:
+            return judgement
+        return replace(judgement, reason="; ".join(filter(None, (judgement.reason, self.given_up))))
 
 
 def open_trials(paths: Sequence[tuple[Path, Path]], base: Tree, head: Tree, device: str, found: int) -> list[Trial]:

@@ -22,7 +22,7 @@ from statistics import fmean, median
 from scipy import stats
 
 from bench.gate import shift, spending
-from bench.gate.quantity import Quantity
+from bench.gate.quantity import FASTER_SLOWER, Quantity
 from bench.stats import Estimate
 
 # Of equal code; both directions together.
@@ -69,7 +69,8 @@ class Judgement:
 
     `change` is head over base for a ratio, head minus base for a difference, with an interval that holds whenever
     one stops. `p` is how often equal code would look so different in either direction. `rounds_needed` is a guess
-    at how many it takes in all to decide, None where that is not to be had.
+    at how many it takes in all to decide, None where that is not to be had. `noise` is the standard deviation of one
+    pair's change, on the scale of the judgement (logarithms of a ratio); None where it is not known.
     """
 
     verdict: Verdict
@@ -81,6 +82,7 @@ class Judgement:
     not_worse: bool = False
     rounds_needed: int | None = None
     reason: str | None = None
+    noise: float | None = None
 
     @property
     def word(self) -> str:
@@ -105,6 +107,7 @@ class Evidence:
     p_worse: float
     p_better: float
     threshold: float
+    noise: float | None = None
 
     @property
     def p(self) -> float:
@@ -162,7 +165,9 @@ def weigh(case: Case) -> Evidence | None:
     now = shift_after(made[-1])
     level = spending.nominal(FALSE_SAME, for_same, len(made) - 1)
     low, high = now.interval(level)
-    return Evidence(case, made[-1], now.estimate, low, high, p_worse, p_better, threshold_of(case))
+    error = (high - low) / 2 / float(stats.norm.isf(level)) if math.isfinite(high - low) else None
+    noise = None if error is None else error * math.sqrt(made[-1])
+    return Evidence(case, made[-1], now.estimate, low, high, p_worse, p_better, threshold_of(case), noise)
 
 
 def threshold_of(case: Case) -> float:
@@ -179,7 +184,7 @@ def _conclude(evidence: Evidence, limit: float, false_alarms: float) -> Judgemen
     if evidence.p <= limit and abs(evidence.estimate) > threshold:
         return replace(found, verdict=Verdict.WORSE if evidence.estimate > 0 else Verdict.BETTER)
     if -threshold < evidence.low and evidence.high < threshold:
-        return replace(found, verdict=Verdict.SAME)
+        return replace(found, verdict=Verdict.SAME, reason=_below_the_floor(evidence))
     rounds = _rounds_needed(evidence, false_alarms)
     return replace(found, rounds_needed=rounds, reason=_why_unsure(evidence, limit))
 
@@ -216,6 +221,7 @@ def _judgement(evidence: Evidence) -> Judgement:
         middle(case.base),
         middle(case.head),
         not_worse=evidence.high < evidence.threshold,
+        noise=evidence.noise,
     )
 
 
@@ -224,6 +230,22 @@ def _too_few(case: Case) -> Judgement:
     n = min(len(case.base), len(case.head))
     reason = f"{n} of each are too few to say anything"
     return Judgement(Verdict.UNSURE, case.quantity, rounds_needed=least, reason=reason)
+
+
+def _below_the_floor(evidence: Evidence) -> str | None:
+    """What to say where a change is larger than the margin, and is called the same for its absolute size alone."""
+    quantity = evidence.case.quantity
+    if quantity.scale != "ratio" or abs(evidence.estimate) <= math.log1p(quantity.margin):
+        return None
+    better, worse = quantity.words
+    base = median(evidence.case.base)
+    # As many log units as it is worse, on the quantity's own scale.
+    moved = abs(base * math.expm1(evidence.estimate if quantity.larger_is_worse else -evidence.estimate))
+    word = worse if evidence.estimate > 0 else better
+    return (
+        f"below the floor: {word} by {quantity.show(moved)}, and less than {quantity.show(quantity.floor)} counts for "
+        "nothing, however many percent it is" + ("; --floor names another" if quantity.words == FASTER_SLOWER else "")
+    )
 
 
 def _why_unsure(evidence: Evidence, limit: float) -> str:

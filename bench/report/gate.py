@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.errors import MissingError
-from bench.gate.report import Report
-from bench.gate.study import Outcome
+from bench.gate import study
+from bench.gate.report import Outcome, Report
 from bench.gate.trial import Trial
 from bench.gate.verdict import Judgement, Verdict
 from bench.report import text
@@ -48,6 +48,14 @@ MARKS = {
     Verdict.UNSURE: "❔",
     Verdict.NO_BASELINE: "⚪",
 }
+
+OUTCOME_STYLES: dict[Outcome, str] = {
+    "regression": "bold red",
+    "not_decided": "bold yellow",
+    "none": "bold green",
+    "nothing": "bold magenta",
+}
+OUTCOMES: dict[Outcome, str] = {"regression": "❌", "not_decided": "❔", "none": "✅", "nothing": "⚪"}
 
 
 def write_report(report: Report, format: Format, out: Path | None, junit: Path | None, console: Console) -> None:
@@ -89,13 +97,12 @@ def print_report(report: Report, console: Console) -> None:
     for line in (*reasons(report), *(f"Note: {note}" for note in report.notes)):
         say(console, line)
     say(console, measured(report))
-    say(console, report.headline)
+    console.print(f"[{OUTCOME_STYLES[report.outcome]}]{escape(report.headline)}[/]", highlight=False, soft_wrap=True)
 
 
 def to_markdown(report: Report) -> str:
     """A comment for a pull request: the outcome, the table, and what more there is to say folded away."""
-    mark = "❌" if report.exit_code == 1 else "⚪" if report.exit_code == 3 else "✅"
-    lines = [f"### {mark} Speed gate: {_escaped(report.headline)}", ""]
+    lines = [f"### {OUTCOMES[report.outcome]} Speed gate: {_escaped(report.headline)}", ""]
     lines += [f"| {' | '.join(COLUMNS)} |", "|---|---|---|--:|--:|--:|---|--:|"]
     for finding in report.findings:
         figures = list(map(_escaped, row(finding)))
@@ -109,7 +116,7 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def study_table(outcomes: Sequence[Outcome], pair_s: float | None = None) -> Table:
+def study_table(outcomes: Sequence[study.Outcome], pair_s: float | None = None) -> Table:
     """A row a rule, and what share of comparisons it called slower, by the slow-down that was planted.
 
     With the seconds that a pair of runs takes, every rule's time is told too.
@@ -151,7 +158,8 @@ class Progress:
 
     def decided(self, trial: Trial, judgements: Sequence[Judgement]) -> None:
         words = ", ".join(f"{one.quantity.name} {one.word}" for one in judgements)
-        say(self._console, f"{trial.label}: {words}, after {len(trial.pairs)} rounds")
+        why = f"; {trial.given_up}" if trial.given_up else ""
+        say(self._console, f"{trial.label}: {words or 'unsure'}, after {len(trial.pairs)} rounds{why}")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ def to_json(report: Report) -> str:
     return json.dumps(
         _finite({
             "exit_code": report.exit_code,
+            "outcome": report.outcome,
             "headline": report.headline,
             "base": {"name": report.base.name, "code": dict(report.base.code)},
             "head": {"name": report.head.name, "code": dict(report.head.code)},

@@ -11,11 +11,15 @@ ID_DIGITS = 8
 
 
 def duration(seconds: float | None) -> str:
-    """`0.42 s`, `12.3 s`, `3 min 11 s`, `1 h 07 min`; `∞` for what never ended."""
+    """`15 ns`, `1.2 µs`, `0.42 s`, `12.3 s`, `3 min 11 s`, `1 h 07 min`; `∞` for what never ended."""
     if seconds is None or math.isnan(seconds):
         return MISSING
     if seconds == math.inf:
         return "∞"
+    if 0 < seconds < 99.5e-9:
+        return f"{seconds * 1e9:.3g} ns"
+    if 0 < seconds < 99.5e-6:
+        return f"{seconds * 1e6:.3g} µs"
     if seconds < 0.0995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 9.995:

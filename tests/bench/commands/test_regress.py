@@ -16,6 +16,7 @@ import pytest
 
 from bench.commands.regress import gate_matrices
 from bench.errors import UsageError
+from bench.gate.checkout import refuse_elsewhere
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MATRIX = """
@@ -193,6 +194,36 @@ def test_a_mistake_is_one_message(repository, tmp_path, arguments, message):
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    "arguments", [["regress", "--base", "HEAD"], ["regress"], ["regress", "quick.yaml"], ["baseline", "save"]]
+)
+@pytest.mark.parametrize("inside", ["", "src/deep"])
+def test_in_another_repository_nothing_is_judged_in_its_stead(repository, tmp_path, arguments, inside):
+    folder = tmp_path / "theirs" / inside
+    folder.mkdir(parents=True)
+    git(tmp_path / "theirs", "init", "--quiet")
+    code, out, error = call(repository, *arguments, cwd=folder)
+    assert (code, out) == (2, "")
+    assert f"measures the sources of bench itself, which are in {repository}" in " ".join(error.split())
+    assert f"{tmp_path / 'theirs'}" in error
+    assert not (folder / "results").exists()
+
+
+def test_bench_s_own_folders_and_those_of_no_repository_are_no_other_s(copied, tmp_path):
+    for folder in (copied, copied / "bench", tmp_path):
+        refuse_elsewhere(copied, folder, "bench regress")
+    vendored = tmp_path / "theirs" / "vendor" / "bench"
+    vendored.mkdir(parents=True)
+    git(tmp_path / "theirs", "init", "--quiet")
+    refuse_elsewhere(vendored, vendored, "bench regress")
+    worktree = tmp_path / "worktree"  # where .git is a file
+    worktree.mkdir()
+    (worktree / ".git").write_text("gitdir: elsewhere")
+    for folder in (tmp_path / "theirs", worktree):
+        with pytest.raises(UsageError, match="and not those of"):
+            refuse_elsewhere(vendored, folder, "bench regress")
+
+
 def test_what_is_no_checkout_says_what_to_do_instead(tmp_path):
     for package in PACKAGES:
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -208,7 +239,9 @@ def test_two_files_are_compared_and_a_missing_one_is_a_mistake(repository, make_
     for name, factor in (("a", 1.0), ("b", 1.2)):
         for position in range(8):
             metrics = {"step_min_s": 0.01 * factor * (1 + position / 1000)}
-            Store(tmp_path / f"{name}.jsonl").append(make_run(measure="throughput", metrics=metrics))
+            Store(tmp_path / f"{name}.jsonl").append(
+                make_run(measure="throughput", metrics=metrics, machine={"id": "m1"})
+            )
     code, out, _ = call(repository, "compare", "a.jsonl", "b.jsonl", cwd=tmp_path)
     assert (code, "slower" in out) == (1, True)
     assert call(repository, "compare", "b.jsonl", "a.jsonl", cwd=tmp_path)[0] == 0

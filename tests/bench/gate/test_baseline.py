@@ -100,11 +100,12 @@ def judged(solo, repository, kept):
     return findings, notes
 
 
-def saved_of(solo, repository):
-    results = solo.measure(repository / "cells.json", 1, 20, time.monotonic() + 60)
+def saved_of(solo, repository, rounds=20):
+    results = solo.measure(repository / "cells.json", 1, rounds, time.monotonic() + 60)
     return baselines.make("cells", results, MACHINE, {}, solo.reference())
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_the_same_code_is_the_same_as_its_baseline_and_slower_code_is_slower(solo, repository, change, tmp_path):
     kept = saved_of(solo, repository)
     findings, notes = judged(solo, repository, kept)
@@ -119,6 +120,7 @@ def test_the_same_code_is_the_same_as_its_baseline_and_slower_code_is_slower(sol
     assert [one.word for one in findings] == ["slower", "same"]
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_a_slow_down_that_the_machine_shows_too_is_unsure(solo, repository):
     kept = saved_of(solo, repository)
     content = json.loads(baselines.save(kept, repository).read_text())
@@ -132,8 +134,48 @@ def test_a_slow_down_that_the_machine_shows_too_is_unsure(solo, repository):
     assert "slower, but so is the machine: a matrix product +12.0%" in findings[0].why
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_a_recipe_that_changed_since_has_no_baseline(solo, repository):
     kept = make(config={"cell.size": 2}, label="cells: size=1")
     findings, _ = judged(solo, repository, kept)
     assert [one.word for one in findings] == ["no_baseline"]
     assert "the recipe says another thing" in findings[0].why
+
+
+def test_each_run_of_a_baseline_and_beside_it_is_a_start_of_its_own(solo, repository, starts):
+    solo.tree.close()
+    solo.tree.start()  # which knows the folder
+    kept = saved_of(solo, repository, 12)
+    assert len(list(starts.iterdir())) == 12
+    assert [result.seed for result in kept.results] == [*range(12)]
+    findings, _ = judged(solo, repository, kept)
+    assert {one.word for one in findings} <= {"same", "unsure"}
+
+
+@pytest.mark.usefixtures("cheap_starts")
+def test_accuracies_are_held_against_those_of_equal_seeds(repository, tmp_path):
+    """Seeds differ by far more than the code does; two seeds of head have no counterpart."""
+    cells = {"recipe": "digits", "measure": "time_to_accuracy", "cells": [{"by_seed": 0.1}]}
+    (repository / "cells.json").write_text(json.dumps(cells))
+    tree = Tree(repository, tmp_path / "log")
+    try:
+        kept = saved_of(Solo(tree, "cpu", None, tmp_path), repository, 10)
+    finally:
+        tree.close()
+    kept = baselines.read(baselines.save(kept, tmp_path))
+    source = repository / "bench" / "step_s.py"
+    source.write_text(source.read_text().replace("ACCURACY = 0.95", "ACCURACY = 0.94"))
+    tree = Tree(repository, tmp_path / "log")
+    try:
+        findings, _ = judged(Solo(tree, "cpu", None, tmp_path), repository, kept)
+    finally:
+        tree.close()
+    accuracy = findings[0].judgement
+    assert (findings[0].word, accuracy.n, accuracy.change.method) == ("less accurate", 10, "mean difference of pairs")
+
+
+def test_a_baseline_of_one_start_is_refused_and_the_remedy_named(tmp_path):
+    path = baselines.save(make(), tmp_path)
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    with pytest.raises(MissingError, match=r"from one start for all runs.*`bench baseline save` makes one"):
+        baselines.read(path)

@@ -166,12 +166,12 @@ def test_a_run_that_failed_has_no_numbers(make_run):
     assert failed.reason == "oom: out of memory"
 
 
-def saved(path, medians, moment):
+def saved(path, minima, moment="2026-11-20T10:00:00", cpu=None):
     content = {
-        "machine_info": {"python_version": "3.11.7", "cpu": {"brand_raw": "A CPU"}},
+        "machine_info": {"python_version": "3.11.7", "cpu": cpu or {"brand_raw": "A CPU", "count": 2}},
         "commit_info": {"id": "a" * 40},
         "datetime": moment,
-        "benchmarks": [{"fullname": name, "stats": {"median": value}} for name, value in medians.items()],
+        "benchmarks": [{"fullname": name, "stats": {"min": value}} for name, value in minima.items()],
     }
     path.write_text(json.dumps(content))
 
@@ -180,8 +180,8 @@ def test_files_of_pytest_benchmark_are_judged_a_session_a_value(tmp_path):
     for hour, side, factor in ((10, "a", 1.0), (11, "b", 1.2)):
         (tmp_path / side).mkdir()
         for session, time_s in enumerate(STEADY):
-            medians = {"tests/test_x.py::test_step": time_s * factor, "tests/test_x.py::test_load": time_s}
-            saved(tmp_path / side / f"{session}.json", medians, f"2026-11-20T{hour}:{session:02d}:00")
+            minima = {"tests/test_x.py::test_step": time_s * factor, "tests/test_x.py::test_load": time_s}
+            saved(tmp_path / side / f"{session}.json", minima, f"2026-11-20T{hour}:{session:02d}:00")
     findings, _ = compare(read(str(tmp_path / "a"), tmp_path), read(str(tmp_path / "b"), tmp_path), Limits())
     assert {one.cell: one.word for one in findings} == {
         "tests/test_x.py::test_step": "slower",
@@ -192,7 +192,97 @@ def test_files_of_pytest_benchmark_are_judged_a_session_a_value(tmp_path):
     assert {finding.verdict for finding in findings} == {Verdict.UNSURE}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"benchmarks": [{"fullname": "x"}]}', '{"benchmarks": 3}'])
+def sessions(folder, minima, cpu=None):
+    """Six files of one side, each with the same benchmarks a trace apart."""
+    folder.mkdir()
+    for session in range(6):
+        at_all = {name: least_s * STEADY[session] / 0.01 for name, least_s in minima.items()}
+        saved(folder / f"{session}.json", at_all, f"2026-11-2{ord(folder.name) % 10}T10:{session:02d}:00", cpu)
+    return read(str(folder), folder)
+
+
+def test_benchmarks_of_other_names_are_not_compared_with_each_other(tmp_path):
+    base = sessions(tmp_path / "a", {"test_fast": 1e-6})
+    findings, notes = compare(base, sessions(tmp_path / "b", {"test_slow": 1e-3}), Limits())
+    assert [(one.cell, one.verdict) for one in findings] == [("test_slow", Verdict.NO_BASELINE)]
+    assert notes == ["only the base has test_fast"]
+    findings, _ = compare(base, sessions(tmp_path / "c", {"test_fast": 1e-6, "test_slow": 1e-3}), Limits())
+    assert {one.cell: one.word for one in findings} == {"test_fast": "same", "test_slow": "no_baseline"}
+
+
+@pytest.mark.parametrize("least_s", [20e-9, 400e-9, 3e-6, 0.1])
+def test_a_benchmark_of_any_size_is_slower_when_it_is(tmp_path, least_s):
+    base, head = sessions(tmp_path / "a", {"test": least_s}), sessions(tmp_path / "b", {"test": 10 * least_s})
+    (finding,), _ = compare(base, head, Limits())
+    assert finding.word == "slower"
+    (finding,), _ = compare(base, head, Limits(floor_s=20 * least_s))
+    assert finding.word == "same"
+    assert finding.why.startswith("below the floor: slower by ")
+    assert finding.why.endswith("--floor names another")
+    (finding,), _ = compare(base, base, Limits())
+    assert (finding.word, finding.why) == ("same", None)
+
+
+def test_it_is_the_least_time_of_a_session_that_counts(tmp_path):
+    path = tmp_path / "x.json"
+    saved(path, {"test": 0.01})
+    content = json.loads(path.read_text())
+    content["benchmarks"][0]["stats"] |= {"median": 0.5, "mean": 0.7}
+    path.write_text(json.dumps(content))
+    assert of_benchmarks(path)[0].metrics == {"min_s": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "comparable"),
+    [
+        ({"brand_raw": "A CPU", "count": 2}, {"brand_raw": "A CPU", "count": 2}, True),
+        ({"brand": "A CPU", "count": 2}, {"brand_raw": "A  CPU ", "count": 2}, True),
+        ({"brand": "A CPU"}, {"brand": "Another CPU"}, False),
+        ({"brand_raw": "A CPU", "count": 2}, {"brand_raw": "A CPU", "count": 8}, False),
+        ({"arch": "X86_64"}, {"arch": "X86_64"}, False),
+        ({"brand_raw": "A CPU"}, {"brand_raw": ""}, False),
+    ],
+)
+def test_benchmarks_of_one_cpu_are_of_one_machine_and_an_unknown_one_is_none(tmp_path, one, other, comparable):
+    base, head = sessions(tmp_path / "a", {"test": 0.01}, one), sessions(tmp_path / "b", {"test": 0.01}, other)
+    (finding,), _ = compare(base, head, Limits())
+    assert finding.word == ("same" if comparable else "no_baseline")
+    (finding,), _ = compare(base, head, Limits(), any_machine=True)
+    assert finding.word == "same"
+
+
+def test_accuracies_are_pairs_of_equal_seeds_in_whatever_order_they_were_measured():
+    def accuracies(values, first_minute, seeds):
+        return [
+            Result({"model": "darknet"}, "digits", "time_to_accuracy", f"2026-11-20T10:{first_minute + i:02d}:00Z",
+                   {"accuracy": value}, {"id": "m1"}, seed=seed)
+            for i, (value, seed) in enumerate(zip(values, seeds, strict=True))
+        ]  # fmt: skip
+
+    of_seeds = [0.90, 0.80, 0.85, 0.70, 0.95, 0.75, 0.88, 0.78]
+    base = accuracies(of_seeds, 0, range(8))
+    # Four points worse with every seed, where seeds differ by twenty; and four seeds that only head has.
+    head = accuracies([0.99] * 4 + [value - 0.04 for value in of_seeds][::-1], 20, [8, 9, 10, 11, *range(7, -1, -1)])
+    (finding,), _ = compare(base, head, Limits())
+    assert finding.word == "less accurate"
+    assert finding.judgement.change.method == "mean difference of pairs"
+    assert (finding.judgement.n, finding.judgement.change.value) == (8, pytest.approx(-0.04))
+    apart = accuracies([value - 0.04 for value in of_seeds], 20, range(100, 108))
+    (finding,), _ = compare(base, apart, Limits())
+    assert (finding.word, finding.judgement.change.method) == ("unsure", "difference of means")
+    # A seed that was measured twice is one value.
+    (finding,), _ = compare([*base, *base], [*head, *head], Limits())
+    assert finding.judgement.n == 8
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"benchmarks": [{"fullname": "x"}]}', '{"benchmarks": 3}', "[" * 10_000,
+     '{"machine_info": [1], "benchmarks": []}', '{"machine_info": {"cpu": "x"}, "benchmarks": []}',
+     *('{"benchmarks": [{"fullname": NAME, "stats": {"min": MIN}}]}'.replace("NAME", name).replace("MIN", least_s)
+       for name, least_s in
+       [("1", "1"), ('"x"', '"1"'), ('"x"', "[1]"), ('"x"', "true"), ('"x"', "NaN"), ('"x"', "-1"), ('"x"', "1e999")])],
+)  # fmt: skip
 def test_a_json_file_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_text(content)

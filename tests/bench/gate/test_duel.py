@@ -45,6 +45,7 @@ def verdicts(duel: Duel) -> dict[str, str]:
     return {one.judgement.quantity.metric if one.judgement else "": one.word for one in duel.findings()}
 
 
+@pytest.mark.usefixtures("cheap_starts")
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
@@ -66,6 +67,7 @@ def test_each_tree_runs_its_own_code(repository, change, tmp_path, monkeypatch, 
     assert git(repository, "worktree", "list").count("\n") == 0
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_arms_take_turns_and_swap_their_order(repository, tmp_path):
     order = []
     with duel_of(repository, tmp_path, rounds=8, on_run=lambda trial, arm, position: order.append(arm)) as duel:
@@ -73,6 +75,7 @@ def test_arms_take_turns_and_swap_their_order(repository, tmp_path):
     assert order[:8] == ["base", "head", "head", "base", "base", "head", "head", "base"]
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_a_less_accurate_head_is_worse_at_once(repository, change, tmp_path):
     cells = {"recipe": "digits", "measure": "time_to_accuracy", "cells": [{"size": 1}]}
     (repository / "cells.json").write_text(json.dumps(cells))
@@ -82,6 +85,7 @@ def test_a_less_accurate_head_is_worse_at_once(repository, change, tmp_path):
         assert verdicts(duel)["accuracy"] == "less accurate"
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_what_was_measured_before_counts_on(repository, tmp_path):
     with duel_of(repository, tmp_path) as duel:
         clock = iter(range(1000))
@@ -96,6 +100,7 @@ def test_what_was_measured_before_counts_on(repository, tmp_path):
         assert sorted(rounds) == sorted([*range(len(duel.trials[0].pairs))] * 2)
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_half_a_pair_does_not_count(repository, tmp_path):
     with duel_of(repository, tmp_path) as duel:
         duel.run(math.inf)
@@ -133,6 +138,7 @@ def test_head_that_fails_where_the_base_does_not_is_broken(repository, change, t
         assert "ValueError: no step" in finding.why
 
 
+@pytest.mark.usefixtures("cheap_starts")
 def test_a_pair_that_failed_is_measured_anew_by_the_next_call(repository, change, tmp_path):
     change(step_s=None)
     with duel_of(repository, tmp_path) as duel:
@@ -215,3 +221,67 @@ def test_closing_a_tree_ends_all_its_processes(repository, tmp_path):
             return
         time.sleep(0.02)
     pytest.fail("processes are left")
+
+
+def test_what_a_start_fixes_is_no_regression_of_equal_code(repository, starts, tmp_path):
+    """One start of each side for all rounds would call the side of the start number 1 larger, and slower."""
+    with duel_of(repository, tmp_path) as duel:
+        duel.run(math.inf)
+        (trial,) = duel.trials
+        assert {"slower", "faster", "more memory", "less memory"}.isdisjoint(verdicts(duel).values())
+        assert len(list(starts.iterdir())) == 2 * len(trial.pairs)
+        runs = list(duel.store.read())
+    assert len({run.config["resolved"]["gate"]["start"] for run in runs}) == len(runs) / 2
+    assert len({run.metrics["peak_host_bytes"] for run in runs}) == 2  # levels there were
+
+
+def test_sources_that_change_between_two_starts_are_not_mixed(repository, change, tmp_path):
+    with duel_of(repository, tmp_path) as duel:
+        duel.head.tree.await_ready()
+        duel.on_run = lambda trial, arm, position: change(step_s=0.011) if position == 1 else None
+        with pytest.raises(UsageError, match="were changed while they were measured"):
+            duel.run(math.inf)
+
+
+LOUD = {"recipe": "digits", "measure": "throughput", "cells": [{"noise": 0.2}, {"size": 1}]}
+
+
+@pytest.mark.usefixtures("cheap_starts")
+def test_a_cell_too_noisy_to_decide_is_told_early_and_another_goes_on(repository, change, tmp_path):
+    change(step_s=0.0101)  # else the same seeds have the same noise
+    (repository / "cells.json").write_text(json.dumps(LOUD))
+    told = []
+    with duel_of(repository, tmp_path, on_decided=lambda trial, found: told.append(trial.label)) as duel:
+        duel.run(math.inf)
+        loud, steady = duel.trials
+        assert len(loud.pairs) <= 10 < duel.rounds
+        assert steady.decided
+        step = next(one for one in duel.findings() if one.cell == loud.label and one.verdict is Verdict.UNSURE)
+    assert f"too noisy to be decided here: the {duel.rounds} rounds" in step.why
+    assert f"measured no more after {len(loud.pairs)}; quiet the machine" in step.why
+    assert sorted(told) == [loud.label, steady.label]
+
+
+@pytest.mark.usefixtures("cheap_starts")
+def test_a_budget_without_room_for_a_verdict_is_told_after_two_rounds(repository, tmp_path):
+    ended = []
+    with duel_of(repository, tmp_path, on_run=lambda trial, arm, position: ended.append(arm)) as duel:
+        duel.run(40, now=lambda: 4 * len(ended))
+        (trial,) = duel.trials
+        assert len(trial.pairs) == 2
+        (step, _) = duel.findings()
+    assert (
+        "there is time for 5 rounds, and 8 are needed at the least; give it about 24.0 s more of --budget" in step.why
+    )
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_code_of_before_there_were_protocols_has_number_0(repository, tmp_path, number):
+    if number:
+        (repository / "bench" / "gate").mkdir()
+        (repository / "bench" / "gate" / "__init__.py").write_text(f"PROTOCOL = {number}\n")
+    tree = Tree(repository, tmp_path / "log")
+    try:
+        assert tree.ask("describe")["protocol"] == number
+    finally:
+        tree.close()

@@ -29,6 +29,7 @@ NO_BASELINE = Finding("gate_new", "", None, Verdict.NO_BASELINE, "the base has n
 BROKEN = Finding("gate_bad", "throughput", None, Verdict.BROKEN, "failed: <ValueError>")
 (_unsure,) = judge([Case(STEP, STEADY, [0.008, 0.013, 0.012, 0.009, 0.008, 0.012, 0.01, 0.012, 0.009, 0.013])])
 UNSURE = Finding("gate_loud", "throughput", _unsure)
+OPEN = "gate_loud, training step: perhaps +4 %"
 
 
 UNMEASURED = Finding("gate_late", "throughput", None, Verdict.UNSURE, "not one pair of runs was measured")
@@ -50,16 +51,39 @@ def report(*findings, **fields):
         ([NO_BASELINE], "say", 3, "Nothing could be compared: no baseline"),
         ([NO_BASELINE, finding(1.0)], "say", 0, "No regression found; 1 could not be compared"),
         ([UNMEASURED, UNMEASURED], "say", 3, "Nothing could be compared: no time"),
-        ([FASTER_PERHAPS], "fail", 0, "No regression found; 1 of 1 figures are unsure"),
-        ([UNSURE, finding(1.0)], "say", 0, "No regression found; 1 of 2 figures are unsure"),
-        ([UNSURE], "pass", 0, "No regression found; 1 of 1 figures are unsure"),
-        ([UNSURE], "fail", 1, "No regression found; 1 of 1 figures are unsure"),
+        ([FASTER_PERHAPS], "fail", 0, "No regression; 1 of 1 figures is not worse, perhaps better"),
+        ([FASTER_PERHAPS], "own-code", 0, "No regression; 1 of 1 figures is not worse, perhaps better"),
+        ([UNSURE, finding(1.0)], "say", 0, f"Not decided: 1 of 2 figures ({OPEN})"),
+        ([UNSURE], "pass", 0, f"Not decided: 1 of 1 figures ({OPEN})"),
+        ([UNSURE], "fail", 1, f"Not decided: 1 of 1 figures ({OPEN})"),
+        ([UNSURE, finding(1.0)], "own-code", 4, f"Not decided: 1 of 2 figures ({OPEN})"),
+        ([finding(1.0)], "own-code", 0, "No regression"),
+        ([UNMEASURED], "own-code", 3, "Nothing could be compared: no time"),
+        ([UNMEASURED, finding(1.0)], "own-code", 4, "Not decided: 1 of 2 figures"),
+        ([UNSURE, BROKEN], "own-code", 1, f"Regression: gate_bad (broken); not decided: 1 of 2 figures ({OPEN})"),
+        (
+            [UNSURE, FASTER_PERHAPS, NO_BASELINE],
+            "say",
+            0,
+            f"Not decided: 1 of 2 figures ({OPEN}); 1 of 2 figures is not worse, perhaps better; "
+            "1 could not be compared",
+        ),
     ],
 )
 def test_the_exit_code_and_the_headline(findings, unsure, code, headline):
     assert UNSURE.verdict is Verdict.UNSURE
     made = report(*findings, unsure=unsure)
     assert (made.exit_code, made.headline) == (code, headline)
+
+
+@pytest.mark.parametrize(
+    ("findings", "mark"),
+    [([finding(1.0)], "✅"), ([UNSURE, finding(1.0)], "❔"), ([finding(1.2), UNSURE], "❌"), ([NO_BASELINE], "⚪"),
+     ([FASTER_PERHAPS], "✅")],
+)  # fmt: skip
+def test_only_what_is_decided_is_marked_as_good(findings, mark):
+    for unsure in ("say", "pass", "own-code"):
+        assert to_markdown(report(*findings, unsure=unsure)).startswith(f"### {mark} Speed gate: ")
 
 
 def test_the_table_says_everything_that_matters(capsys):
@@ -73,7 +97,7 @@ def test_the_table_says_everything_that_matters(capsys):
         "gate_loud, training step: unsure: ",
         "Note: a note",
         "this against main (1234567), 10 rounds at most in 2 min 05 s on A CPU.",
-        "Regression: gate_bad (broken); gate_step (slower)",
+        f"Regression: gate_bad (broken); gate_step (slower); not decided: 1 of 4 figures ({OPEN})",
     ):  # fmt: skip
         assert text in printed
 
