@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -288,3 +293,22 @@ def test_a_json_file_of_something_else_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(UsageError, match="this is no file of pytest-benchmark"):
         read(str(path), tmp_path)
+
+
+def test_the_loop_of_the_documentation_works_as_it_is_written(tmp_path):
+    """With two sessions a side, for the sake of time."""
+    page = (Path(__file__).parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
+    (loop,) = (block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "--benchmark-json" in block)
+    assert loop.count("1 2 3 4 5 6") == 2
+    (tmp_path / "tests" / "benchmarks").mkdir(parents=True)
+    (tmp_path / "tests" / "benchmarks" / "test_sum.py").write_text(
+        "def test_sum(benchmark):\n    benchmark.pedantic(sum, args=[range(1000)], rounds=5)\n"
+    )
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-ec", loop.replace("1 2 3 4 5 6", "1 2").rstrip() + " --any-machine -f json --out report.json"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (finding,) = json.loads((tmp_path / "report.json").read_text())["findings"]
+    assert (finding["cell"], finding["n"]) == ("tests/benchmarks/test_sum.py::test_sum", 2)
