@@ -266,6 +266,7 @@ def _notes(of_base: dict[str, Any], of_head: dict[str, Any], duel: Duel, resumed
         notes.append("head is the working tree, with changes that are not committed")
     if resumed:
         notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
+    notes += duel.contended()
     notes += duel.loud()
     if (drift := duel.drift()) is not None:
         notes.append(drift)

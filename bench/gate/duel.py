@@ -24,6 +24,7 @@ from bench.gate.report import Finding
 from bench.gate.tree import Tree, TreeFailed, renew
 from bench.gate.trial import Place, Trial
 from bench.gate.verdict import Judgement, Verdict, judge
+from bench.host.contention import disturbed
 from bench.run import FINISHED, Run, new_run_id
 from bench.store import Store
 
@@ -138,6 +139,19 @@ class Duel:
                         f"{trial.label}: {case.quantity.name} of equal runs differs by {deviation:.1%} (sd) here, so "
                         f"that {self.rounds} rounds can show {floor:.1%} at the least, and not {margin:.1%}"
                     )
+        return told
+
+    def contended(self) -> list[str]:
+        """Where something else was busy while runs were measured: which side it hit how often, and how."""
+        told = []
+        for trial in self.trials:
+            sides = [[run for run in side if run.metrics.get("contended")] for side in zip(*trial.pairs, strict=True)]
+            if what := disturbed([run for side in sides for run in side][:1]):
+                base, head = map(len, sides)
+                told.append(
+                    f"{trial.label}: contended, {base} of {len(trial.pairs)} runs of the base and {head} of head's "
+                    f"({what}, for one); stop what else runs, and measure again with --fresh"
+                )
         return told
 
     def _pair(self, trial: Trial, reference: Reference | None) -> None:

@@ -97,7 +97,7 @@ def print_report(report: Report, console: Console) -> None:
     for line in (*reasons(report), *(f"Note: {note}" for note in report.notes)):
         say(console, line)
     say(console, measured(report))
-    console.print(f"[{OUTCOME_STYLES[report.outcome]}]{escape(report.headline)}[/]", highlight=False, soft_wrap=True)
+    console.print(Text(report.headline, style=OUTCOME_STYLES[report.outcome]), soft_wrap=True)
 
 
 def to_markdown(report: Report) -> str:

@@ -285,3 +285,16 @@ def test_code_of_before_there_were_protocols_has_number_0(repository, tmp_path, 
         assert tree.ask("describe")["protocol"] == number
     finally:
         tree.close()
+
+
+@pytest.mark.usefixtures("cheap_starts")
+def test_runs_beside_something_busy_are_told_with_the_sides_that_they_are_of(repository, tmp_path):
+    with duel_of(repository, tmp_path, rounds=8) as duel:
+        duel.run(math.inf)
+        assert duel.contended() == []
+        busy = {"wall_s": 2.0, "cores": 2, "threads": 2, "own_cpu_s": 2.0, "others_cpu_s": 2.0}
+        for base, _ in duel.trials[0].pairs[:3]:
+            base.metrics["contended"] = True
+            base.spans.append({"name": "measure", "host": busy})
+        (told,) = duel.contended()
+    assert "3 of 8 runs of the base and 0 of head's (other processes took 50% of the CPU time in measure" in told
