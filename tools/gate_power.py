@@ -1,12 +1,13 @@
-"""What the speed gate finds on this machine of a training step that really does more, beside the rules of other tools.
+"""What the speed gate finds on this machine, and how often it cries wolf, over fresh starts, in time and in memory.
 
-    .venv/bin/python tools/gate_power.py results/gate/power.jsonl --minutes 12
+    .venv/bin/python tools/gate_power.py docs/gate_starts.jsonl --minutes 18 --page docs/gate_power.md
 
-Copies of HEAD are measured in blocks A B B A as `bench regress` measures, each run in a fresh process: the cell
-gate_step, where B is the same code again, or does so many small matrix products more after each step that the step
-takes 2, 3, 5, 10 or 20 % longer. How many these are is found by timing first; how much they really cost is told with
-the result. Every run is appended to the file at once, and a later call goes on from there; `--minutes 0` only judges.
-Then 200 comparisons of each slow-down are drawn from the blocks, and judged by the gate and by four other rules.
+Copies of HEAD are measured in blocks A B B A as `bench regress` measures: each run is of a new start of its copy. B is
+the same code again, or does so many small matrix products more after each training step, and keeps so many bytes more,
+that the step takes 3, 5 or 10 % longer, and the process as much more memory. How many products these are is found by
+timing first; how much they really cost is told with the result. Every start is one line of the file, written when
+its block is whole, and a later call goes on from there; `--minutes 0` only judges. Then 200 duels of each kind are
+drawn from the blocks, and judged by the gate and by four other rules. `--page` writes the result as Markdown.
 
 Nothing else should run on the machine meanwhile.
 """
@@ -25,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from rich.console import Console
@@ -35,7 +36,7 @@ from bench.gate import shift
 from bench.gate.checkout import checked_out, resolve, top_of
 from bench.gate.lock import only_one
 from bench.gate.quantity import QUANTITIES
-from bench.gate.study import BLOCK, COMPARISONS, SLOW_DOWNS, Times, neighbours, study
+from bench.gate.study import BLOCK, COMPARISONS, Outcome, Times, neighbours, study
 from bench.gate.tree import Tree, TreeFailed
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import PACKAGES
@@ -44,93 +45,128 @@ from bench.report.fitting import print_table
 from bench.report.gate import say, study_table
 
 ROOT = Path(__file__).resolve().parent.parent
-MATRIX = "bench/matrices/gate_step.yaml"
-STEP = QUANTITIES["throughput"][0]
+STEP, LOADING = "gate_step", "gate_loading"
+# Both cells see the same code again; extra work is in the training step alone.
+FIGURES = {
+    STEP: (QUANTITIES["throughput"][0], QUANTITIES["throughput"][1]),
+    LOADING: (QUANTITIES["loading"][0], QUANTITIES["loading"][1]),
+}
+PLANTED = (0.03, 0.05, 0.10)
 LOOP = "bench/training/loop.py"
-END_OF_STEP = "        optimizers.zero_grad()\n        return loss\n"
-MORE_WORK = """        optimizers.zero_grad()
-        more = torch.ones(64, 64, device=images.device)
-        for _ in range({products}):
-            torch.mm(more, more)
-        return loss
+MORE = """
+
+_plain_step = Trainer.train_step
+_kept = []
+
+
+def _step_with_more(self, images, *others, **named):
+    if not _kept:
+        _kept.extend([torch.ones(64, 64, device=images.device), torch.ones({num_bytes}, dtype=torch.uint8)])
+    loss = _plain_step(self, images, *others, **named)
+    for _ in range({products}):
+        torch.mm(_kept[0], _kept[0])
+    return loss
+
+
+Trainer.train_step = _step_with_more
 """
-# Twice as many blocks as of each slow-down, and side by side, so that A/A blocks may begin at any run of them.
+# Of the same code twice as many blocks as of each slow-down.
 AGAIN_BLOCKS = 2
-CALIBRATION_PRODUCTS = 1000
+CALIBRATION = {"products": 1000, "num_bytes": 1}
 CALIBRATION_BLOCKS = 3
 ROUNDS = 30
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is recorded: whose code, on which machine, and how many products make each slow-down (keys as `5%`)."""
+class More:
+    """What a changed copy does more: products after each step, and bytes that it keeps."""
 
-    commit: str
-    machine: str
-    products: Mapping[str, int]
+    products: int
+    num_bytes: int
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One run: the seconds of its fastest step, and of all that one waits for; `slow_down` is None for A.
+class Plan:
+    """What is recorded: whose code, on which machine, and what makes each slow-down (keys as `5%`)."""
 
-    Blocks of one call follow one another; `session` is the first of them.
+    commit: str
+    machine: str
+    planted: Mapping[str, More]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a copy and the least time and the peak memory of one run of each cell in it.
+
+    Blocks of one call follow one another; `session` is the first of them. `slow_down` is None for A. `figures` has
+    values by `cell.metric`; `wall_s` is the time from asking for the start to its end.
     """
 
     session: int
     block: int
     slow_down: float | None
-    step_s: float
+    figures: Mapping[str, float]
     wall_s: float
 
 
 class Recorder:
-    """Trees of one commit with more and less work, measured by their own agents."""
+    """Copies of one commit with more and less work, each start of them measured once."""
 
     def __init__(self, commit: str, logs: Path, open_trees: ExitStack) -> None:
         self._checkout = open_trees.enter_context(checked_out(ROOT, commit))
         self._logs, self._open_trees = logs, open_trees
         self._device = default_device()
-        self._trees: dict[int | None, Tree] = {}
-        self._opened: dict[int | None, int] = {}
+        self._found = device_count(fingerprint(), self._device)
+        self._trees: dict[str, Tree] = {}
         self.session = 0
 
-    def add(self, works: Sequence[int | None]) -> None:
-        """Open a tree for each number of products, None for the other copy without any, all at the same time."""
-        for work in works:
-            # Names of one length; see bench.gate.checkout.Checkout.
-            root = self._checkout.base.with_name(f"{len(self._trees):04d}")
-            for package in PACKAGES:
-                shutil.copytree(self._checkout.base / package, root / package)
-            if work:
-                source = (root / LOOP).read_text(encoding="utf-8")
-                if source.count(END_OF_STEP) != 1:
-                    raise BenchError(f"{LOOP}: the end of a step is no longer what END_OF_STEP says; mend this tool")
-                changed = source.replace(END_OF_STEP, MORE_WORK.format(products=work))
-                (root / LOOP).write_text(changed, encoding="utf-8")
-            self._trees[work] = Tree(root, self._logs / f"{root.name}.log")
-            self._open_trees.callback(self._trees[work].close)
-        for work in works:
-            tree = self._trees[work]
-            found = device_count(fingerprint(), self._device)
-            opened = tree.ask("open", path=str(tree.root / MATRIX), device=self._device, found=found)
-            self._opened[work] = opened["matrix"]
+    def add(self, name: str, more: More | None = None) -> None:
+        """A copy of the commit, by its name here."""
+        # Folders of one length; see bench.gate.checkout.Checkout.
+        root = self._checkout.base.with_name(f"{len(self._trees):04d}")
+        for package in PACKAGES:
+            shutil.copytree(self._checkout.base / package, root / package)
+        if more:
+            with (root / LOOP).open("a", encoding="utf-8") as file:
+                file.write(MORE.format(products=more.products, num_bytes=more.num_bytes))
+        tree = Tree(root, self._logs / f"{root.name}.log")
+        self._open_trees.callback(tree.close)
+        tree.await_ready()
+        for cell in FIGURES:
+            path = root / "bench" / "matrices" / f"{cell}.yaml"
+            tree.ask("open", path=str(path), device=self._device, found=self._found)
+        tree.close()
+        self._trees[name] = tree
 
-    def block(self, number: int, work: int | None, slow_down: float) -> list[Measured]:
-        """A B B A."""
-        return [
-            self._run(0, number, 2 * number, None),
-            self._run(work, number, 2 * number, slow_down),
-            self._run(work, number, 2 * number + 1, slow_down),
-            self._run(0, number, 2 * number + 1, None),
-        ]
+    def block(self, number: int, b: str, slow_down: float, cells: Sequence[str]) -> list[Start]:
+        """A B, then B A, each pair of two new starts."""
+        first, second = (("A", None), (b, slow_down))
+        runs = []
+        for pair in ((first, second), (second, first)):
+            began_s = time.monotonic()
+            for name, _ in pair:
+                self._trees[name].start()
+            for name, _ in pair:
+                self._trees[name].await_ready()
+            start_s = (time.monotonic() - began_s) / 2
+            figures: list[dict[str, float]] = [{}, {}]
+            walls_s = [start_s, start_s]
+            for cell in cells:  # each cell's two runs are neighbours
+                for position, (name, _) in enumerate(pair):
+                    began_s = time.monotonic()
+                    figures[position] |= self._run(self._trees[name], cell, number)
+                    walls_s[position] += time.monotonic() - began_s
+            for name, _ in pair:
+                self._trees[name].close()
+            for position, (_, planted) in enumerate(pair):
+                runs.append(Start(self.session, number, planted, figures[position], walls_s[position]))
+        return runs
 
-    def _run(self, work: int | None, block: int, seed: int, slow_down: float | None) -> Measured:
-        began_s = time.monotonic()
+    def _run(self, tree: Tree, cell: str, seed: int) -> dict[str, float]:
         log = self._logs / "run.log"
-        reply = self._trees[work].ask(
+        reply = tree.ask(
             "run",
-            matrix=self._opened[work],
+            matrix=list(FIGURES).index(cell),
             cell=0,
             seed=seed,
             device=self._device,
@@ -140,22 +176,26 @@ class Recorder:
         )
         if reply["status"] != "ok":
             raise BenchError(f"a run ended as {reply['status']}: {reply['reason']}; see {log}")
-        return Measured(self.session, block, slow_down, reply["metrics"][STEP.metric], time.monotonic() - began_s)
+        return {f"{cell}.{one.metric}": float(reply["metrics"][one.metric]) for one in FIGURES[cell]}
 
 
-def calibrate(recorder: Recorder, console: Console) -> dict[str, int]:
-    """How many products make each slow-down, by what many of them add to a step."""
-    recorder.add([0, CALIBRATION_PRODUCTS])
-    runs = [
-        run for number in range(CALIBRATION_BLOCKS) for run in recorder.block(number, CALIBRATION_PRODUCTS, math.nan)
-    ]
-    plain_s, more_s = (min(run.step_s for run in runs if (run.slow_down is None) is plain) for plain in (True, False))
-    product_s = (more_s - plain_s) / CALIBRATION_PRODUCTS
+def calibrate(recorder: Recorder, console: Console) -> dict[str, More]:
+    """What makes each slow-down, by what many products add to a step, and by the peak of memory."""
+    recorder.add("many", More(**CALIBRATION))
+    runs = [run for number in range(CALIBRATION_BLOCKS) for run in recorder.block(number, "many", math.nan, [STEP])]
+    time_of, memory_of = (f"{STEP}.{one.metric}" for one in FIGURES[STEP])
+    plain, many = ([run for run in runs if (run.slow_down is None) is is_plain] for is_plain in (True, False))
+    plain_s, many_s = (min(run.figures[time_of] for run in side) for side in (plain, many))
+    num_bytes = median(run.figures[memory_of] for run in plain)
+    product_s = (many_s - plain_s) / CALIBRATION["products"]
     if product_s <= 0:
         raise BenchError("the machine is too noisy to time a matrix product by; quiet it and try again")
-    products = {_name(share): max(1, round(share * plain_s / product_s)) for share in SLOW_DOWNS if share}
-    say(console, f"A step takes {text.duration(plain_s)}, a product {text.duration(product_s)}: {products}")
-    return products
+    planted = {
+        _name(share): More(max(1, round(share * plain_s / product_s)), round(share * num_bytes)) for share in PLANTED
+    }
+    told = ", ".join(f"{name} is {more.products} and {text.size(more.num_bytes)}" for name, more in planted.items())
+    say(console, f"A step takes {text.duration(plain_s)}, a product {text.duration(product_s)}: {told}")
+    return planted
 
 
 def record(file: Path, deadline_s: float, console: Console) -> None:
@@ -164,38 +204,41 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with only_one("tools/gate_power.py", lambda line: say(console, line)), ExitStack() as open_trees:
         recorder = Recorder(commit, file.parent.resolve() / "logs", open_trees)
+        recorder.add("A")
         if file.exists():
             plan, runs = read(file)
             if (plan.commit, plan.machine) != (commit, machine):
                 raise UsageError(f"{file} is of {plan.commit[:9]} on machine {plan.machine}; name another file")
-            recorder.add([0])
         else:
             plan, runs = Plan(commit, machine, calibrate(recorder, console)), []
             _append(file, [asdict(plan)])
-        recorder.add([None, *plan.products.values()])
+        recorder.add("A again")
+        for name, more in plan.planted.items():
+            recorder.add(name, more)
         recorder.session = block = 1 + max((run.block for run in runs), default=-1)
         while True:
-            for work, slow_down in _cycle(plan):
+            for name, slow_down in _cycle():
                 if time.monotonic() > deadline_s:
                     return
-                _append(file, [asdict(run) for run in recorder.block(block, work, slow_down)])
+                cells = list(FIGURES) if not slow_down else [STEP]
+                _append(file, [asdict(run) for run in recorder.block(block, name, slow_down, cells)])
                 block += 1
 
 
-def _cycle(plan: Plan) -> Iterator[tuple[int | None, float]]:
+def _cycle() -> Iterator[tuple[str, float]]:
     for _ in range(AGAIN_BLOCKS):
-        yield None, 0.0
-    for share in SLOW_DOWNS:
-        if share:
-            yield plan.products[_name(share)], share
+        yield "A again", 0.0
+    for share in PLANTED:
+        yield _name(share), share
 
 
-def read(file: Path) -> tuple[Plan, list[Measured]]:
+def read(file: Path) -> tuple[Plan, list[Start]]:
     """Raises UsageError for a file of something else."""
     try:
         first, *others = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return Plan(**first), [Measured(**other) for other in others]
-    except (OSError, ValueError, TypeError) as error:
+        planted = {name: More(**more) for name, more in first.pop("planted").items()}
+        return Plan(**first, planted=planted), [Start(**other) for other in others]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{file}: this is no record of this tool ({error}); name another file") from None
 
 
@@ -207,53 +250,125 @@ def _append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         os.fsync(opened.fileno())
 
 
-def blocks_of(runs: Sequence[Measured]) -> dict[float, list[Times]]:
-    """Blocks A B B A by slow-down; without one they may begin at any run among others of the same code."""
-    found: dict[float, list[Times]] = {slow_down: [] for slow_down in SLOW_DOWNS}
-    stretch: list[Measured] = []
+def blocks_of(runs: Sequence[Start], figure: str) -> dict[float, list[Times]]:
+    """Blocks A B B A of a figure by slow-down; without one they may begin at any start among others of the same code."""
+    found: dict[float, list[Times]] = {slow_down: [] for slow_down in (0.0, *PLANTED)}
+    stretch: list[Start] = []
+
+    def end_stretch() -> None:
+        found[0.0] += neighbours([run.figures[figure] for run in stretch])
+        stretch.clear()
+
     for block in _whole_blocks(runs):
-        slow_down = block[1].slow_down
+        slow_down = block[1].slow_down or 0.0
         if stretch and stretch[-1].session != block[0].session:
-            found[0.0] += neighbours([run.step_s for run in stretch])
-            stretch = []
-        if slow_down:
-            found[slow_down].append([run.step_s for run in block])
-            found[0.0] += neighbours([run.step_s for run in [*stretch, block[0]]])
-            stretch = [block[-1]]
+            end_stretch()
+        if not all(figure in run.figures for run in block):
+            end_stretch()
+        elif slow_down:
+            found[slow_down].append([run.figures[figure] for run in block])
+            stretch.append(block[0])
+            end_stretch()
+            stretch.append(block[-1])
         else:
             stretch += block
-    found[0.0] += neighbours([run.step_s for run in stretch])
+    end_stretch()
     return {slow_down: blocks for slow_down, blocks in found.items() if blocks}
 
 
-def _whole_blocks(runs: Sequence[Measured]) -> list[list[Measured]]:
+def _whole_blocks(runs: Sequence[Start]) -> list[list[Start]]:
     blocks = [list(block) for _, block in itertools.groupby(runs, lambda run: run.block)]
     return [block for block in blocks if len(block) == BLOCK]
 
 
-def judge(plan: Plan, runs: Sequence[Measured], console: Console) -> None:
+@dataclass(frozen=True)
+class Judged:
+    """One figure: how often equal starts differ, what B really was, and what the rules made of the duels."""
+
+    name: str
+    pair_s: float
+    starts: int
+    really: Mapping[float, str]
+    outcomes: Sequence[Outcome]
+
+
+def judge(runs: Sequence[Start]) -> list[Judged]:
+    """Each figure of each cell by itself."""
+    found = []
+    for cell, quantities in FIGURES.items():
+        for quantity in quantities:
+            figure = f"{cell}.{quantity.metric}"
+            having = [run for run in runs if figure in run.figures]
+            if not (blocks := blocks_of(having, figure)):
+                continue
+            # Of another cell's runs in the same start only a part is this one's; all of it is waited for.
+            pair_s = 2 * fmean(run.wall_s for run in having)
+            really = {slow_down: _real(having, figure, slow_down) for slow_down in blocks}
+            plain = sum(not run.slow_down for run in having)
+            outcomes = study(blocks, quantity, ROUNDS)
+            found.append(Judged(f"{cell}, {quantity.name}", pair_s, plain, really, outcomes))
+    return found
+
+
+def tell(plan: Plan, judged: Sequence[Judged], console: Console) -> None:
     """Print what each slow-down really was, and what every rule made of it."""
-    pair_s = 2 * fmean(run.wall_s for run in runs)
-    blocks = blocks_of(runs)
-    for slow_down in blocks:
-        really = _real(runs, slow_down)
-        work = f"{plan.products[_name(slow_down)]} products more" if slow_down else "the same code again"
-        say(console, f"{_name(slow_down)}, {work}: {really}")
-    say(
-        console,
-        f"{COMPARISONS} comparisons of {ROUNDS} pairs at most, drawn as blocks A B B A from {len(runs)} runs, of "
-        f"which {sum(not run.slow_down for run in runs)} of the same code; a pair takes {text.duration(pair_s)}",
-    )
-    print_table(console, study_table(study(blocks, STEP, ROUNDS), pair_s))
+    for one in judged:
+        say(console, "")
+        told = "; ".join(f"{_planted(plan, slow_down)}: {really}" for slow_down, really in one.really.items())
+        say(console, f"{one.name}: {told}")
+        say(
+            console,
+            f"{COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A of fresh starts, of which "
+            f"{one.starts} are of the same code; a pair takes {text.duration(one.pair_s)}",
+        )
+        print_table(console, study_table(one.outcomes, one.pair_s))
 
 
-def _real(runs: Sequence[Measured], slow_down: float) -> str:
+def page(plan: Plan, judged: Sequence[Judged], runs: Sequence[Start], file: Path) -> str:
+    """The same as Markdown."""
+    machine = fingerprint()
+    lines = [
+        "# What the gate finds, and how often it cries wolf",
+        "",
+        f"Written by `tools/gate_power.py` from {len(runs)} fresh starts of commit {plan.commit[:9]} on "
+        f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores ([the starts]({file.name}); `--minutes 0` "
+        f"judges them again): {COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A. All rules get the "
+        "same values, one a start; the gate may stop early.",
+    ]
+    for one in judged:
+        planted = [slow_down for slow_down in one.really if slow_down]
+        lines += ["", f"## {one.name[:1].upper()}{one.name[1:]}", ""]
+        heads = ["Rule", "False alarms", *(f"Finds {_name(slow_down)}" for slow_down in planted)]
+        heads += [f"Time, {_name(slow_down)}" for slow_down in planted]
+        lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        for rule in dict.fromkeys(outcome.rule for outcome in one.outcomes):
+            of_rule = {outcome.slow_down: outcome for outcome in one.outcomes if outcome.rule == rule}
+            alarms = of_rule[0.0].slower + of_rule[0.0].faster if 0.0 in of_rule else None
+            cells = [rule, text.MISSING if alarms is None else f"{alarms} of {of_rule[0.0].n}"]
+            cells += [f"{of_rule[slow_down].slower / of_rule[slow_down].n:.0%}" for slow_down in planted]
+            cells += [text.duration(of_rule[slow_down].rounds * one.pair_s) for slow_down in planted]
+            lines.append(f"| {' | '.join(cells)} |")
+        told = [f"{_planted(plan, slow_down)}: {really}" for slow_down, really in one.really.items()]
+        lines += ["", *(f"- {line}" for line in told)]
+    return "\n".join(lines) + "\n"
+
+
+def _planted(plan: Plan, slow_down: float) -> str:
+    if not slow_down:
+        return "the same code again"
+    more = plan.planted[_name(slow_down)]
+    return f"{_name(slow_down)}, {more.products} products and {text.size(more.num_bytes)} more"
+
+
+def _real(runs: Sequence[Start], figure: str, slow_down: float) -> str:
     """B over A, with its 95 % interval."""
     pairs = []
     for block in _whole_blocks(runs):
         if block[1].slow_down == slow_down:
-            a, b, b_again, a_again = (math.log(run.step_s) for run in block)
+            a, b, b_again, a_again = (math.log(run.figures[figure]) for run in block)
             pairs += [(a, b), (a_again, b_again)]
+    if not pairs:
+        return "not measured"
     found = shift.of_pairs(*([pair[side] for pair in pairs] for side in (0, 1)))
     low, high = found.interval(0.025)
     shown = [f"{100 * math.expm1(end):+.1f} %" if math.isfinite(end) else "?" for end in (found.estimate, low, high)]
@@ -267,7 +382,8 @@ def _name(share: float) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="where the runs are kept")
-    parser.add_argument("--minutes", type=float, default=12.0, help="record for so long, then judge")
+    parser.add_argument("--minutes", type=float, default=18.0, help="record for so long, then judge")
+    parser.add_argument("--page", type=Path, help="write the result here too, as Markdown")
     arguments = parser.parse_args()
     console = Console()
     try:
@@ -275,8 +391,11 @@ def main() -> int:
             record(arguments.file, time.monotonic() + 60 * arguments.minutes, console)
         plan, runs = read(arguments.file)
         if not runs:
-            raise UsageError(f"{arguments.file}: no run is recorded yet; give it more --minutes")
-        judge(plan, runs, console)
+            raise UsageError(f"{arguments.file}: no start is recorded yet; give it more --minutes")
+        judged = judge(runs)
+        tell(plan, judged, console)
+        if arguments.page:
+            arguments.page.write_text(page(plan, judged, runs, arguments.file), encoding="utf-8")
     except (BenchError, TreeFailed) as error:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", None) or 1

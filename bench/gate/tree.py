@@ -52,7 +52,7 @@ class Tree:
             # Python would put the present folder first, and it may hold the other revision.
             "PYTHONSAFEPATH": "1",
         }
-        self.has_run = False
+        self.has_run = self._closed = False
         with self.log.open("ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, str(AGENT), str(self.root)],
@@ -106,7 +106,10 @@ class Tree:
         return "it said: " + "\n  ".join(lines) if lines else "it said nothing"
 
     def close(self) -> None:
-        """End it and whatever runs for it."""
+        """End it and whatever runs for it; `start` begins anew."""
+        if self._closed:
+            return  # its number may be another process's by now
+        self._closed = True
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
