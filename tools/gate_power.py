@@ -251,7 +251,7 @@ def _append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def blocks_of(runs: Sequence[Start], figure: str) -> dict[float, list[Times]]:
-    """Blocks A B B A of a figure by slow-down; without one they may begin at any start among others of the same code."""
+    """Blocks A B B A of a figure by slow-down; without one they may begin at any start among equal ones."""
     found: dict[float, list[Times]] = {slow_down: [] for slow_down in (0.0, *PLANTED)}
     stretch: list[Start] = []
 
@@ -332,8 +332,8 @@ def page(plan: Plan, judged: Sequence[Judged], runs: Sequence[Start], file: Path
         "",
         f"Written by `tools/gate_power.py` from {len(runs)} fresh starts of commit {plan.commit[:9]} on "
         f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores ([the starts]({file.name}); `--minutes 0` "
-        f"judges them again): {COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A. All rules get the "
-        "same values, one a start; the gate may stop early.",
+        f"judges them again): {COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A. All rules get "
+        "the same values, one a start; the gate may stop early.",
     ]
     for one in judged:
         planted = [slow_down for slow_down in one.really if slow_down]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, median
 from typing import TypeGuard
 
 from scipy import stats
@@ -76,6 +76,7 @@ def compare(
         findings[position] = missed(group, limits.false_alarms)
         if not found and not findings[position]:
             findings[position] = [Finding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
+    notes += [told for group in groups if (told := _starts_told(group))]
     judgements = judge([case for _, case in cases], limits.false_alarms)
     for (group, _), judgement in zip(cases, judgements, strict=True):
         findings[groups.index(group)].append(Finding(group.label, group.measure, judgement))
@@ -122,7 +123,7 @@ def cases_of(group: Group, limits: Limits) -> list[Case]:
     """
     base = [result for result in group.base if result.metrics is not None]
     head = [result for result in group.head if result.metrics is not None]
-    in_turns = alternate(group.base, group.head)
+    in_turns, by_start = alternate(group.base, group.head), _differ_in_start(base, head)
     found = []
     for quantity in QUANTITIES[group.measure]:
         a, b = _values(base, quantity), _values(head, quantity)
@@ -130,9 +131,40 @@ def cases_of(group: Group, limits: Limits) -> list[Case]:
             continue
         if quantity.scale == "difference" and (pairs := _of_equal_seeds(base, a, head, b)):
             found.append(Case(limits.of(quantity), *pairs, paired=True))
+        elif quantity.scale == "ratio" and by_start:
+            found.append(Case(limits.of(quantity), _of_starts(base, a), _of_starts(head, b), paired=False))
         else:
             found.append(Case(limits.of(quantity), a, b, in_turns))
     return found
+
+
+def _differ_in_start(base: Sequence[Result], head: Sequence[Result]) -> bool:
+    """Whether what a start fixed for several runs of one side might pass for a difference between the sides."""
+    sides = [Counter(result.start for result in side if result.start is not None) for side in (base, head)]
+    return any(
+        count > 1 and start not in other for side, other in (sides, sides[::-1]) for start, count in side.items()
+    )
+
+
+def _of_starts(results: Sequence[Result], values: Sequence[float]) -> list[float]:
+    """One value of each start, the median of its runs, which are no independent evidence of times and memory."""
+    by_start: dict[object, list[float]] = defaultdict(list)
+    for position, (result, value) in enumerate(zip(results, values, strict=True)):
+        by_start[position if result.start is None else result.start].append(value)
+    return [median(found) for found in by_start.values()]
+
+
+def _starts_told(group: Group) -> str | None:
+    """What to say where several runs count as one."""
+    if not _differ_in_start(group.base, group.head):
+        return None
+    sides = (group.base, group.head)
+    base, head = (f"{len(side)} runs of {len(_of_starts(side, [0.0] * len(side)))}" for side in sides)
+    return (
+        f"{group.label}: the base's are {base}, and head's {head} starts; runs forked off one process share its layout of "
+        "memory, so that times and memory count once a start. `bench run` makes a start for each run, `bench regress` for "
+        "each round"
+    )
 
 
 def _values(results: Sequence[Result], quantity: Quantity) -> list[float] | None:

@@ -27,8 +27,8 @@ class Result:
     """One run, or one benchmark of one session: what it is of, and its numbers; the latter None where it failed.
 
     Runs of equal `seed` are pairs where chance alone is the seed's, as in an accuracy. Runs of one `start`, of the fork
-    server that they were forked off, have much in common that another start has otherwise; None where each run had its
-    own.
+    server that they were forked off, have much in common that another start has otherwise; None where that is unknown,
+    as in old records, and where each run had its own.
     """
 
     config: Mapping[str, Any]
@@ -76,6 +76,7 @@ def of_run(run: Run) -> Result:
         run.code,
         reason,
         run.seed,
+        (run.config.get("resolved") or {}).get("start"),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,28 @@ def test_sides_measured_one_after_the_other_are_no_pairs():
     findings, _ = compare(base, head, Limits())
     assert findings[0].word == "slower"
     assert "two samples" in findings[0].judgement.change.method
+
+
+def of_starts(found, starts):
+    return [replace(result, start=start) for result, start in zip(found, starts, strict=True)]
+
+
+def test_runs_of_one_start_are_one_value_of_times_and_memory():
+    """A sweep's fork server fixes a level of memory, and perhaps of speed, for all its runs."""
+    base = of_starts(results(STEADY, peak_host_bytes=320e6), ["a"] * 8)
+    head = of_starts(results(SLOWER, first_minute=20, peak_host_bytes=330e6), ["b"] * 8)
+    findings, (note,) = compare(base, head, Limits())
+    assert [(one.verdict, one.judgement.n) for one in findings] == [(Verdict.UNSURE, 1)] * 2
+    assert "the base's are 8 runs of 1, and head's 8 runs of 1 starts" in note
+    # The same of starts of their own; and within one start for both sides, which favours neither.
+    for starts in ([*"abcdefgh"], ["b"] * 8):
+        again = of_starts(base, [*"ijklmnop"] if starts != ["b"] * 8 else starts)
+        findings, notes = compare(again, of_starts(head, starts), Limits())
+        assert ([one.word for one in findings], notes) == (["slower", "more memory"], [])
+    # In turns, by two commands at the same time, each with a server of its own.
+    head = of_starts(results(SLOWER, first_minute=1, step=2), ["b"] * 8)
+    (finding,), _ = compare(of_starts(results(STEADY, step=2), ["a"] * 8), head, Limits())
+    assert (finding.word, finding.judgement.n) == ("unsure", 1)
 
 
 def test_what_each_side_has_throughout_is_what_is_compared():

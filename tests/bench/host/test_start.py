@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+from bench.host.start import start_of_this_process
+
+
+def tell(pipe):
+    pipe.send((start_of_this_process(), os.getpid()))
+
+
+def starts(method: str, count: int) -> list[tuple[str, int]]:
+    context = multiprocessing.get_context(method)
+    found = []
+    for _ in range(count):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=tell, args=(sender,))
+        process.start()
+        found.append(receiver.recv())
+        process.join()
+    return found
+
+
+def test_processes_of_a_fork_server_have_one_start_and_spawned_ones_each_their_own():
+    (one, pid), (other, another_pid) = starts("forkserver", 2)
+    assert pid != another_pid
+    assert one == other
+    for start, pid in starts("spawn", 2):
+        assert start.startswith(f"{pid}-")
+    assert start_of_this_process().startswith(f"{os.getpid()}-")
