@@ -161,9 +161,9 @@ def _starts_told(group: Group) -> str | None:
     sides = (group.base, group.head)
     base, head = (f"{len(side)} runs of {len(_of_starts(side, [0.0] * len(side)))}" for side in sides)
     return (
-        f"{group.label}: the base's are {base}, and head's {head} starts; runs forked off one process share its layout of "
-        "memory, so that times and memory count once a start. `bench run` makes a start for each run, `bench regress` for "
-        "each round"
+        f"{group.label}: the base's are {base}, and head's {head} starts; runs forked off one process share its layout "
+        "of memory, so that times and memory count once a start. `bench run` makes a start for each run, "
+        "`bench regress` for each round"
     )
 
 
