@@ -62,7 +62,15 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
             use_ghost_batches(model, recipe.ghost_batch)
         except ValueError as error:
             raise ImpossibleModel(str(error)) from None
+    _drop_batch_counters(model)
     return model
+
+
+def _drop_batch_counters(model: nn.Module) -> None:
+    """Let batch norms with a momentum count no batches, which nothing reads: on a GPU a kernel a norm and step."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is not None:
+            module.num_batches_tracked = None
 
 
 def quicken(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bench.weights import WeightsFile
 from pipelines.files import replacing
 
 FORMAT = "bench weights 1"
+BATCH_COUNTER = ".num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,22 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 def put_into(model: nn.Module, weights: Weights, path: Path) -> None:
     """Give the network these weights, converted to its own number formats; `path` names them in errors.
 
-    Raises `UsageError` with the first name or shape that differs.
+    How many batches a batch norm has seen may lack on either side. Raises `UsageError` with the first name or shape
+    that differs.
     """
-    if difference := _first_difference(model.state_dict(), weights.state):
+    if difference := _first_difference(_uncounted(model.state_dict()), _uncounted(weights.state)):
         made = {name: weights.origin[name] for name in ("run_id", "model") if name in weights.origin}
         whose = f" They are of run {made['run_id']}, model {made['model']}." if len(made) == 2 else ""
         raise UsageError(
             f"{path}: these weights do not fit this network: {difference}.{whose} "
             "Give the model's options that they were trained with, by --set model.OPTION=VALUE"
         )
-    model.load_state_dict(weights.state)
+    # Not strict, because torch would add the counters to a state without them, and then find that they do not fit.
+    model.load_state_dict(weights.state, strict=False)
+
+
+def _uncounted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if not name.endswith(BATCH_COUNTER)}
 
 
 def _first_difference(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str | None:

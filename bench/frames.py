@@ -36,7 +36,8 @@ class Frames:
     `runs` has a row for each run: RUN_DTYPES; every metric under its own name (under `metric.NAME` where
     one of RUN_DTYPES has that name); `span.NAME_s`, the host seconds in all spans of that name, NaN where
     there was none; and `config.`, `machine.`, `code.`, `data.` and `versions.` with the dotted keys of
-    those parts. `epochs` has a row for each run and epoch: `run_id`, and what the run noted then.
+    those parts. `epochs` has a row for each run and epoch: `run_id`, and what the run noted then;
+    `lr` and `momentum` are of the parameters that `lr_role` names; without it, in older runs, of the network's first.
 
     A column is int64, float64, bool or string; with gaps Int64, float64 (NaN), boolean or string. Lists,
     and columns of mixed types, are text: strings as they are, all else as JSON. The log's tail is in the

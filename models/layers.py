@@ -43,6 +43,17 @@ class MeanPool(nn.Module):
         return F.avg_pool2d(x, x.shape[-2:]).flatten(1)
 
 
+class MaxPool(nn.Module):
+    """[B, C, H, W] to the maxima over H and W, [B, C].
+
+    `amax` shares the gradient out among equal values. Compiled in half precision it finds none that equals the
+    maximum, which was rounded and the values were not, and the gradient is 0/0.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, x.shape[-2:]).flatten(1)
+
+
 def conv2d(
     channels_in: int,
     channels_out: int,

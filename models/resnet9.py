@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.layers import Activation, conv2d, make_activation
+from models.layers import Activation, MaxPool, conv2d, make_activation
 
 
 class Residual(nn.Module):
@@ -55,9 +55,9 @@ class ResNet9(nn.Module):
             layers += [*conv_bn_act(widths[layer - 1], widths[layer], activation), nn.MaxPool2d(2)]
             layers += [Residual(widths[layer], activation)] if layer in residuals else []
         self.body = nn.Sequential(*layers)
+        self.pool = MaxPool()
         self.head = nn.Linear(widths[-1], classes, bias=False)
         self.logit_scale = logit_scale
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.body(x).amax(dim=(2, 3))
-        return self.head(features) * self.logit_scale  # type: ignore[no-any-return]
+        return self.head(self.pool(self.body(x))) * self.logit_scale  # type: ignore[no-any-return]

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import Activation, check_channels, make_activation
+from models.layers import Activation, MaxPool, check_channels, make_activation
 
 WHITEN_KERNEL = 2
 WHITEN_EPS = 5e-4
@@ -111,6 +110,7 @@ class SpeedrunNet(nn.Module):
         channels = [2 * patch, *widths]
         groups = [Group(i, o, convs, residual, activation, norm_momentum) for i, o in itertools.pairwise(channels)]
         self.groups = nn.Sequential(make_activation(whiten_activation or activation), *groups)
+        self.pool = MaxPool()
         self.head = nn.Linear(channels[-1], classes, bias=False)
         if unit_head:
             self.head.weight.data /= self.head.weight.data.std()
@@ -123,16 +123,28 @@ class SpeedrunNet(nn.Module):
         Their responses to the images' 2×2 patches are uncorrelated and have unit (uncentred) variance.
         In float64, and the eigenvectors on the CPU, so that every device starts the same.
         """
+        # So many images at once as fit a CPU's caches; a GPU is waited for by kernel and not by image.
+        at_once = 250 if images.device.type == "cpu" else self.init_images
         products, count = torch.zeros((), dtype=torch.float64, device=images.device), 0
-        for some in torch.split(images[: self.init_images], 250):  # so many at once as fit a CPU's caches
-            patches = F.unfold(some.double(), WHITEN_KERNEL)  # [N, patch, positions]
-            products = products + (patches @ patches.mT).sum(0)
-            count += patches.shape[0] * patches.shape[2]
+        for some in torch.split(images[: self.init_images], at_once):
+            patches = _patches(some.double())
+            products = products + patches @ patches.T
+            count += patches.shape[1]
         eigenvalues, eigenvectors = torch.linalg.eigh(products.cpu() / count)
         filters = (eigenvectors / torch.sqrt(eigenvalues + WHITEN_EPS)).T.flip(0)
         filters = filters.reshape(-1, *self.whiten.weight.shape[1:])
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.groups(self.whiten(x)).amax(dim=(2, 3))
-        return self.head(features) * self.logit_scale  # type: ignore[no-any-return]
+        return self.head(self.pool(self.groups(self.whiten(x)))) * self.logit_scale  # type: ignore[no-any-return]
+
+
+def _patches(images: Tensor) -> Tensor:
+    """Every 2×2 patch of images [N, C, H, W], a column each: [C·2·2, N·(H−1)·(W−1)], in the order of a conv's filters.
+
+    By slices, because `F.unfold` launches a kernel for each image on a GPU.
+    """
+    rows, columns = (size - WHITEN_KERNEL + 1 for size in images.shape[2:])
+    corners = itertools.product(range(WHITEN_KERNEL), repeat=2)
+    shifted = [images[:, :, top : top + rows, left : left + columns] for top, left in corners]
+    return torch.stack([values.transpose(0, 1).flatten(1) for values in shifted], dim=1).flatten(0, 1)

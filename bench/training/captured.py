@@ -32,7 +32,9 @@ class Captured:
                 work(*self._inputs)
         here.wait_stream(own)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # By default a call of any thread that may wait ends the capture with an error: a loader's, or one that reads a
+        # power meter.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._result = work(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:

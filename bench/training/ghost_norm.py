@@ -20,7 +20,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
 
     running_mean: Tensor
     running_var: Tensor
-    num_batches_tracked: Tensor
+    num_batches_tracked: Tensor | None
     momentum: float
 
     def __init__(self, norm: nn.BatchNorm2d, size: int) -> None:
@@ -34,7 +34,8 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         parts = len(x) // self.size
         if not self.training or parts < 2:
             return super().forward(x)
-        self.num_batches_tracked.add_(1)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
         means, variances = self.running_mean.repeat(parts, 1), self.running_var.repeat(parts, 1)
         size, larger = divmod(len(x), parts)
         # Not tensor_split, whose backward pass makes a whole batch of zeros for each part, and loses channels_last.

@@ -179,7 +179,7 @@ class Trainer:
                 mean_loss = self._epoch(epoch, optimizers)
             last = self.step >= self.total_steps
             accuracy = self._evaluate(epoch, last)
-            self._record(epoch, mean_loss, optimizers.lr, accuracy)
+            self._record(epoch, mean_loss, optimizers, accuracy)
             stop = self.goal.stop_at_target and self.goal.reached_by(accuracy)
             if last or stop:
                 if accuracy is not None and self.goal.tta == self.goal.epoch_tta:
@@ -340,14 +340,16 @@ class Trainer:
         below, equal = self.goal.tta_below, self.goal.equal_views
         return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks, below, equal)
 
-    def _record(self, epoch: int, mean_loss: float, lr: float, accuracy: float | None) -> None:
+    def _record(self, epoch: int, mean_loss: float, optimizers: Optimizers, accuracy: float | None) -> None:
         row = {
             "epoch": epoch + 1,
             "steps": self.step,
             "examples": self.examples,
             "train_s": self.clock.total_s("train"),
             "loss": mean_loss,
-            "lr": lr,
+            "lr": optimizers.lr,
+            "momentum": optimizers.momentum,
+            "lr_role": optimizers.main_role,
             "accuracy": accuracy,
         }
         self.rows.append(row)

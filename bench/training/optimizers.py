@@ -142,7 +142,7 @@ class Optimizers:
             for parameter in parameters:
                 by_end[min(steps, until.get(parameter, steps))].append(parameter)
             for end, some in by_end.items():
-                by_kind[name, decoupled].append({"params": some, **settings, **timing, "steps": end})
+                by_kind[name, decoupled].append({"params": some, "role": role, **settings, **timing, "steps": end})
         self.all = [_make(*kind, found, fused) for kind, found in by_kind.items()]
         self._groups = [group for optimizer in self.all for group in optimizer.param_groups]
         # Those that gradients are computed for.
@@ -212,5 +212,23 @@ class Optimizers:
 
     @property
     def lr(self) -> float:
-        """The current rate of the first group."""
-        return float(self._groups[0].get("lr_now", self._groups[0]["base_lr"]))
+        """The current rate of the `main_role`."""
+        return float(self._main_group.get("lr_now", self._main_group["base_lr"]))
+
+    @property
+    def momentum(self) -> float | None:
+        """The current momentum of the `main_role`, AdamW's first beta; None where it has none."""
+        group = self._main_group
+        found = group["betas"][0] if "betas" in group else group.get("momentum")
+        return None if found is None else float(found)
+
+    @property
+    def main_role(self) -> str:
+        """The role that speaks for the training: the filters, else the head, else the network's first."""
+        present = [group["role"] for group in self._groups]
+        return next((role for role in ("filters", "head") if role in present), present[0])
+
+    @property
+    def _main_group(self) -> dict[str, Any]:
+        """Of the main role, the group that is trained longest: parts of a network may be frozen early."""
+        return max((group for group in self._groups if group["role"] == self.main_role), key=lambda one: one["steps"])

@@ -17,6 +17,14 @@ def net(width=4, blocks=(1,)):
     return models.build("darknet", {"width": width, "blocks": list(blocks)}, in_channels=1, classes=10, image_size=8)
 
 
+def net_that_counts(counts):
+    model = net()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d) and not counts:
+            module.num_batches_tracked = None
+    return model
+
+
 @pytest.fixture
 def kept(tmp_path):
     return checkpoint.save(Weights(checkpoint.state_of(net()), ORIGIN), tmp_path / "deep" / "kept.pt")
@@ -118,3 +126,15 @@ def test_the_first_difference_to_the_network_is_named(kept):
         checkpoint.put_into, net(blocks=(2,)), weights, kept.path
     )
     assert "they have body.2." in refused(checkpoint.put_into, net(blocks=(0,)), weights, kept.path)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_weights_fit_whether_or_not_batches_were_counted(kept, counted):
+    """Kept by a network that counts them or by one that does not, and put into one of the other kind."""
+    given, other = (net_that_counts(counts) for counts in (counted, not counted))
+    with torch.no_grad():
+        for value in given.state_dict().values():
+            value.add_(1)
+    checkpoint.put_into(other, Weights(checkpoint.state_of(given)), kept.path)
+    for name, value in other.state_dict().items():
+        assert name.endswith("num_batches_tracked") or torch.equal(value, given.state_dict()[name])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import models
-from models.layers import MeanPool
+from models.layers import MaxPool, MeanPool
 
 
 @pytest.mark.parametrize("size", [(4, 4), (1, 1), (5, 3)])
@@ -21,3 +21,22 @@ def test_the_gradient_that_enters_the_body_is_channels_last(name):
     net(torch.randn(2, 3, 16, 16).to(memory_format=torch.channels_last)).square().sum().backward()
     (gradient,) = gradients
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (1, 1), (5, 3)])
+def test_pooling_is_the_maximum_over_all_pixels_and_one_of_those_that_are_equal_has_the_gradient(size):
+    x = torch.randint(2, (3, 7, *size)).float().requires_grad_()
+    pooled = MaxPool()(x)
+    assert torch.equal(pooled, x.amax((2, 3)))
+    pooled.sum().backward()
+    assert torch.equal(x.grad.sum((2, 3)), torch.ones(3, 7))
+    assert set(x.grad.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_the_gradient_of_a_maximum_is_channels_last():
+    x = torch.randn(3, 7, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    gradients = []
+    y = x * 1
+    y.register_hook(gradients.append)
+    MaxPool()(y).sum().backward()
+    assert gradients[0].is_contiguous(memory_format=torch.channels_last)

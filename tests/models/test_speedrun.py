@@ -4,7 +4,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import models
-from models.speedrun import Group, SpeedrunNet
+from bench.profiling.operations import Operations
+from models.speedrun import WHITEN_EPS, Group, SpeedrunNet
 
 
 @pytest.fixture
@@ -153,3 +154,25 @@ def test_logits_are_scaled():
 def test_an_impossible_net_is_refused_with_the_numbers(options, said):
     with pytest.raises(models.ImpossibleModel, match=said):
         models.build("speedrun", options, in_channels=3, classes=10, image_size=32)
+
+
+def test_whitening_counts_every_patch_once_in_the_order_of_a_filter(images):
+    net = SpeedrunNet(in_channels=3)
+    patches = nn.functional.unfold(images.double(), 2)
+    second_moments = (patches @ patches.mT).sum(0) / (len(images) * patches.shape[2])
+    net.init_from_data(images)
+    filters = net.whiten.weight[:12].double().flatten(1)
+    responses = filters @ second_moments @ filters.T
+    expected = torch.linalg.eigvalsh(second_moments).flip(0)
+    assert torch.allclose(responses, torch.diag(expected / (expected + WHITEN_EPS)), atol=1e-5)
+
+
+def test_whitening_launches_as_many_kernels_for_many_images_as_for_few(images):
+    """`unfold` is one operation for torch, and on a GPU a kernel for each image."""
+    net, counts = SpeedrunNet(), []
+    for many in (1, 64):
+        with Operations() as operations:
+            net.init_from_data(images[:many])
+        counts.append(operations.by_name)
+    assert counts[0] == counts[1]
+    assert "im2col" not in counts[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -48,6 +51,28 @@ def test_a_graph_does_what_its_work_does_and_waits_for_nothing():
     for left, right in losses:
         torch.testing.assert_close(left, right)
     torch.testing.assert_close(nets[0].weight, nets[1].weight)
+
+
+def test_other_threads_may_do_as_they_like_during_a_capture(monkeypatch):
+    """A loader pins memory and a meter is read meanwhile, which in CUDA's own mode would end the capture."""
+    asked = {}
+
+    @contextmanager
+    def graph(_, **options):
+        asked.update(options)
+        yield
+
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    for name, stand_in in {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": lambda _: nullcontext(),
+        "CUDAGraph": object,
+        "graph": graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    Captured(lambda x: x, [torch.zeros(1)])
+    assert asked == {"capture_error_mode": "thread_local"}
 
 
 def test_a_cpu_has_no_graphs():

@@ -80,6 +80,8 @@ def test_it_learns_and_records_every_epoch():
     assert [row["steps"] for row in made.rows] == [4, 8, 12]
     assert made.rows[0]["loss"] > made.rows[-1]["loss"]
     assert made.examples == 96
+    assert [row["lr"] for row in made.rows] == pytest.approx([0.05 * (1 - step / 12) for step in (3, 7, 11)])
+    assert {(row["lr_role"], row["momentum"]) for row in made.rows} == {("head", 0.0)}
     seconds = [row["train_s"] for row in made.rows]
     assert seconds == sorted(seconds)
     assert seconds[-1] == pytest.approx(made.clock.total_s("train"))

@@ -373,3 +373,32 @@ def test_a_role_the_model_lacks_is_refused(net):
 def test_muon_on_biases_is_refused(net):
     with pytest.raises(UsageError, match=r"muon trains matrices"):
         make(net, {"name": "muon", "lr": 1.0})
+
+
+def test_the_rate_that_is_told_is_the_filters_whatever_stops_before_them(net):
+    """It was that of the whitening bias, the network's first parameter, and so 0 from there on."""
+    groups = {role: {"name": "sgd", "lr": 0.1, "momentum": 0.85} for role in ("biases", "head")}
+    groups["whiten_bias"] = {"name": "sgd", "lr": 0.1, "epochs": 1}
+    made = make(net, {"name": "muon", "lr": 0.2, "momentum": 0.6}, groups, linear(), freeze={"groups.1": 0.6})
+    for step in (0, 5, 8):
+        made.set_progress(step)
+        assert (made.main_role, made.lr, made.momentum) == ("filters", pytest.approx(0.2 * (1 - step / 10)), 0.6)
+
+
+@pytest.mark.parametrize(
+    ("common", "momentum"),
+    [
+        ({"name": "sgd", "lr": 0.1}, 0.0),
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.9}, 0.9),
+        ({"name": "adamw", "lr": 0.1, "betas": (0.8, 0.99)}, 0.8),
+    ],
+)
+def test_without_filters_the_head_speaks_for_the_training(common, momentum):
+    made = make(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), common, {"biases": {"lr": 0.7}})
+    assert (made.main_role, made.lr, made.momentum) == ("head", 0.1, momentum)
+
+
+def test_a_momentum_that_the_schedule_sets_is_told(net):
+    made = make(net, {"name": "sgd", "lr": 2.0, "momentum": 0.9}, {}, one_cycle(20, 20, 0.95, 0.85))
+    made.set_progress(0)
+    assert made.momentum == 0.95
