@@ -1,11 +1,13 @@
 """Honest, fast, reproducible timing of deep-learning training."""
 
-from __future__ import annotations
-
+# For `python -m bench` this runs while the current folder is still first on the path: only what is built in may be
+# imported here.
 import time
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from bench.frames import load
 
 # The moment nearest to the user's command that Python lets us see; a run's spans start here.
@@ -14,7 +16,7 @@ STARTED_S = time.monotonic()
 __all__ = ["STARTED_S", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name == "load":
         from bench.frames import load
 

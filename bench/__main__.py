@@ -1,4 +1,8 @@
-from bench.cli import main
+from bench.execution import imports
 
 if __name__ == "__main__":
+    imports.forget_current_folder()
+
+    from bench.cli import main
+
     main()

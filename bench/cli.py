@@ -378,9 +378,11 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def main() -> None:
     """Run the command line on streams that cannot fail, so that its exit code is that of its work."""
+    from bench.execution import imports
     from bench.report import streams
 
     streams.protect()
+    imports.keep_to_own_code()
     try:
         _run()
     except SystemExit as end:

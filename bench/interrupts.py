@@ -17,6 +17,8 @@ class Interrupts:
 
     def __init__(self, patience: int = 0) -> None:
         self.count, self.patience = 0, patience
+        # How often this process was stopped and continued, as by Ctrl-Z and `fg`.
+        self.continued = 0
         # Replaced and never changed, because a signal may come in the middle of a change.
         self._processes: tuple[Any, ...] = ()
         self._before: dict[signal.Signals, Any] = {}
@@ -44,11 +46,15 @@ class Interrupts:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._handle) for number in numbers}
+        self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._note_pause)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _note_pause(self, _number: int, _frame: object) -> None:
+        self.continued += 1
 
     def _handle(self, number: int, _frame: object) -> None:
         was_stopping = self.stopping

@@ -21,6 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.clock import Clock, Span
+from bench.errors import UsageError
+from bench.execution import imports
 from bench.host.contention import of_this_run
 from bench.machine import oom_kills
 from bench.measures import measure_module
@@ -71,7 +73,7 @@ def launch(job: Job, clock: Clock, tell: Teller) -> None:
     try:
         with TemporaryDirectory(prefix="ranks-") as folder:
             run = elastic_launch(_config(len(pipes), folder), be_rank)
-            run(job, clock.spans, [sender for _, sender in pipes])
+            run(job, clock.spans, [sender for _, sender in pipes], imports.ROOT)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         cause = Cause(rank, failure.exitcode, failure.exitcode == -signal.SIGKILL and oom_kills() > oom_kills_before)
@@ -141,8 +143,8 @@ class Relay(threading.Thread):
                     self._tell(**event)
 
 
-def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection]) -> None:
-    """The entry of a rank's process; `spans` are those of the process that launched it."""
+def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection], root: str) -> None:
+    """The entry of a rank's process; `spans` are those of the process that launched it, and `root` is its tree."""
     rank = int(os.environ["RANK"])
     clock = Clock(job.origin_s)
     clock.spans += spans
@@ -151,6 +153,10 @@ def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection]) -> N
     end_with_parent()
     tell = RankTeller(senders[rank], rank)
     _end_soon_after_sigterm()
+    ours = root == imports.ROOT
+    if wrong := imports.difference(imports.places()) if ours else f"bench comes from {imports.ROOT}, not {root}":
+        tell("refused", message=imports.refusal(wrong), exit_code=UsageError.exit_code)
+        raise SystemExit(1)
     if not measure(replace(job, rank=rank), clock, tell):
         if tell.status == "failed":
             time.sleep(LAST_WORDS_S)

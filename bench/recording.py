@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.execution import scratch
 from bench.machine import fingerprint
 from bench.provenance import NOT_PYTHONS_OWN, Sources
 from bench.report.console import visible_json
@@ -24,7 +25,7 @@ ROOM_FOR_A_RECORD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run that has begun; its worker writes to `log`."""
+    """One run that has begun; its worker writes to `log`, which is at its last place once the run is recorded."""
 
     run_id: str
     started_at: datetime
@@ -42,8 +43,9 @@ class Recorder:
         self._sources = Sources.now()
 
     def check_writable(self) -> None:
-        """Raises StoreError where a record could not be kept now."""
+        """Raises StoreError where a record could not be kept now; takes away logs of commands that were killed."""
         self.store.check_writable(ROOM_FOR_A_RECORD_BYTES)
+        scratch.remove_dead_files(self._logs_of_now)
 
     @cached_property
     def code(self) -> dict[str, Any]:
@@ -67,7 +69,27 @@ class Recorder:
 
     def begin(self) -> Attempt:
         run_id = new_run_id()
-        return Attempt(run_id, datetime.now(UTC), self.results / "logs" / f"{run_id}.log")
+        return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log")
+
+    def drop(self, attempt: Attempt) -> None:
+        """Take away the log of a run that will have no record."""
+        attempt.log.unlink(missing_ok=True)
+
+    @property
+    def _logs_of_now(self) -> Path:
+        """Apart from those that belong to a record."""
+        return self.results / "logs" / ".running"
+
+    def _keep_log(self, attempt: Attempt) -> Path | None:
+        """Where the log is from now on; None where there is none."""
+        last = self.results / "logs" / attempt.log.name
+        try:
+            attempt.log.rename(last)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return attempt.log
+        return last
 
     def record(
         self,
@@ -86,6 +108,7 @@ class Recorder:
         Raises StoreError where it cannot be kept; then it has been printed to stderr, so that it is not lost.
         """
         facts = measured.facts
+        log = self._keep_log(attempt)
         resolved = facts.get("resolved", {}) | ({"price_source": price_source} if price_source else {})
         run = Run(
             run_id=attempt.run_id,
@@ -95,7 +118,7 @@ class Recorder:
             seed=seed,
             status=measured.status,
             reason=measured.reason,
-            log=os.path.relpath(attempt.log, self.results) if attempt.log.exists() else None,
+            log=os.path.relpath(log, self.results) if log else None,
             log_tail=measured.log_tail,
             command=shlex.join(["bench", *sys.argv[1:]]),
             started_at=attempt.started_at.isoformat(timespec="milliseconds"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import pickle
 import signal
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +17,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, MissingError
+from bench.errors import BenchError, MissingError, UsageError
+from bench.execution import imports, scratch
+from bench.execution.pauses import Pauses
 from bench.interrupts import Interrupts, ctrl_c_ignored
 from bench.machine import oom_kills
 from bench.measures import MEASURES
@@ -89,6 +93,8 @@ def warm_up_fork_server() -> None:
 
     Raises MissingError where it ends before it is ready; then its own message is on stderr.
     """
+    imports.protect_children()
+    scratch.for_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     with ctrl_c_ignored():
@@ -128,8 +134,12 @@ class Follower:
         interrupts: Interrupts,
         next_job: NextJob = lambda _: None,
     ) -> None:
+        imports.protect_children()
+        scratch.for_sockets()
         context: Any = multiprocessing.get_context(start_method)
         self.over = False
+        self._scratch = scratch.for_one_run()
+        self._runs_our_code = False
         self._job, self._interrupts, self._on_event = job, interrupts, _harmless(on_event)
         self._measured = Measured()
         self._refusal: Refused | None = None
@@ -137,14 +147,19 @@ class Follower:
         self._signals_told = interrupts.count
         self._oom_kills = oom_kills()
         self._limit = _Limit(timeout_s)
+        if interrupts.stopping:
+            self._limit.end_soon()
         self._next_job = next_job
         self._receiver, sender = context.Pipe(duplex=job.shared_process)
-        self._process = context.Process(target=_work_while_watched, args=(job, sender), name=f"run of {job.log.stem}")
+        arguments = (job, sender, self._scratch)
+        self._process = context.Process(target=_work_while_watched, args=arguments, name=f"run of {job.log.stem}")
         try:
             interrupts.start(self._process)
+            self._pauses = Pauses(self._process.pid, interrupts)
         except (OSError, EOFError) as error:
             self._measured.reason = f"the worker could not be started: {error or type(error).__name__}"
             self._receiver.close()
+            scratch.remove(self._scratch)
             self.over = True
         finally:
             sender.close()
@@ -161,6 +176,7 @@ class Follower:
         if self.over:
             return
         self._limit.enforce(self._process)
+        self._pauses.look()
         if not self._silent:
             self._hear()
         if self._silent and not self._process.is_alive():
@@ -184,8 +200,12 @@ class Follower:
         event: Event = {"kind": "tick"}
         try:
             if self._receiver.poll():
-                event = self._receiver.recv()
-                self._silent = self._measured.take(event) and not (event.get("waits") and self._go_on())
+                said = self._receiver.recv()
+                if self._runs_our_code:
+                    event = said
+                    self._silent = self._measured.take(event) and not (event.get("waits") and self._go_on())
+                else:
+                    self._check_code(said)
             else:
                 self._silent = not is_alive
         except (EOFError, OSError, pickle.UnpicklingError):
@@ -196,16 +216,29 @@ class Follower:
         if self._interrupts.count > self._signals_told:
             self._signals_told = self._interrupts.count
             self._on_event({"kind": "stopping" if self._interrupts.stopping else "finishing"})
+            if self._interrupts.stopping:
+                self._limit.end_soon()
         if self._silent:
             self._limit.end_soon()
 
+    def _check_code(self, first: Event) -> None:
+        """Raises Refused, and ends the worker, where its first words do not say that it runs the code of this tree."""
+        wrong = imports.difference(first["places"]) if first["kind"] == "code" else "it does not say which it runs"
+        if wrong:
+            self._process.kill()
+            raise Refused(imports.refusal(wrong), UsageError.exit_code)
+        self._runs_our_code = True
+
     def _go_on(self) -> bool:
         """Give the waiting worker the next job, or none; whether there is one."""
-        self._quote_log()
+        self._add_what_was_seen()
         following = None if self._limit.passed else self._next_job(self._measured)
         if following is not None:
             self._job, self._measured = following, Measured()
+            self._pauses = Pauses(self._process.pid, self._interrupts)
             self._limit = _Limit(self._limit.timeout_s)
+            if self._interrupts.stopping:
+                self._limit.end_soon()
         self._receiver.send(following)
         return following is not None
 
@@ -215,6 +248,7 @@ class Follower:
         process.join()
         self._interrupts.ended(process)
         self._receiver.close()
+        scratch.remove(self._scratch)
         self.over = True
         # Being asked to end in the middle of a library may come out of it as some error.
         if measured.status in ("crashed", "interrupted", "failed"):
@@ -229,9 +263,11 @@ class Follower:
                 measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
             elif measured.status == "crashed":
                 measured.reason = measured.reason or _exit_reason(process.exitcode)
-        self._quote_log()
+        self._add_what_was_seen()
 
-    def _quote_log(self) -> None:
+    def _add_what_was_seen(self) -> None:
+        """What the worker itself does not tell."""
+        self._pauses.add_to(self._measured)
         if self._measured.status not in FINISHED:
             self._measured.log_tail = tail(self._job.log)
 
@@ -277,9 +313,15 @@ def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:
     return tell
 
 
-def _work_while_watched(job: Job, pipe: Connection) -> None:
-    """The worker's process: its work, and what ends it when its parent is gone."""
+def _work_while_watched(job: Job, pipe: Connection, folder: Path) -> None:
+    """The worker's process: its work, and what ends it when its parent is gone.
+
+    It says first of all whose code it runs. What it, or a library, leaves in a temporary folder is below `folder`,
+    which goes with the run, however that ends.
+    """
     end_with_parent()
+    pipe.send({"kind": "code", "places": imports.places()})
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     work(job, pipe)
 
 
@@ -293,7 +335,7 @@ class _Limit:
         self._kill_s = math.inf
 
     def end_soon(self) -> None:
-        """The worker has nothing more to do than to end."""
+        """The worker has nothing more to do than to end, or was asked to."""
         self._end_s = math.inf
         self._kill_s = min(self._kill_s, time.monotonic() + GRACE_S)
 

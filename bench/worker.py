@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from bench.allotment import Share
 from bench.clock import Clock
 from bench.errors import UsageError
-from bench.execution import programs
+from bench.execution import programs, scratch
 from bench.host.contention import of_this_run
 from bench.measures import MEASURES, measure_class
 from bench.provenance import Sources
@@ -191,6 +191,9 @@ def _to_its_end(measured: Measure, run: Callable[[], None]) -> bool:
 def _redirect_output(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab", buffering=0) as file:
+        scratch.hold_open(file)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # Whatever encoding the user's terminal has, or if there is none.
+    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115

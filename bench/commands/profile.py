@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench import recipe as recipes
 from bench.errors import MissingError
+from bench.execution import scratch
 from bench.measures.base import status_of
 from bench.profiling.profile import profile
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
@@ -48,6 +49,7 @@ def profile_recipe(options: ProfileOptions, console: Console) -> int:
     device = default_device() if options.device == "auto" else options.device
     batch_size = [] if options.batch_size is None else [f"batch_size={options.batch_size}"]
     recipe = recipes.load(options.recipe, device, [*options.settings, *batch_size])
+    scratch.for_sockets()  # for the processes of a loader
     with refusals(), ExitStack() as open_loaders:
         data = _data(recipe, options.data_dir, console)
         workbench = Workbench(at_full_size(recipe), device, data)

@@ -26,7 +26,7 @@ from bench.report.harmless import Harmless
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
 from bench.run import Run
-from bench.runner import Measured, execute
+from bench.runner import Measured, Refused, execute
 from bench.sampling import Bounds, with_timeout
 from bench.worker import Job
 
@@ -198,6 +198,9 @@ class Campaign:
                 running.job, lambda event: running.follow(event), interrupts=interrupts, next_job=next_job
             )
             self._end(running, measured)
+        except Refused:
+            self.recorder.drop(running.attempt)
+            raise
         finally:
             running.shown.close()
         left = len(self.seeds) - len(self.finished)

@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ class Tree:
         self._root = Path(root).resolve()
         self._opened: list[tuple[Any, list[Any]]] = []
         bench.runner.warm_up_fork_server()
-        for where in (bench.__file__, _in_worker(_bench_file)):
+        for places in (_places(), _in_worker(_places)):
             # A wrong PYTHONPATH would compare a revision with itself.
-            if not where or not Path(where).resolve().is_relative_to(self._root):
-                raise ImportError(f"bench was imported from {where}, and not from {self._root}")
+            for name, place in places.items():
+                if place is None or not Path(place).resolve().is_relative_to(self._root):
+                    raise ImportError(f"{name} would come from {place}, and not from {self._root}")
 
     def describe(self) -> dict[str, Any]:
         """Which code and machine these are, and which number the names have by which the agent knows this code."""
@@ -130,10 +132,10 @@ def _send_result(sender: Any, function: Callable[..., Any], arguments: tuple[Any
     sender.send(function(*arguments))
 
 
-def _bench_file() -> str | None:
-    import bench
-
-    return bench.__file__
+def _places() -> dict[str, str | None]:
+    """Where this process has the tree's packages, or would take them from."""
+    found = {name: util.find_spec(name) for name in ("bench", "models", "pipelines")}
+    return {name: spec.origin if spec is not None else None for name, spec in found.items()}
 
 
 def _reference_kernels(device: str) -> dict[str, float | None]:

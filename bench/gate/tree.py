@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
+from bench.execution import scratch
 
 AGENT = Path(__file__).with_name("agent.py")
 LOG_TAIL_LINES = 15
@@ -51,6 +52,8 @@ class Tree:
             "PYTHONPATH": os.pathsep.join([str(self.root), *others]),
             # Python would put the present folder first, and it may hold the other revision.
             "PYTHONSAFEPATH": "1",
+            # Short enough for any revision's sockets; and what it leaves behind goes with this process.
+            "TMPDIR": str(scratch.for_sockets()),
         }
         self.has_run = self._closed = False
         with self.log.open("ab") as file:

@@ -158,6 +158,27 @@ def test_ctrl_c_twice_kills_a_worker_that_does_not_listen(run):
     assert run(sleep_whatever_happens, on_event).status == "interrupted"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_ends_a_worker_that_does_not_listen_after_the_grace_time(run, monkeypatch, number):
+    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may be under nohup
+    try:
+        on_event, _ = interrupting(number)
+        measured = run(sleep_whatever_happens, on_event)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (measured.status, measured.reason) == ("interrupted", "stopped by the user")
+    assert measured.spans == [{"name": "data"}]
+
+
+def test_a_worker_that_is_started_while_all_are_stopped_is_ended_too(job, monkeypatch):
+    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    monkeypatch.setattr(runner, "work", lambda job, pipe: sleep_whatever_happens(pipe.send))
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert execute(job, lambda event: None, "fork", interrupts=interrupts).status == "interrupted"
+
+
 def test_patience_lets_the_worker_finish(run):
     def work(send):
         send({"kind": "phase", "name": "train", "spans": []})
@@ -219,9 +240,10 @@ def test_a_second_ctrl_c_reaches_all_workers(job, monkeypatch):
 
 
 def test_signals_are_what_they_were_afterwards(run):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCONT)
+    before = [signal.getsignal(number) for number in numbers]
     run(end)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_a_hangup_ends_the_worker_unless_nohup_had_it_ignored(run):

@@ -14,6 +14,8 @@ import pytest
 # whose speed is measured.
 SOURCES = {
     "bench/__init__.py": "",
+    "models/__init__.py": "",
+    "pipelines/__init__.py": "",
     "bench/training/__init__.py": "",
     "bench/step_s.py": "STEP_S = 0.010\nACCURACY = 0.95\nBYTES = 100_000_000\n",
     "bench/matrix.py": """
