@@ -41,7 +41,7 @@ class Tree:
             # A wrong PYTHONPATH would compare a revision with itself.
             for name, place in places.items():
                 if place is None or not Path(place).resolve().is_relative_to(self._root):
-                    raise ImportError(f"{name} would come from {place}, and not from {self._root}")
+                    raise ImportError(f"{name} was imported from {place}, and not from {self._root}")
 
     def describe(self) -> dict[str, Any]:
         """Which code and machine these are, and which number the names have by which the agent knows this code."""
