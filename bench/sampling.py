@@ -30,10 +30,6 @@ STABLE_WITHIN = 0.05
 OUTLIER_MADS = 10 * 1.4826
 
 
-class NothingSampled(Exception):
-    """No sample is left to judge by."""
-
-
 class Stop(StrEnum):
     """What ended the sampling."""
 
@@ -59,6 +55,7 @@ class Caution(StrEnum):
     )
     OUTLIERS = "some samples are far from the median: something else was busy; end it and measure again"
     THROTTLED = "the GPU's clock fell in some samples, which were set aside; let it cool, or raise its power limit"
+    SLOWED = "the GPU's clock was down throughout: this is a slowed GPU's speed; let it cool, or raise its power limit"
 
 
 @dataclass(frozen=True)
@@ -132,12 +129,16 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Samples:
-    """At least one sample, in seconds and in order; `throttled` others were set aside."""
+    """At least one sample, in seconds and in order; `throttled` others were set aside.
+
+    Where an arm would have none left, nothing is set aside: the samples are `slowed`, `throttled` of them by the clock.
+    """
 
     seconds: tuple[float, ...]
     stopped_by: Stop
     bounds: Bounds = Bounds()
     throttled: int = 0
+    slowed: bool = False
 
     @property
     def n(self) -> int:
@@ -191,7 +192,8 @@ class Samples:
         found = {
             Caution.SLOW_FIRST: slow_first,
             Caution.OUTLIERS: len(self.outliers) > slow_first,
-            Caution.THROTTLED: self.throttled > 0,
+            Caution.THROTTLED: self.throttled > 0 and not self.slowed,
+            Caution.SLOWED: self.slowed,
         }
         return [caution for caution, holds in found.items() if holds]
 
@@ -249,41 +251,46 @@ def sample(
 
     An arm takes one sample and returns its seconds. Every round has one of each, in the opposite order of
     the round before, so that a drift of the machine hits all alike and none always comes second. A sample
-    after which `throttled` is true is set aside. Time is looked at between rounds.
+    after which `throttled` is true is set aside, unless an arm has no other by the end: then all are kept, of every
+    arm, because only figures of the same clock can be compared. Time is looked at between rounds.
 
     `keep` gets what comes of it, and after a KeyboardInterrupt, which goes on its way, what there is by then,
-    if every arm has a sample. Raises `NothingSampled` where every sample of an arm was throttled.
+    if every arm has a sample.
     """
+    every: dict[str, list[float]] = {name: [] for name in arms}
     kept: dict[str, list[float]] = {name: [] for name in arms}
-    aside = dict.fromkeys(arms, 0)
     criteria = {name: Criterion(bounds) for name in arms}
     order = list(arms)
     deadline_s = now() + bounds.timeout_s
 
     def taken(stop: Stop) -> dict[str, Samples]:
-        return {name: Samples(tuple(kept[name]), criteria[name].met or stop, bounds, aside[name]) for name in arms}
+        slowed = not all(kept.values())
+        return {
+            name: Samples(
+                tuple(every[name] if slowed else kept[name]),
+                criteria[name].met or stop,
+                bounds,
+                len(every[name]) - len(kept[name]),
+                slowed,
+            )
+            for name in arms
+        }
 
     try:
         while True:
             for name in order:
                 seconds = arms[name]()
-                if throttled():
-                    aside[name] += 1
-                else:
+                every[name].append(seconds)
+                if not throttled():
                     kept[name].append(seconds)
                     criteria[name].add(seconds)
             order.reverse()
             if all(criterion.met for criterion in criteria.values()) or now() >= deadline_s:
                 break
     except KeyboardInterrupt:
-        if all(kept.values()):
+        if all(every.values()):
             keep(taken(Stop.INTERRUPT))
         raise
-    for name in arms:
-        if not kept[name]:
-            raise NothingSampled(
-                f"{name}: the GPU's clock was down in all {aside[name]} samples; let it cool, or raise its power limit"
-            )
     samples = taken(Stop.TIMEOUT)
     keep(samples)
     return samples

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench import assembly, checkpoint
 from bench.clock import Clock
+from bench.collector import heap_frozen
 from bench.measures.base import Measure, parameter_count, remarks, seconds, verdict
 from bench.measures.throttle import throttle_gauge
 from bench.run import Status
@@ -79,7 +80,7 @@ class Inference(Measure):
             with clock.span("warm_up"):
                 passes = {size: self._passes_in_a_block(requests[size]) for size in sizes}
             throttled = throttle_gauge(self.device)
-            with clock.span("measure"):
+            with heap_frozen(), clock.span("measure"):
                 least_samples = max(bounds.least_samples, LATENCY_LEAST_SAMPLES, len(images) if trained else 0)
                 latency_bounds = replace(bounds, least_samples=least_samples)
                 figures = sample({LATENCY: self._latency_s}, latency_bounds, throttled, keep=self._keep_latencies)

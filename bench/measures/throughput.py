@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench import assembly
+from bench.collector import heap_frozen
 from bench.measures.base import Measure, parameter_count, remarks, seconds
 from bench.measures.throttle import throttle_gauge
 from bench.run import Status
@@ -79,7 +80,7 @@ class Throughput(Measure):
             self._block = block_of(step_s, self._train.steps_per_epoch, _batches_ahead(self._train))
         self._epoch = 0
         arms = {WITH_LOADER: self._block_with_loader, WITHOUT_LOADER: self._block_without_loader}
-        with clock.span("measure"):
+        with heap_frozen(), clock.span("measure"):
             sampled = sample(arms, self.job.sampling, self._throttled(), self.now, self._keep)
         self.metrics["parameters"] = parameter_count(model)
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, self._batch[0])

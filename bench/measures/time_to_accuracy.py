@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench import assembly, checkpoint
 from bench.clock import Clock
+from bench.collector import heap_frozen
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.run import Status
 from bench.training.compiled import load_compiler
@@ -112,7 +113,8 @@ class TimeToAccuracy(Measure):
 
     def _train(self, trainer: Trainer, images: Tensor) -> tuple[Status, str | None]:
         """Train to the end, then do what is on no clock, with images of a batch; the status, and the reason."""
-        trainer.run()
+        with heap_frozen():
+            trainer.run()
         remark = self._keep_weights(trainer) if self.job.keep_weights else None
         model = trainer.model
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)

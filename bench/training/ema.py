@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from bench.training.lists import by_format
 
 
 class Ema:
@@ -19,8 +21,8 @@ class Ema:
     """
 
     def __init__(self, model: nn.Module, decay: float, every: int = 1, start: float = 0.0) -> None:
-        self._weights = [value for value in model.state_dict().values() if value.is_floating_point()]
-        self._average = [value.float().clone() for value in self._weights]
+        weights = [value for value in model.state_dict().values() if value.is_floating_point()]
+        self._pairs = by_format(weights, [value.float().clone() for value in weights])
         self._step_share = 1 - decay**every
         self._every, self._start = every, start
         self._begun = start == 0
@@ -30,11 +32,12 @@ class Ema:
         """After step number `step`, counted from 1."""
         if step % self._every or step < self._start * total_steps:
             return
-        if self._begun:
-            torch._foreach_lerp_(self._average, [value.float() for value in self._weights], self._step_share)
-        else:
-            torch._foreach_copy_(self._average, self._weights)
-            self._begun = True
+        for weights, average in self._pairs:
+            if self._begun:
+                torch._foreach_lerp_(average, _float(weights), self._step_share)
+            else:
+                torch._foreach_copy_(average, weights)
+        self._begun = True
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -43,9 +46,20 @@ class Ema:
             yield
             return
         with torch.no_grad():
-            own = [value.clone() for value in self._weights]
-            torch._foreach_copy_(self._weights, self._average)
+            own = [[value.clone() for value in weights] for weights, _ in self._pairs]
+            for weights, average in self._pairs:
+                torch._foreach_copy_(weights, average)
             try:
                 yield
             finally:
-                torch._foreach_copy_(self._weights, own)
+                for (weights, _), before in zip(self._pairs, own, strict=True):
+                    torch._foreach_copy_(weights, before)
+
+
+def _float(values: list[Tensor]) -> list[Tensor]:
+    """The same in fp32, all at once: values of one number format."""
+    if values[0].dtype == torch.float32:
+        return values
+    converted = [torch.empty_like(value, dtype=torch.float32) for value in values]
+    torch._foreach_copy_(converted, values)
+    return converted

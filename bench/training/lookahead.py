@@ -8,14 +8,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bench.training.lists import by_format
+
 
 class Lookahead:
     """Every `every` steps slow ← fast + α·(slow − fast) and fast ← slow, with α = decay^every · progress³."""
 
     def __init__(self, model: nn.Module, every: int = 5, decay: float = 0.95) -> None:
         self._every, self._decay = every, decay**every
-        self._fast = [value for value in model.state_dict().values() if value.is_floating_point()]
-        self._slow = [value.clone() for value in self._fast]
+        fast = [value for value in model.state_dict().values() if value.is_floating_point()]
+        self._pairs = by_format(fast, [value.clone() for value in fast])
 
     @torch.no_grad()
     def update(self, step: int, total_steps: int) -> None:
@@ -26,5 +28,6 @@ class Lookahead:
             self._follow(1.0)
 
     def _follow(self, keep: float) -> None:
-        torch._foreach_lerp_(self._slow, self._fast, 1 - keep)
-        torch._foreach_copy_(self._fast, self._slow)
+        for fast, slow in self._pairs:
+            torch._foreach_lerp_(slow, fast, 1 - keep)
+            torch._foreach_copy_(fast, slow)

@@ -6,6 +6,7 @@ It knows a model, batches and a clock. What of its time counts is decided elsewh
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import time
 from collections import Counter
@@ -149,6 +150,7 @@ class Trainer:
         optimizers.reset()
         self.model.load_state_dict(before)
         self.precision.reset()
+        gc.collect()  # what compiling left behind, which would else be looked for in an epoch
 
     def take_over(self, before: Trainer) -> None:
         """Replay the steps that `before`, a trainer of the same network by the same recipe, has captured.

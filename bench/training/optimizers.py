@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
+from bench.training.lists import by_format
 from bench.training.muon import Muon, rescaling_steps
 from bench.training.schedules import Schedule
 
@@ -34,7 +35,9 @@ class SGDW(torch.optim.SGD):
                 shrinks = group["lr"] * group["decay"]
                 # A loss scaler leaves it to fused kernels to skip the step where a gradient overflowed.
                 overflowed = getattr(self, "found_inf", None)
-                torch._foreach_mul_(trained, 1 - (shrinks if overflowed is None else shrinks * (1 - overflowed)))
+                factor = 1 - (shrinks if overflowed is None else shrinks * (1 - overflowed))
+                for (some,) in by_format(trained):
+                    torch._foreach_mul_(some, factor)
         super().step()
 
 

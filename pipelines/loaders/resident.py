@@ -16,7 +16,7 @@ class ResidentLoader(Loader):
     """Holds (H + 2 * shift) * (W + 2 * shift) * C bytes an image, twice that with a flip.
 
     Nothing waits for the device within an epoch: draws are copied to it once, at the beginning. A GPU that is still at
-    work on the last batches of an epoch leaves the host the time to draw the next one.
+    work on the last batches of an epoch leaves the host the time to draw the next one; a warm-up draws the first.
     """
 
     _ahead: tuple[int, torch.Tensor, Draws] | None = None
@@ -41,6 +41,12 @@ class ResidentLoader(Loader):
             yield self._renderer.render_crops(self._canvas, first_pixels[rows], draws[rows]), labels[rows]
         if self.training and self._looks_ahead:
             self._ahead = epoch + 1, super().shuffled(epoch + 1), super().draws(epoch + 1)
+
+    def warm_up(self) -> None:
+        """The draws of the first epoch are kept for it."""
+        if self.training:
+            self._ahead = 0, super().shuffled(0), super().draws(0)
+        super().warm_up()
 
     def reseed(self, seed: int) -> None:
         super().reseed(seed)

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from bench.collector import collector_paused
+from bench.collector import collector_paused, heap_frozen
 
 
 def test_is_off_inside_and_on_again_after_an_error() -> None:
@@ -29,3 +29,15 @@ def test_stays_off_where_it_was() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_is_there_is_not_looked_through_while_frozen() -> None:
+    class Node:
+        pass
+
+    node = Node()
+    with heap_frozen():
+        assert gc.get_freeze_count() > 0
+        assert not any(one is node for one in gc.get_objects())
+    assert gc.get_freeze_count() == 0
+    assert any(one is node for one in gc.get_objects())

@@ -89,6 +89,9 @@ def test_its_loss_falls_and_gradients_reach_every_trainable_parameter(case):
 
 def test_its_outputs_are_finite_in_every_format_and_agree_with_fp32(case):
     make, images, _ = case
+    Precision("fp32", Device(HERE))  # else the reference would be TF32's on a GPU: cuDNN takes it unless told not to
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
     exact = make().train()(images)
     for name in FORMATS:
         precision = Precision(name, Device(HERE))

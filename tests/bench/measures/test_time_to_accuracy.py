@@ -1,5 +1,6 @@
 """What a whole run counts, when its steps and images are not all alike."""
 
+import gc
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import torch
 from bench import assembly
 from bench.footprint import footprint
 from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.training.loop import Trainer
 from models.speedrun import SpeedrunNet
 
 SMALLER_IMAGES = "image_sizes=[{pixels: 4, until: 0.5}]"
@@ -126,3 +128,17 @@ def test_a_rehearsed_run_trains_as_any_other(make_job, run_here, monkeypatch):
         return run_here(job)[-1]["metrics"]["loss"]
 
     assert loss("warm_up_steps=1") == loss("warm_up_steps=0")
+
+
+def test_the_collector_has_nothing_old_to_look_through_in_an_epoch(make_job, run_here, monkeypatch):
+    """A look through all of torch takes as long as an epoch of a small network on a GPU."""
+    frozen, run = [], Trainer.run
+
+    def noted(trainer):
+        frozen.append((gc.get_freeze_count() > 0, gc.get_count()[2]))
+        run(trainer)
+
+    monkeypatch.setattr(Trainer, "run", noted)
+    run_here(make_job("time_to_accuracy", "epochs=1", "warm_up_steps=1"))
+    assert frozen == [(True, 0)]
+    assert gc.get_freeze_count() == 0

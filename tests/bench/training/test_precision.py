@@ -37,6 +37,9 @@ def test_it_agrees_with_fp32_and_learns(name, kind, device):
     """Logits within the bound of float32's, relative to their spread; a step of training lowers the loss."""
     images = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = (torch.arange(32) % 10).to(device.torch)
+    Precision("fp32", device)  # else the reference would be TF32's on a GPU: cuDNN takes it unless told not to
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
     exact = network(kind).to(device.torch)(images.to(device.torch))
     precision = Precision(name, device)
     model = precision.prepare(network(kind), torch.channels_last)

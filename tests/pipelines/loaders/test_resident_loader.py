@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from pipelines.augment import Augment
+from pipelines.augment import Augment, Draws
 from pipelines.dataset import Dataset
 from pipelines.loader import Placement
 from pipelines.loaders import make_loader
+from pipelines.loaders.resident import ResidentLoader
 
 
 def test_what_is_drawn_ahead_is_what_would_be_drawn_in_time(dataset: Dataset) -> None:
@@ -21,3 +23,28 @@ def test_what_is_drawn_ahead_is_what_would_be_drawn_in_time(dataset: Dataset) ->
                 assert torch.equal(left[0], right[0])
                 assert torch.equal(left[1], right[1])
             assert ahead._ahead[0] == epoch + 1  # type: ignore[attr-defined]
+
+
+def test_a_warm_up_makes_the_draws_of_the_first_epoch(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a short epoch's time on a GPU's host, which would count."""
+    drawn: list[int] = []
+    draw = Augment.draw
+
+    def noted(augment: Augment, seed: int, epoch: int, *shape: int) -> Draws:
+        drawn.append(epoch)
+        return draw(augment, seed, epoch, *shape)
+
+    monkeypatch.setattr(Augment, "draw", noted)
+    augment = Augment(flip="random", shift_pixels=1)
+    loaders = [ResidentLoader(dataset, "train", 8, augment, Placement(torch.device("cpu")), seed=3) for _ in range(2)]
+    warm, cold = loaders
+    warm.warm_up()
+    assert drawn == [0]
+    first = list(warm.epoch(0))
+    assert drawn == [0]
+    for (images, labels), (others, other_labels) in zip(first, cold.epoch(0), strict=True):
+        assert torch.equal(images, others)
+        assert torch.equal(labels, other_labels)
+    # Another seed in the same place draws its own.
+    warm.reseed(4)
+    assert not torch.equal(next(warm.epoch(0))[0], first[0][0])
