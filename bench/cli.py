@@ -379,10 +379,12 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def main() -> None:
     """Run the command line on streams that cannot fail, so that its exit code is that of its work."""
     from bench.execution import imports
+    from bench.host import openmp
     from bench.report import streams
 
     streams.protect()
     imports.keep_to_own_code()
+    openmp.settle()
     try:
         _run()
     except SystemExit as end:

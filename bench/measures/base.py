@@ -21,7 +21,7 @@ from bench.buildable import why_not
 from bench.clock import Clock, Span
 from bench.energy import EnergyMeter, open_counter
 from bench.errors import BenchError, MissingError, UsageError
-from bench.host import contention
+from bench.host import contention, openmp
 from bench.host.start import start_of_this_process
 from bench.measures import SAMPLED
 from bench.run import FINISHED, Status
@@ -136,6 +136,7 @@ class Measure(ABC):
             threads=torch.get_num_threads(),
             keeps_freed_memory=self.device.keeps_freed_memory,
             neighbours=job.share.neighbours,
+            openmp=openmp.in_force(),
             start=start_of_this_process(),
             sampling=asdict(job.sampling) if job.measure in SAMPLED else None,
             energy_counter=self.energy.source,
