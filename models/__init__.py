@@ -52,6 +52,9 @@ MODELS: Mapping[str, ModelInfo] = MappingProxyType(
         "wrn_22": ModelInfo("models.wide_resnet:wrn_22", "WRN-22-6 as fast.ai entered it to DAWNBench"),
         "resnet9": ModelInfo("models.resnet9:ResNet9", "Page's ResNet-9"),
         "speedrun": ModelInfo("models.speedrun:SpeedrunNet", "the whitened net of the CIFAR-10 speed runs"),
+        "speedrun_pairs": ModelInfo(
+            "models.speedrun_pairs:PairedSpeedrunNet", "the same with a residual pair of convs a group, for CIFAR-100"
+        ),
         "mnist_plain": ModelInfo("models.mnist:plain", "the lesson's five convs of stride 2"),
         "mnist_resnetish": ModelInfo("models.mnist:resnetish", "the same with a residual block between each two"),
         "mnist_dense": ModelInfo("models.mnist:dense", "the same with concatenation instead of addition"),

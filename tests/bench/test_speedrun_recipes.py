@@ -36,10 +36,10 @@ def test_e1_averages_from_eight_steps_before_the_rate_has_fallen(e1):
     assert e1.ema.decay**e1.ema.every == pytest.approx(0.7, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["speedrun94_hiverge", "speedrun94_e1"])
+@pytest.mark.parametrize("name", ["speedrun94_hiverge", "speedrun94_e1", "cifar100_75"])
 def test_hiverges_decay_is_one_number_an_example(name):
-    optimizer = recipes.load(name, "cuda").optimizer
-    decay = 1.0418e-6 * 1536
+    recipe = recipes.load(name, "cuda")
+    optimizer, decay = recipe.optimizer, 1.0418e-6 * recipe.batch_size
     assert optimizer.weight_decay == pytest.approx(decay, rel=1e-4)
     for group in optimizer.groups.values():
         assert group.lr * group.weight_decay == pytest.approx(decay, rel=1e-4)

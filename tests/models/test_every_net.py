@@ -26,6 +26,7 @@ SMALL = {
     "resnet9": {"widths": [8, 16, 16, 32]},
     "speedrun": {"widths": [8, 16, 16], "logit_scale": 1.0},
     "speedrun, for 96 %": {"widths": [8, 16, 16], "convs": 3, "residual": True, "norm_momentum": 0.1},
+    "speedrun_pairs": {"widths": [8, 16, 24], "pair_widths": [8, 12, 16], "kernels": [3, 3, 1], "logit_scale": 1.0},
     "mnist_plain": {},
     "mnist_resnetish": {},
     "mnist_dense": {},
