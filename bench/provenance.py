@@ -106,7 +106,9 @@ class Sources:
         """Whether files differ from the commit also as git would store them, by its rules for ends of lines."""
         if not names:
             return False
-        if any("\n" in name for name in names):
+        # git is asked about what is there now, which may be no more what was there.
+        now = {name: _read(self.root / name) for name in names}
+        if any("\n" in name or (file := now[name]) is None or file.sha256 != self.files[name].sha256 for name in names):
             return True
         stored = git(self.root, "hash-object", "--stdin-paths", stdin="\n".join(names), timeout_s=GIT_TIMEOUT_S)
         return stored.split() != [committed[name] for name in names]

@@ -162,6 +162,14 @@ def test_ends_of_lines_are_gits_affair(checkout: Path) -> None:
     assert provenance.code_identity(checkout)["dirty"] is True
 
 
+def test_what_was_edited_stays_dirty_when_it_is_put_back(checkout: Path) -> None:
+    (checkout / "bench" / "a.py").write_text("a = 2\n")
+    edited = Sources.now(checkout)
+    git(checkout, "checkout", "--quiet", "bench/a.py")
+    assert edited.identity()["dirty"] is True
+    assert Sources.now(checkout).identity()["dirty"] is False
+
+
 @pytest.mark.parametrize("change", ["edit", "edit and put back", "touch", "new", "swap", "gone"])
 def test_what_changes_meanwhile_is_seen(project: Path, change: str) -> None:
     before = Sources.now(project)
