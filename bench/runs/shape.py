@@ -30,6 +30,12 @@ class _Named(msgspec.Struct):
     name: Text = UNSET
 
 
+class _Evaluation(msgspec.Struct):
+    tta: int | Unset | None = UNSET
+    epoch_tta: int | Unset | None = UNSET
+    tta_share: Number = UNSET
+
+
 class _Config(msgspec.Struct):
     """The parts of a config that boards and summaries read by name; an imported entry has few of them."""
 
@@ -38,7 +44,7 @@ class _Config(msgspec.Struct):
     device: Text = UNSET
     devices: int | Unset | None = UNSET
     target_accuracy: Number = UNSET
-    evaluation: dict[str, Any] | Unset | None = UNSET
+    evaluation: _Evaluation | Unset | None = UNSET
     resolved: dict[str, Any] | Unset | None = UNSET
     imported: dict[str, Any] | Unset | None = UNSET
 

@@ -381,6 +381,7 @@ POISON = {
     "a commit of a number": lambda record: record["code"].update(commit=7),
     "a data set of an object": lambda record: record["data"].update(name={"a": 1}),
     "a model without an object": lambda record: record["config"].update(model=3),
+    "a level of text": lambda record: record["config"].update(evaluation={"tta": "two"}),
     "a target of text": lambda record: record["config"].update(target_accuracy="high"),
 }
 
