@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import marshal
 import os
 import platform
 import sys
@@ -114,6 +115,34 @@ class Sources:
         return stored.split() != [committed[name] for name in names]
 
 
+class Bytecode:
+    """The compiled modules beside the sources in `root`, each looked at once as long as it stays as it is."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen: dict[Path, tuple[int, bool]] = {}
+
+    def not_of_its_source(self) -> list[str]:
+        """The sources in whose place Python would run something else that lies compiled beside them.
+
+        A compiled module is believed by Python if it bears its source's size and time, or a hash that nobody compares.
+        Takes a tenth of a second at first.
+        """
+        return [path.relative_to(self._root).as_posix() for path in _paths(self._root) if self._is_wrong(path)]
+
+    def _is_wrong(self, source: Path) -> bool:
+        if source.suffix != ".py":
+            return False
+        try:
+            compiled = Path(importlib.util.cache_from_source(str(source)))
+            changed_ns = max(source.stat().st_ctime_ns, compiled.stat().st_ctime_ns)
+            if self._seen.get(source, (0, False))[0] != changed_ns:
+                self._seen[source] = changed_ns, _would_run_other_code(source.read_bytes(), source, compiled)
+            return self._seen[source][1]
+        except (OSError, NotImplementedError):  # there is none, which Python then makes of the source
+            return False
+
+
 def own_root() -> Path:
     """The folder that the running packages are in."""
     return Path(__file__).resolve().parent.parent
@@ -162,6 +191,11 @@ def remarks(code: Mapping[str, Any]) -> list[str]:
         told.append(f"Commit unknown: {why}; so nobody can tell which code this was but by its hash.")
     if changed := code.get("changed_during_run"):
         told.append(f"Code changed while it ran ({listed(changed)}), so it qualifies under no rule; run it again.")
+    if wrong := code.get("bytecode_not_of_source"):
+        told.append(
+            f"Compiled modules that are not of their sources ran in their place ({listed(wrong)}), so it "
+            "qualifies under no rule; delete the __pycache__ folders and run it again."
+        )
     return told
 
 
@@ -196,6 +230,22 @@ def _is_unchecked(compiled: Path) -> bool:
         return False
     flags = int.from_bytes(head[4:8], "little")
     return head[:4] == importlib.util.MAGIC_NUMBER and bool(flags & HASHED) and not flags & CHECKED
+
+
+def _would_run_other_code(text: bytes, source: Path, compiled: Path) -> bool:
+    content, stat = compiled.read_bytes(), source.stat()
+    flags = int.from_bytes(content[4:8], "little")
+    if content[:4] != importlib.util.MAGIC_NUMBER:
+        return False
+    if flags & HASHED:
+        is_believed = not flags & CHECKED or content[8:16] == importlib.util.source_hash(text)
+    else:
+        made_of = tuple(int.from_bytes(content[at : at + 4], "little") for at in (8, 12))
+        is_believed = made_of == (int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
+    try:
+        return is_believed and marshal.loads(content[16:]) != compile(text, source, "exec", dont_inherit=True)
+    except (ValueError, EOFError, TypeError, SyntaxError):
+        return True
 
 
 def _read(path: Path) -> File | None:

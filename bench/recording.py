@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.execution import scratch
 from bench.machine import fingerprint
-from bench.provenance import NOT_PYTHONS_OWN, Sources
+from bench.provenance import NOT_PYTHONS_OWN, Bytecode, Sources
 from bench.report.console import visible_json
 from bench.run import Run, new_run_id
 from bench.runner import Measured
@@ -41,6 +41,7 @@ class Recorder:
         self.store = Store(results / "runs" / "runs.jsonl")
         # Before any worker imports them: what is changed afterwards is seen at the end of each run.
         self._sources = Sources.now()
+        self._bytecode = Bytecode(self._sources.root)
 
     def check_writable(self) -> None:
         """Raises StoreError where a record could not be kept now; takes away logs of commands that were killed."""
@@ -58,8 +59,9 @@ class Recorder:
         if facts.get("imported_sources_sha256", self._sources.sha256) != self._sources.sha256:
             changed = changed or ["what the worker imported"]
         loaded = facts.get("loaded", {})
-        seen = {"changed_during_run": changed, "loaded": loaded}
-        if any(name.endswith(NOT_PYTHONS_OWN) for name in loaded) and self.code["dirty"] is False:
+        wrong = self._bytecode.not_of_its_source()
+        seen = {"changed_during_run": changed, "bytecode_not_of_source": wrong, "loaded": loaded}
+        if (wrong or any(name.endswith(NOT_PYTHONS_OWN) for name in loaded)) and self.code["dirty"] is False:
             seen["dirty"] = True
         return self.code | seen
 

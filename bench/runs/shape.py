@@ -63,6 +63,7 @@ class _Code(msgspec.Struct):
     sources_sha256: Text = UNSET
     commit_unknown: Text = UNSET
     changed_during_run: list[str] | Unset | None = UNSET
+    bytecode_not_of_source: list[str] | Unset | None = UNSET
     loaded: dict[str, str] | Unset | None = UNSET
 
 

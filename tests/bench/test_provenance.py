@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import compileall
 import hashlib
 import importlib.util
 import json
+import marshal
 import os
 import platform
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -143,6 +146,33 @@ def test_compiled_modules_that_python_checks_are_no_sources(checkout: Path, flag
     # Of another Python, which this one does not run.
     compiled.write_bytes(b"\0\0\0\0" + UNCHECKED[4:])
     assert provenance.code_identity(checkout)["dirty"] is False
+
+
+@pytest.mark.parametrize("mode", py_compile.PycInvalidationMode)
+def test_a_compiled_module_is_held_against_its_source(project: Path, mode: py_compile.PycInvalidationMode) -> None:
+    source = project / "models" / "b.py"
+    bytecode = provenance.Bytecode(project)
+    assert bytecode.not_of_its_source() == []
+    py_compile.compile(str(source), invalidation_mode=mode)
+    assert bytecode.not_of_its_source() == []
+    compiled = Path(importlib.util.cache_from_source(str(source)))
+    head = compiled.read_bytes()[:16]
+    time.sleep(0.02)  # a file system's clock ticks a hundred times a second
+    compiled.write_bytes(head + marshal.dumps(compile("b = 3", "b.py", "exec")))
+    assert bytecode.not_of_its_source() == ["models/b.py"]
+    compiled.write_bytes(head + b"torn")
+    assert provenance.Bytecode(project).not_of_its_source() == ["models/b.py"]
+    # What Python does not believe does not run.
+    compiled.write_bytes(b"\0\0\0\0" + head[4:] + b"torn")
+    assert provenance.Bytecode(project).not_of_its_source() == []
+
+
+def test_the_running_sources_compile_to_what_python_keeps_of_them(tmp_path: Path) -> None:
+    root = Path(bench.__file__).parents[1]
+    for package in provenance.PACKAGES:
+        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(tmp_path, quiet=2)
+    assert provenance.Bytecode(tmp_path).not_of_its_source() == []
 
 
 def test_what_is_staged_and_what_is_gone_is_not_committed(checkout: Path) -> None:

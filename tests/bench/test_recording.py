@@ -1,4 +1,6 @@
+import importlib.util
 import json
+import py_compile
 import time
 
 import pytest
@@ -86,6 +88,15 @@ def test_code_that_is_edited_for_a_run_and_restored_while_it_trains_is_told(sour
     run = record(recorder, Measured("ok"))
     assert run.code["sources_sha256"] == edited
     assert run.code["changed_during_run"] == ["models/net.py"]
+
+
+def test_a_compiled_module_of_another_source_is_told(sources, tmp_path):
+    other = sources.with_name("other.py")
+    other.write_text("width = 65\n")
+    kept = importlib.util.cache_from_source(str(sources))
+    py_compile.compile(str(other), cfile=kept, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    run = record(Recorder(tmp_path / "results", "digits"), Measured("ok"))
+    assert run.code["bytecode_not_of_source"] == ["models/net.py"]
 
 
 def test_what_the_worker_imported_is_compared(sources, tmp_path):

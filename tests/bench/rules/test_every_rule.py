@@ -96,6 +96,9 @@ def test_code_that_changed_while_it_ran_disqualifies(trained: Callable[..., Run]
     score = rule(name).score(runs)
     assert codes(score.reasons) == ["code_changed_during_run"]
     assert "models/a.py, models/b.py, models/c.py and 1 more" in score.reasons[0].text
+    runs = good(trained)
+    runs[1].code["bytecode_not_of_source"] = ["models/a.py"]
+    assert codes(rule(name).score(runs).reasons) == ["bytecode_not_of_source"]
 
 
 def test_other_code_beside_the_sources_is_told(trained: Callable[..., Run], codes: Codes, name: str) -> None:
