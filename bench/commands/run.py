@@ -14,6 +14,7 @@ from rich.console import Console
 import bench
 from bench import expectation, prices, weights
 from bench import recipe as recipes
+from bench.allotment import find_gpus
 from bench.errors import MissingError, UsageError
 from bench.execution import programs
 from bench.host.contention import Look
@@ -167,6 +168,8 @@ class Campaign:
             self._say(f"Warning: runs on the CPU: {why}")
         if warning := self.look.warning(self.device, wait=is_long):
             self._say(f"Warning: {warning}")
+        if self.device == "cuda" and (busy := find_gpus().busy):
+            self._say(f"Warning: others compute on {'; '.join(what for _, what in busy)}, and disturb the clock")
 
     def run_all(self) -> None:
         """One run a seed, in order; an interrupted one is the last.

@@ -202,7 +202,10 @@ def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | Non
 
     `counted` are the names of the spans that matter, for each run; by default all of them.
     """
-    told = [disturbances(run.spans, names) for run, names in zip(runs, counted or [None] * len(runs), strict=True)]
+    told = [
+        disturbances(run.spans, names) | _on_gpus(run)
+        for run, names in zip(runs, counted or [None] * len(runs), strict=True)
+    ]
     found = [(run, where) for run, where in zip(runs, told, strict=True) if where]
     if not found:
         return None
@@ -214,12 +217,17 @@ def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | Non
     return f"{counts}{'; '.join(details)}{more}"
 
 
+def _on_gpus(run: Run) -> dict[str, str]:
+    count = run.metrics.get("gpu_other_processes")
+    return {"run": f"{count} other process{'es' if count > 1 else ''} computed on its GPUs"} if count else {}
+
+
 def _listed(where: Mapping[str, str]) -> str:
     """`other processes took 35% of the CPU time in train, eval`."""
     names: dict[str, list[str]] = defaultdict(list)
     for name, what in where.items():
         names[what].append(name)
-    return ", ".join(f"{what} in {', '.join(spans)}" for what, spans in names.items())
+    return ", ".join(what if spans == ["run"] else f"{what} in {', '.join(spans)}" for what, spans in names.items())
 
 
 class Sampler:

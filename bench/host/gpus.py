@@ -74,6 +74,19 @@ def visible_gpus(nvml: Any = None, environ: Mapping[str, str] = os.environ, pci:
             nvml.nvmlShutdown()
 
 
+def other_processes(uuids: Sequence[str], nvml: Any = None) -> int | None:
+    """How many processes compute on these boards beside a run that has one on each; None where NVML does not say.
+
+    They are counted and not named, because in a container a process has another number than NVML tells.
+    """
+    with visible_gpus(nvml, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) as found:
+        by_uuid = {gpu.uuid: gpu for gpu in found.gpus}
+        told = [by_uuid[uuid].ask("nvmlDeviceGetComputeRunningProcesses") for uuid in uuids if uuid in by_uuid]
+        if len(told) < len(uuids) or None in told:
+            return None
+        return sum(max(0, len(processes) - 1) for processes in told)
+
+
 def _look(nvml: Any, environ: Mapping[str, str]) -> Found:
     count = _safely(nvml.nvmlDeviceGetCount) or 0
     boards: list[Gpu] = []

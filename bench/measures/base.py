@@ -21,7 +21,7 @@ from bench.buildable import why_not
 from bench.clock import Clock, Span
 from bench.energy import EnergyMeter, open_counter
 from bench.errors import BenchError, MissingError, UsageError
-from bench.host import contention, openmp
+from bench.host import contention, gpus, openmp
 from bench.host.start import start_of_this_process
 from bench.measures import SAMPLED
 from bench.run import FINISHED, Status
@@ -167,12 +167,24 @@ class Measure(ABC):
         self.metrics |= self.energy.metrics(self.clock.total_s("train"))
         if self.clock.sampler is not None:
             self.metrics |= contention.metrics(self.clock.sampler.since_the_first(), self._spans())
+        if (others := self._others_on_gpus()) is not None:
+            self.metrics |= {"gpu_other_processes": others}
+            self.metrics["contended"] = bool(self.metrics.get("contended") or others)
         self.metrics["total_s"] = self.clock.spans[-1].end_s
         self.leaves_order = status in LEAVES_ORDER
         # Only then is the parent to answer with another job.
         waits = {"waits": True} if self.job.shared_process and self.leaves_order else {}
         self.tell("facts", loaded=provenance.loaded_beside())
         self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans(), **waits)
+
+    def _others_on_gpus(self) -> int | None:
+        if not hasattr(self, "device") or not self.device.is_cuda:
+            return None
+        try:
+            boards = map(torch.cuda.get_device_properties, range(self.recipe.device_count))
+            return gpus.other_processes([f"GPU-{board.uuid}" for board in boards])
+        except Exception:  # nothing that is asked only to be told may end a run
+            return None
 
     def load(self, open_loaders: ExitStack, *splits: Split) -> tuple[Dataset, list[Loader]]:
         """The data and a loader for each split, which `open_loaders` will close; a span."""

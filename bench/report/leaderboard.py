@@ -84,9 +84,11 @@ def show_accuracy(row: Row) -> str:
 
 
 def show_n(row: Row) -> str:
-    """How many runs; where some of ours missed the target, how many did not, and how many had too few samples."""
+    """How many runs; and how many of ours reached the target, were contended or had too few samples, if some."""
     if row.kind == "run" and row.n and row.reached is not None and row.reached < row.n:
         return f"{row.n} ({row.reached} reached)"
+    if row.score and any(note.code == "contended" for note in row.score.footnotes):
+        return f"{row.n} ({sum(bool(run.metrics.get('contended')) for run in row.runs) or 'some'} contended)"
     if cut := sum(run.is_cut_short for run in row.runs):
         return f"{row.n} ({cut} cut short)"
     return text.MISSING if row.n is None else str(row.n)

@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from bench.allotment import Gpus
 from bench.commands import run as command
 from bench.commands.run import Campaign, RunOptions, run
 from bench.expectation import Expectation
@@ -36,3 +37,11 @@ def test_a_gpu_that_is_not_used_is_told_where_the_device_was_chosen(tmp_path, mo
     console = Console(file=io.StringIO(), width=200)
     run(RunOptions("digits", results=tmp_path, device=device), console)
     assert ("Warning: runs on the CPU: the driver does not answer" in console.file.getvalue()) == told
+
+
+def test_others_on_the_gpus_are_told_before_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "find_gpus", lambda: Gpus(busy=(("GPU-a", "GPU 0 (process 5)"),)))
+    monkeypatch.setattr(Campaign, "run_all", lambda self: None)
+    console = Console(file=io.StringIO(), width=200)
+    run(RunOptions("digits", results=tmp_path, device="cuda"), console)
+    assert "Warning: others compute on GPU 0 (process 5), and disturb the clock" in console.file.getvalue()

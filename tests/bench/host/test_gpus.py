@@ -203,6 +203,17 @@ def test_a_driver_that_does_not_answer_is_told_where_there_is_a_board(tmp_path: 
         assert seen.hidden.startswith("this machine has an NVIDIA GPU, and its driver does not answer (NVML: ")
 
 
+@pytest.mark.parametrize(
+    ("counts", "uuids", "others"),
+    [((1, 3, 0), (A, B), 2), ((1, 1, 5), (A,), 0), ((0, 0, 0), (A,), 0), ((9,), ("no",), None)],
+)
+def test_others_on_the_boards_of_a_run(counts: tuple[int, ...], uuids: tuple[str, ...], others: int | None) -> None:
+    nvml = Nvml(EQUAL)
+    nvml.device_get_compute_running_processes = lambda handle: [None] * counts[nvml.uuids.index(handle)]  # type: ignore[method-assign]
+    assert gpus.other_processes(uuids, nvml) == others
+    assert gpus.other_processes(uuids, Nvml(EQUAL, fails=("nvmlDeviceGetComputeRunningProcesses",))) is None
+
+
 def test_cuda_that_is_not_there_has_no_order() -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("this machine has a GPU")

@@ -67,6 +67,17 @@ class TestMarkdown:
         assert "… and 3 more" in text
 
 
+def test_contended_runs_are_marked_in_their_row() -> None:
+    host = {"wall_s": 10.0, "cores": 2, "threads": 2, "own_cpu_s": 12.0, "others_cpu_s": 7.0, "steal_s": 0.0}
+    runs = cell(10.0, "ours")
+    for one in runs[:2]:
+        one.metrics["contended"] = True
+        next(span for span in one.spans if span["name"] == "train")["host"] = host
+    text = to_markdown(boards(runs, [], rule="coldstart"))
+    assert "| 5 (2 contended) |" in text
+    assert "other processes took 37% of the CPU time in train" in text
+
+
 class TestCsv:
     def test_has_bare_values_for_every_row_of_every_section(self) -> None:
         rows = list(csv.DictReader(io.StringIO(to_csv(few()))))
