@@ -22,11 +22,12 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where batches go, and in which form."""
+    """Where batches go, and in which form; `compiled` lets torch.compile make of their rendering one kernel."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     memory_format: torch.memory_format = torch.channels_last
+    compiled: bool = False
 
 
 @dataclass(frozen=True)

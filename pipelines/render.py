@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,16 +49,27 @@ class Canvas:
         left = 0 if draws.left is None else draws.left
         return ((side + images) * self._height + top) * self._width + left
 
+    @property
+    def all_crops(self) -> torch.Tensor:
+        """uint8 [pixels, H, W * C], a view: the crop that starts at each pixel."""
+        return self._crops
+
     def crops(self, first_pixels: torch.Tensor) -> torch.Tensor:
         """uint8 [B, H, W * C]."""
         return self._crops.index_select(0, first_pixels)
 
 
 class Renderer:
-    """Makes batches for one data set, augmentation and placement."""
+    """Makes batches for one data set, augmentation and placement.
+
+    Compiled, it makes the same of a whole batch in one kernel. Batches of another size than the first one, such as the
+    last of a test set, are not worth a program of their own, and where nothing compiles none is.
+    """
 
     def __init__(self, dataset: Dataset, augment: Augment, placement: Placement) -> None:
         self.placement = placement
+        self._program = torch.compile(_in_one, dynamic=False) if placement.compiled else None
+        self._compiled_for: int | None = None
         self._channels, self._height, self._width = channels, height, width = dataset.image_shape
         mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
         # Spread over a line of pixels, [W * C], because broadcasting over an inner axis of 3 is many times slower.
@@ -75,6 +87,16 @@ class Renderer:
     def render_crops(self, canvas: Canvas, first_pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
         """The same for crops that start at the canvas' `first_pixels`, int64 [B]."""
         place, count = self.placement, len(first_pixels)
+        if self._program is not None:
+            self._compiled_for = self._compiled_for or count
+            if count == self._compiled_for:
+                try:
+                    return self._in_one_kernel(canvas, first_pixels, draws)
+                except torch.OutOfMemoryError:
+                    raise
+                except RuntimeError as error:  # of dynamo, its backend, or a compiler that is not there
+                    self._program = None
+                    warnings.warn(f"batches are rendered without torch.compile: {error}", stacklevel=2)
         batch = torch.empty(
             (count, self._channels, self._height, self._width),
             dtype=place.dtype,
@@ -107,6 +129,46 @@ class Renderer:
             if not in_place:
                 target.copy_(values)
         return batch
+
+    def _in_one_kernel(self, canvas: Canvas, first_pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
+        assert self._program is not None
+        return self._program(
+            canvas.all_crops,
+            first_pixels,
+            (self._scale, self._bias),
+            (draws.gain, draws.offset),
+            (draws.cutout_row, draws.cutout_column),
+            (self._rows_kept, self._columns_kept),
+            self._channels,
+            self.placement.dtype,
+            self.placement.memory_format == torch.channels_last,
+        )
+
+
+def _in_one(
+    crops: torch.Tensor,
+    first_pixels: torch.Tensor,
+    norm: tuple[torch.Tensor, torch.Tensor],
+    jitter: tuple[torch.Tensor | None, torch.Tensor | None],
+    cut: tuple[torch.Tensor | None, torch.Tensor | None],
+    kept: tuple[torch.Tensor, torch.Tensor],
+    channels: int,
+    dtype: torch.dtype,
+    channels_last: bool,
+) -> torch.Tensor:
+    """What `Renderer.render_crops` does, in the same order, on the whole batch and out of place: [B, C, H, W]."""
+    (scale, bias), (gain, offset), (row, column) = norm, jitter, cut
+    lines = crops.index_select(0, first_pixels).float()
+    lines = lines * scale + bias
+    if gain is not None:
+        lines = lines * gain[:, None, None]
+    if offset is not None:
+        lines = lines + offset[:, None, None]
+    if row is not None and column is not None:
+        lines = lines * torch.maximum(kept[0].index_select(0, row), kept[1].index_select(0, column))
+    count, height, width = lines.shape
+    images = lines.view(count, height, width // channels, channels).permute(0, 3, 1, 2)
+    return images.to(dtype, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def _kept(augment: Augment, length: int) -> torch.Tensor:

@@ -113,7 +113,8 @@ class Measure(ABC):
         self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.device_count))
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
-        self.placement = Placement(self.device.torch, self.precision.inputs, memory_format)
+        compiled = bool(recipe.compile) and self.device.is_cuda
+        self.placement = Placement(self.device.torch, self.precision.inputs, memory_format, compiled)
         self.identity = {"machine": machine.fingerprint(), "versions": provenance.versions()}
         self._tell_how()
 

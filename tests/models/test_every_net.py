@@ -1,11 +1,14 @@
 """What holds for each net, here in a small size of it, on real images: it learns, all of it, in every number format."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 import models
+from bench.training.compiled import compiled
 from bench.training.device import Device
 from bench.training.precision import PRECISIONS, Precision
 
@@ -56,7 +59,11 @@ def batches(real_data_dir):
 @pytest.fixture(params=SMALL)
 def case(request, batches):
     """A way to make the net, and its batch."""
-    name, images_and_labels = request.param.partition(",")[0], batches["cifar10"]
+    return case_of(request.param, SMALL[request.param], batches)
+
+
+def case_of(title, options, batches):
+    name, images_and_labels = title.partition(",")[0], batches["cifar10"]
     if name.startswith("mnist"):
         images_and_labels = batches["mnist"]
     images = images_and_labels[0]
@@ -64,7 +71,7 @@ def case(request, batches):
     def make():
         torch.manual_seed(0)
         channels, pixels = images.shape[1], images.shape[-1]
-        net = models.build(name, SMALL[request.param], in_channels=channels, classes=10, image_size=pixels).to(HERE)
+        net = models.build(name, options, in_channels=channels, classes=10, image_size=pixels).to(HERE)
         if hasattr(net, "init_from_data"):
             net.init_from_data(images)
         return net
@@ -106,3 +113,44 @@ def test_its_outputs_are_finite_in_every_format_and_agree_with_fp32(case):
         if not any(isinstance(module, torch.nn.Dropout) for module in net.modules()):
             error = (logits - exact).square().mean().sqrt() / exact.std()
             assert error < BOUND[name], name
+
+
+# Compiling takes ten seconds a net and format on two cores, so that by default only those nets are here whose gradients
+# were once wrong, in the shallowest form that showed it.
+HALVES = [name for name in FORMATS if name.endswith("16")]
+SHALLOW = {"speedrun": {"widths": [4]}, "resnet9": {"widths": [4, 4], "residuals": [1]}}
+long = pytest.mark.skipif(not os.environ.get("BENCH_LONG_TESTS"), reason="takes minutes; set BENCH_LONG_TESTS=1")
+COMPILED = [pytest.param(title, options, "pure_bf16", id=f"{title}, shallow") for title, options in SHALLOW.items()]
+COMPILED += [
+    pytest.param(title, options, name, marks=[pytest.mark.slow, long], id=f"{title}, {name}")
+    for title, options in SMALL.items()
+    for name in HALVES
+]
+
+
+def gradients(net, forward, images, labels, precision):
+    """Of the loss on a batch, of all parameters together: float32 [parameters]."""
+    torch.manual_seed(0)  # for dropout
+    placed = images.to(precision.inputs, memory_format=torch.channels_last)
+    with precision.autocast():
+        logits = forward(placed)
+    F.cross_entropy(logits.float(), labels).backward()
+    return torch.cat([parameter.grad.float().flatten() for parameter in net.parameters() if parameter.requires_grad])
+
+
+@pytest.mark.usefixtures("cxx")
+@pytest.mark.parametrize(("title", "options", "name"), COMPILED)
+def test_its_gradients_are_as_good_when_compiled(title, options, name, batches):
+    """In half precision: a compiled network rounds less often, so that values which were compared may differ."""
+    make, images, labels = case_of(title, options, batches)
+    torch._dynamo.reset()
+    precision, found = Precision(name, Device(HERE)), {}
+    for how in ("exact", "eager", "compiled"):
+        format_ = Precision("fp32", Device(HERE)) if how == "exact" else precision
+        net = format_.prepare(make(), torch.channels_last)
+        forward = compiled(net, shapes=1) if how == "compiled" else net
+        found[how] = gradients(net, forward, images[:8], labels[:8], format_)
+    assert torch.isfinite(found["compiled"]).all()
+    if not any(isinstance(module, torch.nn.Dropout) for module in net.modules()):
+        errors = {how: ((found[how] - found["exact"]).norm() / found["exact"].norm()).item() for how in found}
+        assert errors["compiled"] < 1.5 * errors["eager"] < 1.0, errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 from unittest import mock
 
@@ -16,6 +17,7 @@ from pipelines import render
 from pipelines.augment import Augment, Draws
 from pipelines.dataset import Dataset, Split
 from pipelines.loader import Placement
+from pipelines.render import Canvas, Renderer
 
 CPU = torch.device("cpu")
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 4e-2}
@@ -154,3 +156,71 @@ def test_a_gpu_renders_what_a_cpu_does_and_nobody_waits_for_it() -> None:
             if device.type == "cuda":
                 torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(batches[1].cpu(), batches[0])
+
+
+FULL = Augment("random", 2, "reflect", 3, 0.1, 0.1)
+
+
+def both_ways(augment: Augment, placement: Placement, count: int = 5) -> tuple[torch.Tensor, torch.Tensor, Renderer]:
+    """A batch made as it is and compiled, and the renderer that compiles."""
+    data = dataset(3, 9, 8)
+    canvas = Canvas(torch.from_numpy(data.train.images).permute(0, 2, 3, 1), augment)
+    images, draws = torch.arange(count), augment.draw(0, 0, len(data.train), 9, 8)[:count]
+    renderer = Renderer(data, augment, dataclasses.replace(placement, compiled=True))
+    plain = Renderer(data, augment, placement).render(canvas, images, draws)
+    return plain, renderer.render(canvas, images, draws), renderer
+
+
+@pytest.mark.usefixtures("cxx")
+@pytest.mark.parametrize(
+    ("augment", "placement"),
+    [
+        (FULL, Placement(CPU, torch.bfloat16, torch.channels_last)),
+        (Augment(), Placement(CPU, torch.float32, torch.channels_last)),
+        (Augment(flip="random", shift_pixels=2), Placement(CPU, torch.float16, torch.contiguous_format)),
+    ],
+)
+def test_compiled_it_is_one_kernel_that_makes_the_same(augment: Augment, placement: Placement) -> None:
+    from torch._inductor import metrics
+
+    torch._dynamo.reset()
+    metrics.reset()
+    plain, compiled, _ = both_ways(augment, placement)
+    assert torch.equal(compiled, plain)
+    assert compiled.stride() == plain.stride()
+    assert metrics.generated_kernel_count == 1
+
+
+def test_only_batches_of_the_first_size_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def noting(function: Any, **options: Any) -> Any:
+        assert options == {"dynamic": False}
+
+        def program(crops: torch.Tensor, first_pixels: torch.Tensor, *others: Any) -> torch.Tensor:
+            counts.append(len(first_pixels))
+            return function(crops, first_pixels, *others)  # type: ignore[no-any-return]
+
+        return program
+
+    monkeypatch.setattr(torch, "compile", noting)
+    plain, compiled, renderer = both_ways(FULL, Placement(CPU))
+    assert torch.equal(plain, compiled)
+    data = dataset(3, 9, 8)
+    canvas = Canvas(torch.from_numpy(data.train.images).permute(0, 2, 3, 1), FULL)
+    draws = FULL.draw(0, 0, 6, 9, 8)
+    for count in (5, 3, 5):
+        images = renderer.render(canvas, torch.arange(count), draws[:count])
+        assert torch.equal(images, plain[:count])
+    assert counts == [5, 5, 5]
+
+
+def test_where_nothing_compiles_it_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: Any) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: refusing)
+    with pytest.warns(UserWarning, match="batches are rendered without torch.compile: no compiler"):
+        plain, compiled, renderer = both_ways(FULL, Placement(CPU))
+    assert torch.equal(plain, compiled)
+    assert renderer._program is None

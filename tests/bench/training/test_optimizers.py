@@ -5,9 +5,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
-from bench.training.muon import NEWTON_SCHULZ, Muon, orthogonalize, orthogonalize_all, rescaling_steps
+from bench.training.muon import (
+    KERNELS_A_STEP,
+    LAUNCH_FLOPS,
+    NEWTON_SCHULZ,
+    Muon,
+    batches,
+    orthogonalize,
+    orthogonalize_all,
+    rescaling_steps,
+)
 from bench.training.optimizers import Optimizers, roles
 from bench.training.schedules import constant, linear, one_cycle
 from models.darknet import Darknet
@@ -402,3 +412,28 @@ def test_a_momentum_that_the_schedule_sets_is_told(net):
     made = make(net, {"name": "sgd", "lr": 2.0, "momentum": 0.9}, {}, one_cycle(20, 20, 0.95, 0.85))
     made.set_progress(0)
     assert made.momentum == 0.95
+
+
+# Rows and columns of the filters of SpeedrunNet and of a wide ResNet, each at most as many rows as columns.
+SPEEDRUN = [(64, 216), (64, 576), (256, 576), (256, 2304), (256, 2304), (256, 2304)]
+WIDE = [(640, 2880), (640, 5760), (640, 5760), (640, 5760), (640, 320)]
+
+
+@pytest.mark.parametrize(("shapes", "batch_sizes"), [(SPEEDRUN, [4, 2]), (WIDE, [3, 1, 1])])
+def test_zeros_are_multiplied_where_that_is_cheaper_than_to_launch_kernels(shapes, batch_sizes):
+    """Measured in FLOPs: what the padding adds to a step against the kernels of the batches that it saves."""
+    flops, found = {}, {pad: batches(shapes, pad) for pad in (False, True)}
+    assert [len(batch) for batch in found[True]] == batch_sizes
+    with torch.device("meta"):
+        for pad in found:
+            with FlopCounterMode(display=False) as counter:
+                orthogonalize_all([torch.empty(shape) for shape in shapes], 1, pad)
+            flops[pad] = counter.get_total_flops()
+    saved = KERNELS_A_STEP * (len(found[False]) - len(found[True]))
+    assert flops[True] - flops[False] <= saved * LAUNCH_FLOPS
+    assert flops[True] < 1.25 * flops[False]
+
+
+def test_without_padding_each_shape_is_a_batch_in_order():
+    assert batches([(4, 8), (4, 16), (4, 8), (2, 8)], False) == [[0, 2], [1], [3]]
+    assert sorted(map(sorted, batches([(4, 8), (4, 16), (4, 8), (2, 8)], True))) == [[0, 1, 2], [3]]
