@@ -115,12 +115,11 @@ def test_its_outputs_are_finite_in_every_format_and_agree_with_fp32(case):
             assert error < BOUND[name], name
 
 
-# Compiling takes ten seconds a net and format on two cores, so that by default only those nets are here whose gradients
-# were once wrong, in the shallowest form that showed it.
+# Compiling takes ten seconds a net and format on two cores. So by default there is one net, whose gradients were once
+# wrong, in the shallowest form that showed it.
 HALVES = [name for name in FORMATS if name.endswith("16")]
-SHALLOW = {"speedrun": {"widths": [4]}, "resnet9": {"widths": [4, 4], "residuals": [1]}}
 long = pytest.mark.skipif(not os.environ.get("BENCH_LONG_TESTS"), reason="takes minutes; set BENCH_LONG_TESTS=1")
-COMPILED = [pytest.param(title, options, "pure_bf16", id=f"{title}, shallow") for title, options in SHALLOW.items()]
+COMPILED = [pytest.param("speedrun", {"widths": [4]}, "pure_bf16", id="speedrun, shallow")]
 COMPILED += [
     pytest.param(title, options, name, marks=[pytest.mark.slow, long], id=f"{title}, {name}")
     for title, options in SMALL.items()
