@@ -93,7 +93,7 @@ class Clock:
         """Time the body; the device's queue is empty at both ends, so that no work leaks between spans."""
         self.entered(name)
         self.timeline.synchronize()
-        before = self.sampler.read() if self.sampler else None
+        before = self.sampler.read_lately() if self.sampler else None
         start_s, start_event = self.elapsed_s(), self.timeline.event()
         agree = False
         try:

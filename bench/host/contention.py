@@ -36,6 +36,8 @@ FIRST_SCAN_S = 0.5
 # Before a run: 25 ticks of each core tell a busy one from a quiet one.
 LOOK_S = 0.25
 BUSY_SHARE = 0.1
+# A tenth of a tick, within which no counter of the kernel's moves.
+LATELY_S = 0.001
 # So many runs are told of in a line.
 MOST_TOLD = 3
 READ_BYTES = 1 << 20
@@ -260,7 +262,7 @@ class Sampler:
         self._began_s = now()
         self._next_scan_s = self._began_s + (FIRST_SCAN_S if root is None else 0.0)
         self._most_own_s = 0.0
-        self._first = self.read()
+        self._first = self._latest = self.read()
 
     def read(self) -> Reading:
         """The counters now; raises nothing, whatever the system does not tell."""
@@ -268,7 +270,12 @@ class Sampler:
         if at_s >= self._next_scan_s:
             self._scan()
         own_s, switches = self._own()
-        return Reading(at_s, own_s, switches, *self._cores(), self._pressure_s())
+        self._latest = Reading(at_s, own_s, switches, *self._cores(), self._pressure_s())
+        return self._latest
+
+    def read_lately(self) -> Reading:
+        """The last reading where it is hardly older than now, as at the beginning of a span right behind another."""
+        return self._latest if self._now() - self._latest.at_s <= LATELY_S else self.read()
 
     def since_the_first(self) -> Usage:
         """Who used the cores since this was made."""

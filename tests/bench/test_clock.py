@@ -122,8 +122,25 @@ def test_the_machine_is_looked_at_outside_of_the_span():
 
     clock = Clock(now=time)
     clock.sampler = SlowSampler(now=time)
+    time.now_s += 1  # since that looked first
     with clock.span("train"):
         time.now_s += 5
     (span,) = clock.spans
     assert span.duration_s == 5.0
     assert span.host["wall_s"] == 5.25
+
+
+def test_spans_back_to_back_share_a_look_at_the_machine():
+    time, looks = ManualTime(), []
+
+    class CountedSampler(Sampler):
+        def read(self):
+            looks.append(time.now_s)
+            return super().read()
+
+    clock = Clock(now=time, sampler=CountedSampler(now=time))
+    for _ in range(3):
+        with clock.span("train"):
+            time.now_s += 5
+    assert looks == [100.0, 105.0, 110.0, 115.0]
+    assert [span.host["wall_s"] for span in clock.spans] == [5.0, 5.0, 5.0]
