@@ -16,5 +16,8 @@ def start_of_this_process() -> str:
     """Equal for processes of this machine that have one start: this process itself, or its fork server."""
     parent = multiprocessing.parent_process()
     is_forked = parent is not None and parent.pid != os.getppid()  # by a server, and asked for by the parent
-    process = psutil.Process(os.getppid() if is_forked else os.getpid())
-    return f"{process.pid}-{process.create_time():.2f}"
+    pid = os.getppid() if is_forked else os.getpid()
+    try:
+        return f"{pid}-{psutil.Process(pid).create_time():.2f}"
+    except Exception:  # nothing that is asked only to be told may end a run
+        return f"{pid}-unknown"

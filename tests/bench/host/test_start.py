@@ -3,6 +3,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 
+import psutil
+
 from bench.host.start import start_of_this_process
 
 
@@ -29,3 +31,11 @@ def test_processes_of_a_fork_server_have_one_start_and_spawned_ones_each_their_o
     for start, pid in starts("spawn", 2):
         assert start.startswith(f"{pid}-")
     assert start_of_this_process().startswith(f"{os.getpid()}-")
+
+
+def test_a_machine_that_does_not_tell_when_a_process_began_ends_no_run(monkeypatch):
+    def fails(self):
+        raise RuntimeError("line 'btime' not found in /proc/stat")
+
+    monkeypatch.setattr(psutil.Process, "create_time", fails)
+    assert start_of_this_process() == f"{os.getpid()}-unknown"
