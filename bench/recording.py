@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from bench.report.console import visible_json
 from bench.run import Run, new_run_id
 from bench.runner import Measured
 from bench.store import Store, StoreError
+from bench.text.undecodable import command_line
 
 # Much more than one record takes, and too little to notice.
 ROOM_FOR_A_RECORD_BYTES = 1 << 20
@@ -122,7 +122,7 @@ class Recorder:
             reason=measured.reason,
             log=os.path.relpath(log, self.results) if log else None,
             log_tail=measured.log_tail,
-            command=shlex.join(["bench", *sys.argv[1:]]),
+            command=command_line(),
             started_at=attempt.started_at.isoformat(timespec="milliseconds"),
             measure=measure,
             config=config | {"resolved": resolved},

@@ -15,6 +15,7 @@ import msgspec
 
 from bench.errors import MissingError
 from bench.runs import shape
+from bench.text.undecodable import readable
 
 SCHEMA = 1
 
@@ -107,13 +108,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         JSON knows no NaN and no infinities: each is written as null, and named in `non_finite`, a map from
         its JSON pointer (RFC 6901) to "nan", "inf" or "-inf", so that a divergence can be read back.
 
+        Bytes of file names and arguments that are no text are written out, as `\\xe9`.
+
         Raises TypeError for a field of the wrong type: what could not be read back is not written.
         """
         record = msgspec.to_builtins(self, enc_hook=_plain)
         non_finite = dict(_take_non_finite(record, ""))
         if non_finite:
             record[_NON_FINITE] = non_finite
-        line = msgspec.json.encode(record) + b"\n"
+        try:
+            line = msgspec.json.encode(record) + b"\n"
+        except UnicodeEncodeError:
+            line = msgspec.json.encode(readable(record)) + b"\n"
         try:
             Run.from_json_line(line)
         except RecordError as error:

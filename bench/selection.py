@@ -14,6 +14,7 @@ from bench.document import nearest
 from bench.errors import UsageError
 from bench.report.spreadsheet import as_csv
 from bench.store import StoreError
+from bench.text.undecodable import readable
 from pipelines.files import replacing
 
 _CONDITION = re.compile(r"(?P<column>[^=<>!~]+)(?P<operator>>=|<=|!=|=|<|>|~)(?P<value>.*)", re.DOTALL)
@@ -40,7 +41,7 @@ def select(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         match = _CONDITION.fullmatch(condition)
         if match is None:
             raise UsageError(f"--where {condition}: give COLUMN=VALUE, or another of {' '.join(_OPERATORS)} ~")
-        name, sign, text = match["column"].strip(), match["operator"], match["value"].strip()
+        name, sign, text = match["column"].strip(), match["operator"], readable(match["value"].strip())
         check_columns(frame, [name], f"--where {condition}")
         frame = frame[_meets(frame[name], sign, text)]
     return frame
@@ -104,7 +105,8 @@ def export(frame: pd.DataFrame, path: Path) -> None:
             if path.suffix == ".csv":
                 draft.write_text(as_csv(frame), encoding="utf-8", newline="")
             else:
-                frame.to_parquet(draft, index=False)
+                with draft.open("wb") as file:  # pyarrow itself opens no name that is not UTF-8
+                    frame.to_parquet(file, index=False)
     except OSError as error:
         raise StoreError(f"cannot export to {path}: {error.strerror or error}; name another file") from None
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,11 +34,12 @@ from bench.report import streams
 from bench.report.gate import Format, progress, say, write_report
 from bench.run import canonical_json
 from bench.store import Store
+from bench.text.undecodable import command_line
 
 # The matrices of the gate are those whose names begin so.
 GATE = "gate_"
 SHORT_COMMIT = 9
-COMMAND = shlex.join(["bench", *sys.argv[1:]])
+COMMAND = command_line()
 ROOT = Path(bench.__file__).resolve().parent.parent
 
 

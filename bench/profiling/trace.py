@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from bench.errors import UsageError
 from bench.measures.throughput import Steps
 from bench.profiling.stages import stages_of
+from bench.text.undecodable import readable
 from bench.training.loop import Trainer
 from pipelines.loader import Loader
 
@@ -24,6 +25,8 @@ def check_trace_file(path: Path) -> None:
     """Raises `UsageError` where a trace cannot be written, before anything is measured."""
     if not path.parent.is_dir():
         raise UsageError(f"--trace {path}: there is no folder {path.parent}; make it first")
+    if readable(str(path)) != str(path):
+        raise UsageError(f"--trace {path}: torch writes to no file whose name is not UTF-8; choose another name")
     if path.is_dir() or path.suffix not in (".json", ".gz"):
         raise UsageError(f"--trace {path}: name a file that ends in .json or .json.gz")
 

@@ -80,8 +80,8 @@ def worker_of(process: subprocess.Popen[str]) -> psutil.Process:
     return wait_for_workers(process)[0]
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "results" / "runs" / "runs.jsonl"
+def records(folder: Path, results: str = "results") -> list[dict[str, Any]]:
+    path = folder / results / "runs" / "runs.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

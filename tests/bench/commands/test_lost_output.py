@@ -41,6 +41,17 @@ def test_a_run_is_recorded_and_its_exit_code_is_its_own(tmp_path, redirection, e
     assert [(record["status"], record["reason"]) for record in records(tmp_path)] == [("ok", None)]
 
 
+def test_bytes_that_are_no_text_lose_no_run_and_name_it_again(tmp_path):
+    results = os.fsdecode(b"caf\xe9")
+    done = shell(tmp_path, "", *TINY, "--results", results, "--keep-weights")
+    assert done.returncode == 0, done.stderr
+    (record,) = records(tmp_path, results)
+    assert (record["status"], record["command"].endswith(r"--results $'caf\xe9' --keep-weights")) == ("ok", True)
+    for arguments in (("show", "last"), ("export", os.fsdecode(b"\xe9.parquet"))):
+        again = shell(tmp_path, "", "results", *arguments, "--results", results)
+        assert (again.returncode, again.stderr) == (0, "")
+
+
 def test_a_reader_of_one_line_is_no_failure(tmp_path):
     for arguments in (("recipes",), ("env", "--json"), ("--help",)):
         done = shell(tmp_path, "| head -1", *arguments)

@@ -1,0 +1,45 @@
+"""Bytes that are no text, in file names and arguments: Python keeps each as a lone surrogate (PEP 383)."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import Any
+
+
+def command_line() -> str:
+    """What was typed to start this process, as `bench …`, quoted so that a shell makes the same bytes of it again."""
+    return " ".join(_quoted(argument) for argument in ["bench", *sys.argv[1:]])
+
+
+def readable(value: Any) -> Any:
+    """A JSON value whose text can be encoded: each byte that is no text is written out, as `\\xe9`."""
+    if isinstance(value, str):
+        return _written_out(value)
+    if isinstance(value, dict):
+        return {readable(key): readable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    return value
+
+
+def _quoted(argument: str) -> str:
+    try:
+        argument.encode()
+        return shlex.quote(argument)
+    except UnicodeEncodeError:
+        # Bash's and zsh's form: what is ASCII as it is, all else byte by byte.
+        bytes_ = os.fsencode(argument)
+        return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in bytes_) + "'"
+
+
+def _written_out(text: str) -> str:
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        try:
+            return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        except UnicodeEncodeError:  # a surrogate that stands for no byte
+            return text.encode(errors="backslashreplace").decode()
