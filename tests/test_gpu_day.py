@@ -1,0 +1,172 @@
+"""tools/gpu_day.sh with a stand-in for the machine: its steps, their limits, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from bench import matrix
+from bench import recipe as recipes
+from bench.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+SHEETS = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+# Stands for Python: it notes what it was asked for, and hangs or fails where it is told to.
+PYTHON = r"""#!/usr/bin/env bash
+printf '%q ' "$@" >> "$CALLS"
+echo >> "$CALLS"
+case "$*" in
+    *"$HANGS"*) exec sleep 60 ;;
+    *gpu_sheets*.data_b*) mkdir -p "$WORK/data/cifar10" "$WORK/ref/cifar10"; touch "$WORK/data/cifar10/cifar10.npz" ;;
+    *"$FAILS"*) exit 1 ;;
+esac
+echo "did $*"
+"""
+
+
+@pytest.fixture
+def day(tmp_path):
+    """Runs a part of the day with the stand-in; what it printed, and the commands that it gave to Python."""
+    python = tmp_path / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    calls = tmp_path / "calls"
+
+    def run(part: str, limit_s: int = 600, **environment: object) -> tuple[str, list[str]]:
+        calls.write_text("")
+        own = {"WORK": tmp_path / "work", "OUT": tmp_path / "out", "PYTHON": python, "CALLS": calls}
+        own |= {"HANGS": "nothing does", "FAILS": "nothing does"} | environment
+        told = subprocess.run(
+            [ROOT / "tools" / "gpu_day.sh", part, str(limit_s)],
+            env=os.environ | {name: str(value) for name, value in own.items()},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+        assert told.stderr == ""
+        return told.stdout, calls.read_text().splitlines()
+
+    return run
+
+
+def endings(printed: str) -> dict[str, str]:
+    """How each step ended, by its name."""
+    return dict(re.findall(r"^== (\w+): (status \d+|left out|ended by its limit)", printed, re.M))
+
+
+def test_both_parts_do_all_their_steps(day, tmp_path):
+    first, calls = day("A", FAILS="cuda_graph")
+    steps = ["packages", "environment", "tests", "sheets", "compile_fastest", "compile_graph", "compile_speedrun94"]
+    assert endings(first) == dict.fromkeys([*steps, "ceilings", "found"], "status 0") | {"compile_graph": "status 1"}
+    assert [call.count("random") for call in calls if call.startswith("-m bench run")] == [1, 1, 1]
+    second, calls = day("B")
+    assert len(endings(second)) == 12
+    assert set(endings(second).values()) == {"status 0"}
+    trained = [call for call in calls if call.startswith("-m bench run")]
+    assert all(f"--data {tmp_path}/work/data" in call for call in trained)
+    assert [re.search(r"--seeds (\d+)", call).group(1) for call in trained] == ["60", "8", "1", "30", "12", "1", "1"]
+    assert ["--shared-process" in call for call in trained] == [True, True, False, True, True, False, False]
+    assert "--keep-compiled" not in trained[2]
+    with tarfile.open(tmp_path / "out" / "results_B.tgz") as kept:
+        assert {"logs/A-tests.log", "logs/B-seeds.log", "logs/B-formats.log"} <= set(kept.getnames())
+    assert (tmp_path / "out" / "log_A.txt").read_text() == first
+
+
+def test_every_command_is_one_that_bench_takes(day):
+    """Stale options and recipes would cost the time on the machine."""
+    commands = [shlex.split(call)[2:] for part in "AB" for call in day(part)[1] if call.startswith("-m bench ")]
+    known = typer.main.get_command(app).commands
+    assert {command[0] for command in commands} == {"env", "run", "sweep", "profile"}
+    for name, *arguments in commands:
+        given = known[name].make_context(name, list(arguments)).params
+        if name in ("run", "profile"):
+            recipes.load(given["recipe"], "cuda", given["settings"] or [])
+        elif name == "sweep":
+            matrix.expand(matrix.load(given["matrix"]), "cuda")
+
+
+def test_a_step_that_hangs_is_ended_and_what_has_no_time_left_out(day, tmp_path):
+    printed, calls = day("B", 12, HANGS="gpu_sheets", STEPS="sheets|seeds|formats|found")
+    found = endings(printed)
+    assert found.pop("sheets") == "ended by its limit"
+    assert found.pop("found") == "status 0"
+    assert found == dict.fromkeys(
+        ("seeds", "seeds_tta_below", "seeds_speedrun94", "seeds_graph", "formats"), "left out"
+    )
+    assert re.search(r"seeds: left out: \d+ s are left, and it needs 60", printed)
+    assert len(calls) == 1
+    assert (tmp_path / "out" / "results_B.tgz").exists()
+
+
+def test_references_are_run_where_they_lie(day, tmp_path):
+    scripts = [tmp_path / "ref" / name for name in ("airbench.py", "hiverge.py")]
+    scripts[0].parent.mkdir()
+    for script in scripts:
+        script.touch()
+    printed, calls = day("B", STEPS="sheets|reference", REFERENCES=tmp_path / "ref")
+    assert [call.strip() for call in calls[1:]] == [str(script) for script in scripts]
+    assert endings(printed)["reference_hiverge"] == "status 0"
+
+
+def test_another_part_is_refused_with_what_there_is(day):
+    told = subprocess.run([ROOT / "tools" / "gpu_day.sh"], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert "tools/gpu_day.sh A [SECONDS]" in told.stdout
+
+
+def test_sheets_of_two_loads_become_the_data_set(tmp_path):
+    generator = np.random.default_rng(0)
+    sheet = generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    labels = (np.arange(24) % 10).astype(np.uint8)
+    for load, names in (("a", SHEETS[:3]), ("b", SHEETS[3:])):
+        (tmp_path / load).mkdir()
+        for name in names:
+            Image.fromarray(sheet).save(tmp_path / load / f"{name}.webp", lossless=True)
+    np.save(tmp_path / "b" / "labels.npy", labels)
+    work = tmp_path / "work"
+
+    def make(load: str) -> str:
+        command = [sys.executable, ROOT / "tools" / "gpu_sheets.py", tmp_path / load, work]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert "still missing: data_batch_4.npy, data_batch_5.npy, test_batch.npy, labels.npy" in make("a")
+    assert "CIFAR-10 is complete" in make("b")
+    with np.load(work / "data" / "cifar10" / "cifar10.npz") as data:
+        assert {name: array.shape for name, array in data.items()} == {
+            "train_x": (20, 3, 32, 32),
+            "train_y": (20,),
+            "test_x": (4, 3, 32, 32),
+            "test_y": (4,),
+        }
+        # The second image of the first line.
+        assert np.array_equal(data["train_x"][1], sheet[:32, 32:64].transpose(2, 0, 1))
+        assert np.array_equal(data["test_y"], labels[20:])
+    assert (work / "ref" / "cifar10" / "test.pt").exists()
+
+
+@pytest.mark.slow  # processes that import torch
+def test_the_real_command_on_a_cpu(day, tmp_path):
+    """Training, results and ceilings as they are, on a network and data that are tiny."""
+    recipe = (ROOT / "bench" / "recipes" / "digits.yaml").read_text().replace("epochs: 20", "epochs: 1")
+    (tmp_path / "tiny.yaml").write_text(recipe.replace("target_accuracy: 0.96", "target_accuracy: 0.01"))
+    (tmp_path / "work" / "data" / "cifar10").mkdir(parents=True)
+    (tmp_path / "work" / "data" / "cifar10" / "cifar10.npz").touch()
+    options = {"PYTHON": sys.executable, "DEVICE": "cpu", "FASTEST": tmp_path / "tiny.yaml", "SEEDS": 2}
+    printed, _ = day("B", 300, STEPS="^seeds$|found", **options)
+    assert endings(printed) == {"seeds": "status 0", "found": "status 0"}, printed
+    assert "seed 1 (2 of 2): ok" in (tmp_path / "work" / "logs" / "B-seeds.log").read_text()
+    assert re.search(r"tiny +accuracy +2 ", printed)
+    printed, _ = day("A", 100, STEPS="ceilings", **options)
+    assert endings(printed) == {"ceilings": "status 0"}, printed
+    assert "a whole step, not compiled" in printed

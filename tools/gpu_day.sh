@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# All that one GPU is to be asked, in two parts of nine minutes together; docs/gpu_day.md says what it needs.
+#
+#     tools/gpu_day.sh A [SECONDS]    needs .whl/ (packages that the machine lacks, as wheels) and .data_a/
+#     tools/gpu_day.sh B [SECONDS]    needs .data_b/, and what A left in $WORK
+#
+# Each step has a limit and a log of its own, and is left out where too little time is left. After each, all that there
+# is lies in $OUT, so that nothing is lost when the machine is taken away.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+part=${1:-} limit=${2:-}
+case $part in
+A) limit=${limit:-170} ;;
+B) limit=${limit:-360} ;;
+*) sed -n 's/^# \{0,1\}//; 2,8p' "$0"; exit 2 ;;
+esac
+
+work=${WORK:-${TMPDIR:-/tmp}/gpu_day}
+out=${OUT:-$work/out}
+python=${PYTHON:-python3}
+device=${DEVICE:-cuda}
+fastest=${FASTEST:-speedrun94_hiverge}
+references=${REFERENCES:-$PWD/tools/ref}
+# Only the steps whose names match, such as STEPS='seeds|graph'.
+only=${STEPS:-.}
+# Before its limit ends a step, so much is kept for what comes after it.
+SPARE_S=10
+GRACE_S=8
+
+data=$work/data site=$work/site logs=$work/logs results=$work/results
+mkdir -p "$out" "$data" "$logs" "$results"
+export python results site
+export PYTHONPATH=$PWD:$site PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Where --keep-compiled finds in part B what part A compiled.
+export XDG_CACHE_HOME=$work/cache
+ulimit -c 0
+
+left() { echo $((limit - SECONDS)); }
+
+# keep: everything small in one file, replaced whole.
+keep() {
+    local draft=$work/kept.$BASHPID
+    tar -C "$work" -czf "$draft" --exclude=cache logs results 2>/dev/null
+    mv "$draft" "$out/results_$part.tgz"
+}
+
+# step NAME NEEDS_S MOST_S COMMAND...: its status, with its output in a log, and the last lines of that here.
+step() {
+    local name=$1 needs=$2 most=$3 begin=$SECONDS status log=$logs/$part-$1.log
+    shift 3
+    [[ $name =~ $only ]] || return 0
+    if (($(left) < needs)); then
+        echo "== $name: left out: $(left) s are left, and it needs $needs"
+        return 1
+    fi
+    ((most > $(left) - SPARE_S)) && most=$(($(left) - SPARE_S))
+    # bench records the run that a SIGTERM ends.
+    timeout -k $GRACE_S "$most" "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    local said="status $status"
+    ((status == 124 || status == 137)) && said="ended by its limit of $most s"
+    echo "== $name: $said after $((SECONDS - begin)) s, at $SECONDS s"
+    grep -v '^ *$' "$log" | tail -n "${LINES_OF:-12}" | cut -c1-400
+    keep
+    return $status
+}
+
+# train NAME NEEDS_S MOST_S RECIPE OPTION...: `bench run` on the real data, or on noise where they are not complete.
+noise=(--set 'data={name: random}' --set target_accuracy=null)
+train() {
+    local name=$1 needs=$2 most=$3 recipe=$4 on=(--data "$data")
+    shift 4
+    [[ -f $data/cifar10/cifar10.npz ]] || on=("${noise[@]}")
+    step "$name" "$needs" "$most" "$python" -m bench run "$recipe" --device "$device" --results "$results/$name" \
+        "${on[@]}" "$@"
+}
+
+packages() {
+    [[ -d $site || ! -d .whl ]] || "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" .whl/*.whl
+}
+
+environment() {
+    date -u
+    nvidia-smi
+    nvidia-smi -q -d CLOCK,POWER | grep -iE 'graphics|sm |memory|power limit|draw' | head -24
+    nproc
+    free -g | head -2
+    gcc --version | head -1
+    "$python" -m pip list 2>/dev/null | grep -iE 'torch|triton|numpy|pandas|scipy|pytest|ffcv'
+    "$python" -m bench env
+}
+
+first_part() {
+    LINES_OF=60 step environment 5 40 bash -c "$(declare -f environment); environment"
+    local several=()
+    "$python" -c 'import xdist' 2>/dev/null && several=(-n 8)
+    # Correctness and programs at once: no time of this part is a measurement.
+    step sheets 3 60 "$python" tools/gpu_sheets.py .data_a "$work" &
+    LINES_OF=40 step tests 30 120 "$python" -m pytest -q -p no:cacheprovider "${several[@]}" tests/test_cuda.py \
+        tests/bench/training/test_captured.py tests/bench/training/test_precision.py tests/bench/profiling/test_timer.py \
+        tests/bench/measures/test_throttle.py tests/pipelines/test_render.py tests/models/test_every_net.py &
+    train compile_fastest 30 115 "$fastest" --seeds 1 --keep-compiled &
+    train compile_graph 30 115 "$fastest" --seeds 1 --keep-compiled --set cuda_graph=true &
+    train compile_speedrun94 30 115 speedrun94 --seeds 1 --keep-compiled &
+    wait
+    LINES_OF=60 step ceilings 15 45 "$python" tools/gpu_ceilings.py --device "$device"
+}
+
+second_part() {
+    step sheets 3 40 "$python" tools/gpu_sheets.py .data_b "$work"
+    # The claim: many seeds, and the same with what changes no program.
+    train seeds 60 150 "$fastest" --seeds "${SEEDS:-60}" --shared-process --keep-compiled
+    train seeds_tta_below 30 40 "$fastest" --seeds 8 --shared-process --keep-compiled --set evaluation.tta_below=0.7
+    # As a user calls it: a process of its own, and everything cold.
+    train user 45 110 "$fastest" --seeds 1
+    # The network as Jordan published it, and each step as one graph.
+    train seeds_speedrun94 40 95 speedrun94 --seeds "${SEEDS_SPEEDRUN94:-30}" --shared-process --keep-compiled
+    train seeds_graph 35 60 "$fastest" --seeds 12 --shared-process --keep-compiled --set cuda_graph=true
+    references
+    LINES_OF=30 step formats 40 110 "$python" -m bench sweep gpu_formats --device "$device" --data "$data" \
+        --results "$results/formats"
+    LINES_OF=40 step profile 25 60 "$python" -m bench profile "$fastest" --device "$device" --data "$data"
+    for loader in resident torch; do
+        train "loading_$loader" 15 30 speedrun94 --measure loading --sampling-timeout 4 --seeds 1 --set loader=$loader
+    done
+}
+
+# Published scripts on this very card, where somebody has put them into tools/ref/; they read cifar10/ here.
+references() {
+    local script
+    # Max-autotune over all backends compiles for minutes.
+    export TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS=ATEN TORCHINDUCTOR_MAX_AUTOTUNE_CONV_BACKENDS=ATEN
+    for script in "$references"/*.py; do
+        [[ -f $script && -d $work/ref/cifar10 ]] || continue
+        RUNS=${RUNS:-8} LINES_OF=24 step "reference_$(basename "$script" .py)" 50 100 \
+            env -C "$work/ref" "$python" "$script"
+    done
+    unset TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS TORCHINDUCTOR_MAX_AUTOTUNE_CONV_BACKENDS
+}
+
+# found: what every run came to, on the clock of the speedrun rule.
+found() {
+    local folder
+    for folder in "$results"/*/; do
+        [[ -f $folder/runs/runs.jsonl ]] || continue
+        echo "-- $(basename "$folder")"
+        timeout 20 "$python" -m bench leaderboard --rule speedrun --limit 1 --results "$folder" 2>&1 | cut -c1-400
+        timeout 20 "$python" -m bench results --by recipe --results "$folder" 2>&1 | cut -c1-400
+    done
+}
+
+main() {
+    step packages 2 40 bash -c "$(declare -f packages); packages"
+    if [[ $part == A ]]; then first_part; else second_part; fi
+    LINES_OF=200 step found 5 40 bash -c "$(declare -f found); found"
+    keep
+}
+
+main 2>&1 | tee "$out/log_$part.txt"
