@@ -87,7 +87,7 @@ def test_every_command_is_one_that_bench_takes(day):
     """Stale options and recipes would cost the time on the machine."""
     commands = [shlex.split(call)[2:] for part in "AB" for call in day(part)[1] if call.startswith("-m bench ")]
     known = typer.main.get_command(app).commands
-    assert {command[0] for command in commands} == {"env", "run", "sweep", "profile"}
+    assert {command[0] for command in commands} == {"env", "run", "sweep", "profile", "leaderboard", "results"}
     for name, *arguments in commands:
         given = known[name].make_context(name, list(arguments)).params
         if name in ("run", "profile"):
@@ -97,7 +97,7 @@ def test_every_command_is_one_that_bench_takes(day):
 
 
 def test_a_step_that_hangs_is_ended_and_what_has_no_time_left_out(day, tmp_path):
-    printed, calls = day("B", 12, HANGS="gpu_sheets", STEPS="sheets|seeds|formats|found")
+    printed, calls = day("B", 18, HANGS="gpu_sheets", STEPS="sheets|seeds|formats|found")
     found = endings(printed)
     assert found.pop("sheets") == "ended by its limit"
     assert found.pop("found") == "status 0"
@@ -105,7 +105,7 @@ def test_a_step_that_hangs_is_ended_and_what_has_no_time_left_out(day, tmp_path)
         ("seeds", "seeds_tta_below", "seeds_speedrun94", "seeds_graph", "formats"), "left out"
     )
     assert re.search(r"seeds: left out: \d+ s are left, and it needs 60", printed)
-    assert len(calls) == 1
+    assert not any("bench run" in call for call in calls)
     assert (tmp_path / "out" / "results_B.tgz").exists()
 
 
@@ -166,7 +166,7 @@ def test_the_real_command_on_a_cpu(day, tmp_path):
     printed, _ = day("B", 300, STEPS="^seeds$|found", **options)
     assert endings(printed) == {"seeds": "status 0", "found": "status 0"}, printed
     assert "seed 1 (2 of 2): ok" in (tmp_path / "work" / "logs" / "B-seeds.log").read_text()
-    assert re.search(r"tiny +accuracy +2 ", printed)
+    assert re.search(r"tiny .*accuracy .* 2 ", printed), printed
     printed, _ = day("A", 100, STEPS="ceilings", **options)
     assert endings(printed) == {"ceilings": "status 0"}, printed
     assert "a whole step, not compiled" in printed

@@ -24,9 +24,9 @@ fastest=${FASTEST:-speedrun94_hiverge}
 references=${REFERENCES:-$PWD/tools/ref}
 # Only the steps whose names match, such as STEPS='seeds|graph'.
 only=${STEPS:-.}
-# Before its limit ends a step, so much is kept for what comes after it.
-SPARE_S=10
+# How long a step has to end when its limit has told it to, and what is kept for the last one.
 GRACE_S=8
+SPARE_S=12
 
 data=$work/data site=$work/site logs=$work/logs results=$work/results
 mkdir -p "$out" "$data" "$logs" "$results"
@@ -50,11 +50,12 @@ step() {
     local name=$1 needs=$2 most=$3 begin=$SECONDS status log=$logs/$part-$1.log
     shift 3
     [[ $name =~ $only ]] || return 0
-    if (($(left) < needs)); then
-        echo "== $name: left out: $(left) s are left, and it needs $needs"
+    local here=$(($(left) - SPARE_S))
+    if ((here < needs)); then
+        echo "== $name: left out: $here s are left, and it needs $needs"
         return 1
     fi
-    ((most > $(left) - SPARE_S)) && most=$(($(left) - SPARE_S))
+    ((most > here)) && most=$here
     # bench records the run that a SIGTERM ends.
     timeout -k $GRACE_S "$most" "$@" >"$log" 2>&1 </dev/null
     status=$?
@@ -72,7 +73,7 @@ train() {
     local name=$1 needs=$2 most=$3 recipe=$4 on=(--data "$data")
     shift 4
     [[ -f $data/cifar10/cifar10.npz ]] || on=("${noise[@]}")
-    step "$name" "$needs" "$most" "$python" -m bench run "$recipe" --device "$device" --results "$results/$name" \
+    step "$name" "$needs" "$most" "$python" -m bench run "$recipe" --device "$device" --results "$results" \
         "${on[@]}" "$@"
 }
 
@@ -119,7 +120,7 @@ second_part() {
     train seeds_graph 35 60 "$fastest" --seeds 12 --shared-process --keep-compiled --set cuda_graph=true
     references
     LINES_OF=30 step formats 40 110 "$python" -m bench sweep gpu_formats --device "$device" --data "$data" \
-        --results "$results/formats"
+        --results "$results"
     LINES_OF=40 step profile 25 60 "$python" -m bench profile "$fastest" --device "$device" --data "$data"
     for loader in resident torch; do
         train "loading_$loader" 15 30 speedrun94 --measure loading --sampling-timeout 4 --seeds 1 --set loader=$loader
@@ -139,21 +140,17 @@ references() {
     unset TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS TORCHINDUCTOR_MAX_AUTOTUNE_CONV_BACKENDS
 }
 
-# found: what every run came to, on the clock of the speedrun rule.
+# found: what the runs of both parts came to, on the clock of the speedrun rule and in their means.
 found() {
-    local folder
-    for folder in "$results"/*/; do
-        [[ -f $folder/runs/runs.jsonl ]] || continue
-        echo "-- $(basename "$folder")"
-        timeout 20 "$python" -m bench leaderboard --rule speedrun --limit 1 --results "$folder" 2>&1 | cut -c1-400
-        timeout 20 "$python" -m bench results --by recipe --results "$folder" 2>&1 | cut -c1-400
-    done
+    "$python" -m bench leaderboard --rule speedrun --limit 1 --results "$results"
+    "$python" -m bench results --by recipe,cell --results "$results" \
+        --columns accuracy,samples_per_s,span.init_s,span.train_s,span.final_eval_s
 }
 
 main() {
     step packages 2 40 bash -c "$(declare -f packages); packages"
     if [[ $part == A ]]; then first_part; else second_part; fi
-    LINES_OF=200 step found 5 40 bash -c "$(declare -f found); found"
+    LINES_OF=200 SPARE_S=0 step found 1 30 bash -c "$(declare -f found); found"
     keep
 }
 

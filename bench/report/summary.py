@@ -199,6 +199,13 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
         if kept := text.get(run.config, "resolved", "kept_weights"):
             how = f"--measure inference --weights {run.run_id}"
             notes.append(f"Weights of seed {run.seed}: {kept['file']}; the same command with {how} times them.")
+    if any(run.shares_process for run in runs):
+        notes.append(
+            "The seeds shared one process, which loaded, built and compiled once: the first one's total is another than "
+            "the others'. The speedrun rule takes such runs; cold start, DAWNBench and MLPerf do not."
+        )
+    if any(run.keeps_compiled for run in runs):
+        notes.append("Compiled programs were kept from earlier runs, which cold start does not take.")
     if runs[0].measure == "inference":
         if weights := text.get(runs[0].config, "resolved", "weights"):
             made = f", of run {weights['run_id']}" if weights["run_id"] else ""

@@ -160,3 +160,14 @@ def test_a_contended_run_is_marked():
     assert "Contended: 1 of 2 runs: seed 1: other processes took 33% of the CPU time in train." in output
     assert "contended" not in printed(one).lower()
     assert "contended" not in printed(run()).lower()
+
+
+def test_what_others_had_done_is_a_footnote():
+    config = run().config
+    shared = printed(*(run(seed, config=config | {"resolved": {"shared_process": True}}) for seed in range(2)))
+    assert "The seeds shared one process, which loaded, built and compiled once" in shared
+    kept = printed(run(config=config | {"resolved": {"compiled_cache": "kept"}}))
+    assert "Compiled programs were kept from earlier runs" in kept
+    alone = printed(run())
+    assert "shared" not in alone
+    assert "kept" not in alone
