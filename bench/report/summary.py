@@ -201,8 +201,8 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
             notes.append(f"Weights of seed {run.seed}: {kept['file']}; the same command with {how} times them.")
     if any(run.shares_process for run in runs):
         notes.append(
-            "The seeds shared one process, which loaded, built and compiled once: the first one's total is another than "
-            "the others'. The speedrun rule takes such runs; cold start, DAWNBench and MLPerf do not."
+            "The seeds shared one process, which loaded, built and compiled once, in the total of the first one. "
+            "The speedrun rule takes such runs; cold start, DAWNBench and MLPerf do not."
         )
     if any(run.keeps_compiled for run in runs):
         notes.append("Compiled programs were kept from earlier runs, which cold start does not take.")
