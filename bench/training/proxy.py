@@ -7,6 +7,7 @@ whether it has seen all of them before the other network begins, or each of them
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,7 +83,8 @@ class Proxy:
     @contextmanager
     def forgotten(self) -> Iterator[None]:
         """What is learnt meanwhile is put back."""
-        before = {name: value.clone() for name, value in self.model.state_dict().items()}
+        # With its metadata, without which batch norms take it for one of torch 0.3 and look for counters.
+        before = copy.deepcopy(self.model.state_dict())
         try:
             yield
         finally:
