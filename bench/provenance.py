@@ -186,17 +186,25 @@ def versions() -> dict[str, str]:
 
 def remarks(code: Mapping[str, Any]) -> list[str]:
     """What a person should be told of the code of a run, as its record has it."""
-    told = []
+    told = [f"Qualifies under no rule: {what}." for what in faults(code).values()]
     if why := code.get("commit_unknown"):
         told.append(f"Commit unknown: {why}; so nobody can tell which code this was but by its hash.")
-    if changed := code.get("changed_during_run"):
-        told.append(f"Code changed while it ran ({listed(changed)}), so it qualifies under no rule; run it again.")
-    if wrong := code.get("bytecode_not_of_source"):
-        told.append(
-            f"Compiled modules that are not of their sources ran in their place ({listed(wrong)}), so it "
-            "qualifies under no rule; delete the __pycache__ folders and run it again."
-        )
     return told
+
+
+def faults(*codes: Mapping[str, Any]) -> dict[str, str]:
+    """Why runs of such code count nowhere, by a code for programs."""
+    changed = sorted({name for code in codes for name in code.get("changed_during_run") or ()})
+    wrong = sorted({name for code in codes for name in code.get("bytecode_not_of_source") or ()})
+    found = {}
+    if changed:
+        found["code_changed_during_run"] = f"the code changed while it ran ({listed(changed)}); run it again"
+    if wrong:
+        found["bytecode_not_of_source"] = (
+            f"compiled modules that are not of their sources ran in their place ({listed(wrong)}); "
+            "delete the __pycache__ folders and run it again"
+        )
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

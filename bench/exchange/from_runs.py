@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from bench import provenance
 from bench.errors import UsageError
 from bench.exchange.dawnbench import checked
 from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, TrainEntry, Unfit
+from bench.host import contention
 from bench.report import text
 from bench.rules.dawnbench import epoch_rows
 from bench.run import FINISHED, Run
@@ -40,6 +42,8 @@ def entry_of(run: Run, submitter: Submitter) -> Entry:
         raise _refused(run, f"it measured {run.measure}; DAWNBench has entries of training and of inference")
     if run.status not in FINISHED:
         raise _refused(run, f"it ended as {run.status}")
+    for what in provenance.faults(run.code).values():
+        raise _refused(run, what)
     if not submitter.author or not submitter.email:
         raise UsageError("an entry names who made it: give --author and --email")
     values = _submission(run, submitter)
@@ -66,6 +70,8 @@ def remarks(run: Run) -> list[str]:
         notes.append("the data were not checked against the publisher's files")
     if run.code.get("dirty"):
         notes.append("the code was changed since its commit, so that nobody else has it")
+    if told := contention.disturbed([run]):
+        notes.append(f"the machine was busy beside it: {told}")
     if not run.price_per_hour:
         notes.append("no price is known, so the entry has no cost; --price names one when running")
     if (text.get(run.config, "resolved", "price_source", "kind") or "on_demand") != "on_demand":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from bench import provenance
 from bench.exchange.entry import Unfit
 from bench.exchange.from_runs import hardware
 from bench.report import text
@@ -33,6 +34,8 @@ def log_lines(run: Run) -> list[str]:
         raise _refused(run, "it trained to no target")
     if run.status not in FINISHED:
         raise _refused(run, f"it ended as {run.status}")
+    for what in provenance.faults(run.code).values():
+        raise _refused(run, what)
     if run.shares_process:
         raise _refused(
             run, "it shared its process with other seeds, and its clock starts at the first touch of the data"

@@ -223,14 +223,8 @@ class Rule(ABC):
         ended = Counter(run.status for run in runs if run.status not in ("ok", "not_reached"))
         if ended:
             yield Finding("ended_early", "ended early: " + ", ".join(f"{n} {status}" for status, n in ended.items()))
-        changed = sorted({name for run in runs for name in run.code.get("changed_during_run") or ()})
-        if changed:
-            text = f"the code changed while it ran: {provenance.listed(changed)}; run it again"
-            yield Finding("code_changed_during_run", text, True)
-        wrong = sorted({name for run in runs for name in run.code.get("bytecode_not_of_source") or ()})
-        if wrong:
-            text = f"compiled modules that are not of their sources ran in their place: {provenance.listed(wrong)}"
-            yield Finding("bytecode_not_of_source", f"{text}; delete the __pycache__ folders and run it again", True)
+        for code, text in provenance.faults(*(run.code for run in runs)).items():
+            yield Finding(code, text, True)
         if len({(run.code.get("sources_sha256"), canonical_json(run.code.get("loaded") or {})) for run in runs}) > 1:
             yield Finding("code_changed", "the code changed between these runs")
         unknown = {run.code["commit_unknown"] for run in runs if run.code.get("commit_unknown")}

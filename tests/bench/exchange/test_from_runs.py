@@ -134,3 +134,10 @@ def test_a_seed_that_found_its_data_loaded_is_no_entry(cifar_run):
     shared = cifar_run(config={"resolved": {"shared_process": True}})
     with pytest.raises(UsageError, match="shared its process with other seeds, and loading and compilation count"):
         entry_of(shared, AUTHOR)
+
+
+def test_a_run_whose_code_changed_meanwhile_is_no_entry(cifar_run):
+    assert entry_of(cifar_run(code={"changed_during_run": [], "bytecode_not_of_source": []}), AUTHOR)
+    for key in ("changed_during_run", "bytecode_not_of_source"):
+        with pytest.raises(UsageError, match=r"models/a\.py"):
+            entry_of(cifar_run(code={key: ["models/a.py"]}), AUTHOR)

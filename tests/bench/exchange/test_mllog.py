@@ -83,3 +83,8 @@ def test_a_seed_that_found_its_data_loaded_has_no_log(cifar_run):
         UsageError, match="shared its process with other seeds, and its clock starts at the first touch"
     ):
         log_lines(cifar_run(config={"resolved": {"shared_process": True}}))
+
+
+def test_a_run_whose_code_changed_meanwhile_has_no_log(cifar_run):
+    with pytest.raises(UsageError, match=r"models/a\.py"):
+        log_lines(cifar_run(code={"changed_during_run": ["models/a.py"]}))
