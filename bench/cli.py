@@ -201,12 +201,22 @@ def show(
     settings: Settings = None,
     device: Device = DeviceChoice.auto,
     results: Results = Path("results"),
+    card: Annotated[
+        str | None,
+        typer.Option(
+            help="Estimate a run on this GPU by its data sheet: h200, h100, a100, v100, rtx4090, … No GPU needed."
+        ),
+    ] = None,
 ) -> None:
-    """Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here."""
+    """Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here.
+
+    With --device cuda also what a step asks of a GPU: operations, launches, waits and bytes, counted without one.
+    """
     from bench.commands.show import ShowOptions, show_recipe
     from bench.report.console import LastingConsole
 
-    raise typer.Exit(show_recipe(ShowOptions(recipe, settings or (), device.value, results), LastingConsole()))
+    options = ShowOptions(recipe, settings or (), device.value, results, card)
+    raise typer.Exit(show_recipe(options, LastingConsole()))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -94,10 +94,8 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     """
     counted_on = device
     if device == "cuda" and not torch.cuda.is_available():
-        precision = native_precision(device) if recipe.precision == "auto" else recipe.precision
-        recipe = recipe.model_copy(update={"precision": "fp32" if precision == "tf32" else precision})
-        counted_on = "cpu"
-    shape, classes, train_count = _data_shape(recipe)
+        recipe, counted_on = stand_in(recipe), "cpu"
+    shape, classes, train_count, _ = data_shape(recipe)
     with refusals():
         noise = load_dataset(
             "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
@@ -175,14 +173,21 @@ def _loading(workbench: Workbench, size: int) -> Operations | None:
     return operations
 
 
-def _data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int]:
-    """Image shape, classes and number of training images of the recipe's data, which is not loaded."""
+def stand_in(recipe: Recipe) -> Recipe:
+    """The recipe as a CPU can take a GPU's place for it, in the precision that the GPU would have."""
+    precision = native_precision("cuda") if recipe.precision == "auto" else recipe.precision
+    return recipe.model_copy(update={"precision": "fp32" if precision == "tf32" else precision})
+
+
+def data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int, int]:
+    """Image shape, classes and number of training and test images of the recipe's data, which is not loaded."""
     info, options = DATASETS[recipe.data.name], recipe.data.options
     channels, height, width = options.get("shape", info.image_shape)
     return (
         (channels, height, width),
         options.get("classes", info.classes),
         options.get("train_count", info.train_count) - options.get("held_out", 0),
+        options.get("held_out") or options.get("test_count", info.test_count),
     )
 
 

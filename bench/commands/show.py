@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import recipe as recipes
+from bench.errors import UsageError
 from bench.expectation import PUBLISHED, cell_now
 from bench.report.show import print_recipe
 from bench.run import FINISHED, Run
@@ -23,27 +24,42 @@ class ShowOptions:
     settings: Sequence[str] = ()
     device: str = "auto"
     results: Path = Path("results")
+    card: str | None = None
 
 
 def show_recipe(options: ShowOptions, console: Console) -> int:
     """Print the recipe; returns the exit code.
 
-    Raises `UsageError` for a recipe that does not fit, `MissingError` where there is no such device.
+    Raises `UsageError` for a recipe that does not fit and for a card that is not known, `MissingError` where there is
+    no such device.
     """
     from bench.machine import default_device
+    from bench.profiling import cards
 
-    device = default_device() if options.device == "auto" else options.device
+    card = cards.find(options.card) if options.card else None
+    if card and options.device == "cpu":
+        raise UsageError("--card is a GPU's; leave out --device cpu")
+    device = "cuda" if card else default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     with console.status("counting"):
         from bench.footprint import footprint
 
         counted = footprint(recipe, device)
+        work = None
+        if device == "cuda":
+            from bench.profiling.demand import demand
+
+            work = demand(recipe)
     name = Path(options.recipe).stem
     _, cell = recipes.identify(recipe.config(), device, "time_to_accuracy")
     runs = _finished_runs(name, options.results)
     these = [run for run in runs if cell in (run.cell, cell_now(run))]
     others = [run for run in runs if run not in these]
     print_recipe(console, name, recipe, device, counted, these, others)
+    if work is not None:
+        from bench.report.gpu import print_demand
+
+        print_demand(console, work, recipe, card)
     return 0
 
 

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import flop_registry
 
 # They reserve memory, or say what is in it.
-_NO_WORK = {"detach", "alias", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty"}
+_NO_WORK = {"detach", "alias", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty",
+            "squeeze_", "unsqueeze_", "transpose_", "t_"}  # fmt: skip
 # How large their result is, or which Python number it is, is known when they are done.
 _WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim",
             "unique_consecutive", "repeat_interleave", "bincount"}  # fmt: skip
@@ -144,6 +145,35 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func.namespace == "aten" and not func.is_view and name not in _NO_WORK:
             self._operations.record(func, args, kwargs or {}, result)
         return result
+
+
+class WithoutProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While entered, convolutions and matrix products give zeros of the right shape, type and layout, at once.
+
+    For whoever counts operations and needs none of their values: on a CPU products take nearly all of the time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func.overloadpacket not in flop_registry or _mutated(func, args, kwargs or {}):
+            return func(*args, **(kwargs or {}))
+        given = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
+        channels_last = any(
+            tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last) for tensor in given
+        )
+
+        def zeros(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            made = torch.zeros(leaf.shape, dtype=leaf.dtype, device=given[0].device)
+            return made.contiguous(memory_format=torch.channels_last) if channels_last and leaf.ndim == 4 else made
+
+        meta = tree_map(lambda leaf: leaf.to("meta") if isinstance(leaf, Tensor) else leaf, (args, kwargs or {}))
+        return tree_map(zeros, func(*meta[0], **meta[1]))
 
 
 class _Called(TorchFunctionMode):

@@ -11,7 +11,7 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bench.measures.throughput import Steps
 from bench.training.device import Device
@@ -22,6 +22,12 @@ T = TypeVar("T")
 
 LOADER, FORWARD, LOSS, BACKWARD, OPTIMIZER, OTHER = "loader", "forward", "loss", "backward", "optimiser", "other"
 PARTS = (LOADER, FORWARD, LOSS, BACKWARD, OPTIMIZER, OTHER)
+
+
+class Beginnings(Protocol):
+    """Who is told that a part begins."""
+
+    def begin(self, part: str) -> None: ...
 
 
 class Marks:
@@ -52,14 +58,7 @@ class MarkedStep:
 
     def __init__(self, trainer: Trainer, loader: Loader) -> None:
         self._device, self._marks = trainer.precision.device, Marks(trainer.precision.device)
-        trainer.forward = self._marked(FORWARD, trainer.forward)
-        trainer.loss = self._marked(LOSS, trainer.loss)
-        trainer.precision = copy.copy(trainer.precision)  # others go on with theirs unmarked
-        self._mark_methods(trainer.precision, backward=BACKWARD, step=OPTIMIZER)
-        make_optimizers = trainer.make_optimizers
-        trainer.make_optimizers = lambda: self._mark_methods(
-            make_optimizers(), set_progress=OPTIMIZER, zero_grad=OPTIMIZER
-        )
+        mark_parts(trainer, self._marks)
         self._steps, self._batches = Steps(trainer), _endless(loader)
 
     def run(self, steps: int = 1) -> dict[str, float]:
@@ -73,19 +72,29 @@ class MarkedStep:
         self._marks.begin(OTHER)
         return {part: seconds / steps for part, seconds in self._marks.seconds().items()}
 
-    def _mark_methods(self, owner: T, **part_by_method: str) -> T:
+
+def mark_parts(trainer: Trainer, marks: Beginnings) -> None:
+    """Tell `marks` from now on which part of a step begins, of those but the loader's."""
+
+    def marked(part: str, function: Callable[..., Any]) -> Any:
+        return Marked(part, function, marks)
+
+    def with_methods(owner: T, **part_by_method: str) -> T:
         for method, part in part_by_method.items():
-            setattr(owner, method, self._marked(part, getattr(owner, method)))
+            setattr(owner, method, marked(part, getattr(owner, method)))
         return owner
 
-    def _marked(self, part: str, function: Callable[..., Any]) -> Any:
-        return Marked(part, function, self._marks)
+    trainer.forward, trainer.loss = marked(FORWARD, trainer.forward), marked(LOSS, trainer.loss)
+    own = copy.copy(trainer.precision)  # others go on with theirs unmarked
+    trainer.precision = with_methods(own, backward=BACKWARD, step=OPTIMIZER)
+    make_optimizers = trainer.make_optimizers
+    trainer.make_optimizers = lambda: with_methods(make_optimizers(), set_progress=OPTIMIZER, zero_grad=OPTIMIZER)
 
 
 class Marked:
     """A callable with a mark before and after it; its attributes are those of what it calls."""
 
-    def __init__(self, part: str, function: Callable[..., Any], marks: Marks) -> None:
+    def __init__(self, part: str, function: Callable[..., Any], marks: Beginnings) -> None:
         self._part, self._function, self._marks = part, function, marks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
 """Train recipes' on_cuda forms on the fake GPU: `python -m tests.fake_cuda.drive GUARD JOB…`, a JSON line for each job.
 
-A job is the JSON of `train`'s arguments. A run has few batches, of the recipe's own size: with a GPU that computes
-nothing, what counts is how many operations there are.
+A job is the JSON of the arguments of `train`, or of `count`. A run has few batches, of the recipe's own size: where
+nothing is computed, what takes time is how many operations there are.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from torch import nn
 
 from bench import recipe as recipes
 from bench.clock import Clock
+from bench.footprint import NoBatches, data_shape
 from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.profiling.demand import Parts, step_made
+from bench.profiling.step import mark_parts
 from bench.recipe import Recipe
+from bench.workbench import Workbench
 from bench.worker import Job
-from pipelines.datasets import DATASETS
+from pipelines.datasets import DATASETS, load_dataset
 from tests.fake_cuda.gpu import TIMED, Event, FakeGpu
 from tests.fake_cuda.plants import PLANTS
 
@@ -99,6 +103,29 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
     }
 
 
+def count(recipe: str, settings: list[str], part: str) -> dict[str, Any]:
+    """What a step of the recipe's first stage does there, `part` of it: at the recipe's own batch size."""
+    whole = recipes.load(recipe, "cuda", settings)
+    shape, classes, _, _ = data_shape(whole)
+    noise = load_dataset(
+        "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
+    )
+    with FakeGpu():
+        workbench = Workbench(whole, "cuda", noise)
+        trainer, parts = workbench.trainer(NoBatches(100)), Parts()
+        mark_parts(trainer, parts)
+        optimizers = trainer.make_optimizers()
+        size = whole.of_one_device(whole.batch_size) // trainer.plan.stage(0).steps
+        trainer.train_step(*workbench.batch(size), optimizers, 0)
+        step = step_made(trainer, optimizers, workbench.batch(size), 0, parts)
+    found = [operation for operation in step.each if operation.part.startswith(part)]
+    return {
+        "operations": [operation.name for operation in found],
+        "bytes": sum(operation.bytes for operation in found),
+        "flops": sum(operation.flops for operation in found),
+    }
+
+
 def with_few_batches(name: str, settings: list[str]) -> Recipe:
     """The recipe on noise of its data's shape, on one device, for EPOCHS epochs at most."""
     whole = recipes.load(name, "cuda", settings)
@@ -148,4 +175,5 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
     torch.set_num_threads(1)
     for argument in sys.argv[2:]:
-        print(json.dumps(train(**json.loads(argument))), flush=True)
+        job = json.loads(argument)
+        print(json.dumps((count if "part" in job else train)(**job)), flush=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench import recipe as recipes
+from bench.profiling.demand import demand
 from bench.recipe import names
 from tests.fake_cuda.plants import PLANTS
 from tests.fake_cuda.process import NoFakeGpu, guard, train_on_fake_gpu
@@ -18,6 +20,7 @@ SMALL = ["model.widths=[4, 8, 8]", "batch_size=16", "evaluation.batch_size=16", 
 GRAPH = ["cuda_graph=true", "warm_up_steps=1"]
 SIZES = ["image_sizes=[{pixels: 16, until: 0.3}, {pixels: 24, until: 0.6}]"]
 HARD = ["drop_easy={kept: 0.5, start: 0.3}"]
+PARTS = ("forward", "backward", "loss", "optimiser")
 # What cannot be otherwise: Muon under a loss scaler, in a recipe that is meant for a CPU.
 KNOWN = {"cifar94_cpu": "wait: _local_scalar_dense at bench/training/precision.py"}
 
@@ -52,6 +55,7 @@ def reports() -> dict[str, dict[str, Any]]:
     """Of RUNS, and of one of them with each fault planted; in one process, because each would have to import torch."""
     jobs: dict[str, Any] = {title: {"recipe": name, "settings": settings} for title, (name, settings) in RUNS.items()}
     jobs |= {plant: {"recipe": "speedrun94", "settings": [*SMALL, "epochs=1"], "plant": plant} for plant in PLANTS}
+    jobs |= {f"count {part}": {"recipe": "speedrun94", "settings": [], "part": part} for part in PARTS}
     return dict(zip(jobs, train_on_fake_gpu(list(jobs.values())), strict=True))
 
 
@@ -70,6 +74,17 @@ def test_nothing_in_a_run_stands_in_a_gpus_way(reports, title):
 @pytest.mark.parametrize("name", names())
 def test_nothing_in_a_shipped_recipe_stands_in_a_gpus_way(shipped, name):
     check(name, shipped[name])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_cpu_counts_what_a_gpu_would_do(reports, part):
+    """`bench show` counts steps of two images; here are those of the recipe's own batch, on a GPU's own path."""
+    step = next(work for work in demand(recipes.load("speedrun94", "cuda")) if work.is_step)
+    counted = [operation for operation in step.operations if operation.part == part]
+    there = reports[f"count {part}"]
+    assert [operation.name for operation in counted] == there["operations"]
+    assert sum(operation.flops for operation in counted) == there["flops"]
+    assert sum(operation.bytes for operation in counted) == pytest.approx(there["bytes"], rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,24 @@ def test_what_a_gpu_would_be_asked_for_is_counted_without_one(call):
     with_scaler = " ".join(call("show", "speedrun94", *small, "--device", "cuda", "--set", "precision=auto").split())
     assert "precision fp16 (auto)" in with_scaler
     assert "the host waits for the GPU (_local_scalar_dense " in with_scaler
+
+
+def test_a_card_that_is_not_here_is_estimated_with_all_that_is_assumed(call):
+    text = " ".join(call("show", "digits", "--card", "H100", "--set", "model.width=4").split())
+    assert "Estimate for NVIDIA H100 SXM, 80 GB, not a measurement: training" in text
+    assert "60% of the card's dense matrix rate" in text
+    assert "as eager torch launches them" in text
+    assert "step at 8 px" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--card", "rtx4080"], "did you mean 'rtx4090'"),
+        (["--card", "h100", "--device", "cpu"], "leave out --device cpu"),
+    ],
+)
+def test_a_card_that_cannot_be_estimated_is_refused(call, arguments, message):
+    with pytest.raises(UsageError, match=message) as refused:
+        call("show", "digits", *arguments)
+    assert refused.value.exit_code == 2

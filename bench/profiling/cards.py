@@ -1,0 +1,44 @@
+"""What graphics cards can do by their makers' data sheets: a name of the dated table in cards.yaml."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from bench.document import nearest
+from bench.errors import UsageError
+
+TABLE = Path(__file__).with_name("cards.yaml")
+
+
+class Card(BaseModel):
+    """One row: matrix units' dense TFLOP/s in half precision and in TF32 (None without), fp32's, memory's GB/s."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    hardware: str
+    half_tflops: float
+    tf32_tflops: float | None
+    fp32_tflops: float
+    memory_gb_per_s: float
+    date: Any
+    source: str
+
+
+@functools.cache
+def table() -> dict[str, Card]:
+    """The cards that are known, by name."""
+    return TypeAdapter(dict[str, Card]).validate_python(yaml.safe_load(TABLE.read_text(encoding="utf-8")))
+
+
+def find(name: str) -> Card:
+    """The card of this name. Raises `UsageError` for one that is not in the table."""
+    known = table()
+    if name.lower() not in known:
+        raise UsageError(
+            f"--card {name}: this card is not in the table{nearest(name, known)}; there are: {', '.join(known)}"
+        )
+    return known[name.lower()]

@@ -1,0 +1,178 @@
+"""What each kind of step of a run asks of a GPU, counted without one: operations, bytes, FLOPs, waits.
+
+Real steps of a few images run on the CPU, of two sizes: the operations are the same for both, and the bytes and FLOPs
+of each are a line in the number of images, which tells those of the recipe's own batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from bench import assembly
+from bench.errors import UsageError
+from bench.footprint import NoBatches, data_shape, stand_in
+from bench.profiling.operations import Operation, Operations, WithoutProducts
+from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTHER, mark_parts
+from bench.recipe import Recipe
+from bench.training import evaluation
+from bench.training.loop import Goal, Trainer
+from bench.training.optimizers import Optimizers
+from bench.workbench import Workbench, refusals
+from pipelines.datasets import load_dataset
+from pipelines.loader import Batch
+
+# Batch norm wants more than one value a channel.
+LEAST_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """So many equal steps of `examples` images each, or batches of an evaluation; of one device."""
+
+    title: str
+    times: int
+    examples: int
+    operations: tuple[Operation, ...]
+    waits: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_step(self) -> bool:
+        return any(operation.part == OPTIMIZER for operation in self.operations)
+
+    @property
+    def evaluates(self) -> bool:
+        return {operation.part for operation in self.operations} == {FORWARD}
+
+    @property
+    def bytes(self) -> int:
+        return sum(operation.bytes for operation in self.operations)
+
+    @property
+    def flops(self) -> int:
+        return sum(operation.flops for operation in self.operations)
+
+
+class Parts:
+    """Tells a counter which part of a step the operations belong to."""
+
+    def __init__(self) -> None:
+        self.operations = Operations()
+
+    def begin(self, part: str) -> None:
+        # The loss's own backward pass comes first; a hook on the logits says where the network's begins.
+        self.operations.part = LOSS if part == BACKWARD else part
+
+    def network_backward_begins(self, _gradient: Tensor) -> None:
+        self.operations.part = BACKWARD
+
+
+def demand(recipe: Recipe) -> list[Work]:
+    """Of a run on a GPU: how it makes its batches, the steps of each stage, and its evaluations.
+
+    Of an evaluation that gives unsure images further views the first views alone are counted: how many images are
+    unsure is not known. Nor is what several devices exchange. Raises `UsageError` for a network that cannot be built,
+    and where the operations depend on how many images there are.
+    """
+    with WithoutProducts():  # of which the sizes alone are asked
+        return _counted(stand_in(recipe))
+
+
+def _counted(recipe: Recipe) -> list[Work]:
+    shape, classes, train_count, test_count = data_shape(recipe)
+    small = max(recipe.ghost_batch or 0, LEAST_IMAGES) * (recipe.accumulate or 1)
+    counts = {"train_count": 4 * small, "test_count": 1}
+    with refusals():
+        noise = load_dataset("random", options={"shape": list(shape), "classes": classes, **counts})
+    workbench = Workbench(recipe, "cpu", noise)
+    images = recipe.of_one_device(recipe.batch_size)
+    trainer = workbench.trainer(NoBatches(max(train_count // (images * recipe.device_count), 1)), fused=True)
+    work = []
+    if recipe.loader == "resident":
+        counted = [_batch_made(workbench, size) for size in (small, 2 * small)]
+        work.append(_scaled("making a batch", trainer.plan.total_batches, images, small, *counted))
+    plan, parts = trainer.plan, Parts()
+    mark_parts(trainer, parts)
+    optimizers = trainer.make_optimizers()
+    trainer.train_step(*workbench.batch(small), optimizers, 0)  # which makes the optimisers' state
+    for start, end in zip(plan.starts, [*plan.starts[1:], plan.total_batches], strict=True):
+        stage = plan.stage(start)
+        counted = [step_made(trainer, optimizers, workbench.batch(size), start, parts) for size in (small, 2 * small)]
+        title = f"step at {stage.pixels or min(shape[1:])} px"
+        work.append(_scaled(title, (end - start) * stage.steps, images // stage.steps, small, *counted))
+    size = recipe.evaluation.batch_size
+    for title, tta, times in _evaluations(trainer.goal):
+        counted = [_evaluated(trainer, workbench, count, tta) for count in (small, 2 * small)]
+        work.append(_scaled(title, times * math.ceil(test_count / size), min(size, test_count), small, *counted))
+    return work
+
+
+def step_made(trainer: Trainer, optimizers: Optimizers, batch: Batch, start: int, parts: Parts) -> Operations:
+    """What a step of the stage that begins with batch number `start` does; `trainer` tells `parts` of its own."""
+    images, labels = batch
+    stage, numbers = trainer.plan.stage(start), torch.arange(len(labels), device=labels.device)
+
+    def made(_module: object, _images: object, logits: Tensor) -> None:
+        if logits.requires_grad:
+            logits.register_hook(parts.network_backward_begins)  # type: ignore[no-untyped-call]
+
+    hook = trainer.model.register_forward_hook(made)
+    parts.operations = counted = Operations(only_on=images.device.type)
+    parts.begin(OTHER)
+    with counted:
+        trainer.train_step(images, labels, optimizers, start, stage, numbers)
+    hook.remove()
+    return counted
+
+
+def _batch_made(workbench: Workbench, size: int) -> Operations:
+    """What a resident loader does for a batch in the middle of an epoch, one so small that a CPU renders it whole."""
+    recipe = workbench.recipe.model_copy(update={"batch_size": size, "devices": None, "batch_sizes": None})
+    with assembly.build_loader(recipe, workbench.data, "train", workbench.placement, 0, None, None) as loader:
+        batches = loader.epoch(0)
+        next(batches)
+        with Operations(part=LOADER) as counted:
+            next(batches)
+    return counted
+
+
+def _evaluated(trainer: Trainer, workbench: Workbench, count: int, tta: int) -> Operations:
+    """Of a batch of so many images; the answer, which is read once at the end, is in it."""
+    views = 0 if trainer.goal.tta_below is not None else tta
+    with Operations(part=FORWARD) as counted:
+        evaluation.accuracy(trainer.model, [workbench.batch(count)], trainer.precision, views)
+    return counted
+
+
+def _evaluations(goal: Goal) -> list[tuple[str, int, int]]:
+    """What the evaluations of a run to its end are called, their level of test-time augmentation, and how many."""
+    last, every = math.ceil(goal.epochs), goal.eval_every_epochs
+    between = sum(epoch >= goal.first_eval_epoch and epoch % every == 0 for epoch in range(1, last)) if every else 0
+    # That of the last epoch is the final one where both are alike.
+    between += bool(every) and goal.tta != goal.epoch_tta
+    found = [("evaluation of an epoch", goal.epoch_tta, between), ("final evaluation", goal.tta, 1)]
+    return [row for row in found if row[2]]
+
+
+def _scaled(title: str, times: int, examples: int, small: int, one: Operations, two: Operations) -> Work:
+    """What was counted of `small` images, and of twice as many, for `examples`."""
+    names = [[operation.name for operation in counted.each] for counted in (one, two)]
+    if names[0] != names[1]:
+        raise UsageError(f"{title}: its operations depend on the batch's size, so that they cannot be scaled up")
+    share = examples / small - 1
+
+    def line(first: int, second: int) -> int:
+        return round(first + (second - first) * share)
+
+    def sizes(first: Sequence[tuple[int, int]], second: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        return tuple((number, line(size, size_2)) for (number, size), (_, size_2) in zip(first, second, strict=True))
+
+    operations = tuple(
+        replace(a, flops=line(a.flops, b.flops), reads=sizes(a.reads, b.reads), writes=sizes(a.writes, b.writes))
+        for a, b in zip(one.each, two.each, strict=True)
+    )
+    return Work(title, times, examples, operations, dict(one.waits))
