@@ -29,6 +29,7 @@ STEAL_SHARE = 0.02
 FULL = 0.9
 # Where the ticks do not add up to the time that went by, /proc/stat is made up, as in gVisor.
 PLAUSIBLE = 0.5
+LONGEST_TICK_S = 0.02
 # Looking at every process of the machine takes 1 ms for 100 of them, so it is done only so rarely.
 SCAN_SHARE = 0.001
 # A process that has just begun has no children yet.
@@ -82,7 +83,8 @@ class Usage:
         wall_s = last.at_s - first.at_s
         passed = {field.name: _passed(getattr(first, field.name), getattr(last, field.name)) for field in fields(first)}
         own_s, busy_s, ticks_s = passed["own_cpu_s"], passed["busy_s"], passed["ticks_s"]
-        plausible = ticks_s is not None and ticks_s >= PLAUSIBLE * wall_s * threads
+        # A time shorter than a tick may have none.
+        plausible = ticks_s is not None and ticks_s >= PLAUSIBLE * (wall_s - LONGEST_TICK_S) * threads
         others_s = max(0.0, busy_s - own_s) if plausible and busy_s is not None and own_s is not None else None
         switches = passed["involuntary_switches"]
         return cls(

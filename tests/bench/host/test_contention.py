@@ -69,6 +69,17 @@ def test_what_is_not_the_runs_own_is_the_others(machine: Machine) -> None:
     assert usage.pressure_s == pytest.approx(4.0)
 
 
+def test_a_moment_without_a_tick_is_known_to_be_quiet(machine: Machine) -> None:
+    sampler = machine.sampler()
+    first = sampler.read()
+    machine.at_s = 0.004
+    moment = sampler.since(first)
+    assert (moment.others_cpu_s, moment.steal_s) == (0.0, 0.0)
+    together = contention.total([moment, QUIET])
+    assert together is not None
+    assert together.others_cpu_s == QUIET.others_cpu_s
+
+
 def test_children_that_began_later_are_the_runs_own(machine: Machine) -> None:
     sampler = machine.sampler()
     first = sampler.read()
