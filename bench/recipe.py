@@ -267,7 +267,6 @@ class Recipe(Strict):
         lacks = {
             "cutmix": self.cutmix and "mixes each batch in another way",
             "proxy": self.proxy and "in some steps alone its proxy learns, and in all it is looked at eagerly",
-            "drop_easy": self.drop_easy and "notes the loss of other images at each step",
             "devices": self.device_count > 1 and "several of them meet in each step",
             "precision": self.precision in ("auto", "fp16")
             and "fp16, which auto means on a GPU, asks after each step whether it overflowed; take pure_fp16 or bf16",

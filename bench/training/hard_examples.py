@@ -94,6 +94,10 @@ class HardExamples:
         by_loss = self._losses[numbers].argsort(descending=True, stable=True)
         return numbers[by_loss[:count].sort().values]
 
+    def reset(self) -> None:
+        """Forget every loss, in the same memory."""
+        self._losses.fill_(math.inf)
+
     def note(self, numbers: Tensor, losses: Tensor) -> None:
         """Remember the losses [B] of the images with these numbers, int64 [B]."""
         self._losses.index_copy_(0, numbers, losses.float())

@@ -78,7 +78,7 @@ class Trainer:
     `Ema` is evaluated in their place. `hard_examples` draws the batches of `train` instead, chooses the images of the
     epochs that the plan makes short, and is told each image's loss. `capture` makes of what the device does in a step
     what is replayed in its place (`Captured`); the warm-up, which is needed then, does so for every kind of step. It
-    goes neither with `cutmix` nor with `hard_examples`, nor with a `proxy`. That chooses of each step's images those
+    goes neither with `cutmix` nor with a `proxy`. That chooses of each step's images those
     that are trained on, and those alone are counted.
     """
 
@@ -130,19 +130,21 @@ class Trainer:
         """
         before = copy.deepcopy(self.model.state_dict())
         devices = [images.device] if images.is_cuda else []
+        numbers = torch.arange(len(labels), device=images.device) if self._hard_examples else None
         with torch.random.fork_rng(devices), self.proxy.forgotten() if self.proxy else nullcontext():
             optimizers = self.make_optimizers()
             *_, last = changes = self._changes(optimizers)
             for start in changes:
                 stage = self.plan.stage(start)
                 some_images, some_labels = next(stage.cut(images, labels))
+                some_numbers = _parts(numbers, stage.steps)[0]
                 if self.proxy:
                     small = resized(some_images, stage.pixels, stage.antialias)
                     self.proxy.rehearse(small, some_labels, start, stage.lr_factor)
                 for _ in range(steps):
-                    self.train_step(some_images, some_labels, optimizers, start, stage)
+                    self.train_step(some_images, some_labels, optimizers, start, stage, some_numbers)
                 if self._capture:
-                    self.capture(some_images, some_labels, optimizers, start, stage)
+                    self.capture(some_images, some_labels, optimizers, start, stage, some_numbers)
                 # A compiled network is another one when less of it is trained, at evaluation as well.
                 if evaluation.is_compiled(self.forward) or start == last:
                     for tta in {self.goal.tta, self.goal.epoch_tta}:
@@ -150,6 +152,8 @@ class Trainer:
         optimizers.reset()
         self.model.load_state_dict(before)
         self.precision.reset()
+        if self._hard_examples:
+            self._hard_examples.reset()
         gc.collect()  # what compiling left behind, which would else be looked for in an epoch
 
     def take_over(self, before: Trainer) -> None:
@@ -160,6 +164,9 @@ class Trainer:
         self._captured, self._captured_optimizers = before._captured, before._captured_optimizers
         if self._captured_optimizers:
             self._captured_optimizers.reset()
+        if self._captured and before._hard_examples:  # where the captured steps note the losses
+            self._hard_examples = before._hard_examples
+            self._hard_examples.reset()
 
     def _changes(self, optimizers: Optimizers) -> list[int]:
         """The batches, by their number from 0, that are the first of another step than those before."""
@@ -261,18 +268,28 @@ class Trainer:
             images = resized(images, stage.pixels, stage.antialias)
             images, labels = self.proxy.choose(images, labels, step, stage.lr_factor)
         if optimizers is self._captured_optimizers and (step_graph := self._captured.get((stage, optimizers.stopped))):
-            return step_graph(images, labels)
+            return step_graph(*(tensor for tensor in (images, labels, numbers) if tensor is not None))
         return self._compute(images, labels, optimizers, step, stage, numbers)
 
-    def capture(self, images: Tensor, labels: Tensor, optimizers: Optimizers, step: float, stage: Stage) -> None:
+    def capture(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        optimizers: Optimizers,
+        step: float,
+        stage: Stage,
+        numbers: Tensor | None = None,
+    ) -> None:
         """Capture this step, which really runs, too: from now on such steps with these optimisers are replayed."""
         optimizers.set_progress(step, stage.lr_factor)
 
-        def work(images: Tensor, labels: Tensor) -> Tensor:
-            return self._compute(images, labels, optimizers, step, stage)
+        def work(images: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Tensor:
+            return self._compute(images, labels, optimizers, step, stage, numbers)
 
         assert self._capture is not None
-        self._captured[stage, optimizers.stopped] = self._capture(work, [images, labels])
+        self._captured[stage, optimizers.stopped] = self._capture(
+            work, [images, labels, *([] if numbers is None else [numbers])]
+        )
         self._captured_optimizers = optimizers
 
     def _compute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,7 +16,9 @@ def resized(images: Tensor, pixels: int | None, antialias: bool = True) -> Tenso
     if pixels is None or pixels == min(height, width):
         return images
     size = [round(side * pixels / min(height, width)) for side in (height, width)]
-    if images.is_cuda and not antialias:  # one kernel, which computes in fp32 whatever it reads
-        return F.interpolate(images, size, mode="bilinear", antialias=False)
-    # In fp32, because a CPU has no half-precision form of it.
-    return F.interpolate(images.float(), size, mode="bilinear", antialias=antialias).to(images.dtype)
+    # In fp32, because a CPU has no half-precision form with antialiasing; a GPU's kernel computes in it anyway.
+    source = images if images.is_cuda and not antialias else images.float()
+    small = F.interpolate(source, size, mode="bilinear", antialias=antialias).to(images.dtype)
+    # Of few channels a GPU makes a contiguous image, whatever it is given.
+    channels_last = images.is_contiguous(memory_format=torch.channels_last)
+    return small.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

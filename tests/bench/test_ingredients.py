@@ -153,6 +153,7 @@ def test_what_is_on_is_another_cell(write, setting):
         ("evaluation: {tta: 1, tta_below: 1}", r"7: evaluation.tta_below is 1: input should be less than 1"),
         ("cuda_graph: true", r"7: cuda_graph: needs warm_up_steps of at least 1"),
         (GRAPH, r"8: cuda_graph: every step is the same .* fp16, which auto means on a GPU, asks after each"),
+        (GRAPH + "\nprecision: bf16\nproxy: {kept: 0.5, model: {}}", r"8: cuda_graph: .* does not go with proxy"),
         (GRAPH + "\nprecision: bf16\ncutmix: {}", r"8: cuda_graph: .* does not go with cutmix: mixes each batch"),
         (GRAPH + "\nprecision: bf16\nschedule: one_cycle", r"8: cuda_graph: .* one_cycle changes the momentum"),
         (GRAPH + "\nprecision: bf16\noptimizer: {name: adamw, lr: 0.1}", r"8: cuda_graph: .* adamw counts its steps"),

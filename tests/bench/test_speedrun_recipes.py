@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from bench import assembly
 from bench import recipe as recipes
+from bench.training.flops import training_flops
+from models.speedrun import SpeedrunNet
 
 STEPS_PER_EPOCH = 50_000 // 1536
 
@@ -34,6 +37,31 @@ def test_e1_averages_from_eight_steps_before_the_rate_has_fallen(e1):
     begun = [step for step in range(1, 285) if step % e1.ema.every == 0 and step >= e1.ema.start * 284]
     assert begun == [264, 268, 272, 276, 280, 284]
     assert e1.ema.decay**e1.ema.every == pytest.approx(0.7, abs=1e-5)
+
+
+def test_ours_is_e1_with_a_shorter_middle_by_the_counts_that_it_states(e1):
+    flops, steps = [], []
+    net = SpeedrunNet()
+    trained = frozenset(p for p in net.parameters() if p.requires_grad and p is not net.whiten.bias)
+    of_pixels = {pixels: training_flops(net, torch.zeros(1, 3, pixels, pixels), trained) for pixels in (24, 28, 32)}
+    for recipe in (e1, recipes.load("cifar94", "cuda")):
+        plan = assembly.build_plan(recipe, STEPS_PER_EPOCH)
+        pixels = [plan.stage(batch).pixels or 32 for batch in range(plan.total_batches)]
+        flops.append(recipe.batch_size * sum(of_pixels[size] for size in pixels))
+        steps.append(plan.total_steps)
+    assert pixels == [24] * 96 + [28] * 57 + [32] * 89
+    assert [plan.batches_in(epoch) for epoch in range(10)] == [32] * 3 + [19] * 6 + [32]
+    assert [round(count / 1e15, 3) for count in flops] == [0.224, 0.19]
+    assert steps == [284, 242]
+    schedule = assembly.build_schedule(recipe, plan)
+    assert [round(schedule(step / 242).lr_factor, 4) for step in (229, 230, 241)] == [0.0541, 0.05, 0.05]
+    begun = [step for step in range(1, 243) if step % 4 == 0 and step >= recipe.ema.start * 242]
+    assert begun == [224, 228, 232, 236, 240]
+
+
+def test_a_recipe_is_another_ones_name_on_each_device():
+    for device in ("cpu", "cuda"):
+        assert recipes.load("cifar94", device) == recipes.load(f"cifar94_{device}", device)
 
 
 @pytest.mark.parametrize("name", ["speedrun94_hiverge", "speedrun94_e1", "cifar100_75"])

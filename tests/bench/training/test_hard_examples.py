@@ -42,8 +42,9 @@ def noted(losses):
     return hard
 
 
-def trained(epochs, short, **options):
+def trained(epochs, short, warm_up=0, **options):
     torch.manual_seed(0)
+    lr_on = CPU if "capture" in options else None
     train, precision = Numbered(), Precision("fp32", Device("cpu"))
     model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     with torch.no_grad():
@@ -54,7 +55,9 @@ def trained(epochs, short, **options):
     made = Trainer(
         model,
         model,
-        lambda: Optimizers(model, {"name": "sgd", "lr": 1e-7}, {}, linear(), plan.total_batches, 5),
+        lambda: Optimizers(
+            model, {"name": "sgd", "lr": options.get("lr", 1e-7)}, {}, linear(), plan.total_batches, 5, lr_on=lr_on
+        ),
         precision,
         Loss(0.1, options.pop("reduction", "mean")),
         Goal(epochs, eval_every_epochs=0),
@@ -63,8 +66,10 @@ def trained(epochs, short, **options):
         Clock(),
         plan=plan,
         hard_examples=hard,
-        **options,
+        **{name: value for name, value in options.items() if name != "lr"},
     )
+    if warm_up:
+        made.warm_up(warm_up, torch.arange(4.0).view(-1, 1, 1, 1), torch.arange(4) % 2)
     made.run()
     return made, train, hard
 
@@ -146,3 +151,36 @@ def test_a_run_that_ends_within_a_short_epoch_has_its_part_of_it():
     assert made.step == made.total_steps == 5 + 4 + 2
     assert [len(order) for order in train.shown] == [20, 16, 16]
     assert made.examples == 44
+
+
+class Replayed:
+    """Stands in for a CUDA graph, as in test_loop.py: the same memory, whatever the arguments are."""
+
+    def __init__(self, work, inputs):
+        self.work, self.inputs = work, [tensor.clone() for tensor in inputs]
+        work(*self.inputs)
+
+    def __call__(self, *inputs):
+        for static, new in zip(self.inputs, inputs, strict=True):
+            static.copy_(new)
+        return self.work(*self.inputs)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_captured_step_notes_the_losses_of_its_own_images_and_a_warm_up_none(reduction):
+    short = ShortEpochs(0.4, first=1)
+    plain, shown, losses = trained(3, short, lr=1e-3, reduction=reduction)
+    for options in ({"warm_up": 2}, {"warm_up": 2, "capture": Replayed}):
+        made, shown_here, losses_here = trained(3, short, lr=1e-3, reduction=reduction, **options)
+        assert shown_here.shown == shown.shown
+        assert torch.allclose(losses_here._losses, losses._losses, rtol=1e-5)
+        assert made.rows[-1]["loss"] == pytest.approx(plain.rows[-1]["loss"], rel=1e-5)
+
+
+def test_another_run_of_captured_steps_begins_with_no_loss_known():
+    short = ShortEpochs(0.4, first=1)
+    made, _, hard = trained(2, short, warm_up=1, capture=Replayed)
+    after, _, fresh = trained(2, short, warm_up=1, capture=Replayed)
+    after.take_over(made)
+    assert after._hard_examples is hard is not fresh
+    assert hard._losses.isinf().all()
