@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from bench import cli_gate as gate
-from bench.cli_options import DataDir, Device, DeviceChoice
+from bench.cli_options import DataDir, Device, DeviceChoice, seconds_to_wait, whole
 from bench.cli_results import app as results_app
+from bench.spec.limits import LARGEST_SEED, MOST_COUNT, MOST_SEEDS
 
 EXIT_CODES = (
     "Exit codes: 0 fine; 1 the check failed (target not reached, regression); "
@@ -68,7 +69,7 @@ SamplingTimeout = Annotated[
     typer.Option(
         "--sampling-timeout",
         metavar="SECONDS",
-        min=0,
+        parser=seconds_to_wait,
         help="End the sampling of each figure then at the latest (60); for measures other than time_to_accuracy.",
     ),
 ]
@@ -78,8 +79,13 @@ SamplingTimeout = Annotated[
 def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe (see `bench recipes`) or a .yaml file.")],
     settings: Settings = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs, with seeds 0, 1, …; default: the recipe's.")] = None,
-    first_seed: Annotated[int, typer.Option(min=0, help="Start at this seed.")] = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …; default: the recipe's."),
+    ] = None,
+    first_seed: Annotated[
+        int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Start at this seed.")
+    ] = 0,
     data: DataDir = None,
     device: Device = DeviceChoice.auto,
     results: Results = Path("results"),
@@ -148,7 +154,9 @@ def sweep(
         str | None, typer.Option(metavar="failed|all|CELL", help="Run these again although they are done.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many runs now.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most so many runs now.")
+    ] = None,
     jobs: Annotated[
         str,
         typer.Option(
@@ -223,9 +231,16 @@ def show(
 def profile(
     recipe: RecipeName,
     settings: Settings = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Instead of the recipe's.")
+    ] = None,
     depth: Annotated[
-        int | None, typer.Option(min=0, help="Levels of modules to open; default: as many as fit on a screen.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole(0, MOST_COUNT),
+            help="Levels of modules to open; default: as many as fit on a screen.",
+        ),
     ] = None,
     trace: Annotated[Path | None, typer.Option(help="Also write a Chrome trace here (.json or .json.gz).")] = None,
     data: DataDir = None,
@@ -346,7 +361,12 @@ def leaderboard(
     ] = None,
     price: Price = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help="Rows of a section, beside our own: terminal 10, Markdown all; 0 is all.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole(0, MOST_COUNT),
+            help="Rows of a section, beside our own: terminal 10, Markdown all; 0 is all.",
+        ),
     ] = None,
     format: Annotated[BoardFormat, typer.Option("--format", "-f", help="csv holds bare values.")] = (
         BoardFormat.terminal

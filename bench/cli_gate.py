@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli_options import DataDir, Device, DeviceChoice
+from bench.cli_options import DataDir, Device, DeviceChoice, whole
+from bench.spec.limits import MOST_SECONDS, MOST_SEEDS
 
 if TYPE_CHECKING:
     from bench.gate.compare import Limits
@@ -112,7 +113,11 @@ def regress(
     budget: Annotated[str, typer.Option(metavar="TIME", help="End then at the latest: 90s, 5m, 1h.")] = "5m",
     rounds: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs of a cell on each side at most: 30 with --base, 12 beside a baseline."),
+        typer.Option(
+            metavar="N",
+            parser=whole(1, MOST_SEEDS),
+            help="Runs of a cell on each side at most: 30 with --base, 12 beside a baseline.",
+        ),
     ] = None,
     margin: Margin = None,
     accuracy_margin: AccuracyMargin = None,
@@ -154,7 +159,9 @@ def regress(
 @baseline.command(epilog=GATE_EXIT_CODES)
 def save(
     matrices: Matrices = None,
-    runs: Annotated[int, typer.Option(min=6, help="Runs of each cell.")] = 20,
+    runs: Annotated[
+        int, typer.Option(metavar="N", parser=whole(6, MOST_SEEDS), help="Runs of each cell, 6 or more.")
+    ] = 20,
     data: DataDir = None,
     device: Device = DeviceChoice.auto,
     results: Results = Path("results"),
@@ -191,7 +198,10 @@ def show(name: Name, results: Results = Path("results")) -> None:
 @baseline.command(epilog=GATE_EXIT_CODES)
 def noise(
     name: Name,
-    rounds: Annotated[int, typer.Option(min=8, help="Pairs of runs in a comparison at most.")] = 30,
+    rounds: Annotated[
+        int,
+        typer.Option(metavar="N", parser=whole(8, MOST_SEEDS), help="Pairs of runs in a comparison at most."),
+    ] = 30,
     margin: Margin = None,
     results: Results = Path("results"),
 ) -> None:
@@ -213,21 +223,24 @@ def drop(name: Name, results: Results = Path("results")) -> None:
 
 def seconds(option: str, text: str) -> float:
     """A duration with its unit. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)", text.strip())
-    if match is None:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ns|us|ms|s|m|h)", text.strip())
+    found = float(match[1]) * _UNITS_S[match[2]] if match else None
+    if found is None or found > MOST_SECONDS:
         from bench.errors import UsageError
 
-        raise UsageError(f"{option} {text}: give a number and a unit, ns, us, ms, s, m or h, as in 5m")
-    return float(match[1]) * _UNITS_S[match[2]]
+        raise UsageError(
+            f"{option} {text[:40]}: give a number and a unit, ns, us, ms, s, m or h, as in 5m; {MOST_SECONDS:,}s at most"
+        )
+    return found
 
 
 def fraction(option: str, text: str) -> float:
     """`3%` as 0.03. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,9})?)\s*%", text.strip())
     if match is None or not 0 < float(match[1]) < 100:
         from bench.errors import UsageError
 
-        raise UsageError(f"{option} {text}: give percent, more than 0% and less than 100%, as in 3%")
+        raise UsageError(f"{option} {text[:40]}: give percent, more than 0% and less than 100%, as in 3%")
     return float(match[1]) / 100
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli_options import whole
+from bench.spec.limits import MOST_COUNT
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,7 +52,12 @@ def results(
     sort: Annotated[
         str | None, typer.Option(metavar="A,-B,…", help="Order by these columns; -B from high to low.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Show the last N alone; 0 is all, a table shows 50.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", parser=whole(0, MOST_COUNT), help="Show the last N alone; 0 is all, a table shows 50."
+        ),
+    ] = None,
     by: Annotated[
         str | None,
         typer.Option(metavar="A,B,…", help="n, mean, median and sd of the numbers, for each group of these columns."),

@@ -7,15 +7,22 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.spec.limits import LARGEST_NUMBER, MOST_COUNT, MOST_EPOCHS, MOST_PIXELS, MOST_SECONDS, MOST_THREADS
+
 MemoryFormat = Literal["channels_last", "contiguous"]
 NumberFormat = Literal["fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16"]
 Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST_NUMBER)]
 # How much of a running average is kept at each step; 1 would keep all of it for ever.
 Kept = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+Epochs = Annotated[float, Field(gt=0, le=MOST_EPOCHS)]
+Count = Annotated[int, Field(gt=0, le=MOST_COUNT)]
+Threads = Annotated[int, Field(gt=0, le=MOST_THREADS)]
+Pixels = Annotated[int, Field(ge=0, le=MOST_PIXELS)]
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 # A share of the training that is over, counted in examples.
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -45,9 +52,9 @@ class Named(BaseModel):
 
 class Augment(Strict):
     flip: Literal["none", "random", "alternating"] = "none"
-    shift_pixels: Annotated[int, Field(ge=0)] = 0
+    shift_pixels: Pixels = 0
     pad: Literal["reflect", "zero"] = "reflect"
-    cutout_pixels: Annotated[int, Field(ge=0)] = 0
+    cutout_pixels: Pixels = 0
     cutout_inside: bool | None = None
     brightness: NotNegative = 0.0
     contrast: NotNegative = 0.0
@@ -60,12 +67,12 @@ class OptimizerGroup(Strict):
     nesterov: bool | None = None
     weight_decay: NotNegative | None = None
     decoupled: bool | None = None
-    newton_schulz_steps: Count | None = None
-    newton_schulz_coefficients: tuple[float, float, float] | None = None
+    newton_schulz_steps: Annotated[int, Field(gt=0, le=100)] | None = None
+    newton_schulz_coefficients: tuple[Number, Number, Number] | None = None
     unit_filters: bool | None = None
     unit_filters_every: tuple[Count, Count] | None = None
     betas: tuple[Kept, Kept] | None = None
-    epochs: Positive | None = None
+    epochs: Epochs | None = None
     squeeze: bool | None = None
 
     @model_validator(mode="before")
@@ -146,7 +153,7 @@ class Triangular(Strict):
 
 class OneCycle(Strict):
     name: Literal["one_cycle"]
-    div: Annotated[float, Field(ge=1)] = 20.0
+    div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 20.0
     pct: Annotated[float, Field(ge=0, lt=100)] = 20.0
     max_momentum: Kept = 0.95
     min_momentum: Kept = 0.85
@@ -169,7 +176,7 @@ Schedule = Annotated[Constant | Linear | Triangular | OneCycle | Step | Cosine, 
 class LrWarmUp(Strict):
     """Multiplies the schedule by a line from `start` to 1 over the first epochs; the schedule stays where it is."""
 
-    epochs: Positive
+    epochs: Epochs
     start: Fraction = 0.0
 
 
@@ -199,7 +206,7 @@ class CutMix(Strict):
 class ImageSize(Strict):
     """The shorter side of the images, until this share of the training."""
 
-    pixels: Count
+    pixels: Annotated[int, Field(gt=0, le=MOST_PIXELS)]
     until: Share
 
 
@@ -223,7 +230,7 @@ class DropEasy(Strict):
     kept: Annotated[float, Field(gt=0, lt=1)]
     start: Annotated[float, Field(ge=0, lt=1)]
     until: Share | None = None
-    every: Annotated[int, Field(ge=2)] | None = None
+    every: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
 
     @model_validator(mode="after")
     def _ends_later(self) -> Self:
@@ -270,7 +277,7 @@ class Evaluation(Strict):
     tta: Literal[0, 1, 2] = 0
     epoch_tta: Literal[0, 1, 2] = 0
     tta_below: Annotated[float, Field(gt=0, lt=1)] | None = None
-    every_epochs: Annotated[int, Field(ge=0)] = 1
+    every_epochs: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 1
     first_epoch: Count | None = None
     batch_size: Count = 1000
     equal_views: Literal[True] | None = None
@@ -299,7 +306,7 @@ class Inference(Strict):
     memory_format: MemoryFormat | None = None
     compile: bool | None = None
     winograd: bool | Literal["auto"] | None = None
-    threads: Count | None = None
+    threads: Threads | None = None
 
 
 def check_stages(key: str, stages: Sequence[ImageSize] | Sequence[BatchSize]) -> None:

@@ -1,56 +1,64 @@
-"""Runs of the store by what a person types: the beginning of a run id, or a file of runs."""
+"""Runs of the store by what a person types: a run's id or its beginning, `last`, or a file of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
 from bench.run import Run
-from bench.store import jsonl_files, read_records
+from bench.store import jsonl_files, read_records, read_runs
 
+NEWEST = "last"
 SHOWN_CANDIDATES = 8
+FORMS = "give the beginning of a run's id or of the digits after its dash, `last` for the newest, or a .jsonl file"
 
 
 def find_runs(references: Sequence[str], results: Path) -> list[Run]:
     """The runs meant by the references, in their order, each once.
 
-    A reference is a .jsonl file or a folder of them, which means all its runs, or the beginning of the id of one
-    run below `results`. Raises `UsageError` for one that means no run or several, StoreError for files that cannot
-    be read.
+    A reference is a .jsonl file or a folder of them, which means all its runs, or what `find_run` takes. Raises
+    `UsageError` for one that means no run or several, StoreError for files that cannot be read.
     """
-    folder = results / "runs"
-    stored: list[Run] | None = None
     found: dict[str, Run] = {}
     for reference in references:
         path = Path(reference)
         if reference and (path.suffix == ".jsonl" or path.is_dir()):
-            runs = _read([path])
+            runs = list(read_records(jsonl_files([path]), Run.from_json_line))
             if not runs:
                 raise UsageError(f"{path}: there is no run in it")
         else:
-            if stored is None:
-                stored = _read([folder]) if folder.is_dir() else []
-            runs = [match(reference, stored, folder)]
+            runs = [find_run(reference, results)[0]]
         found |= {run.run_id: run for run in runs}
     return list(found.values())
 
 
-def match(prefix: str, runs: Iterable[Run], where: Path) -> Run:
-    """The one run whose id begins with `prefix`. Raises `UsageError` where there is none, or more than one."""
-    matching = [run for run in runs if prefix and run.run_id.startswith(prefix)]
-    if not matching:
-        raise UsageError(
-            f"no run in {where} has an id that begins with {prefix!r}; "
-            "give the beginning of a run's id, or a .jsonl file"
-        )
-    if len(matching) > 1:
-        shown = [describe(run) for run in matching[:SHOWN_CANDIDATES]]
-        if len(matching) > SHOWN_CANDIDATES:
-            shown.append(f"… and {len(matching) - SHOWN_CANDIDATES} more")
+def find_run(reference: str, results: Path) -> tuple[Run, Path]:
+    """The one run below `results` that is meant, and the file in which it stands.
+
+    That is the run of this id, or of an id that begins so, or whose digits after the dash do; `last` is the newest.
+    Raises `UsageError` where there is none, or more than one.
+    """
+    folder = results / "runs"
+    files = jsonl_files([folder]) if folder.is_dir() else []
+    wanted = _newest(files) if reference == NEWEST else reference
+
+    def is_meant(run_id: str, _: str) -> bool:
+        return bool(wanted) and (run_id.startswith(wanted) or run_id.rpartition("-")[2].startswith(wanted))
+
+    # Of a run that stands in several files, the first counts, as it does everywhere.
+    found = {run.run_id: (run, path) for path in reversed(files) for run in read_runs([path], is_meant)}
+    if wanted in found:
+        return found[wanted]
+    if not found:
+        raise UsageError(f"no run in {folder} has an id that begins with {reference!r}; {FORMS}")
+    if len(found) > 1:
+        shown = [describe(found[run_id][0]) for run_id in sorted(found)[:SHOWN_CANDIDATES]]
+        if len(found) > SHOWN_CANDIDATES:
+            shown.append(f"… and {len(found) - SHOWN_CANDIDATES} more")
         listed = "".join(f"\n  {line}" for line in shown)
-        raise UsageError(f"{prefix!r} is the beginning of {len(matching)} run ids; add digits:{listed}")
-    return matching[0]
+        raise UsageError(f"{reference!r} is the beginning of {len(found)} run ids; add digits:{listed}")
+    return next(iter(found.values()))
 
 
 def describe(run: Run) -> str:
@@ -58,5 +66,7 @@ def describe(run: Run) -> str:
     return f"{run.run_id}  {run.recipe}, seed {run.seed}, {run.measure}, {run.status}"
 
 
-def _read(paths: Sequence[Path]) -> list[Run]:
-    return list(read_records(jsonl_files(paths), Run.from_json_line))
+def _newest(files: Sequence[Path]) -> str:
+    """The id of the run that began last, nothing where there is none."""
+    runs = read_records(files, Run.from_json_line)
+    return max(((run.started_at, run.run_id) for run in runs), default=("", ""))[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,13 @@ from bench import recipe as recipes
 from bench.buildable import why_not
 from bench.document import Document, Incompatible, check_name, nearest
 from bench.errors import UsageError
-from bench.ingredients import Count, NotNegative, Positive, Strict
+from bench.ingredients import Count, NotNegative, Positive, Seconds, Strict
 from bench.machine import lack_of_precision
 from bench.measures import MEASURES, SAMPLED
 from bench.recipe import WORDS, Recipe
 from bench.run import NOT_IDENTITY, canonical_json
 from bench.sampling import Bounds
+from bench.spec.limits import LARGEST_SEED, MOST_CELLS, MOST_RUNS, MOST_SEEDS
 
 MATRICES = Path(__file__).parent / "matrices"
 # Axes that are no keys of a recipe: `arm` is a name that tells two equal cells apart, for a comparison of a thing
@@ -46,7 +48,7 @@ class Sampling(Strict):
     relative_error: Positive | None = None
     least_samples: Count | None = None
     least_s: NotNegative | None = None
-    timeout_s: Positive | None = None
+    timeout_s: Seconds | None = None
 
     def bounds(self) -> Bounds:
         return Bounds(**self.model_dump(exclude_none=True))
@@ -69,10 +71,10 @@ class MatrixSpec(Strict):
     axes: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
     include: list[Annotated[dict[str, Value], Field(min_length=1)]] = Field(default_factory=list)
     exclude: list[Annotated[dict[str, Value], Field(min_length=1)]] = Field(default_factory=list)
-    seeds: Count = 1
+    seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
     order: Order = "interleaved"
-    order_seed: Annotated[int, Field(ge=0)] = 0
-    timeout_s: Positive | None = None
+    order_seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    timeout_s: Seconds | None = None
     sampling: Sampling = Field(default_factory=Sampling)
     price_per_hour: NotNegative | None = None
 
@@ -119,6 +121,7 @@ class Matrix:
         self.spec = document.validate(MatrixSpec)
         self.axes = [self._axis(key, values) for key, values in self.spec.axes.items()]
         self._check_keys()
+        self._check_size()
 
     @property
     def keys(self) -> list[str]:
@@ -166,6 +169,16 @@ class Matrix:
                     f"not {short(value)}",
                 )
         return Axis(key, keys, tuple(dict(zip(keys, value, strict=True)) for value in values))
+
+    def _check_size(self) -> None:
+        """Before any cell is made: the product of a few long axes would fill the memory."""
+        cells = math.prod(len(axis.points) for axis in self.axes) + len(self.spec.include)
+        if cells > MOST_CELLS:
+            counts = " x ".join(str(len(axis.points)) for axis in self.axes)
+            self._document.refuse("axes", f"these axes have {counts} = {cells:,} cells; at most {MOST_CELLS:,}")
+        if cells * self.spec.seeds > MOST_RUNS:
+            runs = f"{cells:,} cells with {self.spec.seeds:,} seeds are {cells * self.spec.seeds:,} runs"
+            self._document.refuse("seeds", f"{runs}; at most {MOST_RUNS:,}")
 
     def _check_keys(self) -> None:
         refuse = self._document.refuse

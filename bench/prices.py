@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from bench.document import nearest
 from bench.errors import UsageError
-from bench.spec import yaml_reader
+from bench.spec import core_schema, yaml_reader
 
+MOST_USD_PER_HOUR = 1_000_000_000
 TABLE = Path(__file__).with_name("prices.yaml")
 
 
@@ -48,11 +48,11 @@ def parse(text: str) -> Price:
     Raises `UsageError` for a name that is not in it, and for a number below 0.
     """
     try:
-        number = float(text)
+        number = float(core_schema.number(text))
     except ValueError:
         return _listed(text)
-    if not math.isfinite(number) or number < 0:
-        raise UsageError(f"--price {text}: a price is 0 dollars per hour or more")
+    if not 0 <= number <= MOST_USD_PER_HOUR:
+        raise UsageError(f"--price {text[:40]}: a price is 0 to {MOST_USD_PER_HOUR:,} dollars per hour")
     return Price(usd_per_hour=number, source={"given_by": "--price"})
 
 
@@ -70,7 +70,7 @@ def _listed(name: str) -> Price:
     known = table()
     if name not in known:
         raise UsageError(
-            f"--price {name}: neither a number of dollars per hour nor a name of the price table"
+            f"--price {name[:80]}: neither a number of dollars per hour nor a name of the price table"
             f"{nearest(name, known)}; there are: {', '.join(known)}; `bench prices` lists them"
         )
     row = known[name]

@@ -18,6 +18,7 @@ from bench.ingredients import (
     CutMix,
     DropEasy,
     Ema,
+    Epochs,
     Evaluation,
     Fraction,
     Freeze,
@@ -35,11 +36,13 @@ from bench.ingredients import (
     Proxy,
     Schedule,
     Strict,
+    Threads,
     check_stages,
 )
 from bench.machine import native_precision
 from bench.measures import ON_SEVERAL_DEVICES
 from bench.run import cell_id
+from bench.spec.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
 from models import MODELS
 from pipelines.datasets import DATASETS
 from pipelines.loaders import LOADERS
@@ -77,7 +80,7 @@ class Recipe(Strict):
 
     data: Named
     loader: str = "resident"
-    workers: Annotated[int, Field(ge=0)] | None = None
+    workers: Annotated[int, Field(ge=0, le=MOST_THREADS)] | None = None
     augment: Augment = Augment()
     cutmix: CutMix | None = None
     image_sizes: Annotated[list[ImageSize], Field(min_length=1)] | None = None
@@ -87,7 +90,7 @@ class Recipe(Strict):
     proxy: Proxy | None = None
 
     model: Named
-    ghost_batch: Annotated[int, Field(ge=2)] | None = None
+    ghost_batch: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
     memory_format: MemoryFormat = "channels_last"
     precision: Literal["auto", NumberFormat] = "auto"
     # Of pure_fp16 and pure_bf16: batch norm in half precision, too. Null is in fp32.
@@ -98,9 +101,9 @@ class Recipe(Strict):
     # A CPU alone: convs that a max-pooling follows are computed with it, by Winograd's form. `auto` is where a C++
     # compiler is found; null is no.
     winograd: Literal[True, "auto"] | None = None
-    warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    warm_up_steps: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
     # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
-    threads: Count | None = None
+    threads: Threads | None = None
     # Null is one. `batch_per` says what batch_size is: of all devices together (null, `global`) or of each.
     devices: Count | None = None
     batch_per: Literal["global", "device"] | None = None
@@ -108,7 +111,7 @@ class Recipe(Strict):
     batch_size: Count
     batch_sizes: BatchSizes | None = None
     accumulate: Count | None = None
-    epochs: Positive
+    epochs: Epochs
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
     stop_at_target: bool = False
     evaluation: Evaluation = Evaluation()
@@ -122,7 +125,7 @@ class Recipe(Strict):
 
     inference: Inference | None = None
 
-    seeds: Count = 1
+    seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
     price_per_hour: NotNegative | None = None
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ import pandas as pd
 from bench.document import nearest
 from bench.errors import UsageError
 from bench.report.spreadsheet import as_csv
+from bench.spec import core_schema
 from bench.store import StoreError
 from bench.text.undecodable import readable
 from pipelines.files import replacing
@@ -42,25 +43,37 @@ def select(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         if match is None:
             raise UsageError(f"--where {condition}: give COLUMN=VALUE, or another of {' '.join(_OPERATORS)} ~")
         name, sign, text = match["column"].strip(), match["operator"], readable(match["value"].strip())
-        check_columns(frame, [name], f"--where {condition}")
-        frame = frame[_meets(frame[name], sign, text)]
+        frame = frame[_meets(frame[column(frame, name, f"--where {condition}")], sign, text)]
     return frame
 
 
-def check_columns(frame: pd.DataFrame, names: Sequence[str], origin: str) -> None:
-    """Raises UsageError, with the nearest names, for the first name that is no column."""
-    for name in names:
-        if name not in frame:
-            raise UsageError(
-                f"{origin}: there is no column {name!r} in these runs{nearest(name, map(str, frame.columns))}; "
-                "`bench results columns` lists all"
-            )
+def column(frame: pd.DataFrame, name: str, origin: str) -> str:
+    """The column meant by its name, or by the key that recipes, matrices and --set have for a value.
+
+    So `model.width` is `config.model.width`, and `model`, as in `model: darknet`, is `config.model.name`. Raises
+    UsageError, with the nearest names, where there is none.
+    """
+    for one in (name, f"config.{name}", f"config.{name}.name", f"{name}.name"):
+        if one in frame:
+            return one
+    known = [one for full in map(str, frame.columns) for one in (full, full.removeprefix("config."))]
+    raise UsageError(
+        f"{origin}: there is no column {name!r} in these runs{nearest(name, known)}; `bench results columns` lists all"
+    )
+
+
+def columns(frame: pd.DataFrame, names: Sequence[str], origin: str) -> list[str]:
+    """Several columns, each once. Raises UsageError for one that there is not, and for one that stands twice."""
+    found = [column(frame, name, origin) for name in names]
+    for position, one in enumerate(found):
+        if one in found[:position]:
+            raise UsageError(f"{origin}: {names[position]} stands twice; name each column once")
+    return found
 
 
 def sort(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """The rows in the order of some columns, `-NAME` from high to low; what is missing comes first."""
-    names = [name.removeprefix("-") for name in by]
-    check_columns(frame, names, "--sort")
+    names = columns(frame, [name.removeprefix("-") for name in by], "--sort")
     ascending = [not name.startswith("-") for name in by]
     return frame.sort_values(names, ascending=ascending, kind="stable", na_position="first")
 
@@ -72,21 +85,25 @@ def aggregate(frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) ->
     n < 2. Groups stand in the order of their columns; a missing value makes a group too. A metric that no run of
     a group has is left out.
     """
-    check_columns(frame, by, "--by")
-    check_columns(frame, metrics, "--columns")
-    columns = list(by)
+    groups_by = columns(frame, by, "--by")
+    metrics = columns(frame, metrics, "--columns")
+    for name in groups_by:
+        if name in ("metric", *STATISTICS):
+            raise UsageError(f"--by {name}: a column of the answer has this name; group by another one")
     if wrong := next((name for name in metrics if not is_number(frame[name])), None):
         raise UsageError(f"--columns {wrong}: {frame[wrong].dtype} values have no mean; choose columns of numbers")
+    if shared := next((name for name in metrics if name in groups_by), None):
+        raise UsageError(f"--columns {shared}: stands in --by too, and within a group it does not vary")
     tables = []
     for metric in metrics:
-        groups = frame.groupby(columns, dropna=False, sort=True)[metric]
+        groups = frame.groupby(groups_by, dropna=False, sort=True)[metric]
         table = groups.agg(n="count", mean="mean", median="median", sd="std").reset_index()
-        table.insert(len(columns), "metric", metric)
+        table.insert(len(groups_by), "metric", metric)
         tables.append(table[table["n"] > 0])
     if not tables:
-        return pd.DataFrame(columns=[*columns, "metric", *STATISTICS])
+        return pd.DataFrame(columns=[*groups_by, "metric", *STATISTICS])
     # Stable, so that the metrics of a group keep the order in which they were asked for.
-    return pd.concat(tables, ignore_index=True).sort_values(columns, kind="stable", ignore_index=True)
+    return pd.concat(tables, ignore_index=True).sort_values(groups_by, kind="stable", ignore_index=True)
 
 
 def is_number(column: pd.Series[Any]) -> bool:
@@ -126,9 +143,11 @@ def _typed(column: pd.Series[Any], text: str) -> Any:
         if pd.api.types.is_bool_dtype(column.dtype):
             return {"true": True, "false": False}[text.lower()]
         if pd.api.types.is_numeric_dtype(column.dtype):
-            return float(text)
+            return float(core_schema.number(text))
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
             time = pd.Timestamp(text)
+            if pd.isna(time):
+                raise ValueError
             return time.tz_localize("UTC") if time.tz is None else time
     except (KeyError, ValueError):
         raise UsageError(f"{column.name} is never {text!r}: the column holds {column.dtype} values") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,23 @@ from rich.console import Console
 
 from bench.errors import UsageError
 from bench.frames import Frames, load
+from bench.lookup import find_run
 from bench.merging import merge
 from bench.report import streams
 from bench.report.console import write_out
 from bench.report.results import AVERAGED, fitted, groups_table, overview, run_in_full, runs_table
 from bench.report.spreadsheet import as_csv
-from bench.run import Run
 from bench.scaling import efficiency_by_run
-from bench.selection import aggregate, check_columns, export, is_number, select, sort
-from bench.store import Store, StoreError, jsonl_files, read_runs
+from bench.selection import aggregate, columns, export, is_number, select, sort
+from bench.store import Store, StoreError
 
 # Runs in a table, where no number is asked for.
 NEWEST = 50
-MATCHES_NAMED = 8
 DOUBTS_NAMED = 5
 _AGES = {"m": pd.Timedelta(minutes=1), "h": pd.Timedelta(hours=1), "d": pd.Timedelta(days=1), "w": pd.Timedelta(days=7)}
+_TIME = re.compile(
+    r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?"
+)
 
 Format = Literal["table", "csv", "json"]
 
@@ -90,7 +93,8 @@ def list_runs(filter: Filter, listing: Listing, console: Console) -> None:
         _say(console, f"None of the {_count(len(recorded), 'run')} in {filter.results / 'runs'} meets all of this")
         return
     if listing.by:
-        metrics = listing.columns or [name for name in AVERAGED if name in runs and is_number(runs[name])]
+        usual = [name for name in AVERAGED if name in runs and is_number(runs[name]) and name not in listing.by]
+        metrics = listing.columns or usual
         groups = aggregate(runs, listing.by, metrics)
         _write(sort(groups, listing.sort) if listing.sort else groups, listing.format, console, groups_table)
         return
@@ -101,8 +105,7 @@ def list_runs(filter: Filter, listing: Listing, console: Console) -> None:
     if limit:
         runs = runs.tail(limit)
     if listing.columns:
-        check_columns(runs, listing.columns, "--columns")
-        shown = runs[list(listing.columns)]
+        shown = runs[columns(runs, listing.columns, "--columns")]
     elif listing.format == "table":
         shown, hidden = fitted(overview(runs), console)
     else:
@@ -129,15 +132,7 @@ def show_run(results: Path, wanted: str, as_json: bool, console: Console) -> Non
 
     Raises UsageError where no run, or more than one, is meant.
     """
-    files = jsonl_files([results / "runs"]) if (results / "runs").is_dir() else []
-    if wanted == "last":
-        wanted = str(Filter(results).load().runs.sort_values(["started_at", "run_id"])["run_id"].iloc[-1])
-    found = {
-        run.run_id: (run, path)
-        for path in reversed(files)
-        for run in read_runs([path], lambda run_id, _: _is_meant(run_id, wanted))
-    }
-    run, path = found.get(wanted) or _the_only(found, wanted, results)
+    run, path = find_run(wanted, results)
     if as_json:
         write_out(run.to_json_line().decode(), is_json=True)
         return
@@ -183,23 +178,6 @@ def _write(frame: pd.DataFrame, format: Format, console: Console, table: object)
         console.print(table(frame), soft_wrap=not console.is_terminal)
 
 
-def _is_meant(run_id: str, wanted: str) -> bool:
-    return run_id.startswith(wanted) or run_id.rpartition("-")[2].startswith(wanted)
-
-
-def _the_only(found: dict[str, tuple[Run, Path]], wanted: str, results: Path) -> tuple[Run, Path]:
-    if not found:
-        raise UsageError(
-            f"no run in {results / 'runs'} has an id that begins with {wanted!r}, nor with it after its dash; "
-            "`bench results` lists them"
-        )
-    if len(found) > 1:
-        ids = sorted(found)
-        more = f" and {len(ids) - MATCHES_NAMED} more" if len(ids) > MATCHES_NAMED else ""
-        raise UsageError(f"{wanted!r} may be any of {', '.join(ids[:MATCHES_NAMED])}{more}: give more of the id")
-    return next(iter(found.values()))
-
-
 def _check_known(runs: pd.DataFrame, name: str, values: Sequence[str]) -> None:
     """Raises UsageError for a value that no run has, with those that there are."""
     known = sorted(runs[name].dropna().unique())
@@ -210,15 +188,17 @@ def _check_known(runs: pd.DataFrame, name: str, values: Sequence[str]) -> None:
 
 def _moment(text: str) -> str:
     """A time, or how long ago: `2026-11-20`, `90m`, `12h`, `7d`."""
+    age = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
     try:
-        if text[-1:] in _AGES:
-            return str(pd.Timestamp.now("UTC") - int(text[:-1]) * _AGES[text[-1]])
-        pd.Timestamp(text)
+        if age is not None:
+            return str(pd.Timestamp.now("UTC") - int(age[1]) * _AGES[age[2]])
+        if not _TIME.fullmatch(text):
+            raise ValueError
+        return str(pd.Timestamp(text).as_unit("us"))
     except ValueError:
         raise UsageError(
             f"--since {text}: give a UTC date or time, 2026-11-20T18:00, or an age: 90m, 12h, 7d, 2w"
         ) from None
-    return text
 
 
 def _count(number: int, noun: str) -> str:

@@ -29,6 +29,7 @@ from bench.report.summary import print_summary
 from bench.run import Run
 from bench.runner import Measured, Refused, execute
 from bench.sampling import Bounds, with_timeout
+from bench.spec.limits import LARGEST_SEED
 from bench.worker import Job
 
 STOPPED = 130
@@ -69,6 +70,7 @@ def run(options: RunOptions, console: Console) -> int:
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     _check_weights(options)
+    _check_seeds(options, recipe)
     _check_shared_process(options, recipe)
     if options.keep_compiled:
         programs.kept_folder()
@@ -122,6 +124,12 @@ class Running:
     job: Job
     shown: ExitStack
     follow: Callable[[dict[str, Any]], None]
+
+
+def _check_seeds(options: RunOptions, recipe: Recipe) -> None:
+    last = options.first_seed + (options.seeds or recipe.seeds) - 1
+    if last > LARGEST_SEED:
+        raise UsageError(f"--first-seed {options.first_seed}: the last seed would be {last}; at most {LARGEST_SEED}")
 
 
 class Campaign:

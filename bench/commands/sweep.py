@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from bench.report.harmless import Harmless
 from bench.report.sweep import print_plan, print_summary
 from bench.report.sweep_progress import SweepProgress, view
 from bench.sampling import Bounds, with_timeout
+from bench.spec.limits import MOST_THREADS
 from bench.sweep import Sweep
 from pipelines.datasets import load_dataset, locate
 from pipelines.errors import PipelineError
@@ -182,8 +184,10 @@ def jobs_of(text: str) -> int | None:
     """How many runs at once; None for `auto`. Raises `UsageError` for anything else than that and a count."""
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--jobs {text}: give a count of 1 or more, or auto for as many as there are free GPUs")
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_THREADS:
+        raise UsageError(
+            f"--jobs {text[:40]}: give a count of 1 to {MOST_THREADS}, or auto for as many as there are free GPUs"
+        )
     return int(text)
 
 

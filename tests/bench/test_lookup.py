@@ -57,3 +57,31 @@ def test_missing_and_empty_files_are_refused(results, tmp_path):
         find_runs([str(tmp_path / "empty.jsonl")], results)
     with pytest.raises(UsageError, match="no run"):
         find_runs(["2026"], tmp_path / "nowhere")
+
+
+def test_every_command_takes_last_and_the_digits_that_a_table_shows(make_run, tmp_path):
+    store = Store(tmp_path / "runs" / "runs.jsonl")
+    for hour, digits in enumerate(("aaaa1111", "bbbb2222", "cccc3333")):
+        # The file has not to be in order of time.
+        begun = f"2026112{3 - hour}T100000.000000Z"
+        store.append(make_run(run_id=f"{begun}-{digits}", started_at=f"2026-11-2{3 - hour}T10:00:00Z"))
+    shown = ["20261122T100000.000000Z-bbbb2222", "20261123T100000.000000Z-aaaa1111"]
+    assert ids(find_runs(["bbbb", "last"], tmp_path)) == shown
+        "20261122T100000.000000Z-bbbb2222",
+        "20261123T100000.000000Z-aaaa1111",
+    ]
+    for none in ("2222", "lasting", "-", ""):
+        with pytest.raises(UsageError, match="no run in"):
+            find_runs([none], tmp_path)
+
+
+def test_an_id_in_full_is_meant_though_others_begin_with_it(make_run, tmp_path):
+    store = Store(tmp_path / "runs" / "runs.jsonl")
+    for run_id in ("a", "ab"):
+        store.append(make_run(run_id=run_id))
+    assert ids(find_runs(["a"], tmp_path)) == ["a"]
+
+
+def test_last_of_nothing_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no run in"):
+        find_runs(["last"], tmp_path)

@@ -122,3 +122,45 @@ def test_export_to_what_cannot_be(runs: pd.DataFrame, tmp_path: Path) -> None:
     for suffix in ("csv", "parquet"):
         with pytest.raises(StoreError, match="cannot export to"):
             export(runs, tmp_path / "nowhere" / f"runs.{suffix}")
+
+
+def test_a_column_may_be_named_as_recipes_name_its_value():
+    frame = pd.DataFrame(
+        {
+            "config.model.width": [8, 16, 16],
+            "config.model.name": ["a", "b", "b"],
+            "model.x": [1, 2, 3],
+            "t": [1.0, 2.0, 4.0],
+        }
+    )
+    assert len(select(frame, ["model.width=16", "model=b", "model.x>2"])) == 1
+    assert list(sort(frame, ["-model.width", "t"])["t"]) == [2.0, 4.0, 1.0]
+    groups = aggregate(frame, ["model.width"], ["t"])
+    assert list(groups["config.model.width"]) == [8, 16]
+    assert list(groups["mean"]) == [1.0, 3.0]
+    with pytest.raises(UsageError, match=r"no column 'model.widht' in these runs \(did you mean 'model.width'\?\)"):
+        select(frame, ["model.widht=1"])
+
+
+@pytest.mark.parametrize(
+    ("by", "metrics", "words"),
+    [
+        (["a", "a"], ["t"], "--by: a stands twice"),
+        (["a", "config.a"], ["t"], "--by: config.a stands twice"),
+        (["a"], ["t", "t"], "--columns: t stands twice"),
+        (["t"], ["t"], "--columns t: stands in --by too"),
+        (["n"], ["t"], "--by n: a column of the answer has this name"),
+    ],
+)
+def test_a_column_that_stands_twice_is_refused(by, metrics, words):
+    frame = pd.DataFrame({"config.a": [1, 2], "n": [1, 2], "t": [1.0, 2.0]})
+    with pytest.raises(UsageError, match=words):
+        aggregate(frame, by, metrics)
+    with pytest.raises(UsageError, match="stands twice"):
+        sort(frame, ["t", "-t"])
+
+
+@pytest.mark.parametrize("text", ["nan", "1_0", "٣", "", "1e999", "9" * 5000])
+def test_a_number_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="is never"):
+        select(pd.DataFrame({"t": [1.0, 2.0]}), [f"t>={text}"])

@@ -206,7 +206,7 @@ def test_the_last_run_and_the_record_itself(results: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("2026112", "may be any of 20261120.*give more of the id"), ("fff", "no run in .* begins with 'fff'")],
+    [("2026112", "(?s)beginning of 5 run ids; add digits:.*20261120"), ("fff", "no run in .* begins with 'fff'")],
 )
 def test_a_run_that_is_not_meant_clearly(results: Path, wanted: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
