@@ -130,6 +130,15 @@ def normalised(data: Dataset, count: int, device: torch.device) -> torch.Tensor:
     return (images - mean) / std
 
 
+def check_graph(recipe: Recipe, is_cuda: bool) -> None:
+    """Raise `UsageError` for a recipe that asks for a graph where there are none."""
+    if recipe.cuda_graph and not is_cuda:
+        raise UsageError(
+            "cuda_graph: only a CUDA device has graphs; leave it out on a CPU, or write it under on_cuda, as in "
+            "on_cuda: {cuda_graph: true}"
+        )
+
+
 def build_trainer(
     recipe: Recipe,
     model: nn.Module,
@@ -149,11 +158,7 @@ def build_trainer(
     all other state is new. `data` is what a proxy's network is built and initialised for, and needed where the recipe
     has one.
     """
-    if recipe.cuda_graph and not precision.device.is_cuda:
-        raise UsageError(
-            "cuda_graph: only a CUDA device has graphs; leave it out on a CPU, or write it under on_cuda, as in "
-            "on_cuda: {cuda_graph: true}"
-        )
+    check_graph(recipe, precision.device.is_cuda)
     goal = Goal(
         epochs=recipe.epochs,
         target_accuracy=recipe.target_accuracy,

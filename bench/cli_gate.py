@@ -229,7 +229,8 @@ def seconds(option: str, text: str) -> float:
         from bench.errors import UsageError
 
         raise UsageError(
-            f"{option} {text[:40]}: give a number and a unit, ns, us, ms, s, m or h, as in 5m; {MOST_SECONDS:,}s at most"
+            f"{option} {text[:40]}: give a number and a unit, ns, us, ms, s, m or h, as in 5m; "
+            f"{MOST_SECONDS:,}s at most"
         )
     return found
 

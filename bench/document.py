@@ -139,11 +139,31 @@ def parse_setting(option: str, setting: str) -> tuple[str, Any]:
         raise UsageError(f"{option} {key}: {text[:80]!r} is not a YAML value: {error}") from None
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; no name is too long to be asked."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; no name is too long to be asked."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def check_name(key: str, name: str, known: Iterable[str]) -> None:
     """For a model's validators: refuse a name that is not known, whatever the other values are."""
     if name not in (names := list(known)):
-        text = f"{key}: unknown name {name!r}{nearest(name, names)}; there are: {', '.join(names)}"
-        raise PydanticCustomError("unknown_name", "{text}", {"text": text})
+        refuse(key, f"unknown name {name!r}{nearest(name, names)}; there are: {', '.join(names)}")
+
+
+def refuse(key: str, why: str) -> NoReturn:
+    """For a model's validators: refuse a value that cannot be, whatever the other values are."""
+    raise PydanticCustomError("unknown_name", "{text}", {"text": f"{key}: {why}"})
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -109,7 +109,7 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     proxy = trainer.proxy
     # A proxy learns at some steps alone, the first among them, and keeps a share of each batch.
     period = proxy.every if proxy else 1
-    small = max(recipe.ghost_batch or 0, LEAST_PROXIED if proxy else LEAST_IMAGES)
+    small = max(min(recipe.ghost_batch or 0, whole.batch_size), LEAST_PROXIED if proxy else LEAST_IMAGES)
     counts = []
     for images in (small, 2 * small):
         batch = workbench.batch(images)

@@ -5,9 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from bench.spec.limits import LARGEST_NUMBER, MOST_COUNT, MOST_EPOCHS, MOST_PIXELS, MOST_SECONDS, MOST_THREADS
+from bench.spec.limits import (
+    LARGEST_NUMBER,
+    LEAST_EPOCHS,
+    MOST_COUNT,
+    MOST_EPOCHS,
+    MOST_PIXELS,
+    MOST_SECONDS,
+    MOST_THREADS,
+)
+
+
+def _enough_for_a_step(epochs: float) -> float:
+    if epochs < LEAST_EPOCHS:
+        raise PydanticCustomError("too_few", "Input should be at least {least}", {"least": LEAST_EPOCHS})
+    return epochs
+
 
 MemoryFormat = Literal["channels_last", "contiguous"]
 NumberFormat = Literal["fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16"]
@@ -18,7 +34,7 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST_NUMBER)]
 Kept = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER)]
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
-Epochs = Annotated[float, Field(gt=0, le=MOST_EPOCHS)]
+Epochs = Annotated[float, Field(gt=0, le=MOST_EPOCHS), AfterValidator(_enough_for_a_step)]
 Count = Annotated[int, Field(gt=0, le=MOST_COUNT)]
 Threads = Annotated[int, Field(gt=0, le=MOST_THREADS)]
 Pixels = Annotated[int, Field(ge=0, le=MOST_PIXELS)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.document import is_folder
 from bench.errors import UsageError
 from bench.run import Run
 from bench.store import jsonl_files, read_records, read_runs
@@ -23,7 +24,7 @@ def find_runs(references: Sequence[str], results: Path) -> list[Run]:
     found: dict[str, Run] = {}
     for reference in references:
         path = Path(reference)
-        if reference and (path.suffix == ".jsonl" or path.is_dir()):
+        if reference and (path.suffix == ".jsonl" or is_folder(path)):
             runs = list(read_records(jsonl_files([path]), Run.from_json_line))
             if not runs:
                 raise UsageError(f"{path}: there is no run in it")

@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from bench import recipe as recipes
 from bench.buildable import why_not
-from bench.document import Document, Incompatible, check_name, nearest
+from bench.document import Document, Incompatible, check_name, is_file, nearest
 from bench.errors import UsageError
 from bench.ingredients import Count, NotNegative, Positive, Seconds, Strict
 from bench.machine import lack_of_precision
@@ -221,12 +221,12 @@ def load(name: str) -> Matrix:
     if path.suffix not in (".yaml", ".yml"):
         if name not in names():
             raise UsageError(
-                f"unknown matrix {name!r}{nearest(name, names())}; there are: {', '.join(names())}; "
+                f"unknown matrix {name[:200]!r}{nearest(name, names())}; there are: {', '.join(names())}; "
                 "or give a .yaml file"
             )
         path = MATRICES / f"{name}.yaml"
-    elif not path.is_file():
-        raise UsageError(f"there is no matrix file {path}")
+    elif not is_file(path):
+        raise UsageError(f"there is no matrix file {name[:200]}")
     return Matrix(Document.read(path, MATRICES / "digits.yaml"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,20 @@ from bench.errors import BenchError
 from bench.run import Run
 from bench.runs.plausible import impossible
 from bench.store import Store, StoreError, each_record, head_of, jsonl_files
+from pipelines.files import open_regular
 
 CONFLICTS_NAMED = 5
+# How files begin that hold runs in another dress: the bytes, what it is, and what to do.
+_FOREIGN = (
+    (b"\x1f\x8b", "packed by gzip", "gunzip it first"),
+    (b"PK\x03\x04", "packed by zip", "unzip it first"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unzstd it first"),
+    (b"BZh", "packed by bzip2", "bunzip2 it first"),
+    (b"\xfd7zXZ", "packed by xz", "unxz it first"),
+    (b"PAR1", "a Parquet file", "merge the file of JSON lines that it was exported from"),
+    (codecs.BOM_UTF16_LE, "UTF-16 text", "save it as UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16 text", "save it as UTF-8"),
+)
 
 
 class ConflictError(BenchError):
@@ -38,6 +51,9 @@ def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Me
     runs or the store cannot be written, ConflictError where two different runs have one id; then nothing is taken.
     """
     incoming = {file: list(each_record(file, _Line.read)) for path in paths for file in _files(path)}
+    for file, lines in incoming.items():
+        if not lines and (what := _not_lines(file)) is not None:
+            raise StoreError(f"{file}: {what}; nothing was merged")
     merged: list[Merged] = []
 
     def new_lines() -> Sequence[bytes]:
@@ -60,6 +76,16 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
+def _not_lines(path: Path) -> str | None:
+    """Why a file without any run in it is no file of runs, with what to do; None for an empty one."""
+    with open(open_regular(path), "rb") as file:
+        head = file.read(1 << 12)
+    for mark, what, remedy in _FOREIGN:
+        if head.startswith(mark):
+            return f"this is {what}, and no lines of JSON; {remedy}"
+    return "no line of it is a run" if head.strip() else None
+
+
 @dataclass(frozen=True)
 class _Line:
     """A line that holds a run, as bytes that end with a newline."""
@@ -75,7 +101,7 @@ class _Line:
         if wanted is not None and head is not None and head[0] not in wanted:
             return None
         run = Run.from_json_line(line)
-        return cls(run.run_id, line.rstrip(b"\n") + b"\n", next(impossible(run), None))
+        return cls(run.run_id, line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") + b"\n", next(impossible(run), None))
 
     def is_same(self, other: _Line) -> bool:
         # Compared as text at last, because a NaN differs from itself.

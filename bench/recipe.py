@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.document import Document, check_name, merge, nearest, parse_setting
+from bench.document import Document, check_name, is_file, merge, nearest, parse_setting, refuse
 from bench.errors import UsageError
 from bench.ingredients import (
     Augment,
@@ -44,7 +44,8 @@ from bench.measures import ON_SEVERAL_DEVICES
 from bench.run import cell_id
 from bench.spec.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
 from models import MODELS
-from pipelines.datasets import DATASETS
+from pipelines.datasets import DATASETS, check_options
+from pipelines.errors import WrongOption
 from pipelines.loaders import LOADERS
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -138,6 +139,11 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         check_name("data", self.data.name, DATASETS)
+        for key, value in self.data.options.items():
+            try:
+                check_options(DATASETS[self.data.name], {key: value})
+            except WrongOption as error:
+                refuse(f"data.{key}", str(error))
         check_name("loader", self.loader, LOADERS)
         check_name("model", self.model.name, MODELS)
         if self.target_accuracy is not None and not DATASETS[self.data.name].learnable:
@@ -150,6 +156,23 @@ class Recipe(Strict):
             raise ValueError("stop_at_target: needs evaluation.every_epochs of at least 1")
         if self.compile and not self.warm_up_steps:
             raise ValueError("compile: needs warm_up_steps of at least 1, or the first epoch would pay for compilation")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> Self:
+        """What the loader would refuse once the data is there, said before anything starts."""
+        info, options = DATASETS[self.data.name], self.data.options
+        height, width = options.get("shape", info.image_shape)[1:]
+        for key, pixels, most in (
+            ("shift_pixels", self.augment.shift_pixels, min(height, width) - 1),
+            ("cutout_pixels", self.augment.cutout_pixels, min(height, width)),
+        ):
+            if pixels > most:
+                raise ValueError(f"augment.{key}: {pixels} does not fit images of {height}x{width} pixels; 0 to {most}")
+        images = options.get("train_count", info.train_count) - options.get("held_out", 0)
+        together = self.batch_size * (self.device_count if self.batch_per == "device" else 1)
+        if together > images:
+            raise ValueError(f"batch_size: {together:,} in all are more than the {images:,} training images")
         return self
 
     @model_validator(mode="before")
@@ -310,12 +333,13 @@ def find(name: str) -> Path:
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise UsageError(f"there is no recipe file {path}")
+        if not is_file(path):
+            raise UsageError(f"there is no recipe file {name[:200]}")
         return path
     if name not in names():
         raise UsageError(
-            f"unknown recipe {name!r}{nearest(name, names())}; there are: {', '.join(names())}; or give a .yaml file"
+            f"unknown recipe {name[:200]!r}{nearest(name, names())}; there are: {', '.join(names())}; "
+            "or give a .yaml file"
         )
     return RECIPES / f"{name}.yaml"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
@@ -245,6 +246,7 @@ def _put(node: Any, pointer: str, value: float) -> None:
 
 def _json_object(line: bytes) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(line, type=dict[str, Any])
+        # A byte-order mark, as some editors leave it at the head of a file, is no part of the text.
+        return msgspec.json.decode(line.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"not a JSON object: {error}") from None

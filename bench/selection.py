@@ -150,5 +150,5 @@ def _typed(column: pd.Series[Any], text: str) -> Any:
                 raise ValueError
             return time.tz_localize("UTC") if time.tz is None else time
     except (KeyError, ValueError):
-        raise UsageError(f"{column.name} is never {text!r}: the column holds {column.dtype} values") from None
+        raise UsageError(f"{column.name} is never {text[:40]!r}: the column holds {column.dtype} values") from None
     return text

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.errors import MissingError, UsageError
 from bench.lookup import find_runs
 from bench.report import text
+from pipelines.files import open_regular
 
 SUFFIX = ".pt"
 IDENTITY_DIGITS = 16
@@ -46,7 +47,11 @@ def find(reference: str, results: Path) -> WeightsFile:
 
     Raises `UsageError` for a reference that means neither, and for a file that is not what the run wrote.
     """
-    if Path(reference).is_file():
+    try:
+        is_there = Path(reference).exists()
+    except OSError:  # too long a name for any file
+        is_there = False
+    if is_there and not Path(reference).is_dir() and Path(reference).suffix != ".jsonl":
         return _hashed(Path(reference))
     try:
         runs = find_runs([reference], results)
@@ -74,6 +79,7 @@ def find(reference: str, results: Path) -> WeightsFile:
 
 def _hashed(path: Path) -> WeightsFile:
     try:
-        return WeightsFile(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        with open(open_regular(path), "rb") as file:
+            return WeightsFile(path, hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
         raise UsageError(f"--weights {path}: cannot be read: {error.strerror}") from None

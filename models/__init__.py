@@ -120,7 +120,7 @@ def build(name: str, options: Mapping[str, Any], *, in_channels: int, classes: i
     check_options(name, options)
     try:
         return builder(name)(in_channels=in_channels, classes=classes, image_size=image_size, **options)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ImpossibleModel(f"model {name!r}: {error} (its options: {dict(options)})") from error
 
 

@@ -25,6 +25,7 @@ from bench.store import Store
 T = TypeVar("T")
 # File systems take 255 bytes; the name of a run and a suffix come after.
 MOST_NAME_CHARS = 200
+MOST_UNREAD_NAMED = 5
 
 
 def export_dawnbench(
@@ -62,24 +63,35 @@ def export_mllog(references: Sequence[str], results: Path, out: Path, console: C
 def check(paths: Sequence[Path], console: Console) -> int:
     """Say what is wrong with each entry; 1 where something is, else 0. Raises `UsageError` for what is no entry."""
     readings = [dawnbench.read(path) for path in dawnbench.find(paths)]
+    _say_unread(paths, console)
     for reading in readings:
         _say(console, _verdict(reading))
         for error in reading.errors:
             _say(console, f"  error: {error}")
         for warning in reading.warnings:
             _say(console, f"  warning: {warning}")
-    invalid = sum(reading.entry is None for reading in readings)
-    _say(console, f"{len(readings) - invalid} valid, {invalid} invalid")
-    return 1 if invalid else 0
+    others = sum(reading.other_task is not None for reading in readings)
+    invalid = sum(reading.entry is None for reading in readings) - others
+    valid = len(readings) - invalid - others
+    _say(console, f"{valid} valid, {invalid} invalid{f', {others} of other tasks' if others else ''}")
+    return 1 if invalid or not valid else 0
 
 
 def import_entries(paths: Sequence[Path], results: Path, console: Console) -> None:
     """Add the entries to the runs, those that are there already not again.
 
-    Raises `UsageError` with all that is wrong, if anything is, and then adds none.
+    Those of other tasks are left out and named. Raises `UsageError` with all that is wrong, if anything is, and then
+    adds none.
     """
     streams.work_outlasts_output()
     readings = [dawnbench.read(path) for path in dawnbench.find(paths)]
+    _say_unread(paths, console)
+    for reading in readings:
+        if reading.other_task is not None:
+            _say(console, f"left out: {_verdict(reading)}")
+    readings = [reading for reading in readings if reading.other_task is None]
+    if not readings:
+        raise UsageError("there is no entry of CIFAR10 in these files; nothing was imported")
     if errors := [error for reading in readings for error in reading.errors]:
         raise UsageError("\n".join([*errors, "nothing was imported"]))
     store = Store(results / "runs" / "imported.jsonl")
@@ -119,6 +131,15 @@ def _each(runs: Sequence[Run], make: Callable[[Run], T], console: Console) -> li
     return made
 
 
+def _say_unread(paths: Sequence[Path], console: Console) -> None:
+    """What in the folders was passed over, a line each for the first."""
+    unread = dawnbench.unread(paths)
+    for path in unread[:MOST_UNREAD_NAMED]:
+        _say(console, f"{path}: not read; an entry is a .json file, with a .tsv file of the same stem for training")
+    if len(unread) > MOST_UNREAD_NAMED:
+        _say(console, f"… and {len(unread) - MOST_UNREAD_NAMED} more files that are no entries")
+
+
 def _file_name(text: str) -> str:
     """A name from a record, which may come from others, as one that stays in its folder."""
     return re.sub(r"[/\\\x00-\x1f]", "-", text)[:MOST_NAME_CHARS]
@@ -126,6 +147,8 @@ def _file_name(text: str) -> str:
 
 def _verdict(reading: Reading) -> str:
     entry = reading.entry
+    if reading.other_task is not None:
+        return f"{reading.path}: another task, {reading.other_task}; only those of CIFAR10 are read here"
     if entry is None:
         return f"{reading.path}: invalid"
     if isinstance(entry, InferenceEntry):

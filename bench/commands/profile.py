@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import recipe as recipes
+from bench.assembly import check_graph
 from bench.errors import MissingError
 from bench.execution import scratch
 from bench.measures.base import status_of
@@ -50,6 +51,7 @@ def profile_recipe(options: ProfileOptions, console: Console) -> int:
     batch_size = [] if options.batch_size is None else [f"batch_size={options.batch_size}"]
     recipe = recipes.load(options.recipe, device, [*options.settings, *batch_size])
     scratch.for_sockets()  # for the processes of a loader
+    check_graph(recipe, device == "cuda")
     with refusals(), ExitStack() as open_loaders:
         data = _data(recipe, options.data_dir, console)
         workbench = Workbench(at_full_size(recipe), device, data)

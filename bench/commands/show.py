@@ -42,8 +42,10 @@ def show_recipe(options: ShowOptions, console: Console) -> int:
     device = "cuda" if card else default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     with console.status("counting"):
+        from bench.assembly import check_graph
         from bench.footprint import footprint
 
+        check_graph(recipe, device == "cuda")
         counted = footprint(recipe, device)
         work = None
         if device == "cuda":

@@ -31,15 +31,26 @@ _REQUIRED = {
 _OPTIONAL = {"codeURL": "code_url", "commitHash": "commit_hash", "logFilename": "log_filename"}
 _COMMON = ("version", *_REQUIRED, *_OPTIONAL, "misc")
 _OF_TRAIN = ("costPerHour",)
+# DAWNBench's other tasks, by the folder that holds their entries and by what only they measure.
+_OTHER_TASKS = {"ImageNet": "top5Accuracy", "SQuAD": "f1Score"}
+_TASK = "CIFAR10"
+# One address, or several with commas, semicolons, slashes or `and` between; each may stand in <> behind a name.
+_NAMED_ADDRESS = re.compile(r"[^,;<>]*<([^<>]+)>")
+_BETWEEN_ADDRESSES = re.compile(r"[\s,;/|&]+(?:and\s+)?")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _OF_INFERENCE = ("latency", "cost", "top1Accuracy")
 
 
 @dataclass
 class Reading:
-    """One entry as it was found: `entry` is None where `errors`, each with its file and field or line, say why."""
+    """One entry as it was found: `entry` is None where `errors`, each with its file and field or line, say why.
+
+    It is None too where `other_task` names the one that the entry is of, of which nothing more is asked.
+    """
 
     path: Path
     entry: Entry | None = None
+    other_task: str | None = None
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -71,12 +82,23 @@ def find(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
+def unread(paths: Iterable[Path]) -> list[Path]:
+    """The files in these folders that are no part of an entry, hidden ones left out."""
+    files = (file for path in paths if path.is_dir() for file in sorted(path.rglob("*")) if file.is_file())
+    return [file for file in files if file.suffix not in (".json", ".tsv") and not file.name.startswith(".")]
+
+
 def read(path: Path) -> Reading:
     """The entry whose JSON file is `path`, or all that is wrong with it; never raises for what is in the file."""
     reading = Reading(path)
     text = _text(path, reading)
     document = _parse(text, reading) if text is not None else None
     if document is None:
+        return reading
+    reading.other_task = _other_task(path, document)
+    if reading.other_task is not None:
+        reading.errors.clear()
+        reading.warnings.clear()
         return reading
     if _is_inference(path, document):
         _interpret(document, None, reading)
@@ -197,6 +219,21 @@ def _parse(text: str, reading: Reading) -> dict[str, Any] | None:
     return found
 
 
+def _other_task(path: Path, document: dict[str, Any]) -> str | None:
+    """The task of DAWNBench that is not CIFAR10's, None where nothing says so."""
+    folders = [part.casefold() for part in path.absolute().parts[:-1]]
+    if _TASK.casefold() in folders[-2:]:
+        return None
+    try:
+        header = path.with_suffix(".tsv").read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except OSError:
+        header = ""
+    for task, measured in _OTHER_TASKS.items():
+        if task.casefold() in folders[-2:] or document.get(measured) is not None or measured in header.split():
+            return task
+    return None
+
+
 def _is_inference(path: Path, document: dict[str, Any]) -> bool:
     """By the folder, as in DAWNBench's repository; elsewhere by the keys."""
     if path.parent.name in ("train", "inference"):
@@ -205,6 +242,8 @@ def _is_inference(path: Path, document: dict[str, Any]) -> bool:
 
 
 def _or_raise(reading: Reading) -> Entry:
+    if reading.other_task is not None:
+        raise UsageError(f"{reading.path}: is of another task, {reading.other_task}; these are those of {_TASK}")
     if reading.entry is None:
         raise UsageError("\n".join(reading.errors))
     return reading.entry
@@ -246,8 +285,9 @@ def _submission(document: dict[str, Any], own_keys: tuple[str, ...], reading: Re
                 reading.warn(f"{path}: {key}", "has white space at its ends, which was taken off")
             values[name] = value.strip()
     _check_date(values.get("timestamp"), reading)
-    if "author_email" in values and not re.fullmatch(r"[^@\s]+@[^@\s]+", values["author_email"]):
-        reading.error(f"{path}: authorEmail", f"is {_shown(values['author_email'])}; allowed: name@host")
+    if "author_email" in values and not _has_addresses(values["author_email"]):
+        shown = _shown(values["author_email"])
+        reading.error(f"{path}: authorEmail", f"is {shown}; allowed: name@host, or several with commas between")
     if "code_url" in values and not re.match(r"https?://", values["code_url"]):
         reading.warn(f"{path}: codeURL", f"{_shown(values['code_url'])} is no http(s) address")
     misc = document.get("misc")
@@ -257,6 +297,13 @@ def _submission(document: dict[str, Any], own_keys: tuple[str, ...], reading: Re
     for key in unknown:
         reading.warn(f"{path}: {key}", "the format has no such key; other facts belong into misc")
     return values | {"misc": misc or {}, "extra": unknown}
+
+
+def _has_addresses(text: str) -> bool:
+    """Whether this is one address or several, and nothing else."""
+    parts = _BETWEEN_ADDRESSES.split(_NAMED_ADDRESS.sub(r" \1 ", text))
+    found = [part for part in parts if part]
+    return bool(found) and all(map(_ADDRESS.fullmatch, found))
 
 
 def _check_date(timestamp: str | None, reading: Reading) -> None:

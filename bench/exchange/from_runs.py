@@ -12,6 +12,7 @@ from bench.exchange.dawnbench import checked
 from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, TrainEntry, Unfit
 from bench.host import contention
 from bench.report import text
+from bench.rules.base import data_name
 from bench.rules.dawnbench import epoch_rows
 from bench.run import FINISHED, Run
 
@@ -36,7 +37,7 @@ def entry_of(run: Run, submitter: Submitter) -> Entry:
     Raises `Unfit` with the reason where DAWNBench has no place for it, `UsageError` where its author is not named.
     """
     dataset = text.get(run.config, "data", "name")
-    if dataset != "cifar10":
+    if dataset != "cifar10" or (dataset := data_name(run)) != "cifar10":
         raise _refused(run, f"it is of {dataset}, and these are DAWNBench's CIFAR10 tasks")
     if run.measure not in ("time_to_accuracy", "inference"):
         raise _refused(run, f"it measured {run.measure}; DAWNBench has entries of training and of inference")

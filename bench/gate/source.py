@@ -95,7 +95,7 @@ def of_benchmarks(path: Path) -> list[Result]:
             Result({"benchmark": name}, name, "benchmark", moment, {"min_s": least_s}, machine, code)
             for name, least_s in (_benchmark(one) for one in saved["benchmarks"])
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UsageError(
             f"{path}: this is no file of pytest-benchmark ({type(error).__name__}: {error}); "
             "`pytest --benchmark-only --benchmark-json FILE` writes one"

@@ -18,6 +18,7 @@ from bench.rules.timing import Timeline, Timing, at, number
 from bench.run import Run, canonical_json
 from bench.runs.plausible import impossible
 from bench.stats import Estimate, Test
+from pipelines.datasets import DATASETS
 
 # What a task asks for where a run does not say it; DAWNBench's, which the others took over.
 TASK_TARGETS = {"cifar10/train": 0.94, "cifar10/inference": 0.94}
@@ -257,8 +258,17 @@ class Rule(ABC):
 
 def task(run: Run) -> str:
     """What was to be done, such as `cifar10/train`: the data set, and training or inference."""
+    return f"{data_name(run)}/{'inference' if run.measure == 'inference' else 'train'}"
+
+
+def data_name(run: Run) -> str:
+    """The data set; one that has other numbers of images than its name stands for is another, named by them."""
     name = run.data.get("name") or at(run.config, "data", "name") or "unknown"
-    return f"{name}/{'inference' if run.measure == 'inference' else 'train'}"
+    info = DATASETS.get(name)
+    told = run.data.get("train_count"), run.data.get("test_count")
+    if info is None or not info.learnable or not all(isinstance(count, int) for count in told):
+        return str(name)
+    return name if told == (info.train_count, info.test_count) else f"{name}-{told[0]}-{told[1]}"
 
 
 class Kind(NamedTuple):

@@ -10,6 +10,7 @@ MOST_SEEDS = 10_000
 MOST_CELLS = 10_000
 # Cells times seeds.
 MOST_RUNS = 100_000
+LEAST_EPOCHS = 1e-6
 MOST_EPOCHS = 1_000_000
 MOST_THREADS = 1024
 # Of images, pixels a side.

@@ -11,13 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipelines.datasets.catalog import DATASETS, DatasetInfo, Location
+from pipelines.datasets.options import check_options
 from pipelines.errors import WrongOption
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from pipelines.datasets.published import PublishedSet
 
-__all__ = ["DATASETS", "DatasetInfo", "Location", "load_dataset", "locate"]
+__all__ = ["DATASETS", "DatasetInfo", "Location", "check_options", "load_dataset", "locate"]
 
 
 def load_dataset(
@@ -40,9 +41,7 @@ def load_dataset(
         from pipelines.datasets.random_data import load_random
 
         return load_random(options)
-    for option in options:
-        if option not in info.options:
-            raise WrongOption.unknown(f"option of {name} data", option, info.options)
+    check_options(info, options)
     if name == "digits":
         from pipelines.datasets.digits import load_digits
 
@@ -52,11 +51,7 @@ def load_dataset(
 
         dataset = load(_published(name), data_dir, download=download, progress=progress)
     held_out = options.get("held_out")
-    if held_out is None:
-        return dataset
-    if not isinstance(held_out, int) or isinstance(held_out, bool):
-        raise WrongOption(f"{name}: held_out is {held_out!r}; give a whole number of training images.")
-    return dataset.holding_out(held_out)
+    return dataset.holding_out(held_out) if isinstance(held_out, int) else dataset
 
 
 def locate(name: str, data_dir: Path | None = None) -> Location | None:

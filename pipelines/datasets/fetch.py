@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pipelines.datasets.address import Address
 from pipelines.errors import DataCorrupt, DataMissing, PipelineError
 
 TIMEOUT_S = 20.0  # for connecting, and for each wait for more bytes
@@ -30,7 +31,7 @@ class _InterruptedError(Exception):
 
 
 def fetch(
-    url: str,
+    address: Address | str,
     target: Path,
     *,
     md5: str,
@@ -39,7 +40,7 @@ def fetch(
     timeout_s: float = TIMEOUT_S,
     retry_delays_s: Sequence[float] | None = None,
 ) -> None:
-    """Fetch `url` into `target`, which appears only with the right MD5.
+    """Fetch `address` into `target`, which appears only with the right MD5.
 
     What has arrived is kept in a .part file with the MD5 in its name, so that a later call goes on with
     it, and only with bytes of the same content. `progress` gets a description, bytes so far and bytes in
@@ -51,7 +52,9 @@ def fetch(
     """
     part = target.with_name(f"{target.name}.{md5}.part")
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
-    transfer = _Transfer(url, part, size_bytes, timeout_s, delays_s, progress)
+    if isinstance(address, str):
+        address = Address.of(address, "The address")
+    transfer = _Transfer(address, part, size_bytes, timeout_s, delays_s, progress)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f".{target.name}.lock")):
@@ -68,7 +71,7 @@ def fetch(
                 received_bytes = part.stat().st_size
                 part.unlink()
                 raise DataCorrupt(
-                    f"{url} sent {received_bytes:,} bytes with MD5 {found}, expected {md5}. "
+                    f"{address} sent {received_bytes:,} bytes with MD5 {found}, expected {md5}. "
                     "Nothing was kept. The file is damaged or another one, or a proxy answered in its place."
                 )
             part.replace(target)
@@ -83,7 +86,7 @@ def fetch(
 class _Transfer:
     """Bytes from a server to the end of a .part file. OSErrors that come out of it are the disk's."""
 
-    url: str
+    address: Address
     part: Path
     size_bytes: int | None
     timeout_s: float
@@ -101,7 +104,7 @@ class _Transfer:
                 failures = 1 if _size(self.part) > most_bytes else failures + 1
                 most_bytes = max(most_bytes, _size(self.part))
                 if failures > len(self.retry_delays_s):
-                    raise DataMissing(f"Downloading {self.url} failed: {error}.") from error
+                    raise DataMissing(f"Downloading {self.address} failed: {error}.") from error
                 time.sleep(self.retry_delays_s[failures - 1])
 
     def _attempt(self) -> None:
@@ -123,7 +126,7 @@ class _Transfer:
                 while True:
                     if self.progress:
                         self.progress(
-                            f"downloading {self.url.rpartition('/')[2]}", offset, end_bytes or self.size_bytes
+                            f"downloading {str(self.address).rpartition('/')[2]}", offset, end_bytes or self.size_bytes
                         )
                     try:
                         chunk = response.read1(_CHUNK_BYTES)
@@ -142,7 +145,10 @@ class _Transfer:
 
     def _open(self, offset: int) -> http.client.HTTPResponse | None:
         """The server's answer; None where it has nothing beyond `offset` (the checksum judges that)."""
-        request = urllib.request.Request(self.url, headers={"User-Agent": "bench-to-accuracy"})
+        request = urllib.request.Request(self.address.url, headers={"User-Agent": "bench-to-accuracy"})
+        if self.address.authorization:
+            # Not for whoever a redirection leads to.
+            request.add_unredirected_header("Authorization", self.address.authorization)
         if offset:
             request.add_header("Range", f"bytes={offset}-")
         try:
@@ -154,15 +160,15 @@ class _Transfer:
                 answer = f"the server answered {error.code} {error.reason}"
                 if error.code in _TRANSIENT_STATUS:
                     raise _InterruptedError(answer) from error
-                raise DataMissing(f"Downloading {self.url} failed: {answer}.") from error
+                raise DataMissing(f"Downloading {self.address} failed: {answer}.") from error
         except urllib.error.URLError as error:
             if isinstance(error.reason, socket.gaierror):  # no network, most likely: waiting does not mend it
-                raise DataMissing(f"Downloading {self.url} failed: {_reason(error.reason)}.") from error
+                raise DataMissing(f"Downloading {self.address} failed: {_reason(error.reason)}.") from error
             raise _InterruptedError(_reason(error.reason)) from error
         except (OSError, http.client.HTTPException) as error:
             raise _InterruptedError(_reason(error)) from error
-        except ValueError as error:
-            raise DataMissing(f"{self.url} is not a usable address: {error}.") from error
+        except ValueError:
+            raise DataMissing(f"{self.address} is not a usable address.") from None
         return response
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pipelines.dataset import Dataset, Split
 from pipelines.datasets import cache
+from pipelines.datasets.address import Address
 from pipelines.datasets.catalog import DatasetInfo, Location
 from pipelines.datasets.fetch import fetch
 from pipelines.datasets.npz import read_npz
@@ -192,17 +193,14 @@ def _convert(published: PublishedSet, source: Source, form: Form, progress: Prog
 
 
 def _download(published: PublishedSet, roots: tuple[Path, ...], progress: Progress | None) -> Source:
-    base_url = os.environ.get("BENCH_DATA_URL") or published.base_url
-    if not base_url.startswith(("http://", "https://")):
-        raise WrongOption(f"$BENCH_DATA_URL is {base_url!r}; it must start with http:// or https://.")
+    base = Address.of(os.environ.get("BENCH_DATA_URL") or published.base_url, "$BENCH_DATA_URL")
     folder = roots[0] / published.info.name
     for file in published.forms[0].downloads:
         target = folder / file.name
         if target.exists():  # from an earlier, interrupted run that fetched some of several files
             continue
-        url = f"{base_url.rstrip('/')}/{file.name}"
         try:
-            fetch(url, target, md5=file.md5, size_bytes=file.size_bytes, progress=progress)
+            fetch(base.file(file.name), target, md5=file.md5, size_bytes=file.size_bytes, progress=progress)
         except DataMissing as error:
             raise DataMissing(_remedy(published, roots, str(error))) from error
     source = find(published, roots)

@@ -10,11 +10,10 @@ import psutil
 
 from pipelines.dataset import Dataset, Split
 from pipelines.datasets.catalog import DATASETS
+from pipelines.datasets.options import check_options
 from pipelines.errors import WrongOption
 
 _INFO = DATASETS["random"]
-_MAX_SIDE = 8192
-_MAX_COUNT = 2**31 - 1
 
 
 def load_random(options: Mapping[str, object]) -> Dataset:
@@ -24,16 +23,16 @@ def load_random(options: Mapping[str, object]) -> Dataset:
     `test_count` 10,000; `seed` 0. Raises WrongOption for an unknown name, a wrong type, a value out of
     range, or more pixels than this machine has memory for.
     """
-    for name in options:
-        if name not in _INFO.options:
-            raise WrongOption.unknown("option of random data", name, _INFO.options)
-    shape = _shape(options.get("shape", _INFO.image_shape))
-    classes = _integer("classes", options.get("classes", _INFO.classes), 2, 1_000_000)
-    counts = [
-        _integer(name, options.get(name, default), 1, _MAX_COUNT)
-        for name, default in (("train_count", _INFO.train_count), ("test_count", _INFO.test_count))
-    ]
-    seed = _integer("seed", options.get("seed", 0), 0, 2**63 - 1)
+    check_options(_INFO, options)
+    wanted: dict[str, Any] = {
+        "shape": _INFO.image_shape,
+        "classes": _INFO.classes,
+        "train_count": _INFO.train_count,
+        "test_count": _INFO.test_count,
+        "seed": 0,
+    } | dict(options)
+    shape, classes, seed = tuple(wanted["shape"]), wanted["classes"], wanted["seed"]
+    counts = [wanted["train_count"], wanted["test_count"]]
     needed_bytes = sum(counts) * int(np.prod(shape))
     if needed_bytes > psutil.virtual_memory().total:
         raise WrongOption(
@@ -48,16 +47,3 @@ def load_random(options: Mapping[str, object]) -> Dataset:
     # Of the uniform distribution over 0..255, scaled to [0, 1].
     mean, std = 0.5, ((256**2 - 1) / 12) ** 0.5 / 255
     return Dataset(_INFO.name, train, test, classes, (mean,) * shape[0], (std,) * shape[0], official=False)
-
-
-def _shape(value: Any) -> tuple[int, int, int]:
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise WrongOption(f"random: shape is {value!r}; give [channels, height, width].")
-    channels, height, width = (_integer("shape", side, 1, _MAX_SIDE) for side in value)
-    return channels, height, width
-
-
-def _integer(name: str, value: Any, lowest: int, highest: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise WrongOption(f"random: {name} has {value!r}; give a whole number from {lowest:,} to {highest:,}.")
-    return value

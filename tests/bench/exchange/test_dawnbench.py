@@ -87,6 +87,37 @@ def test_a_damaged_field_is_refused(name, put_train):
         dawnbench.load(put_train(**changes))
 
 
+@pytest.mark.parametrize(
+    "emails",
+    ["a@x.org, b@y.org", "a@x.org;b@y.org", "a@x.org b@y.org", "a@x.org and b@y.org", "A. B. <a@x.org>, C <b@y.org>",
+     "a@x.org / b@y.org", "a@x.org,b@y.org,", "anderson@x.org"],
+)  # fmt: skip
+def test_an_entry_of_several_authors_has_several_addresses(emails, put_train):
+    assert dawnbench.load(put_train(authorEmail=emails)).author_email == emails
+
+
+@pytest.mark.parametrize("emails", ["a@x.org, b", "a@@x.org", "a@", "@x.org", "A B", "<>", ",", "and"])
+def test_what_is_no_list_of_addresses_is_refused(emails, put_train):
+    with pytest.raises(UsageError, match=r"authorEmail: is .*several with commas between"):
+        dawnbench.load(put_train(authorEmail=emails))
+
+
+def test_entries_of_other_tasks_are_told_apart(tmp_path, put_inference):
+    folder = tmp_path / "ImageNet" / "inference"
+    folder.mkdir(parents=True)
+    put(folder / "a_b_c_d.json", {"version": "v1.0", "latency": 1.0, "top5Accuracy": 93.0})
+    put(tmp_path / "a_b_c_d.json", {"version": "v1.0", "latency": 1.0, "f1Score": 0.75})
+    (tmp_path / "e_f_g_h.json").write_text("{}")
+    (tmp_path / "e_f_g_h.tsv").write_text("epoch\thours\ttop1Accuracy\ttop5Accuracy\n1\t1.0\t70\t93\n")
+    for path, task in ((folder / "a_b_c_d.json", "ImageNet"), (tmp_path / "a_b_c_d.json", "SQuAD"),
+                       (tmp_path / "e_f_g_h.json", "ImageNet")):  # fmt: skip
+        reading = dawnbench.read(path)
+        assert (reading.other_task, reading.entry, reading.errors) == (task, None, [])
+        with pytest.raises(UsageError, match=f"another task, {task}"):
+            dawnbench.load(path)
+    assert dawnbench.read(put_inference()).other_task is None
+
+
 @pytest.mark.parametrize("name", DAMAGED_ROWS)
 def test_damaged_rows_are_refused(name, put_train):
     rows, reason = DAMAGED_ROWS[name]
@@ -218,7 +249,7 @@ def test_no_json_whatever_its_values_is_more_than_refused(tmp_path_factory, entr
     path.parent.mkdir(exist_ok=True)
     put(path, entry)
     reading = dawnbench.read(path)
-    assert reading.errors
+    assert reading.errors or reading.other_task
     "\n".join(reading.errors + reading.warnings).encode()  # what cannot be printed would be a traceback
 
 

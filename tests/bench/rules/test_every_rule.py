@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.measures import MEASURES
 from bench.rules import RULES, Timeline, groups, rule, rules_for
+from bench.rules.base import task
 from bench.run import Run
 from bench.store import Store
 
@@ -263,3 +264,13 @@ def test_a_price_that_cannot_be_qualifies_nowhere(
 def test_a_training_that_diverged_is_possible(trained: Callable[..., Run], codes: Codes, name: str) -> None:
     lost = trained([math.nan], math.nan, status="diverged", seed=9)
     assert "impossible" not in codes(rule(name).score([*good(trained), lost]).reasons)
+
+
+def test_a_set_of_another_size_is_another_task(make_run):
+    def of(**data):
+        return task(make_run(config={"data": {"name": "cifar10"}}, data=data))
+
+    assert of() == of(name="cifar10") == of(name="cifar10", train_count=50_000, test_count=10_000) == "cifar10/train"
+    assert of(name="cifar10", train_count=10_000, test_count=10_000) == "cifar10-10000-10000/train"
+    assert of(name="cifar10", train_count=50_000, test_count=1_000) == "cifar10-50000-1000/train"
+    assert of(name="mine", train_count=5, test_count=5) == "mine/train"

@@ -23,6 +23,7 @@ class Request:
     path: str
     range: str | None
     sent_bytes: int
+    authorization: str | None = None
 
 
 class LocalServer:
@@ -50,8 +51,9 @@ class LocalServer:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         asked = handler.headers.get("Range")
         served = self.files.get(handler.path.lstrip("/"))
+        secret = handler.headers.get("Authorization")
         if served is None or served.status != 200:
-            self.requests.append(Request(handler.path, asked, 0))
+            self.requests.append(Request(handler.path, asked, 0, secret))
             handler.send_error(served.status if served else 404)
             return
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and served.ranges else 0
@@ -61,7 +63,7 @@ class LocalServer:
             return
         body = served.content[start:]
         sent = body[: served.cuts.pop(0)] if served.cuts else body
-        self.requests.append(Request(handler.path, asked, len(sent)))
+        self.requests.append(Request(handler.path, asked, len(sent), secret))
         handler.send_response(206 if start else 200)
         handler.send_header("Content-Length", str(len(body)))
         if start:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
 import subprocess
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -416,9 +418,28 @@ class TestDownload:
             load(tiny_cifar(), tmp_path)
 
     def test_an_address_of_another_kind_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("BENCH_DATA_URL", "file:///etc")
-        with pytest.raises(WrongOption, match="http"):
-            load(tiny_cifar(), tmp_path)
+        for wrong in ("file:///etc", "user:t0ken@host/x", "http://user:t0ken@host:port/", "https://", "t0ken"):
+            monkeypatch.setenv("BENCH_DATA_URL", wrong)
+            with pytest.raises(WrongOption, match="BENCH_DATA_URL is no address") as caught:
+                load(tiny_cifar(), tmp_path)
+            assert "t0ken" not in str(caught.value)
+
+    @pytest.mark.parametrize("status", [200, 404, 503])
+    def test_a_token_in_the_address_goes_to_its_server_and_nowhere_else(
+        self, server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+    ) -> None:
+        server.files["cifar-10-binary.tar.gz"] = Served(binary_archive(), status=status)
+        place = server.url.removeprefix("http://")
+        monkeypatch.setenv("BENCH_DATA_URL", f"http://us%40er:t0ken@{place}/")
+        said: list[str] = []
+        try:
+            load(tiny_cifar(), tmp_path, progress=lambda what, _done, _total: said.append(what))
+        except DataMissing as error:
+            said += [str(error), repr(error.__cause__), *map(str, traceback.format_exception(error))]
+        secret = base64.b64encode(b"us@er:t0ken").decode()
+        assert server.requests[0].authorization == f"Basic {secret}"
+        assert status == 200 or any(place in text for text in said)
+        assert not any("t0ken" in text or secret in text for text in said)
 
 
 class TestMnist:

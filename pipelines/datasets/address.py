@@ -1,0 +1,52 @@
+"""Where a file is fetched from: the secret part of an address goes to its server, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pipelines.errors import WrongOption
+
+
+@dataclass(frozen=True)
+class Address:
+    """A web address. Its text, for messages and logs, has no user, password, token or query in it."""
+
+    shown: str
+    url: str
+    authorization: str | None
+
+    @classmethod
+    def of(cls, text: str, origin: str) -> Address:
+        """The address in a text such as `https://user:token@host/folder?key=secret`; `origin` says who gave it.
+
+        Raises WrongOption, without the text, for one that cannot be used.
+        """
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise WrongOption(f"{origin} is no address: its host or port cannot be read.") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise WrongOption(f"{origin} is no address of the web; it must start with http:// or https:// and a host.")
+        place = f"[{host}]" if ":" in host else host
+        place += f":{port}" if port is not None else ""
+        secret = None
+        if "@" in parts.netloc:
+            pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+            secret = "Basic " + base64.b64encode(pair.encode()).decode()
+        shown = urlunsplit((parts.scheme, place, parts.path, "", ""))
+        return cls(shown, urlunsplit((parts.scheme, place, parts.path, parts.query, "")), secret)
+
+    def file(self, name: str) -> Address:
+        """The address of a file in the folder that this is the address of; a query stays at the end."""
+        parts = urlsplit(self.url)
+        url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+        return Address(f"{self.shown.rstrip('/')}/{name}", url, self.authorization)
+
+    def __str__(self) -> str:
+        return self.shown
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"

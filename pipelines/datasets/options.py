@@ -1,0 +1,44 @@
+"""What may be asked of a data set, checked without loading it, so that every command refuses the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.datasets.catalog import DatasetInfo
+from pipelines.errors import WrongOption
+
+MOST_PIXELS = 8192
+MOST_IMAGES = 2**31 - 1
+MOST_CLASSES = 1_000_000
+
+
+def check_options(info: DatasetInfo, options: Mapping[str, object]) -> None:
+    """Raise WrongOption for an unknown option, a wrong type, or a value out of range."""
+    for name, value in options.items():
+        if name not in info.options:
+            raise WrongOption.unknown(f"option of {info.name} data", name, info.options)
+        match name:
+            case "held_out":
+                _check_integer(info, name, value, 1, info.train_count - 1, "of the training images")
+            case "shape":
+                _check_shape(info, value)
+            case "classes":
+                _check_integer(info, name, value, 2, MOST_CLASSES)
+            case "seed":
+                _check_integer(info, name, value, 0, 2**63 - 1)
+            case _:
+                _check_integer(info, name, value, 1, MOST_IMAGES)
+
+
+def _check_shape(info: DatasetInfo, value: Any) -> None:
+    if not isinstance(value, list | tuple) or len(value) != len(info.image_shape):
+        raise WrongOption(f"{info.name}: shape is {value!r}; give [channels, height, width].")
+    for side in value:
+        _check_integer(info, "shape", side, 1, MOST_PIXELS)
+
+
+def _check_integer(info: DatasetInfo, name: str, value: object, lowest: int, highest: int, of: str = "") -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        what = f"{info.name}: {name} is {value!r}; give a whole number from {lowest:,} to {highest:,}"
+        raise WrongOption(f"{what} {of}".rstrip() + ".")
