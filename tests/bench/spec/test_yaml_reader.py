@@ -111,7 +111,8 @@ _SCALARS = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text()
 )
-_KEYS = st.text(min_size=1)
+# PyYAML reads no key of more than 1,024 characters, escapes written out.
+_KEYS = st.text(min_size=1, max_size=40)
 _TREES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4))
 
 
