@@ -110,6 +110,17 @@ def warm_up_fork_server() -> None:
     process.join()
 
 
+def renew_fork_server() -> None:
+    """Put a new fork server in the place of the present one, whose workers must all have ended; raises MissingError.
+
+    What a server fixes for its workers, such as where memory lies, so differs between those of two servers.
+    """
+    with ctrl_c_ignored():
+        # The standard library knows no other way to end it.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    warm_up_fork_server()
+
+
 class Follower:
     """One worker, started when this is made, and what becomes known of its run until it has ended.
 

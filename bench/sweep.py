@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -16,7 +17,7 @@ from bench.interrupts import Interrupts
 from bench.plan import Entry, Plan
 from bench.prices import Price
 from bench.recording import Attempt, Recorder
-from bench.runner import TICK_S, Follower, Measured, Refused, tail, warm_up_fork_server
+from bench.runner import TICK_S, Follower, Measured, Refused, renew_fork_server, tail, warm_up_fork_server
 from bench.sampling import Bounds
 from bench.store import StoreError
 from bench.worker import Job
@@ -40,6 +41,35 @@ class Running:
     attempt: Attempt
     share: Share
     follower: Follower
+
+
+# New starts are to take no more of a sweep's time.
+RENEWAL_SHARE = 0.05
+
+
+class Starts:
+    """The fork server of a sweep's workers, made when this is.
+
+    Runs of one server are no independent evidence of times and memory (see `bench.host.start`). So repeats of a cell,
+    with other seeds, are given a new one where that costs little, and where no run is there that needs the old one.
+    """
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._begin(warm_up_fork_server)
+
+    def before(self, entry: Entry, running: Sequence[Running]) -> None:
+        """Renew it where this is the first run of another seed; raises MissingError."""
+        is_other = self._seed is not None and entry.seed != self._seed
+        if is_other and not running and self._took_s <= RENEWAL_SHARE * (time.monotonic() - self._began_s):
+            self._begin(renew_fork_server)
+        self._seed = entry.seed
+
+    def _begin(self, make: Callable[[], None]) -> None:
+        began_s = time.monotonic()
+        make()
+        self._began_s = time.monotonic()
+        self._took_s = self._began_s - began_s
 
 
 @dataclass
@@ -70,12 +100,11 @@ class Sweep:
         due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
         running: list[Running] = []
         with Interrupts(patience=1) as interrupts:
-            if self.plan.actions["run"]:
-                warm_up_fork_server()
+            starts = Starts() if self.plan.actions["run"] else None
             try:
                 while running or (due and not interrupts.count):
                     if not interrupts.count:
-                        self._begin_what_fits(due, running, interrupts)
+                        self._begin_what_fits(due, running, interrupts, starts)
                     if running:
                         wait([source for one in running for source in one.follower.sources], TICK_S)
                     for one in running:
@@ -91,13 +120,17 @@ class Sweep:
                     one.follower.close()
             return not (due or interrupts.stopping)
 
-    def _begin_what_fits(self, due: deque[Entry], running: list[Running], interrupts: Interrupts) -> None:
+    def _begin_what_fits(
+        self, due: deque[Entry], running: list[Running], interrupts: Interrupts, starts: Starts | None
+    ) -> None:
         """In order: a run that has to wait for its devices is not overtaken."""
         while due and not interrupts.count:
             if due[0].action == "skip":
                 entry = due.popleft()
                 self._record(entry, Measured("skipped", entry.cell.skip))
             elif (share := self.allotment.take(due[0].devices)) is not None:
+                if starts is not None:
+                    starts.before(due[0], running)
                 running.append(self._begin(due.popleft(), share, interrupts))
             else:
                 return

@@ -69,6 +69,8 @@ def save(options: SaveOptions, console: Console) -> None:
             made = baselines.make(path.stem, results, machine, code, solo.reference())
             kept = baselines.save(made, folder)
             say(console, f"{kept}: {len(results)} runs; {_noise(made)}")
+            for told in solo.disturbed():
+                say(console, f"Note: {told}, and save it again")
     if code.get("dirty"):
         say(console, "Note: the sources have changes that are not committed; the baseline is of these")
 

@@ -180,6 +180,8 @@ def _against_baselines(options: RegressOptions, console: Console) -> Report:
             of_head = _describe(tree, "these sources", BenchError)
             solo = Solo(tree, device, options.data_dir, options.results.resolve(), view.measuring)
             against = Against(solo, found, options.limits, options.rounds or SOLO_ROUNDS)
+            for line in against.loud():
+                say(console, line)
             told, notes = against.judge(began_s + options.budget_s, device_count(machine, device))
             findings += told
         _check_unchanged(of_head)

@@ -17,6 +17,7 @@ from bench.gate.report import Finding
 from bench.gate.source import Result
 from bench.gate.tree import Tree, TreeFailed, renew
 from bench.gate.verdict import Judgement, Verdict, judge
+from bench.host.contention import disturbances
 from bench.labels import flat
 from bench.matrix import short
 from bench.run import FINISHED, NOT_IDENTITY, new_run_id
@@ -38,7 +39,17 @@ class Solo:
     results: Path
     on_run: Callable[[str, int], None] = lambda _cell, _round: None
     references: list[Reference] = field(default_factory=list)
+    contended: list[str] = field(default_factory=list)
+    runs: int = 0
     _next_reference_s: float = -math.inf
+
+    def disturbed(self) -> list[str]:
+        """What should be said where something else was busy meanwhile."""
+        if not self.contended:
+            return []
+        return [
+            f"contended: {len(self.contended)} of {self.runs} runs ({self.contended[0]}, for one); stop what else runs"
+        ]
 
     def measure(self, path: Path, found: int, rounds: int, deadline_s: float) -> list[Result]:
         """Each cell of a matrix `rounds` times, or until the deadline, but once at least.
@@ -85,6 +96,10 @@ class Solo:
             log=str(log),
         )
         config = flat({key: value for key, value in cell["config"].items() if key not in NOT_IDENTITY})
+        self.runs += 1
+        if reply.get("metrics", {}).get("contended"):
+            where = disturbances(reply.get("spans", []))
+            self.contended.append(next(iter(where.values()), "other processes were busy"))
         if reply["status"] in FINISHED:
             return Result(config, label, opened["measure"], reply["started_at"], reply["metrics"], seed=round)
         reason = f"{reply['status']}: {reply['reason']}"
@@ -132,7 +147,24 @@ class Against:
             is_time = case.quantity.words == ("faster", "slower")
             explained = judgement if not is_time else _less_drift(judgement, drift)
             findings.append(Finding(group.label, group.measure, explained))
-        return findings, [f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}"]
+        return findings, [
+            f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}",
+            *self.solo.disturbed(),
+            *self.loud(),
+        ]
+
+    def loud(self) -> list[str]:
+        """Where a slow-down of the margin is hardly to be found, by the noise of the baselines' own runs."""
+        told = []
+        for _, kept in self.baselines:
+            for label, floor in kept.floors(self.rounds).items():
+                margin = self.limits.of(kept.times()[label][0]).margin
+                if floor > margin:
+                    told.append(
+                        f"{label}: by its baseline's noise {self.rounds} rounds can show {floor:.1%} at the least, and "
+                        f"not the margin of {margin:.1%}; quiet the machine, or --base REVISION tells more"
+                    )
+        return told
 
 
 def _without_judgement(group: Group) -> Finding | None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,3 +71,39 @@ def test_of_runs_that_end_in_one_moment_none_is_lost_where_the_first_cannot_be_r
     with pytest.raises(StoreError, match="no room"):
         Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Allotment(3, cores=range(3))).run()
     assert recorder.given == [0, 1, 2]
+
+
+class Kept(FullDisk):
+    def record(self, attempt, measured, *, seed, **_):
+        self.given.append(seed)
+        return SimpleNamespace(status="ok", metrics={}, cell="", seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("order", "run_s", "at_once", "renewals"),
+    [("interleaved", 50, 1, [4, 8]), ("grouped", 50, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+     ("interleaved", 0.01, 1, []), ("interleaved", 50, 3, [])],
+)  # fmt: skip
+def test_repeats_with_another_seed_have_a_new_start_where_that_costs_little(
+    monkeypatch, order, run_s, at_once, renewals
+):
+    """Four cells with three seeds; a start takes two seconds of this clock, and a run `run_s`."""
+    now_s, renewed, recorder = [0.0], [], Kept()
+
+    class Takes(Ended):
+        def __init__(self, *_):
+            now_s[0] += run_s
+
+    def start():
+        now_s[0] += 2
+        renewed.append(len(recorder.given))
+
+    monkeypatch.setattr(sweep, "Follower", Takes)
+    monkeypatch.setattr(sweep, "warm_up_fork_server", start)
+    monkeypatch.setattr(sweep, "renew_fork_server", start)
+    monkeypatch.setattr(sweep, "time", SimpleNamespace(monotonic=lambda: now_s[0]))  # no one else's clock
+    cells = expand(Matrix(Document(Path("mine.yaml"), {"recipe": "digits", "axes": {"epochs": [1, 2, 3, 4]}})), "cpu")
+    made = plan(schedule(cells, range(3), order), [], machine_id="here", sources_sha256="")
+    Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Allotment(at_once, cores=range(3))).run()
+    assert len(recorder.given) == 12
+    assert renewed == [0, *renewals]

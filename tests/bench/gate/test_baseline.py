@@ -179,3 +179,27 @@ def test_a_baseline_of_one_start_is_refused_and_the_remedy_named(tmp_path):
     path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
     with pytest.raises(MissingError, match=r"from one start for all runs.*`bench baseline save` makes one"):
         baselines.read(path)
+
+
+def test_a_baseline_too_noisy_for_the_margin_is_told_before_anything_is_measured(tmp_path):
+    rng = np.random.default_rng(0)
+    loud = make(times=list(0.01 * np.exp(rng.normal(0, 0.05, 20))))
+    (told,) = Against(None, [(tmp_path, loud)], Limits()).loud()
+    assert told.startswith("cells: by its baseline's noise 12 rounds can show ")
+    assert "and not the margin of 3.0%" in told
+    assert Against(None, [(tmp_path, loud)], Limits(margin=0.5)).loud() == []
+    assert Against(None, [(tmp_path, make())], Limits()).loud() == []
+
+
+@pytest.mark.usefixtures("cheap_starts")
+def test_runs_beside_something_busy_are_told(solo, repository):
+    runner = repository / "bench" / "runner.py"
+    runner.write_text(runner.read_text().replace('metrics={"step_min_s"', 'metrics={"contended": True, "step_min_s"'))
+    tree = Tree(repository, repository / "log")
+    try:
+        busy = Solo(tree, "cpu", None, repository / "results")
+        saved_of(busy, repository, 6)
+    finally:
+        tree.close()
+    assert busy.disturbed() == ["contended: 6 of 6 runs (other processes were busy, for one); stop what else runs"]
+    assert solo.disturbed() == []

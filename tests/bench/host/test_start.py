@@ -5,6 +5,7 @@ import os
 
 import psutil
 
+from bench import runner
 from bench.host.start import start_of_this_process
 
 
@@ -39,3 +40,13 @@ def test_a_machine_that_does_not_tell_when_a_process_began_ends_no_run(monkeypat
 
     monkeypatch.setattr(psutil.Process, "create_time", fails)
     assert start_of_this_process() == f"{os.getpid()}-unknown"
+
+
+def test_a_renewed_fork_server_is_another_start(monkeypatch):
+    monkeypatch.setattr(runner, "PRELOADED", ())  # which take seconds
+    runner.warm_up_fork_server()
+    before = {start for start, _ in starts("forkserver", 2)}
+    runner.renew_fork_server()
+    after = {start for start, _ in starts("forkserver", 2)}
+    assert len(before) == len(after) == 1
+    assert before != after
