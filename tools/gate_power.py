@@ -31,6 +31,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.commands.regress import sigterm_interrupts
 from bench.errors import BenchError, UsageError
 from bench.gate import shift
 from bench.gate.checkout import checked_out, resolve, top_of
@@ -388,7 +389,8 @@ def main() -> int:
     console = Console()
     try:
         if arguments.minutes > 0:
-            record(arguments.file, time.monotonic() + 60 * arguments.minutes, console)
+            with sigterm_interrupts():
+                record(arguments.file, time.monotonic() + 60 * arguments.minutes, console)
         plan, runs = read(arguments.file)
         if not runs:
             raise UsageError(f"{arguments.file}: no start is recorded yet; give it more --minutes")
