@@ -28,12 +28,26 @@ def keep_to_own_code() -> None:
     # Another tree is installed here. Ours goes before it, and behind Python's own modules.
     other = next((at for at, folder in enumerate(sys.path) if _holds_a_package(folder)), len(sys.path))
     sys.path.insert(other, ROOT)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (path_of(ROOT), os.environ.get("PYTHONPATH"))))
 
 
 def protect_children() -> None:
     """Keep the current folder off the path of every Python that this process starts."""
     os.environ["PYTHONSAFEPATH"] = "1"
+
+
+def path_of(root: str) -> str:
+    """A folder for a child's PYTHONPATH: it finds the tree's packages there, and nothing that lies beside them.
+
+    PYTHONPATH comes before Python's own modules, so that the tree itself would not do. The folder goes with this
+    process.
+    """
+    from bench.execution import scratch
+
+    folder = scratch.for_one_run()
+    for name in PACKAGES:
+        (folder / name).symlink_to(os.path.join(root, name), target_is_directory=True)
+    return str(folder)
 
 
 def places() -> dict[str, str | None]:

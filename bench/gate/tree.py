@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.execution import scratch
+from bench.execution import imports, scratch
 
 AGENT = Path(__file__).with_name("agent.py")
 LOG_TAIL_LINES = 15
@@ -41,6 +41,7 @@ class Tree:
     def __init__(self, root: Path, log: Path) -> None:
         self.root, self.log = root, log
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._path = imports.path_of(str(root.absolute()))
         self._opened: list[dict[str, Any]] = []
         self._sources: str | None = None
         self.start()
@@ -49,7 +50,7 @@ class Tree:
         """Start the agent, which imports the tree's code at once; `await_ready` waits until it has."""
         others = [path for path in (os.environ.get("PYTHONPATH"),) if path]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(self.root), *others]),
+            "PYTHONPATH": os.pathsep.join([self._path, *others]),
             # Python would put the present folder first, and it may hold the other revision.
             "PYTHONSAFEPATH": "1",
             # Short enough for any revision's sockets; and what it leaves behind goes with this process.

@@ -233,6 +233,10 @@ class Rule(ABC):
             yield Finding("commit_unknown", f"the code's commit is unknown: {'; '.join(sorted(unknown))}")
         if any(run.code.get("dirty") for run in runs):
             yield Finding("code_dirty", "the code had changes that are in no commit")
+        if paused := [pause_s for run in runs if (pause_s := run.metrics.get("paused_s"))]:
+            runs_were = "1 run was" if len(paused) == 1 else f"{len(paused)} runs were"
+            text = f"{runs_were} stopped from outside and continued, for {sum(paused):.1f} s, which the times hold"
+            yield Finding("paused", text)
         counted = [timing.counted or None for timing in trials.timings]
         if told := contention.disturbed(runs, counted):
             yield Finding("contended", f"contended, so that its times are longer than the machine's own: {told}")

@@ -174,6 +174,16 @@ def test_a_tree_never_takes_another_ones_code(repository, tmp_path, monkeypatch)
         tree.close()
 
 
+def test_a_module_that_lies_in_the_tree_beside_its_packages_is_never_imported(repository, tmp_path):
+    for name in ("queue", "profile", "yaml"):
+        (repository / f"{name}.py").write_text(f"raise SystemExit('the user\\'s {name} was imported')\n")
+    tree = Tree(repository, tmp_path / "log")
+    try:
+        assert tree.ask("describe")["sources"]
+    finally:
+        tree.close()
+
+
 def test_an_agent_that_dies_is_said_and_leaves_nothing(repository, tmp_path):
     cells = {"recipe": "digits", "measure": "throughput", "cells": [{"dies": True}]}
     (repository / "cells.json").write_text(json.dumps(cells))

@@ -89,6 +89,17 @@ def test_contended_runs_are_marked_by_the_clocks_that_count_the_disturbed_spans(
         assert score.qualifies
 
 
+def test_a_run_that_was_paused_is_marked(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    runs = good(trained)
+    assert "paused" not in codes(rule(name).score(runs).footnotes)
+    runs[1].metrics["paused_s"] = 4.25
+    score = rule(name).score(runs)
+    assert [one.text for one in score.footnotes if one.code == "paused"] == [
+        "1 run was stopped from outside and continued, for 4.2 s, which the times hold"
+    ]
+    assert score.qualifies
+
+
 def test_code_that_changed_while_it_ran_disqualifies(trained: Callable[..., Run], codes: Codes, name: str) -> None:
     runs = good(trained)
     runs[0].code["changed_during_run"] = []
