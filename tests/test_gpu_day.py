@@ -67,17 +67,27 @@ def endings(printed: str) -> dict[str, str]:
 
 def test_both_parts_do_all_their_steps(day, tmp_path):
     first, calls = day("A", FAILS="cuda_graph")
-    steps = ["packages", "environment", "tests", "sheets", "compile_fastest", "compile_graph", "compile_speedrun94"]
+    steps = ["packages", "environment", "tests", "sheets", "compile_fastest", "compile_record", "compile_graph"]
+    steps.append("compile_speedrun94")
     assert endings(first) == dict.fromkeys([*steps, "ceilings", "found"], "status 0") | {"compile_graph": "status 1"}
-    assert [call.count("random") for call in calls if call.startswith("-m bench run")] == [1, 1, 1]
+    assert [call.count("random") for call in calls if call.startswith("-m bench run")] == [1, 1, 1, 1]
     second, calls = day("B")
-    assert len(endings(second)) == 12
+    assert len(endings(second)) == 13
     assert set(endings(second).values()) == {"status 0"}
     trained = [call for call in calls if call.startswith("-m bench run")]
     assert all(f"--data {tmp_path}/work/data" in call for call in trained)
-    assert [re.search(r"--seeds (\d+)", call).group(1) for call in trained] == ["60", "8", "1", "30", "12", "1", "1"]
-    assert ["--shared-process" in call for call in trained] == [True, True, False, True, True, False, False]
-    assert "--keep-compiled" not in trained[2]
+    assert [re.search(r"--seeds (\d+)", call).group(1) for call in trained] == [
+        "60",
+        "30",
+        "12",
+        "1",
+        "12",
+        "1",
+        "1",
+        "8",
+    ]
+    assert ["--shared-process" in call for call in trained] == [True, True, True, False, True, False, False, True]
+    assert "--keep-compiled" not in trained[3]
     with tarfile.open(tmp_path / "out" / "results_B.tgz") as kept:
         assert {"logs/A-tests.log", "logs/B-seeds.log", "logs/B-formats.log"} <= set(kept.getnames())
     assert (tmp_path / "out" / "log_A.txt").read_text() == first
@@ -102,7 +112,7 @@ def test_a_step_that_hangs_is_ended_and_what_has_no_time_left_out(day, tmp_path)
     assert found.pop("sheets") == "ended by its limit"
     assert found.pop("found") == "status 0"
     assert found == dict.fromkeys(
-        ("seeds", "seeds_tta_below", "seeds_speedrun94", "seeds_graph", "formats"), "left out"
+        ("seeds", "seeds_tta_below", "seeds_speedrun94", "seeds_record", "seeds_graph", "formats"), "left out"
     )
     assert re.search(r"seeds: left out: \d+ s are left, and it needs 60", printed)
     assert not any("bench run" in call for call in calls)

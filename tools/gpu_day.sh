@@ -20,7 +20,9 @@ work=${WORK:-${TMPDIR:-/tmp}/gpu_day}
 out=${OUT:-$work/out}
 python=${PYTHON:-python3}
 device=${DEVICE:-cuda}
-fastest=${FASTEST:-speedrun94_hiverge}
+fastest=${FASTEST:-cifar94}
+# The newest published recipe, which the fastest is compared with.
+record=${RECORD:-speedrun94_e1}
 references=${REFERENCES:-$PWD/tools/ref}
 # Only the steps whose names match, such as STEPS='seeds|graph'.
 only=${STEPS:-.}
@@ -102,29 +104,32 @@ first_part() {
         tests/bench/training/test_captured.py tests/bench/training/test_precision.py tests/bench/profiling/test_timer.py \
         tests/bench/measures/test_throttle.py tests/pipelines/test_render.py tests/models/test_every_net.py &
     train compile_fastest 30 115 "$fastest" --seeds 1 --keep-compiled &
-    train compile_graph 30 115 "$fastest" --seeds 1 --keep-compiled --set cuda_graph=true &
+    train compile_record 30 115 "$record" --seeds 1 --keep-compiled &
     train compile_speedrun94 30 115 speedrun94 --seeds 1 --keep-compiled &
+    train compile_graph 30 115 speedrun94 --seeds 1 --keep-compiled --set cuda_graph=true &
     wait
     LINES_OF=60 step ceilings 15 45 "$python" tools/gpu_ceilings.py --device "$device"
 }
 
+# In the order of what they are worth: there is hardly time for all.
 second_part() {
     step sheets 3 40 "$python" tools/gpu_sheets.py .data_b "$work"
-    # The claim: many seeds, and the same with what changes no program.
-    train seeds 60 150 "$fastest" --seeds "${SEEDS:-60}" --shared-process --keep-compiled
-    train seeds_tta_below 30 40 "$fastest" --seeds 8 --shared-process --keep-compiled --set evaluation.tta_below=0.7
+    # The claim, and the network as Jordan published it.
+    train seeds 60 200 "$fastest" --seeds "${SEEDS:-60}" --shared-process --keep-compiled
+    train seeds_speedrun94 40 95 speedrun94 --seeds "${SEEDS_SPEEDRUN94:-30}" --shared-process --keep-compiled
+    train seeds_record 40 60 "$record" --seeds 12 --shared-process --keep-compiled
+    references
     # As a user calls it: a process of its own, and everything cold.
     train user 45 110 "$fastest" --seeds 1
-    # The network as Jordan published it, and each step as one graph.
-    train seeds_speedrun94 40 95 speedrun94 --seeds "${SEEDS_SPEEDRUN94:-30}" --shared-process --keep-compiled
-    train seeds_graph 35 60 "$fastest" --seeds 12 --shared-process --keep-compiled --set cuda_graph=true
-    references
+    # Each step as one graph.
+    train seeds_graph 35 60 speedrun94 --seeds 12 --shared-process --keep-compiled --set cuda_graph=true
+    LINES_OF=40 step profile 25 60 "$python" -m bench profile "$fastest" --device "$device" --data "$data"
     LINES_OF=30 step formats 40 110 "$python" -m bench sweep gpu_formats --device "$device" --data "$data" \
         --results "$results"
-    LINES_OF=40 step profile 25 60 "$python" -m bench profile "$fastest" --device "$device" --data "$data"
     for loader in resident torch; do
         train "loading_$loader" 15 30 speedrun94 --measure loading --sampling-timeout 4 --seeds 1 --set loader=$loader
     done
+    train seeds_tta_below 30 40 speedrun94 --seeds 8 --shared-process --keep-compiled --set evaluation.tta_below=0.7
 }
 
 # Published scripts on this very card, where somebody has put them into tools/ref/; they read cifar10/ here.
