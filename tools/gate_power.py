@@ -36,9 +36,10 @@ from bench.errors import BenchError, UsageError
 from bench.gate import shift
 from bench.gate.checkout import checked_out, resolve, top_of
 from bench.gate.lock import only_one
-from bench.gate.quantity import QUANTITIES
+from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.study import BLOCK, COMPARISONS, Outcome, Times, neighbours, study
 from bench.gate.tree import Tree, TreeFailed
+from bench.gate.verdict import Case, threshold_of
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import PACKAGES
 from bench.report import text
@@ -304,7 +305,7 @@ def judge(runs: Sequence[Start]) -> list[Judged]:
                 continue
             # Of another cell's runs in the same start only a part is this one's; all of it is waited for.
             pair_s = 2 * fmean(run.wall_s for run in having)
-            really = {slow_down: _real(having, figure, slow_down) for slow_down in blocks}
+            really = {slow_down: _real(having, figure, quantity, slow_down) for slow_down in blocks}
             plain = sum(not run.slow_down for run in having)
             outcomes = study(blocks, quantity, ROUNDS)
             found.append(Judged(f"{cell}, {quantity.name}", pair_s, plain, really, outcomes))
@@ -338,7 +339,7 @@ def page(plan: Plan, judged: Sequence[Judged], runs: Sequence[Start], file: Path
     ]
     for one in judged:
         planted = [slow_down for slow_down in one.really if slow_down]
-        lines += ["", f"## {one.name[:1].upper()}{one.name[1:]}", ""]
+        lines += ["", f"## {one.name}", ""]
         heads = ["Rule", "False alarms", *(f"Finds {_name(slow_down)}" for slow_down in planted)]
         heads += [f"Time, {_name(slow_down)}" for slow_down in planted]
         lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
@@ -361,19 +362,25 @@ def _planted(plan: Plan, slow_down: float) -> str:
     return f"{_name(slow_down)}, {more.products} products and {text.size(more.num_bytes)} more"
 
 
-def _real(runs: Sequence[Start], figure: str, slow_down: float) -> str:
-    """B over A, with its 95 % interval."""
+def _real(runs: Sequence[Start], figure: str, quantity: Quantity, slow_down: float) -> str:
+    """B over A, with its 95 % interval; and of equal code, how many pairs of starts differ by more than the margin."""
     pairs = []
     for block in _whole_blocks(runs):
         if block[1].slow_down == slow_down:
-            a, b, b_again, a_again = (math.log(run.figures[figure]) for run in block)
+            a, b, b_again, a_again = (run.figures[figure] for run in block)
             pairs += [(a, b), (a_again, b_again)]
     if not pairs:
         return "not measured"
-    found = shift.of_pairs(*([pair[side] for pair in pairs] for side in (0, 1)))
+    base, head = ([pair[side] for pair in pairs] for side in (0, 1))
+    found = shift.of_pairs([math.log(value) for value in base], [math.log(value) for value in head])
     low, high = found.interval(0.025)
     shown = [f"{100 * math.expm1(end):+.1f} %" if math.isfinite(end) else "?" for end in (found.estimate, low, high)]
-    return f"really {shown[0]} [{shown[1]}, {shown[2]}], n = {found.n} pairs"
+    told = f"really {shown[0]} [{shown[1]}, {shown[2]}], n = {found.n} pairs"
+    if slow_down:
+        return told
+    most = threshold_of(Case(quantity, base, head))
+    beyond = sum(abs(math.log(b / a)) > most for a, b in pairs)
+    return f"{told}; {beyond} of these pairs of starts differ by more than the margin"
 
 
 def _name(share: float) -> str:
