@@ -16,6 +16,7 @@ from bench.errors import UsageError
 from bench.footprint import footprint
 from bench.training.device import Device
 from bench.training.flops import forward_flops, training_flops
+from bench.training.loop import Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
@@ -36,6 +37,8 @@ SMALL = (
     "evaluation.batch_size=20",
     "optimizer.groups.whiten_bias.epochs=1",
 )
+
+SIZES = "image_sizes=[{pixels: 10, until: 0.5}]"
 
 
 def net():
@@ -140,7 +143,7 @@ def trained(recipe, warm_up=0):
         ("precision=bf16", "cutmix={alpha: 1.0, probability: 1.0}"),
         ("precision=pure_bf16", "half_norms=true", "ema={decay: 0.9}"),
         ("precision=fp16", "accumulate=2"),
-        ("precision=fp32", "image_sizes=[{pixels: 10, until: 0.5}]", "antialias=false"),
+        ("precision=fp32", SIZES, "antialias=false"),
         ("precision=fp32", "batch_sizes={stages: [{examples: 10, until: 0.5}], scale_lr: true}", "ghost_batch=5"),
     ],
 )
@@ -223,3 +226,20 @@ def test_every_step_is_the_same_when_the_seed_is():
     first, second = (trained(load("precision=fp32")) for _ in range(2))
     for a, b in itertools.zip_longest(first.proxy.model.parameters(), second.proxy.model.parameters()):
         assert torch.equal(a, b)
+
+
+def test_every_program_of_it_is_made_in_the_warm_up(monkeypatch):
+    """It learns at some steps alone, and is compiled for both kinds, of each size and of each role that stops."""
+    compile_it, programs = torch.compile, []
+
+    def counting(graph, _):
+        programs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda model, **options: compile_it(model, backend=counting, **options))
+    warmed, total = Trainer.warm_up, []
+    monkeypatch.setattr(Trainer, "warm_up", lambda *args: (warmed(*args), total.append(len(programs)))[0])
+    trainer = trained(load("precision=fp32", "compile=true", "warm_up_steps=1", SIZES), warm_up=1)
+    assert trainer.step == trainer.total_steps
+    assert len(programs) == total[0] >= 4
+    torch._dynamo.reset()
