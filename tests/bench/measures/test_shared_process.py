@@ -127,7 +127,7 @@ def assert_equal(shared: list[dict[str, Any]], separate: list[dict[str, Any]]) -
         (),
         (SMALL_DATA, *EVERY_STATE),
         (SMALL_DATA, *HARD_EXAMPLES),
-        (SMALL_DATA, "precision=fp16", "optimizer={name: adamw, lr: 0.01}"),
+        (SMALL_DATA, "precision=fp16", "optimizer={name: adamw, lr: 0.01}", "loss={reduction: sum}"),
         WHITENED,
         (*WHITENED, "precision=pure_bf16", "winograd=auto"),
         (*WHITENED, "warm_up_steps=2", "proxy={kept: 0.5, every: 2, model: {widths: [4, 4]}}"),
