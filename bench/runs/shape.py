@@ -39,8 +39,9 @@ class _Evaluation(msgspec.Struct):
 class _Config(msgspec.Struct):
     """The parts of a config that boards and summaries read by name; an imported entry has few of them."""
 
-    data: _Named | Unset | None = UNSET
-    model: _Named | Unset | None = UNSET
+    # As a recipe may have them, where a cell was skipped before it was resolved: by their name alone.
+    data: _Named | str | Unset | None = UNSET
+    model: _Named | str | Unset | None = UNSET
     device: Text = UNSET
     devices: int | Unset | None = UNSET
     target_accuracy: Number = UNSET
