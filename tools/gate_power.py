@@ -205,7 +205,7 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
     commit, machine = resolve(top_of(ROOT), "HEAD"), fingerprint()["id"]
     file.parent.mkdir(parents=True, exist_ok=True)
     with only_one("tools/gate_power.py", lambda line: say(console, line)), ExitStack() as open_trees:
-        recorder = Recorder(commit, file.parent.resolve() / "logs", open_trees)
+        recorder = Recorder(commit, ROOT / "results" / "gate" / "logs", open_trees)
         recorder.add("A")
         if file.exists():
             plan, runs = read(file)
