@@ -98,6 +98,10 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
         "precision": parent.precision,
         "steps": trainer.step if trainer else 0,
         "epochs": parent.phases["train"],
+        "waits_in_training": sum(
+            event.kind == "wait" and event.phase == "train" and "bench/clock.py" not in event.where
+            for event in gpu.events
+        ),
         "weights_on": sorted({str(value.device) for value in trainer.model.state_dict().values()}) if trainer else [],
         "faults": faults(gpu.events, parent.phases) + ([ended] if ended else []),
     }
