@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench import assembly
 from bench.errors import UsageError
-from bench.footprint import NoBatches, data_shape, stand_in
+from bench.footprint import LEAST_PROXIED, NoBatches, data_shape, stand_in
 from bench.profiling.operations import Operation, Operations, WithoutProducts
 from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTHER, mark_parts
 from bench.recipe import Recipe
@@ -25,6 +25,7 @@ from bench.training.optimizers import Optimizers
 from bench.workbench import Workbench, refusals
 from pipelines.datasets import load_dataset
 from pipelines.loader import Batch
+from pipelines.render import PIECE_VALUES
 
 # Batch norm wants more than one value a channel.
 LEAST_IMAGES = 2
@@ -84,7 +85,8 @@ def demand(recipe: Recipe) -> list[Work]:
 
 def _counted(recipe: Recipe) -> list[Work]:
     shape, classes, train_count, test_count = data_shape(recipe)
-    small = max(recipe.ghost_batch or 0, LEAST_IMAGES) * (recipe.accumulate or 1)
+    least = LEAST_PROXIED if recipe.proxy else LEAST_IMAGES
+    small = max(recipe.ghost_batch or 0, least) * (recipe.accumulate or 1)
     counts = {"train_count": 4 * small, "test_count": 1}
     with refusals():
         noise = load_dataset("random", options={"shape": list(shape), "classes": classes, **counts})
@@ -92,18 +94,31 @@ def _counted(recipe: Recipe) -> list[Work]:
     images = recipe.of_one_device(recipe.batch_size)
     trainer = workbench.trainer(NoBatches(max(train_count // (images * recipe.device_count), 1)), fused=True)
     work = []
-    if recipe.loader == "resident":
-        counted = [_batch_made(workbench, size) for size in (small, 2 * small)]
-        work.append(_scaled("making a batch", trainer.plan.total_batches, images, small, *counted))
+    # A CPU renders a larger batch piece by piece.
+    if recipe.loader == "resident" and 2 * math.prod(shape) <= PIECE_VALUES:
+        counted = [_batch_made(workbench, size) for size in (1, 2)]
+        work.append(_scaled("making a batch", trainer.plan.total_batches, images, 1, *counted))
     plan, parts = trainer.plan, Parts()
     mark_parts(trainer, parts)
     optimizers = trainer.make_optimizers()
     trainer.train_step(*workbench.batch(small), optimizers, 0)  # which makes the optimisers' state
     for start, end in zip(plan.starts, [*plan.starts[1:], plan.total_batches], strict=True):
         stage = plan.stage(start)
-        counted = [step_made(trainer, optimizers, workbench.batch(size), start, parts) for size in (small, 2 * small)]
-        title = f"step at {stage.pixels or min(shape[1:])} px"
-        work.append(_scaled(title, (end - start) * stage.steps, images // stage.steps, small, *counted))
+        title, times = f"step at {stage.pixels or min(shape[1:])} px", (end - start) * stage.steps
+        # A proxy learns in some steps and only looks in the others, of which one is like the other.
+        period = trainer.proxy.every if trainer.proxy else 1
+        both = [
+            sorted(
+                (step_made(trainer, optimizers, workbench.batch(size), start, parts) for _ in range(period)),
+                key=lambda counted: counted.total,
+            )
+            for size in (small, 2 * small)
+        ]
+        learns = math.ceil(times / period)
+        kinds = [(title, times, -1)] if period == 1 else [(title, times - learns, 0), (f"{title}, proxy", learns, -1)]
+        for name, count, index in kinds:
+            counted = [steps[index] for steps in both]
+            work.append(_scaled(name, count, images // stage.steps, small, *counted))
     size = recipe.evaluation.batch_size
     for title, tta, times in _evaluations(trainer.goal):
         counted = [_evaluated(trainer, workbench, count, tta) for count in (small, 2 * small)]

@@ -131,3 +131,12 @@ def test_every_card_has_a_source_and_a_day():
         assert card.source
         assert str(card.date) >= "2026-"
         assert card.half_tflops > card.fp32_tflops
+
+
+def test_steps_in_which_a_proxy_learns_are_counted_apart():
+    settings = [*SMALL, "proxy.model.widths=[2, 4, 4]", "epochs=1"]
+    _, looks, learns, *_ = demand(recipes.load("speedrun96_proxy", "cuda", settings))
+    assert learns.title.endswith("proxy")
+    assert len(learns.operations) > len(looks.operations)
+    assert looks.times + learns.times == 48
+    assert learns.times == 12  # every fourth, the first among them
