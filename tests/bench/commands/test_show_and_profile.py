@@ -73,7 +73,7 @@ def test_data_that_is_not_here_is_replaced_and_that_is_said(call):
         (["show", "digist"], "did you mean 'digits'"),
         (["profile", "digits", "--set", "model.widht=4"], "widht"),
         (["profile", "digits", "--trace", "nowhere/t.json"], "there is no folder nowhere"),
-        (["profile", "digits", "--batch-size", "100000"], "batch size is 100000"),
+        (["profile", "digits", "--batch-size", "100000"], "batch_size: 100,000 in all are more than the 1,437"),
     ],
 )
 def test_mistakes_are_refused(call, arguments, message):
