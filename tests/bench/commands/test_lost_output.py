@@ -87,6 +87,7 @@ def close_when_it_says(ours, pattern):
     os.close(ours)
 
 
+@pytest.mark.slow  # trains for some epochs
 @pytest.mark.parametrize(("nohup", "code", "status"), [(False, 130, "interrupted"), (True, 0, "ok")])
 def test_a_run_outlives_its_terminal_or_is_recorded_as_interrupted(tmp_path, nohup, code, status):
     process, terminal = on_a_terminal(

@@ -51,6 +51,7 @@ def test_modules_of_the_current_folder_are_never_imported(tmp_path, arguments):
     assert [record["status"] for record in records(tmp_path)] == ["ok"]
 
 
+@pytest.mark.slow  # compiles a copy of the whole tree
 @pytest.mark.parametrize(("options", "is_copy"), [((), True), (("-P",), False)], ids=["python -m bench", "bench"])
 def test_in_another_tree_all_processes_run_the_code_of_one(tmp_path, options, is_copy):
     for name in imports.PACKAGES:
