@@ -100,6 +100,11 @@ def last(told, kind="end"):
     return [event for event in told if event["kind"] == kind][-1]
 
 
+def resolved_of(told):
+    """The last word on how the recipe was carried out; other facts may be told after it."""
+    return [event["resolved"] for event in told if "resolved" in event][-1]
+
+
 def test_the_accuracy_is_that_of_the_training_whose_weights_are_timed(trained, make_job, run_here):
     weights, end = trained
     accuracy = end["metrics"]["accuracy"]
@@ -116,7 +121,7 @@ def test_the_accuracy_is_that_of_the_training_whose_weights_are_timed(trained, m
             metrics = last(told)["metrics"]
             assert (last(told)["status"], metrics["accuracy"], metrics["reached"]) == (status, accuracy, status == "ok")
             assert metrics["latency_images"] == (360 if status == "ok" else 1)
-            resolved = [event["resolved"] for event in told if "resolved" in event][-1]
+            resolved = resolved_of(told)
             assert resolved["weights"] == {"file": "kept.pt", "sha256": weights.sha256, "run_id": "kept"}
             assert ("folded_norms" in resolved) == ("fuse" in change)
 
@@ -146,7 +151,7 @@ def test_inference_has_settings_of_its_own(make_job, run_here, monkeypatch):
     monkeypatch.setattr(inference.Inference, "_compiled", lambda _, model: seen.append(model) or model)
     wanted = "inference={precision: pure_bf16, memory_format: contiguous, compile: true, threads: 1, fuse: true}"
     told = run_here(make_job("inference", "precision=fp32", wanted))
-    resolved = [event["resolved"] for event in told if "resolved" in event][-1]
+    resolved = resolved_of(told)
     assert (resolved["precision"], resolved["threads"], resolved["norms_left"]) == ("pure_bf16", 1, 0)
     assert {parameter.dtype for parameter in seen[0].parameters()} == {torch.bfloat16}
 
@@ -156,7 +161,7 @@ def test_winograd_is_for_training_and_inference_alike_and_for_each_alone(tmp_pat
     net = ["precision=fp32", "target_accuracy=null", "model={name: speedrun, widths: [8, 16]}", "winograd=true"]
     short = ["epochs=6", "batch_size=32", "optimizer.lr=0.01"]
     told = run_here(replace(make_job("time_to_accuracy", *net, *short), keep_weights=tmp_path / "kept.pt"))
-    resolved = last(told, "facts")["resolved"]
+    resolved = resolved_of(told)
     weights = WeightsFile(tmp_path / "kept.pt", resolved["kept_weights"]["sha256"])
     assert resolved["winograd"] == 2
     accuracy, flops = (last(told)["metrics"][key] for key in ("accuracy", "forward_flops_per_example"))
@@ -166,7 +171,7 @@ def test_winograd_is_for_training_and_inference_alike_and_for_each_alone(tmp_pat
         settings = [*net, f"inference={{{said}}}"]
         told = run_here(replace(make_job("inference", *settings, sampling=bounds), weights=weights))
         metrics = last(told)["metrics"]
-        assert last(told, "facts")["resolved"].get("winograd") == convs
+        assert resolved_of(told).get("winograd") == convs
         assert metrics["accuracy"] == pytest.approx(accuracy, abs=1 / 360)  # one rounding may decide an image
         assert (metrics["forward_flops_per_example"] == flops) is (convs is not None)
 
