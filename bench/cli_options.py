@@ -42,11 +42,11 @@ def whole(least: int, most: int) -> Callable[[str | int], int]:
 
 
 def seconds_to_wait(text: str | float) -> float:
-    """For `typer.Option(parser=…)`: a number of seconds, more than 0."""
+    """For `typer.Option(parser=…)`: a number of seconds, 0 or more."""
     try:
         number = float(core_schema.number(str(text)))
     except ValueError:
         number = -1.0
-    if not 0 < number <= MOST_SECONDS:
-        raise typer.BadParameter(f"{str(text)[:40]!r}: give seconds, more than 0 and at most {MOST_SECONDS:,}")
+    if not 0 <= number <= MOST_SECONDS:
+        raise typer.BadParameter(f"{str(text)[:40]!r}: give seconds, 0 to {MOST_SECONDS:,}")
     return number
