@@ -34,6 +34,9 @@ class Together(Ranks):
         self._device = device
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.is_cuda else "gloo")
         self.rank, self.count = dist.get_rank(), dist.get_world_size()
+        # NCCL connects the GPUs at their first meeting, which takes a second; DDP would hold it while a network is
+        # initialised, and that is timed.
+        self.sum(torch.zeros(1, device=device.torch))
 
     def wrap(self, model: nn.Module) -> nn.Module:
         with warnings.catch_warnings():

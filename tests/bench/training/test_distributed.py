@@ -69,3 +69,20 @@ def test_a_phase_takes_as_long_as_its_slowest_rank(results):
         span = rank["evaluate"]["span"]
         assert (span.name, span.epoch, span.start_s, span.end_s, span.device_s) == ("train", 3, 1.0, 3.0, None)
         assert span.rank_s == (1.0, 2.0)
+
+
+def test_the_devices_are_connected_before_anything_is_timed(monkeypatch):
+    """NCCL does so at the first meeting on the GPUs, which would otherwise be within the network's initialisation."""
+    import torch.distributed as dist
+
+    from bench.training.device import Device
+    from bench.training.distributed import Together
+
+    met = []
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: met.append(backend))
+    monkeypatch.setattr(dist, "all_reduce", lambda tensor: met.append(tensor.device))
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    device = Device("cpu")
+    Together(device)
+    assert met == ["gloo", device.torch]
