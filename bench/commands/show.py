@@ -47,11 +47,14 @@ def show_recipe(options: ShowOptions, console: Console) -> int:
 
         check_graph(recipe, device == "cuda")
         counted = footprint(recipe, device)
-        work = None
+        work, not_counted = None, None
         if device == "cuda":
-            from bench.profiling.demand import demand
+            from bench.profiling.demand import NotCounted, demand
 
-            work = demand(recipe)
+            try:
+                work = demand(recipe)
+            except NotCounted as error:
+                not_counted = f"What a GPU would be asked for is not counted, and no time estimated: {error}."
     name = Path(options.recipe).stem
     _, cell = recipes.identify(recipe.config(), device, "time_to_accuracy")
     runs = _finished_runs(name, options.results)
@@ -62,6 +65,8 @@ def show_recipe(options: ShowOptions, console: Console) -> int:
         from bench.report.gpu import print_demand
 
         print_demand(console, work, recipe, card)
+    elif not_counted:
+        console.print(not_counted, markup=False, highlight=False)
     return 0
 
 

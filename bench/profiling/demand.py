@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from bench import assembly
-from bench.errors import UsageError
 from bench.footprint import LEAST_PROXIED, NoBatches, data_shape, stand_in
 from bench.profiling.operations import Operation, Operations, WithoutProducts
 from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTHER, mark_parts
@@ -29,6 +28,10 @@ from pipelines.render import PIECE_VALUES
 
 # Batch norm wants more than one value a channel.
 LEAST_IMAGES = 2
+
+
+class NotCounted(Exception):
+    """Why it cannot be said what a recipe asks of a GPU."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def demand(recipe: Recipe) -> list[Work]:
 
     Of an evaluation that gives unsure images further views the first views alone are counted: how many images are
     unsure is not known. Nor is what several devices exchange. Raises `UsageError` for a network that cannot be built,
-    and where the operations depend on how many images there are.
+    `NotCounted` where the operations depend on how many images there are, as with ghost batches.
     """
     with WithoutProducts():  # of which the sizes alone are asked
         return _counted(stand_in(recipe))
@@ -177,7 +180,7 @@ def _scaled(title: str, times: int, examples: int, small: int, one: Operations, 
     """What was counted of `small` images, and of twice as many, for `examples`."""
     names = [[operation.name for operation in counted.each] for counted in (one, two)]
     if names[0] != names[1]:
-        raise UsageError(f"{title}: its operations depend on the batch's size, so that they cannot be scaled up")
+        raise NotCounted(f"{title}: its operations depend on the batch's size, so that they cannot be scaled up")
     share = examples / small - 1
 
     def line(first: int, second: int) -> int:

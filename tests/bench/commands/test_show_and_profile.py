@@ -116,6 +116,14 @@ def test_a_card_that_is_not_here_is_estimated_with_all_that_is_assumed(call):
     assert "step at 8 px" in text
 
 
+def test_what_cannot_be_scaled_up_is_said_and_the_rest_is_shown(call):
+    text = " ".join(
+        call("show", "digits", "--card", "h100", "--set", "model.width=4", "--set", "ghost_batch=8").split()
+    )
+    assert "parameters" in text
+    assert "not counted, and no time estimated: step at 8 px: its operations depend on the batch's size" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
