@@ -448,4 +448,5 @@ def _told(error: Exception) -> str:
         return str(error)
     context = getattr(error, "ctx", None)
     hint = f"; `{context.command_path} --help` says what there is" if context else ""
-    return f"{error.format_message().rstrip('.')}{hint}"
+    # "Value error" is what a parser of types calls it, and says nothing.
+    return f"{error.format_message().replace(': Value error, ', ': ').rstrip('.')}{hint}"

@@ -128,7 +128,10 @@ def export(
 
 @app.command()
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="Files of JSON lines, folders of them, or results folders.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of JSON lines, folders of them, or results folders; - is standard input."),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be added, and add nothing.")] = False,
     results: Results = Path("results"),
 ) -> None:

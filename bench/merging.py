@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import io
+import os
+import re
+import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +31,11 @@ _FOREIGN = (
 )
 
 
+# A descriptor of this process, by the name that a shell gives it.
+_OPEN_ALREADY = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/([0-9]{1,6})")
+MOST_PIPED_BYTES = 1 << 28
+
+
 class ConflictError(BenchError):
     """Two different runs claim to be the same one."""
 
@@ -47,13 +56,19 @@ class Merged:
 def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
     """Append the runs of other files, folders of `*.jsonl` or results folders that the store has not.
 
+    A pipe that this process was given, as by `<(zcat runs.jsonl.gz)` or as its standard input, `-`, is read to its end.
+
     Says what each file had. Lines are taken over as they are. Raises StoreError where a path holds no file of
     runs or the store cannot be written, ConflictError where two different runs have one id; then nothing is taken.
     """
-    incoming = {file: list(each_record(file, _Line.read)) for path in paths for file in _files(path)}
-    for file, lines in incoming.items():
-        if not lines and (what := _not_lines(file)) is not None:
-            raise StoreError(f"{file}: {what}; nothing was merged")
+    incoming: dict[Path, list[_Line]] = {}
+    for path in map(_stdin_by_name, paths):
+        piped = _piped(path)
+        for file in [path] if piped is not None else _files(path):
+            lines = list(each_record(file, _Line.read, None if piped is None else io.BytesIO(piped)))
+            if not lines and (what := _not_lines(_head(file) if piped is None else piped)) is not None:
+                raise StoreError(f"{file}: {what}; nothing was merged")
+            incoming.setdefault(file, lines)
     merged: list[Merged] = []
 
     def new_lines() -> Sequence[bytes]:
@@ -76,10 +91,35 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _not_lines(path: Path) -> str | None:
-    """Why a file without any run in it is no file of runs, with what to do; None for an empty one."""
+def _stdin_by_name(path: Path) -> Path:
+    return Path("/dev/stdin") if str(path) == "-" else path
+
+
+def _piped(path: Path) -> bytes | None:
+    """What comes through a pipe that is open in this process already; None for everything else.
+
+    Only such a pipe surely has, or had, somebody who writes to it. Raises StoreError for more than is kept in memory.
+    """
+    match = _OPEN_ALREADY.fullmatch(str(path))
+    try:
+        if match is None or not stat.S_ISFIFO(os.fstat(number := int(match[1] or 0)).st_mode):
+            return None
+        with open(number, "rb", closefd=False) as pipe:
+            content = pipe.read(MOST_PIPED_BYTES + 1)
+    except OSError as error:
+        raise StoreError(f"results cannot be read from {path}: {error.strerror}") from None
+    if len(content) > MOST_PIPED_BYTES:
+        raise StoreError(f"{path}: more than {MOST_PIPED_BYTES >> 20} MiB came; save them as a file, and merge that")
+    return content
+
+
+def _head(path: Path) -> bytes:
     with open(open_regular(path), "rb") as file:
-        head = file.read(1 << 12)
+        return file.read(1 << 12)
+
+
+def _not_lines(head: bytes) -> str | None:
+    """Why a file that begins like this, without any run in it, is no file of runs, with what to do; None if empty."""
     for mark, what, remedy in _FOREIGN:
         if head.startswith(mark):
             return f"this is {what}, and no lines of JSON; {remedy}"

@@ -89,7 +89,10 @@ class Sources:
             return {"commit": None, "dirty": None, "commit_unknown": why, "sources_sha256": self.sha256}
 
     def _in_git(self) -> dict[str, Any]:
-        top, commit = git(self.root, "rev-parse", "--show-toplevel", "HEAD", timeout_s=GIT_TIMEOUT_S).splitlines()
+        # The folder's name may hold an end of line.
+        top, _, commit = git(self.root, "rev-parse", "--show-toplevel", "HEAD", timeout_s=GIT_TIMEOUT_S).rpartition(
+            "\n"
+        )
         # Elsewhere than at the top, the repository is another one, around the environment we are installed in.
         if Path(top).resolve() != self.root:
             raise GitFailed("not the top of a git checkout")

@@ -91,7 +91,7 @@ def aggregate(frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) ->
         if name in ("metric", *STATISTICS):
             raise UsageError(f"--by {name}: a column of the answer has this name; group by another one")
     if wrong := next((name for name in metrics if not is_number(frame[name])), None):
-        raise UsageError(f"--columns {wrong}: {frame[wrong].dtype} values have no mean; choose columns of numbers")
+        raise UsageError(f"--columns {wrong}: {_kind(frame[wrong])} has no mean; choose columns of numbers")
     if shared := next((name for name in metrics if name in groups_by), None):
         raise UsageError(f"--columns {shared}: stands in --by too, and within a group it does not vary")
     tables = []
@@ -137,6 +137,15 @@ def _meets(column: pd.Series[Any], sign: str, text: str) -> pd.Series[bool]:
     return answers.where(column.notna(), sign == "!=").astype(bool)
 
 
+def _kind(column: pd.Series[Any]) -> str:
+    """What a column holds, in words."""
+    if is_number(column):
+        return "numbers"
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "true and false"
+    return "times in UTC" if pd.api.types.is_datetime64_any_dtype(column.dtype) else "text"
+
+
 def _typed(column: pd.Series[Any], text: str) -> Any:
     """The text as a value of the column's type."""
     try:
@@ -150,5 +159,5 @@ def _typed(column: pd.Series[Any], text: str) -> Any:
                 raise ValueError
             return time.tz_localize("UTC") if time.tz is None else time
     except (KeyError, ValueError):
-        raise UsageError(f"{column.name} is never {text[:40]!r}: the column holds {column.dtype} values") from None
+        raise UsageError(f"{column.name} is never {text[:40]!r}: the column holds {_kind(column)}") from None
     return text

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -218,11 +218,11 @@ def head_of(line: bytes) -> tuple[str, str] | None:
     return (match[1].decode(), match[2].decode()) if match else None
 
 
-def each_record(path: Path, decode: Callable[[bytes], R | None]) -> Iterator[R]:
-    """Every record of a file that is wanted, one that is there twice too."""
+def each_record(path: Path, decode: Callable[[bytes], R | None], opened: BinaryIO | None = None) -> Iterator[R]:
+    """Every record of a file that is wanted, one that is there twice too; of the file as it was `opened`, if it was."""
     problems: list[tuple[int, str]] = []
     try:
-        with open(open_regular(path), "rb", buffering=1 << 20) as file:
+        with opened or open(open_regular(path), "rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, 1):
                 try:
                     record = decode(line)

@@ -50,9 +50,11 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) 
 def user_cache() -> Path:
     """Where this project keeps what it can make again: below $XDG_CACHE_HOME, else ~/.cache.
 
+    A relative $XDG_CACHE_HOME counts as none, as its specification says: it would be another folder in every folder.
     Raises RuntimeError for a user without a home.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench-to-accuracy"
+    named = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (named if named.is_absolute() else Path.home() / ".cache") / "bench-to-accuracy"
 
 
 def private_folder(path: Path) -> Path:

@@ -74,7 +74,9 @@ def regress(options: RegressOptions, console: Console) -> int:
         raise UsageError(f"--rounds {options.rounds}: fewer than {LEAST_ROUNDS} can tell nothing")
     streams.work_outlasts_output()
     with sigterm_interrupts():
-        report = _against_revision(options, console) if options.base else _against_baselines(options, console)
+        report = (
+            _against_revision(options, console) if options.base is not None else _against_baselines(options, console)
+        )
     report = replace(report, unsure=options.unsure)
     write_report(report, options.format, options.out, options.junit, console)
     return report.exit_code

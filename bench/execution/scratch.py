@@ -1,7 +1,8 @@
 """Private temporary folders that go with the process that made them, and those of dead ones taken away.
 
 An owner holds a lock on its folder for as long as it lives, so that it is known to be dead whatever ended it, in a
-container too, where its number says nothing.
+container too, where its number says nothing. On a network's file system a lock is often known to its own machine alone,
+so that folders bear the mark of their machine's start, and those of others are left alone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import atexit
 import fcntl
 import functools
+import hashlib
 import multiprocessing
 import os
+import platform
 import shutil
 import stat
 import tempfile
@@ -21,9 +24,10 @@ from typing import IO, Any
 from bench.errors import MissingError
 
 PREFIX = "bench-tmp-"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Of a socket's path: 108 with its zero on Linux, 104 on macOS.
 SOCKET_PATH_BYTES = 103
-SOCKET_NAME_BYTES = len(f"/{PREFIX}12345678/listener-12345678")
+SOCKET_NAME_BYTES = len(f"/{PREFIX}123456-12345678/listener-12345678")
 
 
 @functools.cache
@@ -67,11 +71,14 @@ def remove(folder: Path) -> None:
 
 
 def remove_leftovers(place: str) -> None:
-    """Take away the folders there whose owners are dead; those of other users, and what is no folder, stay."""
+    """Take away the folders there whose owners are dead.
+
+    Those of other users and machines stay, and what is no folder.
+    """
     with suppress(OSError):
         for entry in os.scandir(place):
             with suppress(OSError):
-                if entry.name.startswith(PREFIX) and (held := _hold(entry.path)) is not None:
+                if entry.name.startswith(prefix_here()) and (held := _hold(entry.path)) is not None:
                     remove(Path(entry.path))
                     os.close(held)
 
@@ -91,6 +98,16 @@ def remove_dead_files(folder: Path) -> None:
                 os.unlink(entry.path)
 
 
+@functools.cache
+def prefix_here() -> str:
+    """How the names of folders begin that were made since this machine, whatever containers it holds, was started."""
+    try:
+        start = BOOT_ID.read_text()
+    except OSError:
+        start = platform.node()
+    return f"{PREFIX}{hashlib.sha256(start.encode()).hexdigest()[:6]}-"
+
+
 def _open_regular(path: str, flags: int) -> int:
     """Neither by a link nor, for ever, a pipe."""
     opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -104,8 +121,10 @@ def _make(place: str) -> Path:
     """A folder of mode 0700 that bears its name only once it is held."""
     remove_leftovers(place)
     draft = tempfile.mkdtemp(prefix="bench-new-", dir=place)
-    held = _hold(draft)
-    folder = Path(place, PREFIX + draft.rpartition("-")[2])
+    held = None
+    with suppress(OSError):  # a file system without locks, where nothing is ever taken for a dead one's
+        held = _hold(draft)
+    folder = Path(place, prefix_here() + draft.rpartition("-")[2])
     os.rename(draft, folder)
     atexit.register(_end, folder, held, os.getpid())
     return folder

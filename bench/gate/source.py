@@ -87,7 +87,7 @@ def of_benchmarks(path: Path) -> list[Result]:
     neighbours) is not seen in them; so a session counts as one value, however many rounds it had.
     """
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        saved = json.loads(path.read_text(encoding="utf-8-sig"))  # as some shells write it
         machine = _benchmark_machine(saved.get("machine_info") or {})
         code = {"commit": (saved.get("commit_info") or {}).get("id")}
         moment = str(saved.get("datetime", ""))
@@ -97,9 +97,17 @@ def of_benchmarks(path: Path) -> list[Result]:
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UsageError(
-            f"{path}: this is no file of pytest-benchmark ({type(error).__name__}: {error}); "
+            f"{path}: this is no file of pytest-benchmark: {_why(error)}; "
             "`pytest --benchmark-only --benchmark-json FILE` writes one"
         ) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno} is not valid JSON: {error.msg}"
+    if isinstance(error, KeyError):
+        return f"the key {error} is missing"
+    return str(error)
 
 
 def _benchmark(saved: Mapping[str, Any]) -> tuple[str, float]:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import gzip
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import bench
+from bench import merging
 from bench.merging import CONFLICTS_NAMED, ConflictError, Merged, merge
 from bench.run import Run
 from bench.store import Store, StoreError, StoreWarning
@@ -116,3 +122,32 @@ def test_a_run_whose_numbers_cannot_be_is_taken_and_named(store: Store, make_run
 def test_a_path_that_is_not_there(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no results at .*nowhere"):
         merge(store, [tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("name", ["<(gunzip -c a.gz)", "- < <(gunzip -c a.gz)", "/dev/stdin < a", "- < a"])
+def test_what_comes_through_a_pipe_that_a_shell_opened_is_taken(name: str, make_run: MakeRun, tmp_path: Path) -> None:
+    file = filled(tmp_path / "a", make_run())
+    (tmp_path / "a.gz").write_bytes(gzip.compress(file.read_bytes()))
+    script = (
+        "import sys; from pathlib import Path; from bench.merging import merge; from bench.store import Store; "
+        "print([one.new for one in merge(Store('here/runs.jsonl'), map(Path, sys.argv[1:]))])"
+    )
+    command = ["bash", "-c", f'"{sys.executable}" -c "$0" {name}', script]
+    environment = os.environ | {"PYTHONPATH": str(Path(bench.__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("[1]", 0), done.stderr
+
+
+def test_a_named_pipe_and_an_endless_one_are_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="not a regular file"):
+        merge(store, [tmp_path / "pipe"])
+    monkeypatch.setattr(merging, "MOST_PIPED_BYTES", 10)
+    end, other = os.pipe()
+    os.write(other, b"x" * 11)
+    with pytest.raises(StoreError, match="save them as a file"):
+        merge(store, [Path(f"/dev/fd/{end}")])
+    os.close(end)
+    os.close(other)

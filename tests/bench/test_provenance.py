@@ -298,3 +298,14 @@ def test_versions() -> None:
     assert versions["python"] == platform.python_version()
     assert versions["torch"] == metadata.version("torch")
     assert None not in versions.values()
+
+
+def test_the_commit_is_known_in_a_folder_whatever_its_name(tmp_path: Path) -> None:
+    for package in provenance.PACKAGES:
+        (tmp_path / "two\nlines" / package).mkdir(parents=True)
+    root = tmp_path / "two\nlines"
+    (root / "bench" / "a.py").write_text("")
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "first")
+    assert provenance.code_identity(root)["dirty"] is False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.files import open_regular, private_folder, replacing
+from pipelines.files import open_regular, private_folder, replacing, user_cache
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -65,3 +65,8 @@ def test_a_private_folder_is_nobody_elses(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(PermissionError, match="it belongs to another user"):
         private_folder(folder)
+
+
+def test_a_relative_cache_folder_counts_as_none(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert user_cache() == Path.home() / ".cache" / "bench-to-accuracy"

@@ -195,3 +195,8 @@ def test_numbers_are_those_of_yaml_1_2(bench, tmp_path):
     planned = bench("sweep", "mine.yaml", "--dry-run", "--device", "cpu").out
     for word in (" 16 ", " 32 ", " no ", " se ", " on "):
         assert word in planned
+
+
+def test_the_words_of_libraries_are_in_no_message(bench, results):
+    assert_refused(bench("run", "digits", "--device", "cuda:1"), "'--device': 'cuda:1' is not one of")
+    assert_refused(bench("results", "--where", "total_s>=94%"), "the column holds numbers")

@@ -181,6 +181,7 @@ def test_a_matrix_is_measured_once_and_two_of_one_name_are_refused(matrix, tmp_p
     [
         (["--base", "nowhere"], "--base nowhere: there is no such revision"),
         (["--base", "--help"], "there is no such revision"),
+        (["--base", ""], "there is no such revision"),  # an empty variable of CI
         (["nothing"], "unknown matrix 'nothing'"),
         (["--budget", "5"], "--budget 5: give a number and a unit"),
         (["--margin", "3"], "--margin 3: give percent"),

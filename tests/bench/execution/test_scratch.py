@@ -1,5 +1,6 @@
 """The temporary folders of real processes, in temporary directories of every length."""
 
+import errno
 import os
 import signal
 import stat
@@ -56,8 +57,8 @@ def test_sockets_have_a_short_private_path_and_runs_stay_in_the_temporary_direct
 def test_the_folder_of_a_dead_owner_goes_and_that_of_a_living_one_stays(tmp_path):
     (tmp_path / "bench-tmp-file").write_text("not a folder")
     (tmp_path / "others").mkdir()
-    living, (of_living, *_) = owner(tmp_path)
-    dead, (of_dead, *_) = owner(tmp_path)
+    (living, (*_, run)), (dead, (*_, run_of_dead)) = owner(tmp_path), owner(tmp_path)
+    of_living, of_dead = run.parent, run_of_dead.parent
     dead.send_signal(signal.SIGKILL)
     dead.communicate(timeout=60)
     assert of_dead.exists()
@@ -105,3 +106,18 @@ def test_what_a_killed_command_left_is_taken_away_by_the_next(tmp_path, monkeypa
     (row,) = records(tmp_path)
     logs = [path.relative_to(tmp_path / "results") for path in (tmp_path / "results" / "logs").rglob("*.log")]
     assert logs == ([Path(row["log"])] if row["log"] else [])
+
+
+def test_a_folder_of_another_machine_stays_although_its_lock_is_not_known_here(tmp_path):
+    (of_another := tmp_path / f"{scratch.PREFIX}000000-abcdefgh").mkdir()
+    scratch.remove_leftovers(str(tmp_path))
+    assert of_another.exists()
+
+
+def test_where_the_file_system_has_no_locks_there_are_folders_all_the_same(tmp_path, monkeypatch):
+    def no_lock(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(scratch.fcntl, "flock", no_lock)
+    first, second = scratch._make(str(tmp_path)), scratch._make(str(tmp_path))
+    assert (first.is_dir(), second.is_dir()) == (True, True)  # nobody knows whether the first one's owner is dead

@@ -314,8 +314,15 @@ def test_accuracies_are_pairs_of_equal_seeds_in_whatever_order_they_were_measure
 def test_a_json_file_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_text(content)
-    with pytest.raises(UsageError, match="this is no file of pytest-benchmark"):
+    with pytest.raises(UsageError, match="this is no file of pytest-benchmark") as refusal:
         read(str(path), tmp_path)
+    assert "Error" not in str(refusal.value)
+
+
+def test_a_json_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"benchmarks": [{"fullname": "x", "stats": {"min": 1}}]}', encoding="utf-8-sig")
+    assert len(read(str(path), tmp_path)) == 1
 
 
 def test_the_loop_of_the_documentation_works_as_it_is_written(tmp_path):
