@@ -12,6 +12,8 @@ from rich.console import Console
 from bench.commands.run import RunOptions, run
 from bench.errors import UsageError
 
+# It trains and evaluates on as many images as CIFAR-10 has.
+pytestmark = pytest.mark.slow
 ENVIRONMENT = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 # Two colours are told apart after a few steps.
 RECIPE = """
@@ -21,9 +23,9 @@ memory_format: contiguous
 precision: fp32
 threads: 1
 batch_size: 50
-epochs: 4
+epochs: 0.04
 target_accuracy: 0.94
-evaluation: {tta: 2, batch_size: 32}
+evaluation: {tta: 2, batch_size: 500}
 optimizer: {name: sgd, lr: 0.02, momentum: 0.9, nesterov: true}
 inference: {fuse: true, memory_format: channels_last}
 """
@@ -31,13 +33,13 @@ inference: {fuse: true, memory_format: channels_last}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a recipe, and with CIFAR-10 of two easy classes."""
+    """A folder with a recipe, and with two easy classes in CIFAR-10's numbers: others would be another task."""
     folder = tmp_path_factory.mktemp("track")
     rng = np.random.default_rng(0)
     data = {}
-    for split, count in (("train", 400), ("test", 60)):
+    for split, count in (("train", 50_000), ("test", 10_000)):
         labels = rng.integers(0, 2, count).astype(np.uint8)
-        images = rng.integers(0, 120, (count, 3, 32, 32)).astype(np.uint8)
+        images = rng.integers(0, 120, (count, 3, 32, 32), np.uint8)
         images[labels == 1, 0] += 120
         data |= {f"{split}_x": images, f"{split}_y": labels}
     np.savez(folder / "cifar10.npz", **data)
@@ -88,7 +90,7 @@ def test_it_is_ranked_exported_and_valid(runs, call, folder):
     board = call("leaderboard", "--task", "cifar10/inference", "-f", "csv")
     (row,) = [line for line in board.stdout.splitlines() if "easy" in line]
     assert "data not official" in row
-    for words in ("no accuracy", "untrained", "one for each"):
+    for words in ("no accuracy", "untrained"):
         assert words not in row
     out = call("export", "dawnbench", timed["run_id"], "--author", "A", "--email", "a@example.org")
     assert out.returncode == 0, out.stderr
