@@ -5,10 +5,13 @@ It pays where a step is so short that the host cannot launch as fast as the GPU 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+from bench.collector import collector_paused
 
 Work = Callable[..., Tensor]
 # torch's advice: on a stream of its own, often enough for every library to have tuned itself and made its workspace.
@@ -32,9 +35,12 @@ class Captured:
                 work(*self._inputs)
         here.wait_stream(own)
         self._graph = torch.cuda.CUDAGraph()
+        # What is found dead in the middle of a capture, such as a kernel of Triton's or an older graph, is unloaded there,
+        # which ends the capture with an error. From torch 2.9 on `torch.cuda.graph` no longer collects beforehand.
+        gc.collect()
         # By default a call of any thread that may wait ends the capture with an error: a loader's, or one that reads a
         # power meter.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        with collector_paused(), torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._result = work(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:

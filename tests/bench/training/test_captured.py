@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
@@ -53,13 +55,14 @@ def test_a_graph_does_what_its_work_does_and_waits_for_nothing():
     torch.testing.assert_close(nets[0].weight, nets[1].weight)
 
 
-def test_other_threads_may_do_as_they_like_during_a_capture(monkeypatch):
-    """A loader pins memory and a meter is read meanwhile, which in CUDA's own mode would end the capture."""
-    asked = {}
+@pytest.fixture
+def graphs(monkeypatch):
+    """torch.cuda's graphs as stand-ins that do nothing; the options that each capture was given."""
+    asked = []
 
     @contextmanager
     def graph(_, **options):
-        asked.update(options)
+        asked.append(options)
         yield
 
     stream = SimpleNamespace(wait_stream=lambda _: None)
@@ -71,8 +74,38 @@ def test_other_threads_may_do_as_they_like_during_a_capture(monkeypatch):
         "graph": graph,
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
+    return asked
+
+
+def test_other_threads_may_do_as_they_like_during_a_capture(graphs):
+    """A loader pins memory and a meter is read meanwhile, which in CUDA's own mode would end the capture."""
     Captured(lambda x: x, [torch.zeros(1)])
-    assert asked == {"capture_error_mode": "thread_local"}
+    assert graphs == [{"capture_error_mode": "thread_local"}]
+
+
+def test_nothing_dead_is_found_in_the_middle_of_a_capture(graphs):
+    """A kernel or an older graph that is unloaded meanwhile would end it."""
+
+    class Kernel:
+        """Dead, but kept by itself until the collector looks."""
+
+        def __init__(self):
+            self.itself = self
+
+    seen = []
+
+    def work(x):
+        seen.append((bool(graphs), gc.isenabled(), dead() is not None))
+        return x
+
+    gc.disable()
+    try:
+        dead = weakref.ref(Kernel())
+    finally:
+        gc.enable()
+    Captured(work, [torch.zeros(1)])
+    assert seen[-1] == (True, False, False)
+    assert gc.isenabled()
 
 
 def test_a_cpu_has_no_graphs():
