@@ -6,7 +6,8 @@ operations, and wait for memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,23 @@ def count_flops(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
+@contextmanager
+def _untuned() -> Iterator[None]:
+    """Whatever cuDNN takes at once: for a batch of one image it would try all its algorithms, which takes seconds."""
+    tunes = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = tunes
+
+
 @torch.no_grad()
 def forward_flops(model: nn.Module, image: Tensor) -> int:
     """FLOPs of one forward pass for one image [1, C, H, W]; the model is left in training mode."""
     model.eval()
-    flops = count_flops(lambda: model(image))
+    with _untuned():
+        flops = count_flops(lambda: model(image))
     model.train()
     return flops
 
@@ -40,7 +53,8 @@ def training_flops(model: nn.Module, image: Tensor, trained: Set[nn.Parameter]) 
         parameter.requires_grad_(parameter in trained)
     # In evaluation, whose products are the same, so that no statistics are changed.
     model.eval()
-    flops = count_flops(lambda: model(image).float().sum().backward())
+    with _untuned():
+        flops = count_flops(lambda: model(image).float().sum().backward())
     model.train()
     for parameter, needed_gradient, gradient in before:
         parameter.requires_grad_(needed_gradient)

@@ -32,3 +32,20 @@ def test_training_counts_what_is_trained_alone_and_leaves_all_as_it_was():
     assert [parameter.requires_grad for parameter in first.parameters()] == [False, True]
     assert [parameter.grad for parameter in (last.weight, first.bias)] == [gradient, None]
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_no_algorithm_is_sought_for_one_image_and_training_goes_on_with_its_own(monkeypatch):
+    """On a GPU cuDNN would try all it has, at every size of the images."""
+    tuned = []
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            tuned.append(torch.backends.cudnn.benchmark)
+            return super().forward(x)
+
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    net = Net(8, 4)
+    forward_flops(net, torch.randn(1, 8))
+    training_flops(net, torch.randn(1, 8), set(net.parameters()))
+    assert tuned == [False, False]
+    assert torch.backends.cudnn.benchmark
