@@ -35,8 +35,8 @@ class Captured:
                 work(*self._inputs)
         here.wait_stream(own)
         self._graph = torch.cuda.CUDAGraph()
-        # What is found dead in the middle of a capture, such as a kernel of Triton's or an older graph, is unloaded there,
-        # which ends the capture with an error. From torch 2.9 on `torch.cuda.graph` no longer collects beforehand.
+        # What is found dead in the middle of a capture, such as a kernel of Triton's or an older graph, is unloaded
+        # there, which ends the capture with an error. From torch 2.9 on `torch.cuda.graph` does not collect beforehand.
         gc.collect()
         # By default a call of any thread that may wait ends the capture with an error: a loader's, or one that reads a
         # power meter.

@@ -159,12 +159,16 @@ class Muon(torch.optim.Optimizer):
             if isinstance(due, Tensor):  # 1 or 0, which a captured step reads anew each time
                 scales = [torch.where(due > 0, scale, 1.0) for scale in scales]
             torch._foreach_mul_(parameters, scales)
-        if decay and group["decoupled"]:
+        decays = decay and group["decoupled"]
+        if decays and not isinstance(lr, Tensor):
             torch._foreach_mul_(parameters, 1 - lr * decay)
         steps = [torch.empty_like(parameter) for parameter in parameters]
         torch._foreach_copy_([_lines(step).view(len(step), -1) for step in steps], updates)
         if isinstance(lr, Tensor):  # which as an `alpha` would be read by the host
-            torch._foreach_mul_(steps, -lr)
+            if decays:  # the same, without a factor that half precision takes for 1
+                torch._foreach_add_(steps, parameters, alpha=decay)
+            # Of another number format it would make of the list a kernel for each tensor.
+            torch._foreach_mul_(steps, -lr.to(steps[0].dtype))
             torch._foreach_add_(parameters, steps)
         else:
             torch._foreach_add_(parameters, steps, alpha=-lr)

@@ -5,6 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
@@ -178,6 +180,39 @@ def test_filters_are_rescaled_in_the_steps_that_are_due_alone(net, captured):
     made.set_progress(2.5)  # a part of a batch begins no step of its own
     muon = next(optimizer for optimizer in made.all if type(optimizer) is Muon)
     assert not muon.param_groups[0]["rescales"]
+
+
+class Formats(TorchDispatchMode):
+    """The number formats of the floating-point tensors of each operation on lists."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ in ("_foreach_mul_", "_foreach_add_"):
+            tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, torch.Tensor)]
+            self.seen.append({tensor.dtype for tensor in tensors})
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_rate_that_is_a_tensor_does_what_a_number_does_in_the_format_of_the_weights():
+    """On a GPU an operation on a list of one format is one kernel, with a rate of another it is one for each weight."""
+    first = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    weights = [nn.Parameter(first.half()) for _ in range(2)]
+    for weight, lr in zip(weights, (0.25, torch.tensor(0.25)), strict=True):
+        weight.grad = first.cos().half()
+        muon = Muon([weight], lr=0.25, unit_filters=False, weight_decay=0.1)
+        muon.param_groups[0]["lr"] = lr
+        with Formats() as formats:
+            muon.step()
+        assert formats.seen
+        assert {frozenset(seen) for seen in formats.seen} == {frozenset({torch.float16})}
+    assert torch.allclose(*weights, atol=2**-9)
+    unlike = Muon([nn.Parameter(first.half())], lr=0.25, unit_filters=False)
+    unlike.param_groups[0]["params"][0].grad = first.cos().half()
+    unlike.step()
+    assert not torch.allclose(weights[1], unlike.param_groups[0]["params"][0], atol=2**-9)
 
 
 def test_a_filter_without_gradient_stays():
