@@ -103,8 +103,8 @@ first_part() {
     "$python" -c 'import xdist' 2>/dev/null && several=(-n 8)
     # Correctness and programs at once: no time of this part is a measurement.
     step sheets 3 60 "$python" tools/gpu_sheets.py .data_a "$work" &
-    # Behind the compilers, which part B waits for.
-    LINES_OF=40 step tests 30 120 nice -n 10 "$python" -m pytest -q -p no:cacheprovider "${several[@]}" tests/test_cuda.py \
+    # Behind the compilers, which part B waits for. By a Ctrl-C pytest ends with a report of what has failed until then.
+    LINES_OF=40 step tests 30 120 nice -n 10 timeout -s INT 105 "$python" -m pytest -v -p no:cacheprovider "${several[@]}" tests/test_cuda.py \
         tests/bench/training/test_captured.py tests/bench/training/test_precision.py tests/bench/profiling/test_timer.py \
         tests/bench/measures/test_throttle.py tests/pipelines/test_render.py tests/models/test_every_net.py &
     train compile_fastest 30 115 "$fastest" --seeds 1 --keep-compiled &
