@@ -18,6 +18,10 @@ def forget_current_folder() -> None:
     """Take the current folder off the path again; for `python -m bench` alone."""
     if not sys.flags.safe_path:
         del sys.path[0]
+    if getattr(sys.modules["bench"], "__file__", None) is None:
+        # A folder `bench` of the user's made a namespace of both; what follows imports the package itself.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
+            del sys.modules[name]
 
 
 def keep_to_own_code() -> None:

@@ -47,7 +47,7 @@ class Tree:
         """Which code and machine these are, and which number the names have by which the agent knows this code."""
         bench = self._bench
         return {
-            "protocol": _protocol(),
+            "protocol": _protocol(self._root),
             "code": bench.provenance.code_identity(self._root),
             "sources": self.sources(),
             "machine": bench.machine.fingerprint(),
@@ -106,13 +106,15 @@ class Tree:
         return dict(_in_worker(_reference_kernels, device))
 
 
-def _protocol() -> int:
+def _protocol(root: Path) -> int:
     """0 for code from before the names were numbered."""
     try:
-        from bench.gate import PROTOCOL
+        from bench import gate
     except ImportError:
         return 0
-    return PROTOCOL
+    # Where the harness is installed for editing, setuptools finds there what the tree itself lacks.
+    is_own = gate.__file__ is not None and Path(gate.__file__).resolve().is_relative_to(root)
+    return getattr(gate, "PROTOCOL", 0) if is_own else 0
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:

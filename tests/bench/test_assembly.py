@@ -8,7 +8,7 @@ from bench import recipe as recipes
 from bench.profiling.operations import Operations
 from pipelines.datasets import load_dataset
 
-NOISE = "data={name: random, shape: [3, 8, 8], classes: 4, train_count: 8, test_count: 4}"
+NOISE = "data={name: random, shape: [3, 8, 8], classes: 4, train_count: 64, test_count: 4}"
 
 
 def built(*settings):

@@ -38,8 +38,8 @@ PLANTS = (
     Plant(
         "a needless copy to the host",
         "pipelines/render.py",
-        "        return batch\n\n\ndef _kept",
-        "        return torch.from_numpy(batch.float().cpu().numpy().copy()).to(batch)\n\n\ndef _kept",
+        "        return batch\n\n    def _in_one_kernel",
+        "        return torch.from_numpy(batch.float().cpu().numpy().copy()).to(batch)\n\n    def _in_one_kernel",
         "slower",
         ("gate_loading",),
     ),
