@@ -76,6 +76,7 @@ class RunReader:
             if run.schema != SCHEMA:
                 return self._decode_slowly(line)
             shape.check_text("epochs", run.epochs)
+            shape.check_values(run.started_at, run.metrics)
             run.config = self._share("config", bytes(run.config))
             run.machine = self._share("machine", bytes(run.machine))
             run.code = self._share("code", bytes(run.code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +166,9 @@ def hardware(run: Run) -> str:
     machine = run.machine
     size = f"{(machine.get('memory_bytes') or 0) / 2**30:.0f} GiB / {machine.get('usable_cores')} CPU"
     if run.config.get("device") == "cuda" and machine.get("gpus"):
-        return f"{run.config.get('devices') or 1} * {machine['gpus'][0]['name']} / {size}"
+        first = machine["gpus"][0]
+        name = first.get("name") if isinstance(first, Mapping) else first
+        return f"{run.config.get('devices') or 1} * {name} / {size}"
     return f"{machine.get('cpu_model')} / {size}"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.exchange.dawnbench import document, from_document
-from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row
+from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, Unfit
 from bench.exchange.from_runs import MS_PER_HOUR
 from bench.rules.timing import UNDIVIDED
 from bench.run import Run, canonical_json, cell_id
@@ -62,13 +62,16 @@ def run_of(entry: Entry, name: str) -> Run:
 
 
 def entry_back(run: Run) -> Entry:
-    """The entry that `run_of` made a run of."""
-    facts = msgspec.json.decode(run.config["imported"]["document"], type=dict[str, Any])
-    rows = tuple(
-        Row(float(row["imported_epoch"] or 0), float(row["imported_hours"] or 0), float(row["imported_top1"] or 0))
-        for row in run.epochs
-    )
-    return from_document(facts, rows if run.measure != "inference" else None, Path(run.recipe))
+    """The entry that `run_of` made a run of. Raises Unfit where it made none of it."""
+    try:
+        facts = msgspec.json.decode(run.config["imported"]["document"], type=dict[str, Any])
+        rows = tuple(
+            Row(float(row["imported_epoch"] or 0), float(row["imported_hours"] or 0), float(row["imported_top1"] or 0))
+            for row in run.epochs
+        )
+        return from_document(facts, rows if run.measure != "inference" else None, Path(run.recipe))
+    except (LookupError, TypeError, ValueError, RecursionError):
+        raise Unfit(f"run {run.run_id} is marked as imported, and holds no entry that could be written") from None
 
 
 def _metrics(entry: Entry) -> dict[str, float | int | bool | None]:

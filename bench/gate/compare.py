@@ -125,7 +125,7 @@ def cases_of(group: Group, limits: Limits) -> list[Case]:
     head = [result for result in group.head if result.metrics is not None]
     in_turns, by_start = alternate(group.base, group.head), _differ_in_start(base, head)
     found = []
-    for quantity in QUANTITIES[group.measure]:
+    for quantity in QUANTITIES.get(group.measure, ()):
         a, b = _values(base, quantity), _values(head, quantity)
         if a is None or b is None:
             continue
@@ -198,7 +198,7 @@ def missed(group: Group, false_alarms: float) -> list[Finding]:
     are a choice of the best, and are not compared.
     """
     found = []
-    for quantity in QUANTITIES[group.measure]:
+    for quantity in QUANTITIES.get(group.measure, ()):
         sides = [[result.metrics for result in side if result.metrics] for side in (group.base, group.head)]
         have = [sum(_usable(metrics.get(quantity.metric), quantity) for metrics in side) for side in sides]
         counts = [len(side) for side in sides]

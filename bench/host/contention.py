@@ -42,6 +42,8 @@ LATELY_S = 0.001
 # So many runs are told of in a line.
 MOST_TOLD = 3
 READ_BYTES = 1 << 20
+# No machine counts so many seconds, cores or switches of threads.
+MOST = 1e18
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,9 @@ class Usage:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self | None:
         """What a record's span or metrics hold, None where they hold none, as in older records."""
-        names = [field.name for field in fields(cls)]
-        if not all(isinstance(record.get(name), int | float) for name in ("wall_s", "cores", "threads")):
+        values: dict[str, Any] = {field.name: _plausible(record.get(field.name)) for field in fields(cls)}
+        if None in (values["wall_s"], values["cores"], values["threads"]):
             return None
-        values: dict[str, Any] = {name: record.get(name) for name in names}
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,6 +184,12 @@ def disturbances(spans: Iterable[Mapping[str, Any]], names: Iterable[str] | None
     if not told and together and together.disturbance:
         return {"run": together.disturbance}
     return told
+
+
+def _plausible(value: Any) -> int | float | None:
+    """A number from a record; None for what is none, or what no count of seconds, cores or switches can be."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and 0 <= value < MOST else None
 
 
 def _passed(first: float | None, last: float | None) -> float | None:

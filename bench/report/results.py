@@ -165,7 +165,8 @@ def _rows(records: Sequence[Mapping[str, Any]]) -> Table:
 
 def _without_layers(span: Mapping[str, Any]) -> dict[str, Any]:
     """A span with who used the cores meanwhile as columns of its own."""
-    host = span.get("host") or {}
+    host = span.get("host")
+    host = host if isinstance(host, Mapping) else {}
     told = {name: host.get(name) for name in ("own_cpu_s", "others_cpu_s", "steal_s", "pressure_s")}
     return {name: value for name, value in span.items() if name != "host"} | told
 

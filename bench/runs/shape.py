@@ -5,6 +5,9 @@ A part may hold more than is named here, and may lack what is named. What is the
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -36,6 +39,17 @@ class _Evaluation(msgspec.Struct):
     tta_share: Number = UNSET
 
 
+class _Resolved(msgspec.Struct):
+    start: Text = UNSET
+
+
+class _Imported(msgspec.Struct):
+    source: Text = UNSET
+    name: Text = UNSET
+    author: Text = UNSET
+    document: Text = UNSET
+
+
 class _Config(msgspec.Struct):
     """The parts of a config that boards and summaries read by name; an imported entry has few of them."""
 
@@ -46,8 +60,8 @@ class _Config(msgspec.Struct):
     devices: int | Unset | None = UNSET
     target_accuracy: Number = UNSET
     evaluation: _Evaluation | Unset | None = UNSET
-    resolved: dict[str, Any] | Unset | None = UNSET
-    imported: dict[str, Any] | Unset | None = UNSET
+    resolved: _Resolved | Unset | None = UNSET
+    imported: _Imported | Unset | None = UNSET
 
 
 class _Machine(msgspec.Struct):
@@ -56,6 +70,7 @@ class _Machine(msgspec.Struct):
     cpu_model: Text = UNSET
     gpus: list[Any] | Unset | None = UNSET
     usable_cores: int | Unset | None = UNSET
+    memory_bytes: int | Unset | None = UNSET
 
 
 class _Code(msgspec.Struct):
@@ -96,6 +111,13 @@ PARTS: dict[str, Any] = {
     "code": _Code,
     "data": _Data,
 }
+_FLOAT_BITS = 1024
+# Metrics by the ends of their names: what is yes or no, and what is calculated with. Others are free.
+_FLAGS = ("timed_out", "contended", "reached", "coarse")
+_NUMBERS = (
+    "_s", "_ms", "_j", "_bytes", "_usd", "_error", "_fraction", "accuracy", "loss", "flops", "flops_per_example",
+    "epochs", "steps", "examples", "parameters",
+)  # fmt: skip
 _DECODE = {name: msgspec.json.Decoder(shape).decode for name, shape in PARTS.items()}
 
 
@@ -111,6 +133,28 @@ def check(record: Any) -> None:
     for part, shape in PARTS.items():
         with _named(part):
             msgspec.convert(getattr(record, part), shape)
+    check_values(record.started_at, record.metrics)
+
+
+def check_values(started_at: str, metrics: Mapping[str, Any]) -> None:
+    """Raises msgspec.ValidationError for a day that no calendar has, a number that stands for yes or no, or the other
+    way round, and a whole number beyond what a float holds.
+    """
+    try:
+        datetime.fromisoformat(started_at)
+    except ValueError as error:
+        raise msgspec.ValidationError(f"{error} - at `$.started_at`") from None
+    for name, value in metrics.items():
+        is_too_large = isinstance(value, int) and value.bit_length() >= _FLOAT_BITS
+        if is_too_large or (value is not None and _is_flag(name) is (not isinstance(value, bool))):
+            value = f"a number of {value.bit_length()} bits" if is_too_large else value
+            raise msgspec.ValidationError(f"{value} is no value of this metric - at `$.metrics.{name}`")
+
+
+@functools.lru_cache(1 << 12)
+def _is_flag(name: str) -> bool | None:
+    """Whether a metric is yes or no; None where nothing here relies on it."""
+    return True if name.endswith(_FLAGS) else False if name.endswith(_NUMBERS) else None
 
 
 class _named:  # noqa: N801 - a context manager without a generator's cost, for it is entered for every line

@@ -382,6 +382,13 @@ POISON = {
     "a data set of an object": lambda record: record["data"].update(name={"a": 1}),
     "a model without an object": lambda record: record["config"].update(model=3),
     "a level of text": lambda record: record["config"].update(evaluation={"tta": "two"}),
+    "a metric of truth": lambda record: record["metrics"].update(total_s=True),
+    "a truth of a number": lambda record: record["metrics"].update(contended=5),
+    "a metric beyond any float": lambda record: record["metrics"].update(steps=10**400),
+    "a day that no calendar has": lambda record: record.update(started_at="2026-02-30T10:00:00Z"),
+    "a start of a list": lambda record: record["config"].update(resolved={"start": [1]}),
+    "a memory of text": lambda record: record["machine"].update(memory_bytes="much"),
+    "an author of a number": lambda record: record["config"].update(imported={"author": 5}),
     "a target of text": lambda record: record["config"].update(target_accuracy="high"),
 }
 

@@ -287,3 +287,10 @@ def test_an_option_of_the_list_is_not_lost_before_a_command(results: Path, tmp_p
     assert done.returncode == 2
     assert "--recipe stands before export" in done.stderr
     assert not (tmp_path / "runs.csv").exists()
+
+
+def test_a_span_whose_usage_is_no_object_is_shown_without(bench, make_run, tmp_path):
+    spans = [{"name": "train", "start_s": 0.0, "end_s": 1.0, "host": "busy"}]
+    Store(tmp_path / "results" / "runs" / "runs.jsonl").append(make_run(spans=spans))
+    answer = bench("results", "show", "last")
+    assert (answer.code, "train" in answer.out) == (0, True)

@@ -63,6 +63,9 @@ def test_the_gpus_that_were_used(cifar_run):
     machine = {"memory_bytes": 2**37, "usable_cores": 16, "gpus": [{"name": "NVIDIA H200", "count": 8}]}
     run = cifar_run(config={"device": "cuda", "devices": 2}, machine=machine)
     assert entry_of(run, AUTHOR).hardware == "2 * NVIDIA H200 / 128 GiB / 16 CPU"
+    for gpus, name in ([{}], None), (["a card"], "a card"):
+        run = cifar_run(config={"device": "cuda"}, machine=machine | {"gpus": gpus})
+        assert entry_of(run, AUTHOR).hardware == f"1 * {name} / 128 GiB / 16 CPU"
 
 
 @pytest.mark.parametrize(

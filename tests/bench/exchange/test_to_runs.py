@@ -1,6 +1,7 @@
 import pytest
 
 import bench
+from bench.errors import UsageError
 from bench.exchange import dawnbench
 from bench.exchange.to_runs import UNKNOWN_SEED, entry_back, is_imported, run_of
 from bench.rules import RULES, rule
@@ -77,3 +78,9 @@ def test_only_dawnbenchs_own_rule_scores_it(put_train, put_inference):
     score = rule("dawnbench", "inference").score([run_of(dawnbench.load(put_inference()), "their_net")])
     assert score.latency_ms.value == 0.9
     assert score.cost_usd.value == pytest.approx(7.65e-7)
+
+
+@pytest.mark.parametrize("imported", [{}, {"document": "{"}, {"document": "[]"}, {"document": "{}"}])
+def test_what_is_marked_as_anothers_and_holds_no_entry_is_refused(imported, make_run):
+    with pytest.raises(UsageError):
+        entry_back(make_run(config={"imported": imported}))

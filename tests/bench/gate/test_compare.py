@@ -342,3 +342,8 @@ def test_the_loop_of_the_documentation_works_as_it_is_written(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (finding,) = json.loads((tmp_path / "report.json").read_text())["findings"]
     assert (finding["cell"], finding["n"]) == ("tests/benchmarks/test_sum.py::test_sum", 2)
+
+
+def test_a_measure_of_a_later_version_has_nothing_to_compare():
+    side = results([1.0] * 10, measure="later")
+    assert [finding.word for finding in compare(side, side, Limits())[0]] in ([], ["no_baseline"])

@@ -148,6 +148,12 @@ def test_spans_are_judged_by_name_and_together_where_they_are_short() -> None:
     assert contention.disturbances([{"name": "train"}, {"name": "eval", "host": None}]) == {}
 
 
+@pytest.mark.parametrize("value", ["much", [1], True, -1.0, float("nan"), 10**400])
+@pytest.mark.parametrize("name", ["own_cpu_s", "others_cpu_s", "steal_s", "cores", "wall_s"])
+def test_what_a_record_of_others_counts_in_nonsense_is_unknown(name: str, value: object) -> None:
+    assert contention.disturbances([{"name": "train", "host": QUIET.to_dict() | {name: value}}]) == {}
+
+
 def test_what_is_too_short_to_be_judged_is_judged_with_the_whole_run() -> None:
     busy = replace(QUIET, own_cpu_s=10.0, others_cpu_s=10.0)
     short = replace(QUIET, wall_s=0.2, own_cpu_s=0.4)

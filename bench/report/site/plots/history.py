@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import isleap
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
@@ -47,8 +48,7 @@ def year(text_date: str) -> tuple[float, float]:
         return parts[0] + 0.5, 0.5
     if len(parts) == 2:
         return parts[0] + (parts[1] - 0.5) / 12, 0.5 / 12
-    first = date(parts[0], 1, 1)
-    return parts[0] + (date(*parts) - first).days / (date(parts[0] + 1, 1, 1) - first).days, 0.0
+    return parts[0] + (date(*parts) - date(parts[0], 1, 1)).days / (366 if isleap(parts[0]) else 365), 0.0
 
 
 def _own(board: Board) -> list[tuple[str, Row]]:

@@ -95,6 +95,7 @@ def test_a_date_without_a_day_is_the_middle_of_what_it_names() -> None:
     assert year("2024") == (2024.5, 0.5)
     assert year("2025-10") == (pytest.approx(2025 + 9.5 / 12), pytest.approx(0.5 / 12))
     assert year("2024-01-01") == (2024.0, 0.0)
+    assert year("9999-01-01") == (9999.0, 0.0)  # the last year that dates have
 
 
 def test_ticks_are_what_people_count_in() -> None:
