@@ -20,6 +20,7 @@ NETS = {
     # Three of the six have a max-pooling before them.
     "speedrun": ({"widths": [8, 16, 16], "logit_scale": 1.0}, 6, 0),
     "speedrun, for 96 %": ({"widths": [8, 16, 16], "convs": 3, "residual": True}, 9, 0),
+    "speedrun_pairs": ({"widths": [8, 16, 24], "pair_widths": [8, 12, 16]}, 9, 0),
     "mnist_plain": ({}, 5, 0),
     "mnist_resnetish": ({}, 13, 0),
     "mnist_dense": ({}, 13, 0),
