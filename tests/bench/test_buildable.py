@@ -4,6 +4,7 @@ from bench import matrix as matrices
 from bench import recipe as recipes
 from bench.buildable import why_not
 from bench.document import Document
+from bench.errors import UsageError
 from bench.matrix import Matrix, expand
 
 
@@ -29,11 +30,13 @@ def test_why_not_names_the_numbers():
 def test_the_shape_of_made_up_data_counts():
     settings = ["data={name: random, shape: [1, 4, 6], classes: 3}", "target_accuracy=null"]
     assert why_not(recipes.load("digits", "cpu", settings)) is None
-    settings = ["data={name: random, shape: [1, 1, 6]}", "augment={flip: none, shift_pixels: 0}"]
+    settings = [settings[0], "target_accuracy=null", "augment={flip: none, shift_pixels: 0}"]
+    settings[0] = "data={name: random, shape: [1, 1, 6]}"
     assert "not 1" in (why_not(recipes.load("digits", "cpu", settings)) or "")
     # A shape that is none is the data set's to refuse, in its own words.
     settings[0] = "data={name: random, shape: 3}"
-    assert why_not(recipes.load("digits", "cpu", settings)) is None
+    with pytest.raises(UsageError, match=r"data\.shape: random: shape is 3"):
+        recipes.load("digits", "cpu", settings)
 
 
 def test_the_smallest_of_progressive_sizes_counts():
