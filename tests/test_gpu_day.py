@@ -74,7 +74,7 @@ def test_both_parts_do_all_their_steps(day, tmp_path):
     assert len(endings(second)) == 13
     assert set(endings(second).values()) == {"status 0"}
     trained = [call for call in calls if call.startswith("-m bench run")]
-    assert all(f"--data {tmp_path}/work/data" in call for call in trained)
+    assert all(f"--data {tmp_path / 'work' / 'data'}" in call for call in trained)
     assert [re.search(r"--seeds (\d+)", call).group(1) for call in trained] == [
         "60",
         "30",
