@@ -26,8 +26,9 @@ from bench.gate.tree import TreeFailed
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import code_identity
 from bench.report import streams, text
+from bench.report.console import say
 from bench.report.fitting import print_table
-from bench.report.gate import progress, say, study_table
+from bench.report.gate import progress, study_table
 from bench.stats import median
 
 # As many A/A runs as tell the noise to a quarter of itself.

@@ -19,6 +19,7 @@ from bench.exchange.mllog import log_lines
 from bench.exchange.to_runs import entry_back, is_imported, run_of
 from bench.lookup import find_runs
 from bench.report import streams, text
+from bench.report.console import say
 from bench.run import Run
 from bench.store import Store
 
@@ -45,9 +46,9 @@ def export_dawnbench(
                 path = path.with_name(f"{name}_{_file_name(run.run_id[-8:])}.json")
             files = dawnbench.write(entry, path)
         for file in files:
-            _say(console, f"{file}")
+            say(console, f"{file}")
         for note in [] if is_imported(run) else remarks(run):
-            _say(console, f"  note: {note}")
+            say(console, f"  note: {note}")
 
 
 def export_mllog(references: Sequence[str], results: Path, out: Path, console: Console) -> None:
@@ -57,7 +58,7 @@ def export_mllog(references: Sequence[str], results: Path, out: Path, console: C
         with _writing(path):
             out.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        _say(console, f"{path}")
+        say(console, f"{path}")
 
 
 def check(paths: Sequence[Path], console: Console) -> int:
@@ -65,15 +66,15 @@ def check(paths: Sequence[Path], console: Console) -> int:
     readings = [dawnbench.read(path) for path in dawnbench.find(paths)]
     _say_unread(paths, console)
     for reading in readings:
-        _say(console, _verdict(reading))
+        say(console, _verdict(reading))
         for error in reading.errors:
-            _say(console, f"  error: {error}")
+            say(console, f"  error: {error}")
         for warning in reading.warnings:
-            _say(console, f"  warning: {warning}")
+            say(console, f"  warning: {warning}")
     others = sum(reading.other_task is not None for reading in readings)
     invalid = sum(reading.entry is None for reading in readings) - others
     valid = len(readings) - invalid - others
-    _say(console, f"{valid} valid, {invalid} invalid{f', {others} of other tasks' if others else ''}")
+    say(console, f"{valid} valid, {invalid} invalid{f', {others} of other tasks' if others else ''}")
     return 1 if invalid or not valid else 0
 
 
@@ -88,7 +89,7 @@ def import_entries(paths: Sequence[Path], results: Path, console: Console) -> No
     _say_unread(paths, console)
     for reading in readings:
         if reading.other_task is not None:
-            _say(console, f"left out: {_verdict(reading)}")
+            say(console, f"left out: {_verdict(reading)}")
     readings = [reading for reading in readings if reading.other_task is None]
     if not readings:
         raise UsageError("there is no entry of CIFAR10 in these files; nothing was imported")
@@ -104,7 +105,7 @@ def import_entries(paths: Sequence[Path], results: Path, console: Console) -> No
             store.append(run)
             known.add(run.run_id)
             new += 1
-    _say(console, f"{new} of {len(readings)} entries were new; the runs of others are in {store.path}")
+    say(console, f"{new} of {len(readings)} entries were new; the runs of others are in {store.path}")
 
 
 @contextmanager
@@ -127,7 +128,7 @@ def _each(runs: Sequence[Run], make: Callable[[Run], T], console: Console) -> li
     if not made:
         raise UsageError("\n".join(unfit))
     for line in unfit:
-        _say(console, f"left out: {line}")
+        say(console, f"left out: {line}")
     return made
 
 
@@ -135,9 +136,9 @@ def _say_unread(paths: Sequence[Path], console: Console) -> None:
     """What in the folders was passed over, a line each for the first."""
     unread = dawnbench.unread(paths)
     for path in unread[:MOST_UNREAD_NAMED]:
-        _say(console, f"{path}: not read; an entry is a .json file, with a .tsv file of the same stem for training")
+        say(console, f"{path}: not read; an entry is a .json file, with a .tsv file of the same stem for training")
     if len(unread) > MOST_UNREAD_NAMED:
-        _say(console, f"… and {len(unread) - MOST_UNREAD_NAMED} more files that are no entries")
+        say(console, f"… and {len(unread) - MOST_UNREAD_NAMED} more files that are no entries")
 
 
 def _file_name(text: str) -> str:
@@ -159,7 +160,3 @@ def _verdict(reading: Reading) -> str:
     return (
         f"{reading.path}: valid: {row.top1_percent:.2f} % in {text.duration(entry.time_s)}{cost}, epoch {row.epoch:g}"
     )
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ from bench.errors import MissingError, UsageError
 from bench.exchange.to_runs import is_imported
 from bench.leaderboard import Board, Metric
 from bench.records import Record, load_records
-from bench.report.console import LastingConsole, write_out
+from bench.report.console import LastingConsole, say, write_out
 from bench.report.leaderboard import print_boards, to_csv, to_markdown
 from bench.rules import RULES
 from bench.rules.base import task
@@ -74,7 +74,7 @@ def show_leaderboard(options: LeaderboardOptions, console: Console) -> None:
         write_out(content)
         return
     write(options.out, content)
-    console.print(f"{options.out}: {len(made)} leaderboards", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{options.out}: {len(made)} leaderboards")
 
 
 @collector_paused()

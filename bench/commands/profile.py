@@ -17,6 +17,7 @@ from bench.measures.base import status_of
 from bench.profiling.profile import profile
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
 from bench.recipe import Recipe
+from bench.report.console import say
 from bench.report.profile import print_profile
 from bench.workbench import Workbench, at_full_size, refusals
 from pipelines.dataset import Dataset
@@ -71,7 +72,7 @@ def profile_recipe(options: ProfileOptions, console: Console) -> int:
         if options.trace:
             write_trace(workbench.trainer(train), train, options.trace, options.depth)
             said = f"{STEPS} steps are traced in {options.trace}; ui.perfetto.dev and chrome://tracing open it."
-            console.print(said, markup=False, highlight=False, soft_wrap=True)
+            say(console, said)
     return 0
 
 

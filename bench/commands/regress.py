@@ -31,7 +31,8 @@ from bench.gate.verdict import LEAST_ROUNDS, Verdict
 from bench.machine import default_device, device_count, fingerprint
 from bench.provenance import code_identity, sources_sha256
 from bench.report import streams
-from bench.report.gate import Format, progress, say, write_report
+from bench.report.console import say
+from bench.report.gate import Format, progress, write_report
 from bench.run import canonical_json
 from bench.store import Store
 from bench.text.undecodable import command_line

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.commands.leaderboard import read_all, write
 from bench.errors import MissingError, UsageError
+from bench.report.console import say
 from bench.report.site.pages import site
 
 START = "index.html"
@@ -29,7 +30,7 @@ def write_report(files: Sequence[Path], results: Path, out: Path, console: Conso
     for name, content in made.items():
         write(out / name, content)
     line = f"{len(runs)} runs and {len(records)} records in {len(made)} files; open {out / START}"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, line)
 
 
 def _is_ours(out: Path) -> bool:

@@ -16,7 +16,7 @@ from bench.frames import Frames, load
 from bench.lookup import find_run
 from bench.merging import merge
 from bench.report import streams
-from bench.report.console import write_out
+from bench.report.console import say, write_out
 from bench.report.results import AVERAGED, fitted, groups_table, overview, run_in_full, runs_table
 from bench.report.spreadsheet import as_csv
 from bench.scaling import efficiency_by_run
@@ -90,7 +90,7 @@ def list_runs(filter: Filter, listing: Listing, console: Console) -> None:
     recorded = filter.load().runs
     runs = everything = filter.apply(recorded)
     if everything.empty and listing.format == "table":
-        _say(console, f"None of the {_count(len(recorded), 'run')} in {filter.results / 'runs'} meets all of this")
+        say(console, f"None of the {_count(len(recorded), 'run')} in {filter.results / 'runs'} meets all of this")
         return
     if listing.by:
         usual = [name for name in AVERAGED if name in runs and is_number(runs[name]) and name not in listing.by]
@@ -114,7 +114,7 @@ def list_runs(filter: Filter, listing: Listing, console: Console) -> None:
     if listing.format == "table":
         left_out = f", the last {len(runs)} shown: --limit 0 shows all" if len(runs) < len(everything) else ""
         narrow = f"; this terminal is too narrow for {', '.join(hidden)}" if hidden else ""
-        _say(console, f"{_count(len(everything), 'run')}{left_out}{narrow}")
+        say(console, f"{_count(len(everything), 'run')}{left_out}{narrow}")
 
 
 def list_columns(filter: Filter, console: Console) -> None:
@@ -149,7 +149,7 @@ def export_runs(filter: Filter, path: Path, epochs: bool, console: Console) -> N
     if epochs:
         frame = frames.epochs[frames.epochs["run_id"].isin(frame["run_id"])]
     export(frame, path)
-    _say(console, f"{path}: {_count(len(frame), 'epoch' if epochs else 'run')}, {len(frame.columns)} columns")
+    say(console, f"{path}: {_count(len(frame), 'epoch' if epochs else 'run')}, {len(frame.columns)} columns")
 
 
 def merge_files(results: Path, paths: Sequence[Path], dry_run: bool, console: Console) -> None:
@@ -160,12 +160,12 @@ def merge_files(results: Path, paths: Sequence[Path], dry_run: bool, console: Co
         streams.work_outlasts_output()
     merged = merge(store, paths, dry_run)
     for one in merged:
-        _say(console, f"{one.path}: {one.new} {verb}, {one.known} already there")
+        say(console, f"{one.path}: {one.new} {verb}, {one.known} already there")
         for doubt in one.impossible[:DOUBTS_NAMED]:
-            _say(console, f"{one.path}: impossible: {doubt}; no board ranks it")
+            say(console, f"{one.path}: impossible: {doubt}; no board ranks it")
         if len(one.impossible) > DOUBTS_NAMED:
-            _say(console, f"{one.path}: {len(one.impossible) - DOUBTS_NAMED} more runs have such numbers")
-    _say(console, f"{_count(sum(one.new for one in merged), 'run')} {verb} to {store.path}")
+            say(console, f"{one.path}: {len(one.impossible) - DOUBTS_NAMED} more runs have such numbers")
+    say(console, f"{_count(sum(one.new for one in merged), 'run')} {verb} to {store.path}")
 
 
 def _write(frame: pd.DataFrame, format: Format, console: Console, table: object) -> None:
@@ -203,7 +203,3 @@ def _moment(text: str) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

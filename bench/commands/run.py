@@ -23,6 +23,7 @@ from bench.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS
 from bench.recipe import Recipe
 from bench.recording import Attempt, Recorder
 from bench.report import streams, text
+from bench.report.console import say
 from bench.report.harmless import Harmless
 from bench.report.progress import Progress, view
 from bench.report.summary import print_summary
@@ -279,4 +280,4 @@ class Campaign:
         self._say(f"{running.title}: {record.status}{outcome}, {total} in all")
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, line)

@@ -21,6 +21,7 @@ from bench.matrix import Cell, Matrix, Order, same, short
 from bench.plan import FAILURES, Plan, check_rerun, plan
 from bench.recording import Recorder
 from bench.report import streams, text
+from bench.report.console import say
 from bench.report.harmless import Harmless
 from bench.report.sweep import print_plan, print_summary
 from bench.report.sweep_progress import SweepProgress, view
@@ -125,9 +126,9 @@ def sweep(options: SweepOptions, console: Console) -> int:
         finally:
             # Whatever ends the last run, those before it are done.
             print_summary(console, made, matrix.keys, spec.measure, options.results)
-            _say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
+            say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
     if not finished:
-        _say(console, "Stopped before its end; the same command runs the rest")
+        say(console, "Stopped before its end; the same command runs the rest")
         return 130
     return _exit_code(console, made)
 
@@ -143,7 +144,7 @@ def _alone(lock: Path, console: Console) -> Iterator[bool]:
         held = FileLock(lock).acquire(timeout=0)
     except Timeout:
         waited = True
-        _say(console, f"Waiting for another sweep that records in {lock.parent}; another --results does not wait")
+        say(console, f"Waiting for another sweep that records in {lock.parent}; another --results does not wait")
         held = FileLock(lock).acquire(poll_interval=LOCK_POLL_S)
     with held:
         yield waited
@@ -209,14 +210,14 @@ def get_data(made: Plan, data_dir: Path | None, console: Console) -> None:
     for name in sorted(names):
         try:
             if locate(name, data_dir) is None:
-                _say(console, f"{name} is not here yet and is fetched before anything is timed")
+                say(console, f"{name} is not here yet and is fetched before anything is timed")
                 load_dataset(name, data_dir=data_dir)
         except PipelineError as error:
             missing[name] = str(error)
     if missing and missing.keys() == names:
         raise MissingError("\n".join(f"no run can have its data. {why}" for why in missing.values()))
     for name, why in missing.items():
-        _say(console, f"Note: what needs {name} will be skipped. {why}")
+        say(console, f"Note: what needs {name} will be skipped. {why}")
 
 
 def _cautions(allotment: Allotment, device: str, gpus: Gpus) -> list[str]:
@@ -242,19 +243,19 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: 
         parts.append(f"{actions['skip']} to be skipped")
     if actions["later"]:
         parts.append(f"{actions['later']} beyond the limit")
-    _say(
+    say(
         console,
         f"{matrix.name}: {spec.measure} of {spec.recipe} on {device}, {_count(len(made.cells), 'cell')} × "
         f"{_count(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
     )
     for note in made.notes:
-        _say(console, f"Note: {note}")
+        say(console, f"Note: {note}")
     if actions["run"]:
         new = sum(entry.action == "run" and entry.expected_s is None for entry in made.entries)
         expected = "unknown, none of these cells has run on this machine" if made.left_s is None else None
         guess = f", where {new} runs of new cells are taken for the mean of the others" if new else ""
         left_s = None if made.left_s is None else made.left_s / jobs
-        _say(console, f"Expected: {expected or text.duration(left_s) + guess}")
+        say(console, f"Expected: {expected or text.duration(left_s) + guess}")
 
 
 def _exit_code(console: Console, made: Plan) -> int:
@@ -262,7 +263,7 @@ def _exit_code(console: Console, made: Plan) -> int:
     statuses = {entry.run.status for entry in made.entries if entry.run is not None}
     # What is skipped for want of devices is run as soon as they are there.
     if any(entry.run.status in FAILURES for entry in made.entries if entry.run and entry.cell.skip is None):
-        _say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
+        say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
     if statuses == {"skipped"}:
         return MissingError.exit_code
     return 0 if statuses <= {"ok", "skipped"} else 1
@@ -270,7 +271,3 @@ def _exit_code(console: Console, made: Plan) -> int:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

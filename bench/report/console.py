@@ -46,6 +46,11 @@ def complain(message: object) -> None:
     print(f"bench: {visible(str(message))}", file=sys.stderr)
 
 
+def say(console: Console, line: str) -> None:
+    """A line as it is: nothing in it is marked up, and it is not broken to the terminal's width."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 class LastingConsole(Console):
     """Prints text as data: no markup, no emoji codes, no escapes, whatever is in it."""
 

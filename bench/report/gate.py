@@ -21,7 +21,7 @@ from bench.gate.report import Outcome, Report
 from bench.gate.trial import Trial
 from bench.gate.verdict import Judgement, Verdict
 from bench.report import text
-from bench.report.console import LastingConsole, visible
+from bench.report.console import LastingConsole, say, visible
 from bench.report.fitting import LOG_WIDTH, print_table
 from bench.report.gate_files import to_json, to_junit
 from bench.report.gate_rows import COLUMNS, measured, reasons, row
@@ -170,10 +170,6 @@ def progress(console: Console) -> Iterator[Progress]:
         return
     with console.status("starting") as status:
         yield Progress(console, status)
-
-
-def say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _method(report: Report) -> str:

@@ -10,6 +10,7 @@ from bench.profiling.profile import Profile, StageFigures
 from bench.profiling.step import BACKWARD, FORWARD, PARTS
 from bench.recipe import Recipe
 from bench.report import text
+from bench.report.console import say
 
 RANKED = 3
 LEAST_WIDTH = 118
@@ -29,7 +30,7 @@ def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile)
     console.print(table(profile))
     console.width = width
     for line in remarks(recipe, profile):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def table(profile: Profile) -> Table:

@@ -13,6 +13,7 @@ from rich.table import Table
 from bench import provenance
 from bench.host.contention import disturbed
 from bench.report import text
+from bench.report.console import say
 from bench.run import FINISHED, Run
 from bench.statistics import LEAST_FOR_INTERVAL
 
@@ -175,18 +176,16 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
         if run.reason:
             log = f"; its log is {store.parent.parent / run.log}" if run.log_tail and run.log else ""
             line = f"seed {run.seed}: {run.status}: {run.reason}{log}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, line)
     if runs[0].data and not runs[0].data["official"]:
-        console.print(
+        say(
+            console,
             f"Data: not the publisher's files ({runs[0].data['fingerprint'][:12]}); say so with any result.",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
         )
     for line in _footnotes(runs):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
     ids = ", ".join(run.run_id for run in runs) if len(runs) <= MOST_COLUMNS else f"{len(runs)} runs"
-    console.print(f"Recorded in {store} as {ids}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Recorded in {store} as {ids}")
 
 
 def _footnotes(runs: Sequence[Run]) -> list[str]:

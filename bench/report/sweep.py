@@ -16,6 +16,7 @@ from bench.matrix import Cell, short
 from bench.plan import Entry, Plan
 from bench.report import text
 from bench.report.arms import compare_arms
+from bench.report.console import say
 from bench.report.fitting import print_table
 from bench.report.predictors import FORWARD_FLOPS, predictors
 from bench.report.summary import summarise
@@ -77,7 +78,7 @@ def print_plan(console: Console, plan: Plan, keys: Sequence[str]) -> None:
         if cell.skip is not None:
             skipped.setdefault(cell.skip, []).append(cell.label)
     for reason, labels in skipped.items():
-        _say(console, f"{'; '.join(labels)}: skipped: {reason}")
+        say(console, f"{'; '.join(labels)}: skipped: {reason}")
 
 
 def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
@@ -160,21 +161,21 @@ def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: st
     """
     print_table(console, summary_table(plan, keys, measure), OPTIONAL_COLUMNS)
     for line in compare_arms(plan, HEADLINES[measure][0]) + predictors(plan, measure):
-        _say(console, line)
+        say(console, line)
     for line in troubles(plan, results):
-        _say(console, line)
+        say(console, line)
     codes = [entry.run.code for entry in plan.entries if entry.run is not None]
     for line in dict.fromkeys(remark for code in codes for remark in provenance.remarks(code)):
-        _say(console, line)
+        say(console, line)
     for cell in plan.cells:
         if told := disturbed([entry.run for entry in plan.entries if entry.cell.id == cell.id and entry.run]):
-            _say(console, f"{cell.label}: contended: {told}")
+            say(console, f"{cell.label}: contended: {told}")
     runs = [entry.run for entry in plan.entries if entry.run is not None]
     counts = Counter(run.status for run in runs)
     interrupted = [run for run in runs if run.status == "interrupted"]
     open_count = sum(entry.action != "done" or entry.run in interrupted for entry in plan.entries)
     counted = [f"{count} {status}" for status, count in counts.most_common()]
-    _say(console, ", ".join(counted + ([f"{open_count} still to run"] if open_count else [])))
+    say(console, ", ".join(counted + ([f"{open_count} still to run"] if open_count else [])))
 
 
 def troubles(plan: Plan, results: Path) -> list[str]:
@@ -225,10 +226,6 @@ def _marks(runs: Sequence[Run]) -> str:
 
 def _is_contended(run: Run) -> bool:
     return bool(run.metrics.get("contended"))
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _metric(run: Run, name: str) -> float | None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bench.plan import Entry, Plan
 from bench.report import text
+from bench.report.console import say
 from bench.report.fitting import fitted
 from bench.report.progress import PLAIN_EVERY_S, Progress
 from bench.report.sweep import HEADLINES, headings, values_of
@@ -178,7 +179,7 @@ class PlainSweep:
             )
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, line)
 
 
 def view(console: Console, progress: SweepProgress) -> LiveSweep | PlainSweep:
