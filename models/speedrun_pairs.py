@@ -103,7 +103,7 @@ class PairedSpeedrunNet(SpeedrunNet):
             pixels = (pixels - (kernel % 2 == 0)) // 2
         if pixels < 1:
             raise ValueError(f"{len(widths)} groups of kernels {list(kernels)} leave nothing of {image_size} pixels")
-        # The whitening and the head, and no group yet.
+        # The whitening and the head; the one group, which gives the head its width, is replaced below.
         super().__init__(
             in_channels,
             classes,

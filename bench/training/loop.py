@@ -76,10 +76,10 @@ class Trainer:
     `plan` None trains on every batch whole. `accumulate` parts of a step's batch go through the network one after
     the other, and their gradients are added up. `make_averages` makes what follows the weights after each step; an
     `Ema` is evaluated in their place. `hard_examples` draws the batches of `train` instead, chooses the images of the
-    epochs that the plan makes short, and is told each image's loss. `capture` makes of what the device does in a step
-    what is replayed in its place (`Captured`); the warm-up, which is needed then, does so for every kind of step. It
-    goes neither with `cutmix` nor with a `proxy`. That chooses of each step's images those
-    that are trained on, and those alone are counted.
+    epochs that the plan makes short, and is told each image's loss. `proxy` chooses which images of each batch are
+    trained on, and only those are counted. `capture` records a step as a CUDA graph (`Captured`) during the
+    warm-up, which is needed then, once for every kind of step; later steps replay it. It goes neither with `cutmix` nor
+    with `proxy`.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class Trainer:
             images = resized(images, stage.pixels, stage.antialias)
             images, labels = self.proxy.choose(images, labels, step, stage.lr_factor)
         if optimizers is self._captured_optimizers and (step_graph := self._captured.get((stage, optimizers.stopped))):
-            return step_graph(*(tensor for tensor in (images, labels, numbers) if tensor is not None))
+            return step_graph(*_given(images, labels, numbers))
         return self._compute(images, labels, optimizers, step, stage, numbers)
 
     def capture(
@@ -287,9 +287,7 @@ class Trainer:
             return self._compute(images, labels, optimizers, step, stage, numbers)
 
         assert self._capture is not None
-        self._captured[stage, optimizers.stopped] = self._capture(
-            work, [images, labels, *([] if numbers is None else [numbers])]
-        )
+        self._captured[stage, optimizers.stopped] = self._capture(work, _given(images, labels, numbers))
         self._captured_optimizers = optimizers
 
     def _compute(
@@ -387,6 +385,11 @@ class Trainer:
                 "loss": loss,
             }
         )
+
+
+def _given(*tensors: Tensor | None) -> list[Tensor]:
+    """Those that are there: the inputs of a captured step."""
+    return [tensor for tensor in tensors if tensor is not None]
 
 
 def _parts(numbers: Tensor | None, parts: int) -> Sequence[Tensor | None]:
