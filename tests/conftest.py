@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _FILES = ("cifar10/cifar10.npz", "mnist/mnist.npz")
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """The environment variables after a test are those before it: commands called in this process change some."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

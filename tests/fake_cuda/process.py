@@ -54,7 +54,11 @@ def guard() -> Path:
 def train_on_fake_gpu(jobs: Sequence[Mapping[str, Any]], timeout_s: float = 280) -> list[dict[str, Any]]:
     """What `drive.train` says of each job, all in one process. Raises `NoFakeGpu`, and AssertionError if it fails."""
     command = [sys.executable, "-m", "tests.fake_cuda.drive", str(guard()), *map(json.dumps, jobs)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+    # By name: Python may have been told not to look for modules in the current folder.
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
     # torch lists every backend that lacks a kernel, a line each.
     errors = [line for line in done.stderr.splitlines() if "registered at" not in line]
     assert done.returncode == 0, "\n".join(errors[-40:])
