@@ -16,7 +16,6 @@ from rich.console import Console
 import bench
 from bench import matrix as matrices
 from bench.errors import BenchError, MissingError, UsageError
-from bench.gate import LEAST_PROTOCOL
 from bench.gate import baseline as baselines
 from bench.gate.checkout import Checkout, checked_out, refuse_elsewhere, resolve, top_of
 from bench.gate.compare import Limits
@@ -115,7 +114,10 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
         began_s = time.monotonic()
         say(console, f"{options.base} ({commit[:SHORT_COMMIT]}) against the working tree, on {device}")
         head = open_tree(checkout.head, folder / "logs" / "head.log", open_trees)
-        base = open_tree(checkout.base, folder / "logs" / "base.log", open_trees)
+        try:
+            base = open_tree(checkout.base, folder / "logs" / "base.log", open_trees)
+        except TreeFailed as error:
+            raise MissingError(f"the base {options.base} cannot be run here: {error}") from None
         of_head = _describe(head, "these sources", BenchError)
         of_base = _describe(base, f"the base {options.base}", MissingError)
         pairs = [_for_both(path, top, checkout) for path in paths]
@@ -197,7 +199,7 @@ def _against_baselines(options: RegressOptions, console: Console) -> Report:
 
 
 def open_tree(root: Path, log: Path, open_trees: ExitStack) -> Tree:
-    """An agent for the sources in `root`, ended with `open_trees`."""
+    """An agent for the sources in `root`, ended with `open_trees`. Raises TreeFailed for one of unknown protocol."""
     log.unlink(missing_ok=True)
     tree = Tree(root, log)
     open_trees.callback(tree.close)
@@ -210,11 +212,6 @@ def _describe(tree: Tree, whose: str, error_kind: type[BenchError]) -> dict[str,
         described: dict[str, Any] = tree.ask("describe")
     except TreeFailed as error:
         raise error_kind(f"{whose} cannot be run here: {error}") from None
-    if described["protocol"] < LEAST_PROTOCOL:
-        raise error_kind(
-            f"{whose} cannot be run here: the gate knows code from protocol {LEAST_PROTOCOL} on, and this has "
-            f"{described['protocol']}; name a younger revision, or use that revision's own gate"
-        )
     return described
 
 

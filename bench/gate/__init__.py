@@ -1,7 +1,8 @@
 """The speed gate: whether code has become slower, told from noise; see `verdict` for what counts as that."""
 
-# The number of the names by which the gate's agent runs a tree's code (`bench.gate.agent` lists them). A change of them
-# raises it; code from before there were numbers has 0.
+# What the gate asks a tree's agent and how it answers: the requests and replies that `bench.gate.agent` describes. A
+# change of them raises the number. Every revision is measured by its own `bench/gate/agent.py`, so other modules may be
+# renamed freely; this file, that one and the line below stay where they are.
 PROTOCOL = 1
-# The oldest code that the agent still knows how to run.
-LEAST_PROTOCOL = 0
+# The oldest agent that the gate can still talk to.
+LEAST_PROTOCOL = 1

@@ -1,9 +1,9 @@
 """A process that measures with the code of one tree: a script, run by its path, beside another such process.
 
-Everything below is imported from the tree that PYTHONPATH names, which may be another revision than this file. So it
-keeps to a few old names: `bench.matrix.load` and `expand`, `bench.runner.execute` and `warm_up_fork_server`,
-`bench.worker.Job`, `bench.provenance` and `bench.machine.fingerprint`; `bench.gate.PROTOCOL` numbers them. Requests and
-replies are lines of JSON on stdin and stdout; it ends with its stdin. Whatever else is printed goes to stderr.
+Each tree brings its own copy of this file, and the gate of another revision may be the one that asks. So the requests
+and replies are what must not change without a new `bench.gate.PROTOCOL`: the methods of `Tree`, their arguments and
+what they return. They are lines of JSON on stdin and stdout, and the process ends with its stdin. Whatever else is
+printed goes to stderr.
 """
 
 from __future__ import annotations
@@ -44,10 +44,9 @@ class Tree:
                     raise ImportError(f"{name} was imported from {place}, and not from {self._root}")
 
     def describe(self) -> dict[str, Any]:
-        """Which code and machine these are, and which number the names have by which the agent knows this code."""
+        """Which code and machine these are."""
         bench = self._bench
         return {
-            "protocol": _protocol(self._root),
             "code": bench.provenance.code_identity(self._root),
             "sources": self.sources(),
             "machine": bench.machine.fingerprint(),
@@ -106,17 +105,6 @@ class Tree:
         return dict(_in_worker(_reference_kernels, device))
 
 
-def _protocol(root: Path) -> int:
-    """0 for code from before the names were numbered."""
-    try:
-        from bench import gate
-    except ImportError:
-        return 0
-    # Where the harness is installed for editing, setuptools finds there what the tree itself lacks.
-    is_own = gate.__file__ is not None and Path(gate.__file__).resolve().is_relative_to(root)
-    return getattr(gate, "PROTOCOL", 0) if is_own else 0
-
-
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function returns in a process such as runs have."""
     context = multiprocessing.get_context("forkserver")
@@ -141,7 +129,6 @@ def _places() -> dict[str, str | None]:
 
 
 def _reference_kernels(device: str) -> dict[str, float | None]:
-    # Asked of the present sources alone, so that these names may be new ones.
     from bench.reference import clock_hz, matrix_product, memory_copy
     from bench.sampling import Bounds
     from bench.training.device import Device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.execution import imports, scratch
+from bench.gate import LEAST_PROTOCOL, PROTOCOL
 
-AGENT = Path(__file__).with_name("agent.py")
+AGENT = Path("bench", "gate", "agent.py")
 LOG_TAIL_LINES = 15
 GRACE_S = 5.0
 
@@ -32,13 +34,16 @@ class TreeFailed(Exception):
 
 
 class Tree:
-    """The agent's process for the sources in `root`; what it prints goes to `log`.
+    """The process of the agent in the sources at `root`; what it prints goes to `log`.
+
+    Raises TreeFailed where the sources have no agent that speaks a protocol known here.
 
     A start fixes much for all the runs that its fork server starts: where memory lies, hash seeds, how large the heap
     already is. So runs of one start are no independent evidence; `renew` makes a new start.
     """
 
     def __init__(self, root: Path, log: Path) -> None:
+        check_protocol(root)
         self.root, self.log = root, log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._path = imports.path_of(str(root.absolute()))
@@ -59,7 +64,7 @@ class Tree:
         self.has_run = self._closed = False
         with self.log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, str(AGENT), str(self.root)],
+                [sys.executable, str(self.root / AGENT), str(self.root)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -128,6 +133,29 @@ class Tree:
             break
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def check_protocol(root: Path) -> None:
+    """Raise TreeFailed unless the gate here and the agent in these sources can talk. Runs none of their code."""
+    try:
+        text = (root / AGENT).with_name("__init__.py").read_text(encoding="utf-8")
+        found = re.search(r"^PROTOCOL = (\d+)$", text, re.MULTILINE) if (root / AGENT).is_file() else None
+    except (OSError, UnicodeDecodeError):
+        found = None
+    if found is None:
+        raise TreeFailed(
+            "it is older than the gate's protocol, so it cannot measure itself; name a younger revision, or check it "
+            "out and use the `bench compare` of its time",
+            None,
+            False,
+        )
+    if not LEAST_PROTOCOL <= (number := int(found[1])) <= PROTOCOL:
+        raise TreeFailed(
+            f"its gate speaks protocol {number}, and this one {LEAST_PROTOCOL} to {PROTOCOL}; "
+            + ("run `bench regress` of that revision" if number > PROTOCOL else "name a younger revision"),
+            None,
+            False,
+        )
 
 
 def renew(trees: Sequence[Tree]) -> None:

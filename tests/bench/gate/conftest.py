@@ -10,13 +10,20 @@ from typing import Any
 
 import pytest
 
-# The few names that the gate's agent needs of a tree. A matrix file is JSON: a list of cells; step_s.py is the code
-# whose speed is measured.
+from bench.execution.imports import ROOT as REAL_ROOT
+from bench.gate import PROTOCOL
+from bench.gate.tree import AGENT
+
+ROOT = Path(REAL_ROOT)
+# The few names that the agent needs, of which the stand-in has a copy. A matrix file is JSON: a list of cells; step_s.py
+# is the code whose speed is measured.
 SOURCES = {
     "bench/__init__.py": "",
     "models/__init__.py": "",
     "pipelines/__init__.py": "",
     "bench/training/__init__.py": "",
+    "bench/gate/__init__.py": f"PROTOCOL = {PROTOCOL}\n",
+    "bench/gate/agent.py": (ROOT / AGENT).read_text(encoding="utf-8"),
     "bench/step_s.py": "STEP_S = 0.010\nACCURACY = 0.95\nBYTES = 100_000_000\n",
     "bench/matrix.py": """
         import json

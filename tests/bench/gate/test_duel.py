@@ -6,6 +6,8 @@ import contextlib
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,7 +166,7 @@ def test_a_base_that_cannot_be_imported_says_why(repository, tmp_path):
 def test_a_tree_never_takes_another_ones_code(repository, tmp_path, monkeypatch):
     """Not even where the present folder holds that code, which Python and the fork server look into first."""
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    shutil.copytree(repository / "bench" / "gate", elsewhere / "bench" / "gate")
     monkeypatch.chdir(repository)
     tree = Tree(elsewhere, tmp_path / "log")
     try:
@@ -285,16 +287,35 @@ def test_a_budget_without_room_for_a_verdict_is_told_after_two_rounds(repository
     )
 
 
-@pytest.mark.parametrize("number", [0, 7])
-def test_code_of_before_there_were_protocols_has_number_0(repository, tmp_path, number):
-    if number:
-        (repository / "bench" / "gate").mkdir()
-        (repository / "bench" / "gate" / "__init__.py").write_text(f"PROTOCOL = {number}\n")
-    tree = Tree(repository, tmp_path / "log")
-    try:
-        assert tree.ask("describe")["protocol"] == number
-    finally:
-        tree.close()
+@pytest.mark.parametrize(
+    ("gate", "why"),
+    [
+        (None, "older than the gate's protocol"),
+        ("", "older than the gate's protocol"),
+        ("PROTOCOL = 0\n", "speaks protocol 0, and this one 1 to 1; name a younger revision"),
+        ("PROTOCOL = 700\n", "speaks protocol 700, and this one 1 to 1; run `bench regress` of that revision"),
+    ],
+)
+def test_code_that_speaks_no_known_protocol_is_refused_before_any_of_it_runs(repository, tmp_path, gate, why):
+    (repository / "bench" / "__init__.py").write_text("raise SystemExit('it ran')\n")
+    (repository / "bench" / "gate" / "__init__.py").write_text(gate or "")
+    if gate is None:
+        (repository / "bench" / "gate" / "agent.py").unlink()
+    with pytest.raises(TreeFailed, match=re.escape(why)):
+        Tree(repository, tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_tree_answers_with_its_own_agent(repository, tmp_path):
+    """So modules may be renamed between base and head: only the agent beside them has to know their names."""
+    agent = repository / "bench" / "gate" / "agent.py"
+    for old, new in (("machine", "computer"), ("runner", "performer")):
+        (repository / "bench" / f"{old}.py").rename(repository / "bench" / f"{new}.py")
+        agent.write_text(agent.read_text().replace(f"bench.{old}", f"bench.{new}"))
+    agent.write_text(agent.read_text().replace("self._bench.runner", "self._bench.performer"))
+    with duel_of(repository, tmp_path, rounds=8) as duel:
+        duel.run(math.inf)
+        assert verdicts(duel)["step_min_s"] == "same"
 
 
 @pytest.mark.usefixtures("cheap_starts")
