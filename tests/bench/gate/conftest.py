@@ -15,7 +15,7 @@ from bench.gate import PROTOCOL
 from bench.gate.tree import AGENT
 
 ROOT = Path(REAL_ROOT)
-# The few names that the agent needs, of which the stand-in has a copy. A matrix file is JSON: a list of cells; step_s.py
+# The few names that the agent needs; the stand-in has a copy of it. A matrix file is JSON: a list of cells; step_s.py
 # is the code whose speed is measured.
 SOURCES = {
     "bench/__init__.py": "",
