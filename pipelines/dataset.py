@@ -65,6 +65,22 @@ class Dataset:
             official=False,
         )
 
+    def first(self, train_count: int | None = None, test_count: int | None = None) -> Dataset:
+        """The first images of each split, all of a split whose count is None.
+
+        For short trainings on real images. It is another data set, with a name of its own, and not official. Raises
+        WrongOption for more images than there are.
+        """
+        for key, count, split in (("train_count", train_count, self.train), ("test_count", test_count, self.test)):
+            if count is not None and not 1 <= count <= len(split):
+                raise WrongOption(f"{self.name}: {key} is {count:,}; give 1 to {len(split):,}.")
+        train, test = (
+            Split(split.images[:count], split.labels[:count])
+            for split, count in ((self.train, train_count), (self.test, test_count))
+        )
+        name = f"{self.name}-first-{len(train)}-{len(test)}"
+        return replace(self, name=name, train=train, test=test, official=False)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over shapes, pixels and labels of both splits: the same data, the same text."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipelines.datasets.catalog import DATASETS, DatasetInfo, Location
+from pipelines.datasets.catalog import COUNTS, DATASETS, DatasetInfo, Location
 from pipelines.datasets.options import check_options
 from pipelines.errors import WrongOption
 
@@ -50,6 +50,9 @@ def load_dataset(
         from pipelines.datasets.published import load
 
         dataset = load(_published(name), data_dir, download=download, progress=progress)
+    counts = {key: count for key in COUNTS if isinstance(count := options.get(key), int)}
+    if counts:
+        dataset = dataset.first(**counts)
     held_out = options.get("held_out")
     return dataset.holding_out(held_out) if isinstance(held_out, int) else dataset
 

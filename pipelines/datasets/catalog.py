@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+# Options that say how many images of each split there are.
+COUNTS = ("train_count", "test_count")
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -15,7 +18,7 @@ class DatasetInfo:
     `image_shape` is (channels, height, width). `learnable` is false where labels say nothing about
     pixels, so that no accuracy can be asked of it. `download_bytes` is 0 where nothing is fetched.
     `options` are those that `load_dataset` takes: shape, classes and counts are their defaults, and `held_out`
-    trains without so many training images, which then are the test images.
+    trains without so many training images, which then are the test images. Of published images COUNTS takes the first.
     """
 
     name: str
@@ -55,7 +58,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=50_000,
                 test_count=10_000,
                 download_bytes=170_052_171,
-                options=("held_out",),
+                options=("held_out", *COUNTS),
             ),
             DatasetInfo(
                 "cifar100",
@@ -65,7 +68,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=50_000,
                 test_count=10_000,
                 download_bytes=168_513_733,
-                options=("held_out",),
+                options=("held_out", *COUNTS),
             ),
             DatasetInfo(
                 "mnist",
@@ -75,7 +78,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=60_000,
                 test_count=10_000,
                 download_bytes=11_594_722,
-                options=("held_out",),
+                options=("held_out", *COUNTS),
             ),
             DatasetInfo(
                 "digits",
@@ -84,7 +87,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 classes=10,
                 train_count=1_437,
                 test_count=360,
-                options=("held_out",),
+                options=("held_out", *COUNTS),
             ),
             DatasetInfo(
                 "random",
@@ -94,7 +97,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=50_000,
                 test_count=10_000,
                 learnable=False,
-                options=("shape", "classes", "train_count", "test_count", "seed"),
+                options=("shape", "classes", *COUNTS, "seed"),
             ),
         )
     }

@@ -21,6 +21,10 @@ def check_options(info: DatasetInfo, options: Mapping[str, object]) -> None:
         match name:
             case "held_out":
                 _check_integer(info, name, value, 1, info.train_count - 1, "of the training images")
+            case "train_count" if info.learnable:
+                _check_integer(info, name, value, 1, info.train_count, "of the training images")
+            case "test_count" if info.learnable:
+                _check_integer(info, name, value, 1, info.test_count, "of the test images")
             case "shape":
                 _check_shape(info, value)
             case "classes":

@@ -52,6 +52,26 @@ class TestHeldOut:
             load_dataset("digits", options={"held_out": count})
 
 
+class TestFirstImages:
+    def test_only_the_first_of_each_split_are_left(self) -> None:
+        whole, cut = load_dataset("digits"), load_dataset("digits", options={"train_count": 300, "test_count": 50})
+        assert (cut.name, cut.official) == ("digits-first-300-50", False)
+        for split, count in (("train", 300), ("test", 50)):
+            few, all_of_them = getattr(cut, split), getattr(whole, split)
+            assert np.array_equal(few.images, all_of_them.images[:count])
+            assert np.array_equal(few.labels, all_of_them.labels[:count])
+
+    def test_held_out_images_are_the_last_of_those(self) -> None:
+        cut = load_dataset("digits", options={"train_count": 300, "held_out": 100})
+        assert (len(cut.train), len(cut.test)) == (200, 100)
+        assert np.array_equal(cut.test.images, load_dataset("digits").train.images[200:300])
+
+    @pytest.mark.parametrize("options", [{"train_count": 1438}, {"test_count": 361}, {"test_count": 0}])
+    def test_more_than_there_are_is_refused(self, options: dict[str, int]) -> None:
+        with pytest.raises(WrongOption, match=r"digits: t.*_count is .*give"):
+            load_dataset("digits", options=options)
+
+
 @pytest.mark.parametrize("name", ["digits", "random"])
 def test_facts_and_data_agree(name: str) -> None:
     info, dataset = DATASETS[name], load_dataset(name)
