@@ -91,7 +91,7 @@ def run(
     results: Results = Path("results"),
     price: Price = None,
     measure: Annotated[
-        str, typer.Option(help="time_to_accuracy, throughput, inference or loading.")
+        str, typer.Option(help="time_to_accuracy, throughput, inference, loading or memory.")
     ] = "time_to_accuracy",
     sampling_timeout: SamplingTimeout = None,
     keep_weights: Annotated[

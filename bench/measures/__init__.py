@@ -16,6 +16,7 @@ MEASURES = {
     "throughput": "samples/s of training steps, with the loader and without it",
     "inference": "latency of one image (p50, p95, p99), accuracy of --weights, and samples/s by batch size",
     "loading": "images/s of the training loader alone, in its first epoch and in later ones",
+    "memory": "bytes that a training step keeps for its backward pass, and parameters; both counted",
 }
 # Those that take samples until a figure is known well enough.
 SAMPLED = ("throughput", "inference", "loading")
@@ -24,6 +25,7 @@ _CLASSES = {
     "throughput": "bench.measures.throughput:Throughput",
     "inference": "bench.measures.inference:Inference",
     "loading": "bench.measures.loading:Loading",
+    "memory": "bench.measures.memory:Memory",
 }
 
 

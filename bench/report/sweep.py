@@ -62,6 +62,7 @@ HEADLINES: dict[str, Sequence[tuple[str, str, Show]]] = {
         ("first epoch", "first_epoch_images_per_s", text.rate),
         ("later epochs", "images_per_s", text.rate),
     ),
+    "memory": (("activations", "activation_bytes", text.size),),
 }
 # What a network costs on paper; shown where the cells differ in it.
 ON_PAPER: Sequence[tuple[str, str, Show]] = (

@@ -209,7 +209,7 @@ def test_every_measure_knows_its_rules() -> None:
     scored = {measure: [book.name for book in rules_for(measure)] for measure in MEASURES}
     assert scored["time_to_accuracy"] == list(RULES)
     assert scored["inference"] == ["dawnbench"]
-    assert scored["throughput"] == scored["loading"] == []
+    assert scored["throughput"] == scored["loading"] == scored["memory"] == []
 
 
 def test_a_real_run_under_every_rule() -> None:
