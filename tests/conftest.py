@@ -16,6 +16,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from bench.native import COMPILERS
+from tests.own_repository.repository import OwnRepository
 
 # How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,6 +58,17 @@ def real_data_dir() -> Path:
         if not all((folder / file).is_file() for file in _FILES):
             subprocess.run([sys.executable, str(unpack), str(folder)], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def _own_repository_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return OwnRepository.make(tmp_path_factory.mktemp("template") / "own").root
+
+
+@pytest.fixture
+def own_repository(_own_repository_once: Path, tmp_path: Path) -> OwnRepository:
+    """A user's git repository, with a network, data and a script of its own, for this test to change as it likes."""
+    return OwnRepository(shutil.copytree(_own_repository_once, tmp_path / "own"))
 
 
 @pytest.fixture(scope="session")
