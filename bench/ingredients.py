@@ -175,6 +175,20 @@ class OneCycle(Strict):
     min_momentum: Kept = 0.85
 
 
+class FitOneCycle(Strict):
+    """Cosines up from 1/div of the rate until the share `pct_start` of the training, and down to 1/(div · final_div).
+
+    Momentum goes from max to min and back; with both equal it is held.
+    """
+
+    name: Literal["fit_one_cycle"]
+    div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 25.0
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    final_div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 1e4
+    max_momentum: Kept = 0.95
+    min_momentum: Kept = 0.85
+
+
 class Step(Strict):
     name: Literal["step"]
     milestones: list[Fraction] = [0.3, 0.6, 0.8]
@@ -186,7 +200,9 @@ class Cosine(Strict):
     end: Fraction = 0.0
 
 
-Schedule = Annotated[Constant | Linear | Triangular | OneCycle | Step | Cosine, Field(discriminator="name")]
+Schedule = Annotated[
+    Constant | Linear | Triangular | OneCycle | FitOneCycle | Step | Cosine, Field(discriminator="name")
+]
 
 
 class LrWarmUp(Strict):

@@ -296,7 +296,8 @@ class Recipe(Strict):
             "devices": self.device_count > 1 and "several of them meet in each step",
             "precision": self.precision in ("auto", "fp16")
             and "fp16, which auto means on a GPU, asks after each step whether it overflowed; take pure_fp16 or bf16",
-            "schedule": self.schedule.name == "one_cycle" and "one_cycle changes the momentum, and a graph keeps it",
+            "schedule": self.schedule.name in ("one_cycle", "fit_one_cycle")
+            and f"{self.schedule.name} changes the momentum, and a graph keeps it",
             "optimizer": "adamw" in optimizers and "adamw counts its steps on the host; take sgd or muon",
         }
         for key, why in lacks.items():

@@ -35,6 +35,15 @@ _RESNETS = {
     "wide_resnet50_2": "68.9",
     "wide_resnet101_2": "126.9",
 }
+# The lesson's recurrent nets.
+_COUNTING = {
+    "m0": "three steps written out",
+    "m1": "as a loop",
+    "m2": "answering at every step",
+    "m3": "keeping its state",
+    "m4": "as torch's RNN",
+    "m5": "as a GRU of two layers",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,13 @@ MODELS: Mapping[str, ModelInfo] = MappingProxyType(
         "mnist_plain": ModelInfo("models.mnist:plain", "the lesson's five convs of stride 2"),
         "mnist_resnetish": ModelInfo("models.mnist:resnetish", "the same with a residual block between each two"),
         "mnist_dense": ModelInfo("models.mnist:dense", "the same with concatenation instead of addition"),
+        "cifar_resnet": ModelInfo(
+            "models.cifar_resnet:CifarResNet", "He's CIFAR ResNet of any depth, or without skips"
+        ),
+        **{
+            f"counting_rnn:{name}": ModelInfo("models.counting_rnn:counting_rnn", f"the lesson's counting net, {what}")
+            for name, what in _COUNTING.items()
+        },
         **{
             f"torchvision:{name}": ModelInfo(
                 "models.torchvision_resnets:torchvision_resnet", f"torchvision's {name}, {millions} M at 1,000 classes"

@@ -18,6 +18,7 @@ from models.layers import MOST_LAYERS, Activation, MeanPool, Padding, check_chan
 from models.layers import make_activation as act_layer
 
 Order = Literal["conv-bn-act", "conv-act-bn", "bn-act-conv"]
+Norm = Literal["batch", "none"]
 Make = Callable[..., nn.Module]
 
 
@@ -28,11 +29,20 @@ def norm_layer(channels: int) -> nn.BatchNorm2d:
 
 
 def conv_layer(
-    order: Order, conv: Make, act: Make, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1
+    order: Order,
+    normed: bool,
+    conv: Make,
+    act: Make,
+    channels_in: int,
+    channels_out: int,
+    kernel: int = 3,
+    stride: int = 1,
 ) -> nn.Sequential:
-    norm = norm_layer(channels_in if order == "bn-act-conv" else channels_out)
-    parts = {"bn": norm, "conv": conv(channels_in, channels_out, kernel, stride), "act": act()}
-    return nn.Sequential(*(parts[name] for name in order.split("-")))
+    parts: dict[str, nn.Module] = {}
+    if normed:  # first, so that a seed draws what it always drew
+        parts["bn"] = norm_layer(channels_in if order == "bn-act-conv" else channels_out)
+    parts |= {"conv": conv(channels_in, channels_out, kernel, stride), "act": act()}
+    return nn.Sequential(*(parts[name] for name in order.split("-") if name in parts))
 
 
 class ResLayer(nn.Module):
@@ -61,6 +71,8 @@ class Darknet(nn.Module):
     put out `inner_ratio` times the group's channels (1/2 is a bottleneck, 1 and 2 are wide), and all have `groups`
     groups. With `dense` the last one too puts out so many, and they are appended instead of added. An order of
     bn-act-conv (pre-activation) leaves the stem a bare conv and normalises once more before the pooling.
+    Without a `norm` the filters are drawn from a normal distribution of variance 1/fan_in, which SELU needs (Klambauer
+    et al., arXiv 1706.02515).
     """
 
     def __init__(
@@ -79,6 +91,7 @@ class Darknet(nn.Module):
         padding: Padding = "zeros",
         bias: bool = False,
         dense: bool = False,
+        norm: Norm = "batch",
     ) -> None:
         halvings = sum(index != 1 for index in range(len(blocks)))
         if image_size < 2**halvings:
@@ -88,7 +101,9 @@ class Darknet(nn.Module):
         check_channels("width", width)
         super().__init__()
         conv, act = partial(conv2d, bias=bias, padding=padding), partial(act_layer, activation, inplace)
-        layer, inner_layer = (partial(conv_layer, order, c, act) for c in (conv, partial(conv, groups=groups)))
+        layer, inner_layer = (
+            partial(conv_layer, order, norm == "batch", c, act) for c in (conv, partial(conv, groups=groups))
+        )
         # The lesson adds to `x` in place. Autograd refuses that, for the first conv keeps `x` for its weight
         # gradient; the last output may be added to, unless it is that of an activation, which keeps it.
         adds_in_place = inplace and order != "conv-bn-act"
@@ -106,9 +121,14 @@ class Darknet(nn.Module):
                 check_padding(padding, max(kernel_sizes), pixels)
                 layers.append(ResLayer(inner_layer, channels, widths, kernel_sizes, dense, adds_in_place))
                 channels += inner * dense
-        last = [norm_layer(channels), act()] if pre_activation else []
+        last: list[nn.Module] = [act()] if pre_activation else []
+        if pre_activation and norm == "batch":
+            last.insert(0, norm_layer(channels))
         self.body = nn.Sequential(*layers, *last)
         self.head = nn.Sequential(MeanPool(), nn.Linear(channels, classes))
+        for module in self.modules() if norm == "none" else ():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))  # type: ignore[no-any-return]

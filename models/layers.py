@@ -9,7 +9,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["relu", "leaky_relu", "gelu", "silu", "hardswish", "celu"]
+Activation = Literal["relu", "leaky_relu", "gelu", "silu", "hardswish", "celu", "selu"]
 Padding = Literal["zeros", "reflect", "replicate", "circular"]
 
 MOST_CHANNELS = 65_536
@@ -24,6 +24,7 @@ _ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
     "silu": nn.SiLU,
     "hardswish": nn.Hardswish,
     "celu": partial(nn.CELU, 1.0),
+    "selu": nn.SELU,
 }
 
 

@@ -64,6 +64,30 @@ def one_cycle(div: float = 20.0, pct: float = 20.0, max_momentum: float = 0.95, 
     return at
 
 
+def fit_one_cycle(
+    div: float = 25.0,
+    pct_start: float = 0.3,
+    final_div: float = 1e4,
+    max_momentum: float = 0.95,
+    min_momentum: float = 0.85,
+) -> Schedule:
+    """The one-cycle of fast.ai's library of 2019: half a cosine up from 1/div to 1, then half a one down.
+
+    It rises until progress `pct_start`, and ends at 1/(div · final_div). Momentum goes from max to min as the rate
+    rises, and back as it falls; with both equal it is held.
+    """
+
+    def at(progress: float) -> Setting:
+        rising = progress < pct_start
+        start, length = (0.0, pct_start) if rising else (pct_start, 1 - pct_start)
+        height = (1 - math.cos(math.pi * (progress - start) / length)) / 2
+        momentum = _line(max_momentum, min_momentum, height if rising else 1 - height)
+        low = 1 / div if rising else 1 / (div * final_div)
+        return Setting(_line(low, 1.0, height if rising else 1 - height), momentum)
+
+    return at
+
+
 def step(milestones: Sequence[float] = (0.3, 0.6, 0.8), gamma: float = 0.2) -> Schedule:
     """Multiply by `gamma` at each milestone of progress: Wide ResNet's 60, 120 and 160 of 200 epochs."""
     return lambda progress: Setting(gamma ** sum(progress >= milestone for milestone in milestones))
@@ -92,6 +116,7 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
     "linear": linear,
     "triangular": triangular,
     "one_cycle": one_cycle,
+    "fit_one_cycle": fit_one_cycle,
     "step": step,
     "cosine": cosine,
 }

@@ -23,6 +23,7 @@ SMALL = {
     "darknet, wide and grouped": {"blocks": [1, 1], "width": 8, "inner_ratio": 2, "kernel_sizes": [3, 3], "groups": 2},
     "darknet, pre-activation": {"blocks": [1, 1], "width": 8, "order": "bn-act-conv", "activation": "silu"},
     "darknet, dense": {"blocks": [2, 1], "width": 8, "dense": True, "padding": "reflect", "order": "conv-act-bn"},
+    "darknet, without norms": {"blocks": [1, 1], "width": 8, "norm": "none", "activation": "selu", "bias": True},
     "wide_resnet": {"depth": 10, "widen": 1},
     "wide_resnet, bottleneck": {"depth": 10, "widen": 2, "block": "B(1,3,1)", "groups": 2, "dropout": 0.1},
     "wrn_22": {"widen": 1},
@@ -33,12 +34,15 @@ SMALL = {
     "mnist_plain": {},
     "mnist_resnetish": {},
     "mnist_dense": {},
+    "mnist_resnetish, the lesson's": {"order": "conv-act-bn", "he_normal": True},
+    "cifar_resnet": {"depth": 8, "width": 8},
+    "cifar_resnet, plain": {"depth": 14, "width": 8, "skips": False},
     "torchvision:resnet18": {"small_stem": True},
 }
 
 
 def test_no_net_is_forgotten():
-    families = {name.partition(":")[0] for name in models.MODELS}
+    families = {name.partition(":")[0] for name in models.MODELS} - {"counting_rnn"}  # which reads words
     assert families == {title.partition(",")[0].partition(":")[0] for title in SMALL}
 
 

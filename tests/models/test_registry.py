@@ -20,7 +20,8 @@ def refusal(name, **options) -> str:
 def test_every_registered_name_builds_with_its_defaults_and_has_a_summary(name):
     with torch.device("meta"):
         net = models.build(name, {}, **DATA)
-        assert net(torch.empty(2, 3, 32, 32)).shape == (2, 10)
+        reads_words = name.startswith("counting_rnn:")
+        assert net(torch.empty(2, 3) if reads_words else torch.empty(2, 3, 32, 32)).shape[:2] == (2, 10)
     assert models.MODELS[name].summary
 
 

@@ -24,6 +24,7 @@ NETS = {
     "mnist_plain": ({}, 5, 0),
     "mnist_resnetish": ({}, 13, 0),
     "mnist_dense": ({}, 13, 0),
+    "cifar_resnet": ({"depth": 8}, 7, 0),
     "torchvision:resnet18": ({"small_stem": True}, 20, 0),
 }
 
@@ -46,7 +47,8 @@ def assert_same(net: nn.Module, fused: nn.Module, images: torch.Tensor) -> None:
 
 
 def test_no_net_is_forgotten():
-    assert {name.partition(",")[0].partition(":")[0] for name in NETS} == {name.partition(":")[0] for name in MODELS}
+    tried = {name.partition(",")[0].partition(":")[0] for name in NETS} | {"counting_rnn"}  # which has no convs
+    assert tried == {name.partition(":")[0] for name in MODELS}
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from bench.training.schedules import SCHEDULES, constant, cosine, linear, one_cycle, step, triangular, warmed_up
+from bench.training.schedules import (
+    SCHEDULES,
+    constant,
+    cosine,
+    fit_one_cycle,
+    linear,
+    one_cycle,
+    step,
+    triangular,
+    warmed_up,
+)
 
 
 def torchs(make_scheduler, steps, **group):
@@ -53,6 +63,22 @@ def test_one_cycle_without_a_last_part():
     at = one_cycle(div=10, pct=0)
     assert at(0.5).lr_factor == pytest.approx(1)
     assert at(1.0).lr_factor == pytest.approx(0.001)
+
+
+def test_fit_one_cycle_is_torchs_with_cosines():
+    """torch's first of 101 steps is number 0, its peak number 31 - 1, and its end number 100."""
+    steps = 101
+    theirs = torchs(lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.1, steps, pct_start=31 / 101), steps)
+    ours = [fit_one_cycle()(step / (steps - 1)) for step in range(steps)]
+    assert [0.1 * setting.lr_factor for setting in ours] == pytest.approx([one["lr"] for one in theirs])
+    assert [setting.momentum for setting in ours] == pytest.approx([one["momentum"] for one in theirs])
+
+
+def test_fit_one_cycle_has_the_lessons_values():
+    """max/25 up to max at 30 %, down to max/250,000; momentum .95, .85, .95; halfway up a cosine is halfway."""
+    at = fit_one_cycle()
+    assert [at(p).lr_factor for p in (0, 0.15, 0.3, 0.65, 1)] == pytest.approx([0.04, 0.52, 1, 0.500002, 4e-6])
+    assert [at(p).momentum for p in (0, 0.15, 0.3, 0.65, 1)] == pytest.approx([0.95, 0.9, 0.85, 0.9, 0.95])
 
 
 def test_step_multiplies_at_its_milestones():
