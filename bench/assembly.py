@@ -110,10 +110,31 @@ def build_loader(
     cache: Path | None,
     shard: Shard | None = None,
 ) -> Loader:
-    """The recipe's loader of a split, on one of its devices."""
+    """The recipe's loader of a split, on one of its devices.
+
+    Raises `UsageError` for a text with an ingredient that is made for images.
+    """
+    if data.streams is not None:
+        check_suits_text(recipe)
     size = recipe.of_one_device(recipe.batch_size) if split == "train" else recipe.evaluation.batch_size
     augment = Augment(**recipe.augment.model_dump())
     return make_loader(recipe.loader, data, split, size, augment, placement, seed, workers, cache, shard)
+
+
+def check_suits_text(recipe: Recipe) -> None:
+    """Raise `UsageError` for an ingredient that needs images, or that chooses among examples, which a text has not."""
+    asked = {
+        "cutmix": recipe.cutmix,
+        "drop_easy": recipe.drop_easy,
+        "proxy": recipe.proxy,
+        "image_sizes": recipe.image_sizes,
+        "batch_sizes": recipe.batch_sizes,
+        "evaluation.tta": recipe.evaluation.tta or recipe.evaluation.epoch_tta,
+        "devices": recipe.device_count > 1,
+    }
+    for key, value in asked.items():
+        if value:
+            raise UsageError(f"{key}: {recipe.data.name} is a text, which this does not suit; leave it out")
 
 
 def init_from_data(model: nn.Module, data: Dataset, device: torch.device) -> None:

@@ -14,7 +14,7 @@ from pipelines.errors import WrongOption
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [N, C, H, W] and labels int64 [N]."""
+    """Images uint8 [N, C, H, W] and labels int64 [N]; of a text, tokens [N, 1, 1, T] and int64 [N, T] or [N]."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -28,7 +28,8 @@ class Dataset:
     """A train and a test split with the statistics that normalise them.
 
     `mean` and `std` are per channel, of pixels scaled to [0, 1].
-    `official` is true only where the bytes were checked against the publisher's checksum.
+    `official` is true only where the bytes were checked against the publisher's checksum, or made by code.
+    `streams` is of a text alone: so many texts lie beside one another, and so many rows are one piece of each.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     official: bool
+    streams: int | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -57,6 +57,9 @@ class Loader(ABC):
     the images, as long as the others' or by one longer; together they show each image once.
     """
 
+    # Whether it delivers tokens and not images.
+    reads_text = False
+
     def __init__(
         self,
         dataset: Dataset,
@@ -91,6 +94,9 @@ class Loader(ABC):
             if shard.count > 1:
                 raise WrongOption(f"batch size is {batch_size} on each of {shard.count} devices; {allowed} in all")
             raise WrongOption(f"batch size is {batch_size}; {allowed}")
+        if (dataset.streams is not None) != self.reads_text:
+            what, loader = ("a text", "tokens") if dataset.streams else ("images", "resident, ffcv or torch")
+            raise WrongOption(f"loader: {dataset.name} is {what}; write loader: {loader}")
         if workers is not None and workers < 0:
             raise WrongOption(f"workers is {workers}; allowed: 0 or more, or none to let the loader choose")
 

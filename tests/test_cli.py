@@ -281,5 +281,5 @@ def test_env_prints_the_fingerprint_without_names(tmp_path):
 def test_data_lists_every_set(tmp_path):
     result = call("data", cwd=tmp_path)
     assert result.returncode == 0
-    for name in ("cifar10", "cifar100", "mnist", "digits", "random"):
+    for name in ("cifar10", "cifar100", "mnist", "digits", "human_numbers", "random"):
         assert name in result.stdout

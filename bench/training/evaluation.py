@@ -60,7 +60,9 @@ def accuracy(
     tta_below: float | None = None,
     equal_views: bool = False,
 ) -> float:
-    """The share of images whose largest logit is their label, in [0, 1]; the model is left in training mode.
+    """The share of images, or of a text's tokens, whose largest logit is their label, in [0, 1].
+
+    The model is left in training mode.
 
     With `tta_below` an image whose first view has a class of at least this softmax probability keeps that answer,
     and the others alone are looked at once more, at level `tta`. The images are then held until all had a first look,
@@ -74,7 +76,7 @@ def accuracy(
     looked_at: list[tuple[Tensor, Tensor, Tensor]] = []
     with precision.autocast():
         for images, labels in batches:
-            count += len(labels)
+            count += labels.numel()
             if tta and tta_below is not None:
                 looked_at.append((images, labels, logits(model, images, 0)))
             else:

@@ -41,6 +41,10 @@ def load_dataset(
         from pipelines.datasets.random_data import load_random
 
         return load_random(options)
+    if name == "human_numbers":
+        from pipelines.datasets.human_numbers import load_human_numbers
+
+        return load_human_numbers(options)
     check_options(info, options)
     if name == "digits":
         from pipelines.datasets.digits import load_digits
@@ -65,6 +69,8 @@ def locate(name: str, data_dir: Path | None = None) -> Location | None:
     _info(name)
     if name == "random":
         return Location(name, None, "made from a seed", official=False, size_bytes=0)
+    if name == "human_numbers":
+        return Location(name, None, "made by code", official=True, size_bytes=0)
     if name == "digits":
         return Location(name, None, "embedded in scikit-learn", official=True, size_bytes=0)
     from pipelines.datasets.published import locate as locate_published

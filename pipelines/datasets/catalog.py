@@ -90,6 +90,15 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 options=("held_out", *COUNTS),
             ),
             DatasetInfo(
+                "human_numbers",
+                "1 to 9,999 in words, made by code: a text to predict the next token of",
+                image_shape=(1, 1, 20),
+                classes=38,
+                train_count=2_496,
+                test_count=640,
+                options=("steps", "streams", "predict"),
+            ),
+            DatasetInfo(
                 "random",
                 "noise made from a seed, for throughput alone",
                 image_shape=(3, 32, 32),

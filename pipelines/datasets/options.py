@@ -11,6 +11,9 @@ from pipelines.errors import WrongOption
 MOST_PIXELS = 8192
 MOST_IMAGES = 2**31 - 1
 MOST_CLASSES = 1_000_000
+MOST_TOKENS = 10_000
+# Of a text: the next token at every step, or behind the last one alone.
+PREDICTED = ("every", "last")
 
 
 def check_options(info: DatasetInfo, options: Mapping[str, object]) -> None:
@@ -31,6 +34,11 @@ def check_options(info: DatasetInfo, options: Mapping[str, object]) -> None:
                 _check_integer(info, name, value, 2, MOST_CLASSES)
             case "seed":
                 _check_integer(info, name, value, 0, 2**63 - 1)
+            case "predict":
+                if value not in PREDICTED:
+                    raise WrongOption(f"{info.name}: predict is {value!r}; allowed: {', '.join(PREDICTED)}.")
+            case "steps" | "streams":
+                _check_integer(info, name, value, 1, MOST_TOKENS)
             case _:
                 _check_integer(info, name, value, 1, MOST_IMAGES)
 

@@ -17,12 +17,14 @@ LOADERS = {
     "resident": "the whole set in the device's memory; augmentation in whole batches",
     "ffcv": "decoded by ffcv from a beton; augmentation in whole batches on the device",
     "torch": "torch's DataLoader with torchvision's v2 transforms, an image at a time: the usual baseline",
+    "tokens": "text, in its order, from the device's memory",
 }
 # Named here and imported when one is made, because they bring torch, numba and torchvision with them.
 _CLASSES = {
     "resident": "pipelines.loaders.resident:ResidentLoader",
     "ffcv": "pipelines.loaders.ffcv_loader:FfcvLoader",
     "torch": "pipelines.loaders.torch_loader:TorchLoader",
+    "tokens": "pipelines.loaders.tokens:TokenLoader",
 }
 
 
