@@ -196,7 +196,7 @@ def test_a_test_batch_may_be_larger_than_the_set(name: str, make: MakeLoader) ->
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(dataset: Dataset) -> None:
-    with pytest.raises(WrongOption, match=r"loader 'residant'.*'resident'.*ffcv, resident, torch"):
+    with pytest.raises(WrongOption, match=r"loader 'residant'.*'resident'.*ffcv, resident, tokens, torch"):
         make_loader("residant", dataset, "train", 10, Augment(), Placement(torch.device("cpu")), 0)
 
 
