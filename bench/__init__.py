@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bench.frames import load
+    from bench.runs.frames import load
 
 # The moment nearest to the user's command that Python lets us see; a run's spans start here.
 STARTED_S = time.monotonic()
@@ -18,7 +18,7 @@ __all__ = ["STARTED_S", "load"]
 
 def __getattr__(name: str) -> "Any":
     if name == "load":
-        from bench.frames import load
+        from bench.runs.frames import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,6 @@ from bench.execution import imports
 if __name__ == "__main__":
     imports.forget_current_folder()
 
-    from bench.cli import main
+    from bench.cli.app import main
 
     main()

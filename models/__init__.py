@@ -15,8 +15,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from models.errors import ImpossibleModel
-from models.options import check_value, nearest
+from bench.models.errors import ImpossibleModel
+from bench.models.options import check_value, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,27 +56,31 @@ class ModelInfo:
 
 MODELS: Mapping[str, ModelInfo] = MappingProxyType(
     {
-        "darknet": ModelInfo("models.darknet:Darknet", "fast.ai's Darknet, whose block is varied by its options"),
-        "wide_resnet": ModelInfo("models.wide_resnet:WideResNet", "Wide ResNet by depth, width and block type"),
-        "wrn_22": ModelInfo("models.wide_resnet:wrn_22", "WRN-22-6 as fast.ai entered it to DAWNBench"),
-        "resnet9": ModelInfo("models.resnet9:ResNet9", "Page's ResNet-9"),
-        "speedrun": ModelInfo("models.speedrun:SpeedrunNet", "the whitened net of the CIFAR-10 speed runs"),
+        "darknet": ModelInfo("bench.models.darknet:Darknet", "fast.ai's Darknet, whose block is varied by its options"),
+        "wide_resnet": ModelInfo("bench.models.wide_resnet:WideResNet", "Wide ResNet by depth, width and block type"),
+        "wrn_22": ModelInfo("bench.models.wide_resnet:wrn_22", "WRN-22-6 as fast.ai entered it to DAWNBench"),
+        "resnet9": ModelInfo("bench.models.resnet9:ResNet9", "Page's ResNet-9"),
+        "speedrun": ModelInfo("bench.models.speedrun:SpeedrunNet", "the whitened net of the CIFAR-10 speed runs"),
         "speedrun_pairs": ModelInfo(
-            "models.speedrun_pairs:PairedSpeedrunNet", "the same with a residual pair of convs a group, for CIFAR-100"
+            "bench.models.speedrun_pairs:PairedSpeedrunNet",
+            "the same with a residual pair of convs a group, for CIFAR-100",
         ),
-        "mnist_plain": ModelInfo("models.mnist:plain", "the lesson's five convs of stride 2"),
-        "mnist_resnetish": ModelInfo("models.mnist:resnetish", "the same with a residual block between each two"),
-        "mnist_dense": ModelInfo("models.mnist:dense", "the same with concatenation instead of addition"),
+        "mnist_plain": ModelInfo("bench.models.mnist:plain", "the lesson's five convs of stride 2"),
+        "mnist_resnetish": ModelInfo("bench.models.mnist:resnetish", "the same with a residual block between each two"),
+        "mnist_dense": ModelInfo("bench.models.mnist:dense", "the same with concatenation instead of addition"),
         "cifar_resnet": ModelInfo(
-            "models.cifar_resnet:CifarResNet", "He's CIFAR ResNet of any depth, or without skips"
+            "bench.models.cifar_resnet:CifarResNet", "He's CIFAR ResNet of any depth, or without skips"
         ),
         **{
-            f"counting_rnn:{name}": ModelInfo("models.counting_rnn:counting_rnn", f"the lesson's counting net, {what}")
+            f"counting_rnn:{name}": ModelInfo(
+                "bench.models.counting_rnn:counting_rnn", f"the lesson's counting net, {what}"
+            )
             for name, what in _COUNTING.items()
         },
         **{
             f"torchvision:{name}": ModelInfo(
-                "models.torchvision_resnets:torchvision_resnet", f"torchvision's {name}, {millions} M at 1,000 classes"
+                "bench.models.torchvision_resnets:torchvision_resnet",
+                f"torchvision's {name}, {millions} M at 1,000 classes",
             )
             for name, millions in _RESNETS.items()
         },

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import MOST_LAYERS, MeanPool, check_channels, conv2d
+from bench.models.layers import MOST_LAYERS, MeanPool, check_channels, conv2d
 
 STAGES = 3
 

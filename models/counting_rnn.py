@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import check_channels
+from bench.models.layers import check_channels
 
 
 class CountingNet(nn.Module):

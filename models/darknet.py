@@ -14,8 +14,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import MOST_LAYERS, Activation, MeanPool, Padding, check_channels, check_padding, conv2d, scaled
-from models.layers import make_activation as act_layer
+from bench.models.layers import (
+    MOST_LAYERS,
+    Activation,
+    MeanPool,
+    Padding,
+    check_channels,
+    check_padding,
+    conv2d,
+    scaled,
+)
+from bench.models.layers import make_activation as act_layer
 
 Order = Literal["conv-bn-act", "conv-act-bn", "bn-act-conv"]
 Norm = Literal["batch", "none"]

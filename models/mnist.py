@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import conv2d
+from bench.models.layers import conv2d
 
 WIDTHS = (8, 16, 32, 16)
 Order = Literal["conv-bn-act", "conv-act-bn"]

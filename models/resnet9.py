@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.layers import Activation, MaxPool, conv2d, make_activation
+from bench.models.layers import Activation, MaxPool, conv2d, make_activation
 
 
 class Residual(nn.Module):

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import Activation, MaxPool, check_channels, make_activation
+from bench.models.layers import Activation, MaxPool, check_channels, make_activation
 
 WHITEN_KERNEL = 2
 WHITEN_EPS = 5e-4

@@ -13,8 +13,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import Activation, check_channels, make_activation
-from models.speedrun import FrozenScaleBatchNorm, SpeedrunNet
+from bench.models.layers import Activation, check_channels, make_activation
+from bench.models.speedrun import FrozenScaleBatchNorm, SpeedrunNet
 
 MOST_KERNEL = 7
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from pipelines.torchvision_compat import import_torchvision
+from bench.pipelines.torchvision_compat import import_torchvision
 
 LEAST_PIXELS = 32
 LEAST_PIXELS_SMALL_STEM = 8

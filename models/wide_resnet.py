@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.layers import MOST_LAYERS, MeanPool, check_channels, check_kernel, conv2d
+from bench.models.layers import MOST_LAYERS, MeanPool, check_channels, check_kernel, conv2d
 
 STAGES = 3
 STEM_CHANNELS = 16

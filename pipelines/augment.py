@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import torch
 
-from pipelines.errors import WrongOption
+from bench.pipelines.errors import WrongOption
 
 Flip = Literal["none", "random", "alternating"]
 Pad = Literal["reflect", "zero"]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import WrongOption
+from bench.pipelines.errors import WrongOption
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipelines.errors import PartMissing
+from bench.pipelines.errors import PartMissing
 
 _threads = torch.get_num_threads()
 try:

@@ -13,9 +13,9 @@ from typing import Literal
 
 import torch
 
-from pipelines.augment import Augment, Draws, seeded_generator
-from pipelines.dataset import Dataset
-from pipelines.errors import WrongOption
+from bench.pipelines.augment import Augment, Draws, seeded_generator
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.errors import WrongOption
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from pipelines.augment import Augment, Draws
-from pipelines.dataset import Dataset
-from pipelines.loader import Placement
+from bench.pipelines.augment import Augment, Draws
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.loader import Placement
 
 # torch works on less than 32,768 values in the calling thread alone. Pieces of a batch below that size
 # stay in the cache and wait for no other thread: on cores shared with other work, waiting for all

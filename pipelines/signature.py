@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from pipelines.files import open_regular, private_folder, user_cache
+from bench.files import open_regular, private_folder, user_cache
 
 KEY_BYTES = 32
 

@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from bench.native import COMPILERS
+from bench.host.native import COMPILERS
 from tests.own_repository.repository import OwnRepository
 
 # How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.

@@ -261,7 +261,7 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys, bench.cli; print(*{'torch', 'pandas', 'numpy', 'scipy', 'pydantic'} & set(sys.modules))"
+    code = "import sys, bench.cli.app; print(*{'torch', 'pandas', 'numpy', 'scipy', 'pydantic'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
 
 

@@ -15,9 +15,9 @@ import pytest
 import typer
 from PIL import Image
 
-from bench import matrix
-from bench import recipe as recipes
-from bench.cli import app
+from bench.cli.app import app
+from bench.spec import matrix
+from bench.spec import recipe as recipes
 
 ROOT = Path(__file__).resolve().parent.parent
 SHEETS = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
@@ -120,7 +120,7 @@ def test_a_step_that_hangs_is_ended_and_what_has_no_time_left_out(day, tmp_path)
 
 def test_without_its_packages_nothing_is_begun(day):
     """They are installed once more when those that lack have been brought."""
-    printed, calls = day("A", status=1, FAILS="bench.commands.run")
+    printed, calls = day("A", status=1, FAILS="bench.cli.commands.run")
     assert endings(printed) == {"packages": "status 1"}
     assert [call.split()[0] for call in calls] == ["-c", "-m", "-c"]
     assert calls[1].startswith("-m pip install")

@@ -31,20 +31,20 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.commands.regress import sigterm_interrupts
+from bench.cli.commands.regress import sigterm_interrupts
 from bench.errors import BenchError, UsageError
-from bench.gate import shift
 from bench.gate.checkout import checked_out, resolve, top_of
 from bench.gate.lock import only_one
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.study import BLOCK, COMPARISONS, Outcome, Times, neighbours, study
 from bench.gate.tree import Tree, TreeFailed
 from bench.gate.verdict import Case, threshold_of
-from bench.machine import default_device, device_count, fingerprint
-from bench.provenance import PACKAGES
-from bench.report import text
-from bench.report.fitting import print_table
-from bench.report.gate import say, study_table
+from bench.host.fingerprint import default_device, device_count, fingerprint
+from bench.host.provenance import PACKAGES
+from bench.report.terminal.gate import say, study_table
+from bench.statistics import shift
+from bench.text import units
+from bench.text.fitting import print_table
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP, LOADING = "gate_step", "gate_loading"
@@ -195,8 +195,8 @@ def calibrate(recorder: Recorder, console: Console) -> dict[str, More]:
     planted = {
         _name(share): More(max(1, round(share * plain_s / product_s)), round(share * num_bytes)) for share in PLANTED
     }
-    told = ", ".join(f"{name} is {more.products} and {text.size(more.num_bytes)}" for name, more in planted.items())
-    say(console, f"A step takes {text.duration(plain_s)}, a product {text.duration(product_s)}: {told}")
+    told = ", ".join(f"{name} is {more.products} and {units.size(more.num_bytes)}" for name, more in planted.items())
+    say(console, f"A step takes {units.duration(plain_s)}, a product {units.duration(product_s)}: {told}")
     return planted
 
 
@@ -321,7 +321,7 @@ def tell(plan: Plan, judged: Sequence[Judged], console: Console) -> None:
         say(
             console,
             f"{COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A of fresh starts, of which "
-            f"{one.starts} are of the same code; a pair takes {text.duration(one.pair_s)}",
+            f"{one.starts} are of the same code; a pair takes {units.duration(one.pair_s)}",
         )
         print_table(console, study_table(one.outcomes, one.pair_s))
 
@@ -346,9 +346,9 @@ def page(plan: Plan, judged: Sequence[Judged], runs: Sequence[Start], file: Path
         for rule in dict.fromkeys(outcome.rule for outcome in one.outcomes):
             of_rule = {outcome.slow_down: outcome for outcome in one.outcomes if outcome.rule == rule}
             alarms = of_rule[0.0].slower + of_rule[0.0].faster if 0.0 in of_rule else None
-            cells = [rule, text.MISSING if alarms is None else f"{alarms} of {of_rule[0.0].n}"]
+            cells = [rule, units.MISSING if alarms is None else f"{alarms} of {of_rule[0.0].n}"]
             cells += [f"{of_rule[slow_down].slower / of_rule[slow_down].n:.0%}" for slow_down in planted]
-            cells += [text.duration(of_rule[slow_down].rounds * one.pair_s) for slow_down in planted]
+            cells += [units.duration(of_rule[slow_down].rounds * one.pair_s) for slow_down in planted]
             lines.append(f"| {' | '.join(cells)} |")
         told = [f"{_planted(plan, slow_down)}: {really}" for slow_down, really in one.really.items()]
         lines += ["", *(f"- {line}" for line in told)]
@@ -359,7 +359,7 @@ def _planted(plan: Plan, slow_down: float) -> str:
     if not slow_down:
         return "the same code again"
     more = plan.planted[_name(slow_down)]
-    return f"{_name(slow_down)}, {more.products} products and {text.size(more.num_bytes)} more"
+    return f"{_name(slow_down)}, {more.products} products and {units.size(more.num_bytes)} more"
 
 
 def _real(runs: Sequence[Start], figure: str, quantity: Quantity, slow_down: float) -> str:

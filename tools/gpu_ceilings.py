@@ -19,15 +19,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import assembly
-from bench import recipe as recipes
-from bench.clock import Clock
+from bench.host.clock import Clock
+from bench.measures import assembly
 from bench.measures.base import made_up_batch
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Placement
+from bench.spec import recipe as recipes
 from bench.training.device import Device
 from bench.training.muon import orthogonalize_all
 from bench.training.precision import Precision
-from pipelines.datasets import load_dataset
-from pipelines.loader import Placement
 
 WARM, REPEATS = 3, 20
 # In, out, pixels, kernel, padding: the convs of the speedrun network.
@@ -142,7 +142,7 @@ def convs(bench: Bench) -> None:
 
 def around_the_network(bench: Bench) -> None:
     """Initialisation, batches, optimisers and loss of the recipe, and its whole step, not compiled."""
-    recipe = recipes.load(bench.recipe, bench.device.kind, () if bench.large else TINY)
+    recipe = recipes.load(bench.spec.recipe, bench.device.kind, () if bench.large else TINY)
     recipe = recipe.model_copy(update={"compile": False, "cuda_graph": None})
     sizes = {"train_count": 50_000, "test_count": 2000} if bench.large else {"train_count": 64, "test_count": 8}
     data = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, **sizes})

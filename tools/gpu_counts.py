@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from bench import recipe as recipes
 from bench.profiling import cards, estimate
 from bench.profiling.demand import Work, demand
-from bench.recipe import Recipe
+from bench.spec import recipe as recipes
+from bench.spec.recipe import Recipe
 from tests.fake_cuda.process import NoFakeGpu, train_on_fake_gpu
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "gpu_counts.md"

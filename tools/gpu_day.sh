@@ -81,9 +81,9 @@ train() {
 
 # What bench imports, from wheels where the machine lacks it.
 packages() {
-    "$python" -c 'import bench.commands.run' 2>/dev/null && return
+    "$python" -c 'import bench.cli.commands.run' 2>/dev/null && return
     "$python" -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target "$site" .whl/*.whl
-    "$python" -c 'import bench.commands.run'
+    "$python" -c 'import bench.cli.commands.run'
 }
 
 environment() {
@@ -105,7 +105,7 @@ first_part() {
     step sheets 3 60 "$python" tools/gpu_sheets.py .data_a "$work" &
     # Behind the compilers, which part B waits for. By a Ctrl-C pytest ends with a report of what has failed until then.
     LINES_OF=40 step tests 30 120 nice -n 10 timeout -s INT 105 "$python" -m pytest -v -p no:cacheprovider "${several[@]}" tests/test_cuda.py \
-        tests/bench/training/test_captured.py tests/bench/training/test_precision.py tests/bench/profiling/test_timer.py \
+        tests/bench/training/test_cuda_graph.py tests/bench/training/test_precision.py tests/bench/profiling/test_timer.py \
         tests/bench/measures/test_throttle.py tests/pipelines/test_render.py tests/models/test_every_net.py &
     train compile_fastest 30 115 "$fastest" --seeds 1 --keep-compiled &
     train compile_record 30 115 "$record" --seeds 1 --keep-compiled &

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.host.openmp import VARIABLES
-from bench.store import Store
+from bench.runs.store import Store
 
 SETTINGS: dict[str, dict[str, str]] = {
     "runtime's own": {},

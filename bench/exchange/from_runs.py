@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench import provenance
 from bench.errors import UsageError
 from bench.exchange.dawnbench import checked
 from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, TrainEntry, Unfit
-from bench.host import contention
-from bench.report import text
-from bench.rules.base import data_name
-from bench.rules.dawnbench import epoch_rows
-from bench.run import FINISHED, Run
+from bench.host import provenance
+from bench.runs.disturbed import disturbed
+from bench.runs.labels import hardware
+from bench.runs.run import FINISHED, Run
+from bench.scores.rules.base import data_name
+from bench.scores.rules.dawnbench import epoch_rows
+from bench.text import units
 
 MS_PER_HOUR = 3.6e6
 
@@ -37,7 +37,7 @@ def entry_of(run: Run, submitter: Submitter) -> Entry:
 
     Raises `Unfit` with the reason where DAWNBench has no place for it, `UsageError` where its author is not named.
     """
-    dataset = text.get(run.config, "data", "name")
+    dataset = units.get(run.config, "data", "name")
     if dataset != "cifar10" or (dataset := data_name(run)) != "cifar10":
         raise _refused(run, f"it is of {dataset}, and these are DAWNBench's CIFAR10 tasks")
     if run.measure not in ("time_to_accuracy", "inference"):
@@ -72,11 +72,11 @@ def remarks(run: Run) -> list[str]:
         notes.append("the data were not checked against the publisher's files")
     if run.code.get("dirty"):
         notes.append("the code was changed since its commit, so that nobody else has it")
-    if told := contention.disturbed([run]):
+    if told := disturbed([run]):
         notes.append(f"the machine was busy beside it: {told}")
     if not run.price_per_hour:
         notes.append("no price is known, so the entry has no cost; --price names one when running")
-    if (text.get(run.config, "resolved", "price_source", "kind") or "on_demand") != "on_demand":
+    if (units.get(run.config, "resolved", "price_source", "kind") or "on_demand") != "on_demand":
         notes.append("the price was not one on demand, which DAWNBench asks for; the entry has no cost")
     return notes
 
@@ -121,25 +121,25 @@ def _percent(accuracy: float) -> float:
 
 
 def _price(run: Run) -> float | None:
-    kind = text.get(run.config, "resolved", "price_source", "kind") or "on_demand"
+    kind = units.get(run.config, "resolved", "price_source", "kind") or "on_demand"
     return (run.price_per_hour or None) if kind == "on_demand" else None
 
 
 def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
     config, infers = run.config, run.measure == "inference"
-    mirrors = bool(text.get(config, "inference", "mirror"))
+    mirrors = bool(units.get(config, "inference", "mirror"))
     misc = {
         "recipe": run.recipe,
         "command": run.command,
         "run": run.run_id,
         "seed": run.seed,
         "batchSize": 1 if infers else config.get("batch_size"),
-        "precision": text.get(config, "resolved", "precision"),
-        "optimizer": text.get(config, "optimizer", "name"),
-        "testTimeAugmentation": int(mirrors) if infers else text.get(config, "evaluation", "tta"),
+        "precision": units.get(config, "resolved", "precision"),
+        "optimizer": units.get(config, "optimizer", "name"),
+        "testTimeAugmentation": int(mirrors) if infers else units.get(config, "evaluation", "tta"),
         "requests": run.metrics.get("latency_n") if infers else None,
-        "weights": text.get(config, "resolved", "weights", "sha256"),
-        "weightsOfRun": text.get(config, "resolved", "weights", "run_id"),
+        "weights": units.get(config, "resolved", "weights", "sha256"),
+        "weightsOfRun": units.get(config, "resolved", "weights", "run_id"),
         "parameters": run.metrics.get("parameters"),
         "dataFingerprint": run.data.get("fingerprint"),
         "dataOfficial": run.data.get("official"),
@@ -152,24 +152,13 @@ def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
         "author": submitter.author,
         "author_email": submitter.email,
         "framework": submitter.framework or f"PyTorch {run.versions.get('torch', 'of unknown version')}",
-        "model": submitter.model or text.get(config, "model", "name"),
+        "model": submitter.model or units.get(config, "model", "name"),
         "hardware": submitter.hardware or hardware(run),
         "timestamp": run.started_at[:10],
         "code_url": submitter.code_url,
         "commit_hash": run.code.get("commit"),
         "misc": {key: value for key, value in misc.items() if value is not None},
     }
-
-
-def hardware(run: Run) -> str:
-    """The machine in one line, such as `1 * NVIDIA H200 / 118 GiB / 16 CPU`."""
-    machine = run.machine
-    size = f"{(machine.get('memory_bytes') or 0) / 2**30:.0f} GiB / {machine.get('usable_cores')} CPU"
-    if run.config.get("device") == "cuda" and machine.get("gpus"):
-        first = machine["gpus"][0]
-        name = first.get("name") if isinstance(first, Mapping) else first
-        return f"{run.config.get('devices') or 1} * {name} / {size}"
-    return f"{machine.get('cpu_model')} / {size}"
 
 
 def _refused(run: Run, why: str) -> Unfit:

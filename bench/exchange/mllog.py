@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from bench import provenance
 from bench.exchange.entry import Unfit
-from bench.exchange.from_runs import hardware
-from bench.report import text
-from bench.rules.timing import Timeline
-from bench.run import FINISHED, Run
+from bench.host import provenance
+from bench.runs.labels import hardware
+from bench.runs.run import FINISHED, Run
+from bench.scores.rules.timing import Timeline
+from bench.text import units
 
 START, END, POINT = "INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"
 
@@ -72,8 +72,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "gradient_accumulation_steps": config.get("gradient_accumulation") or 1,
         "train_samples": run.data.get("train_count"),
         "eval_samples": run.data.get("test_count"),
-        "opt_name": text.get(config, "optimizer", "name"),
-        "opt_base_learning_rate": text.get(config, "optimizer", "lr"),
+        "opt_name": units.get(config, "optimizer", "name"),
+        "opt_base_learning_rate": units.get(config, "optimizer", "lr"),
     }
 
 

@@ -15,16 +15,12 @@ import msgspec
 from bench.exchange.dawnbench import document, from_document
 from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, Unfit
 from bench.exchange.from_runs import MS_PER_HOUR
-from bench.rules.timing import UNDIVIDED
-from bench.run import Run, canonical_json, cell_id
+from bench.runs.run import Run, cell_id
+from bench.scores.rules.timing import UNDIVIDED
+from bench.text.canonical import canonical_json
 
 SOURCE = "dawnbench"
 UNKNOWN_SEED = -1
-
-
-def is_imported(run: Run) -> bool:
-    """Whether a run was made by others."""
-    return "imported" in run.config
 
 
 def run_of(entry: Entry, name: str) -> Run:

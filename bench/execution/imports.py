@@ -9,7 +9,7 @@ import os
 import sys
 from importlib import util
 
-PACKAGES = ("bench", "models", "pipelines")
+PACKAGES = ("bench",)
 # Real, because a tree may be reached by several names.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
@@ -40,7 +40,7 @@ def protect_children() -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
 
 
-def path_of(root: str) -> str:
+def path_of(root: str, packages: tuple[str, ...] = PACKAGES) -> str:
     """A folder for a child's PYTHONPATH: it finds the tree's packages there, and nothing that lies beside them.
 
     PYTHONPATH comes before Python's own modules, so that the tree itself would not do. The folder goes with this
@@ -49,7 +49,7 @@ def path_of(root: str) -> str:
     from bench.execution import scratch
 
     folder = scratch.for_one_run()
-    for name in PACKAGES:
+    for name in packages:
         (folder / name).symlink_to(os.path.join(root, name), target_is_directory=True)
     return str(folder)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.interrupts import Interrupts
-    from bench.runner import Measured
+    from bench.execution.interrupts import Interrupts
+    from bench.execution.runner import Measured
 
 # As /proc/PID/stat names them: stopped by a signal, or by a debugger.
 STOPPED = ("T", "t")

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.errors import MissingError
-from pipelines.files import private_folder, user_cache
+from bench.files import private_folder, user_cache
 
 
 def kept_folder() -> Path:

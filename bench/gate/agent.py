@@ -27,16 +27,15 @@ class Tree:
     """The tree's code, imported when this is made, and the matrices that were opened with it."""
 
     def __init__(self, root: str) -> None:
-        import bench.machine
-        import bench.matrix
-        import bench.provenance
-        import bench.runner
-        import bench.worker
+        from bench.execution import runner
+        from bench.host import fingerprint, provenance
+        from bench.spec import job, matrix
 
-        self._bench = bench
+        self._runner, self._fingerprint, self._provenance = runner, fingerprint, provenance
+        self._job, self._matrix = job, matrix
         self._root = Path(root).resolve()
         self._opened: list[tuple[Any, list[Any]]] = []
-        bench.runner.warm_up_fork_server()
+        runner.warm_up_fork_server()
         for places in (_places(), _in_worker(_places)):
             # A wrong PYTHONPATH would compare a revision with itself.
             for name, place in places.items():
@@ -45,22 +44,20 @@ class Tree:
 
     def describe(self) -> dict[str, Any]:
         """Which code and machine these are."""
-        bench = self._bench
         return {
-            "code": bench.provenance.code_identity(self._root),
+            "code": self._provenance.code_identity(self._root),
             "sources": self.sources(),
-            "machine": bench.machine.fingerprint(),
+            "machine": self._fingerprint.fingerprint(),
         }
 
     def sources(self) -> str:
         """The hash of the tree's sources as they are now."""
-        return str(self._bench.provenance.sources_sha256(self._root))
+        return str(self._provenance.sources_sha256(self._root))
 
     def open(self, path: str, device: str, found: int) -> dict[str, Any]:
         """The cells of a matrix, by which `run` knows them: the matrix's number and the cell's."""
-        bench = self._bench
-        matrix = bench.matrix.load(path)
-        cells = bench.matrix.expand(matrix, device, found)
+        matrix = self._matrix.load(path)
+        cells = self._matrix.expand(matrix, device, found)
         self._opened.append((matrix, cells))
         return {
             "matrix": len(self._opened) - 1,
@@ -88,9 +85,9 @@ class Tree:
             "sampling": opened.spec.sampling.bounds(),
         }
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        runner = self._bench.runner
+        runner = self._runner
         try:
-            job = self._bench.worker.Job(**values)
+            job = self._job.Job(**values)
             measured = runner.execute(job, lambda _: None, "forkserver", opened.spec.timeout_s)
         except runner.Refused as refusal:
             return {"started_at": started_at, "status": "skipped", "reason": str(refusal)}
@@ -124,13 +121,13 @@ def _send_result(sender: Any, function: Callable[..., Any], arguments: tuple[Any
 
 def _places() -> dict[str, str | None]:
     """Where this process has the tree's packages, or would take them from."""
-    found = {name: util.find_spec(name) for name in ("bench", "models", "pipelines")}
+    found = {name: util.find_spec(name) for name in ("bench", "bench.models", "bench.pipelines")}
     return {name: spec.origin if spec is not None else None for name, spec in found.items()}
 
 
 def _reference_kernels(device: str) -> dict[str, float | None]:
-    from bench.reference import clock_hz, matrix_product, memory_copy
-    from bench.sampling import Bounds
+    from bench.profiling.reference import clock_hz, matrix_product, memory_copy
+    from bench.statistics.sampling import Bounds
     from bench.training.device import Device
 
     here = Device(device)

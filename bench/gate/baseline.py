@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import MissingError, UsageError
+from bench.files import replacing
 from bench.gate import noise
 from bench.gate.compare import difference_of_machines
 from bench.gate.drift import KERNELS
 from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
 from bench.gate.source import Result
-from pipelines.files import replacing
 
 # 2: each round is a start of its own, and results have their seeds.
 SCHEMA = 2

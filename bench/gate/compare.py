@@ -15,8 +15,8 @@ from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.report import Finding
 from bench.gate.source import Result
 from bench.gate.verdict import FALSE_ALARMS, LEAST_SEEDS, Case, Verdict, judge
-from bench.labels import show
-from bench.run import canonical_json
+from bench.runs.labels import show
+from bench.text.canonical import canonical_json
 
 MOST_KEYS_TOLD = 4
 # Keys of a result's config that name the code which was timed, and are no setting of it.

@@ -24,9 +24,9 @@ from bench.gate.report import Finding
 from bench.gate.tree import Tree, TreeFailed, renew
 from bench.gate.trial import Place, Trial
 from bench.gate.verdict import Judgement, Verdict, judge
-from bench.host.contention import disturbed
-from bench.run import FINISHED, Run, new_run_id
-from bench.store import Store
+from bench.runs.disturbed import disturbed
+from bench.runs.run import FINISHED, Run, new_run_id
+from bench.runs.store import Store
 
 ROUNDS = 30
 # The machine's own kernels take up to a second, which is to be a small share of the time.

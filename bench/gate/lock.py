@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.errors import MissingError
-from pipelines.files import open_regular
+from bench.files import open_regular
 
 POLL_S = 0.5
 MOST_CHARACTERS = 500

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.report import text
+from bench.text import units
 
 MiB = 2.0**20
 
 
 def points(fraction: float | None) -> str:
     """A difference of accuracies, in percentage points."""
-    return text.MISSING if fraction is None else f"{100 * fraction:+.2f} pp"
+    return units.MISSING if fraction is None else f"{100 * fraction:+.2f} pp"
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ MEMORY_MARGIN = 0.02
 
 
 def _time(metric: str, name: str, floor: float = TIME_FLOOR_S) -> Quantity:
-    return Quantity(metric, name, "ratio", True, TIME_MARGIN, floor, FASTER_SLOWER, text.duration)
+    return Quantity(metric, name, "ratio", True, TIME_MARGIN, floor, FASTER_SLOWER, units.duration)
 
 
 def _memory(metric: str, name: str) -> Quantity:
-    return Quantity(metric, name, "ratio", True, MEMORY_MARGIN, 4 * MiB, ("less memory", "more memory"), text.size)
+    return Quantity(metric, name, "ratio", True, MEMORY_MARGIN, 4 * MiB, ("less memory", "more memory"), units.size)
 
 
 ACCURACY = Quantity(
-    "accuracy", "accuracy", "difference", False, 0.002, 0.0, ("more accurate", "less accurate"), text.percent
+    "accuracy", "accuracy", "difference", False, 0.002, 0.0, ("more accurate", "less accurate"), units.percent
 )
 _MEMORY = (_memory("peak_host_bytes", "peak memory"), _memory("peak_device_bytes", "peak device memory"))
 
@@ -76,7 +76,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             TIME_MARGIN,
             TIME_FLOOR_S * 1000,
             FASTER_SLOWER,
-            text.milliseconds,
+            units.milliseconds,
         ),
         Quantity(
             "samples_per_s_at_256",
@@ -86,7 +86,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             TIME_MARGIN,
             0.0,
             FASTER_SLOWER,
-            text.rate,
+            units.rate,
             in_gate=False,
         ),
         *_MEMORY,

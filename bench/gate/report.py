@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench import stats
 from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.verdict import Judgement, Verdict
+from bench.statistics import estimates
 
 Unsure = Literal["say", "pass", "fail", "own-code"]
 # Of a comparison that could not be decided, where that is to be told from one without a regression.
@@ -100,12 +100,12 @@ class Report:
         return finding.verdict is Verdict.NO_BASELINE or is_open
 
     @property
-    def times(self) -> stats.Estimate | None:
+    def times(self) -> estimates.Estimate | None:
         """Head over base in the geometric mean of all times that were judged; None where they are fewer than two."""
         judged = [finding.judgement for finding in self.findings if finding.judgement]
         of_time = [one for one in judged if one.quantity.words == FASTER_SLOWER and one.quantity.larger_is_worse]
         ratios = [one.change.value for one in of_time if one.change and 0 < one.change.value < math.inf]
-        return stats.geometric_mean(ratios) if len(ratios) > 1 else None
+        return estimates.geometric_mean(ratios) if len(ratios) > 1 else None
 
     @property
     def outcome(self) -> Outcome:

@@ -18,9 +18,9 @@ from bench.gate.source import Result
 from bench.gate.tree import Tree, TreeFailed, renew
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.host.contention import disturbances
-from bench.labels import flat
-from bench.matrix import short
-from bench.run import FINISHED, NOT_IDENTITY, new_run_id
+from bench.runs.labels import flat
+from bench.runs.run import FINISHED, NOT_IDENTITY, new_run_id
+from bench.spec.matrix import short
 
 # The machine's own kernels take up to a second, which is to be a small share of the time.
 REFERENCE_EVERY_S = 10.0

@@ -11,9 +11,10 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.host.git import GitFailed, git
-from bench.labels import flat
-from bench.run import FINISHED, NOT_IDENTITY, Run, canonical_json
-from bench.store import jsonl_files, read_records
+from bench.runs.labels import flat
+from bench.runs.run import FINISHED, NOT_IDENTITY, Run
+from bench.runs.store import jsonl_files, read_records
+from bench.text.canonical import canonical_json
 
 FORMS = (
     "give a .jsonl file of runs or a folder of them, a .json file that pytest-benchmark saved or a folder of them, "
@@ -147,8 +148,8 @@ def _in_path(path: Path) -> list[Result]:
 
 def _selected(conditions: str, results: Path) -> list[Result]:
     """The recorded runs that meet conditions which commas separate."""
-    from bench.frames import load
-    from bench.selection import select
+    from bench.runs.frames import load
+    from bench.runs.selection import select
 
     wanted = set(select(load(results=results).runs, conditions.split(","))["run_id"])
     return _of_runs([run for run in _recorded(results) if run.run_id in wanted])

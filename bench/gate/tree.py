@@ -17,6 +17,8 @@ from bench.errors import UsageError
 from bench.execution import imports, scratch
 from bench.gate import LEAST_PROTOCOL, PROTOCOL
 
+# What stands at the top of a tree, by protocol.
+PACKAGES = {1: ("bench", "models", "pipelines"), 2: ("bench",)}
 AGENT = Path("bench", "gate", "agent.py")
 LOG_TAIL_LINES = 15
 GRACE_S = 5.0
@@ -43,10 +45,10 @@ class Tree:
     """
 
     def __init__(self, root: Path, log: Path) -> None:
-        check_protocol(root)
+        protocol = protocol_of(root)
         self.root, self.log = root, log
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._path = imports.path_of(str(root.absolute()))
+        self._path = imports.path_of(str(root.absolute()), PACKAGES[protocol])
         self._opened: list[dict[str, Any]] = []
         self._sources: str | None = None
         self.start()
@@ -135,8 +137,11 @@ class Tree:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def check_protocol(root: Path) -> None:
-    """Raise TreeFailed unless the gate here and the agent in these sources can talk. Runs none of their code."""
+def protocol_of(root: Path) -> int:
+    """The protocol that the agent in these sources speaks. Runs none of their code.
+
+    Raises TreeFailed if the gate here does not speak it.
+    """
     try:
         text = (root / AGENT).with_name("__init__.py").read_text(encoding="utf-8")
         found = re.search(r"^PROTOCOL = (\d+)$", text, re.MULTILINE) if (root / AGENT).is_file() else None
@@ -156,6 +161,7 @@ def check_protocol(root: Path) -> None:
             None,
             False,
         )
+    return number
 
 
 def renew(trees: Sequence[Tree]) -> None:

@@ -13,9 +13,10 @@ from bench.gate.report import Finding
 from bench.gate.source import of_run
 from bench.gate.tree import Tree, TreeFailed
 from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
-from bench.matrix import short
-from bench.report import text
-from bench.run import FINISHED, Run, canonical_json
+from bench.runs.run import FINISHED, Run
+from bench.spec.matrix import short
+from bench.text import units
+from bench.text.canonical import canonical_json
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Trial:
             needed_s = (LEAST_ROUNDS - len(self.pairs)) * round_s - left_s
             self.given_up = (
                 f"there is time for {rounds} rounds, and {LEAST_ROUNDS} are needed at the least; give it about "
-                f"{text.duration(needed_s)} more of --budget, or fewer matrices"
+                f"{units.duration(needed_s)} more of --budget, or fewer matrices"
             )
             return
         self.given_up = (

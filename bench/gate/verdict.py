@@ -21,9 +21,10 @@ from statistics import fmean, median
 
 from scipy import stats
 
-from bench.gate import shift, spending
+from bench.gate import spending
 from bench.gate.quantity import FASTER_SLOWER, Quantity
-from bench.stats import Estimate
+from bench.statistics import shift
+from bench.statistics.estimates import Estimate
 
 # Of equal code; both directions together.
 FALSE_ALARMS = 0.01

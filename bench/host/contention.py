@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from bench.machine import core_of
-from bench.run import Run
+from bench.host.fingerprint import core_of
 
 # The kernel counts in ticks of 10 ms, several at a time: in a shorter time, one tick is several per cent of a core.
 LEAST_S = 0.5
@@ -39,8 +38,6 @@ LOOK_S = 0.25
 BUSY_SHARE = 0.1
 # A tenth of a tick, within which no counter of the kernel's moves.
 LATELY_S = 0.001
-# So many runs are told of in a line.
-MOST_TOLD = 3
 READ_BYTES = 1 << 20
 # No machine counts so many seconds, cores or switches of threads.
 MOST = 1e18
@@ -206,39 +203,6 @@ def metrics(whole: Usage, spans: Iterable[Mapping[str, Any]]) -> dict[str, float
     told = {name: value for name, value in whole.to_dict().items() if name in names}
     known = whole.others_share is not None
     return told | {"contended": bool(whole.disturbance or disturbances(spans)) if known else None}
-
-
-def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | None = None) -> str | None:
-    """Which of some runs were disturbed, by what and where, in one phrase; None where none was, or nobody can say.
-
-    `counted` are the names of the spans that matter, for each run; by default all of them.
-    """
-    told = [
-        disturbances(run.spans, names) | _on_gpus(run)
-        for run, names in zip(runs, counted or [None] * len(runs), strict=True)
-    ]
-    found = [(run, where) for run, where in zip(runs, told, strict=True) if where]
-    if not found:
-        return None
-    details = [
-        f"seed {run.seed}: {_listed(where)}" if len(runs) > 1 else _listed(where) for run, where in found[:MOST_TOLD]
-    ]
-    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
-    counts = f"{len(found)} of {len(runs)} runs: " if len(runs) > 1 else ""
-    return f"{counts}{'; '.join(details)}{more}"
-
-
-def _on_gpus(run: Run) -> dict[str, str]:
-    count = run.metrics.get("gpu_other_processes")
-    return {"run": f"{count} other process{'es' if count > 1 else ''} computed on its GPUs"} if count else {}
-
-
-def _listed(where: Mapping[str, str]) -> str:
-    """`other processes took 35% of the CPU time in train, eval`."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for name, what in where.items():
-        names[what].append(name)
-    return ", ".join(what if spans == ["run"] else f"{what} in {', '.join(spans)}" for what, spans in names.items())
 
 
 class Sampler:

@@ -1,4 +1,4 @@
-"""The registry of measures: what can be asked of a recipe, by name.
+"""What is measured of a recipe: a measure a file, found by its name.
 
 Importing this is cheap; a measure brings torch with it and is imported when it is made.
 """
@@ -11,15 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.measures.base import Measure
 
-MEASURES = {
-    "time_to_accuracy": "train to the target accuracy, every phase timed",
-    "throughput": "samples/s of training steps, with the loader and without it",
-    "inference": "latency of one image (p50, p95, p99), accuracy of --weights, and samples/s by batch size",
-    "loading": "images/s of the training loader alone, in its first epoch and in later ones",
-    "memory": "bytes that a training step keeps for its backward pass, and parameters; both counted",
-}
-# Those that take samples until a figure is known well enough.
-SAMPLED = ("throughput", "inference", "loading")
 _CLASSES = {
     "time_to_accuracy": "bench.measures.time_to_accuracy:TimeToAccuracy",
     "throughput": "bench.measures.throughput:Throughput",
@@ -27,12 +18,6 @@ _CLASSES = {
     "loading": "bench.measures.loading:Loading",
     "memory": "bench.measures.memory:Memory",
 }
-
-
-# Those that train, and so can share their batches.
-ON_SEVERAL_DEVICES = ("time_to_accuracy", "throughput")
-# Those whose seeds can follow one another in one process.
-SHARE_A_PROCESS = ("time_to_accuracy",)
 
 
 def measure_module(name: str) -> str:

@@ -16,30 +16,33 @@ import torch
 import torch._dynamo  # the first optimiser would import it, a second in the middle of the run
 from torch import Tensor, nn
 
-from bench import assembly, machine, provenance
-from bench.buildable import why_not
-from bench.clock import Clock, Span
-from bench.energy import EnergyMeter, open_counter
 from bench.errors import BenchError, MissingError, UsageError
-from bench.host import contention, gpus, openmp
+from bench.host import contention, fingerprint, gpus, openmp, provenance
+from bench.host.clock import Clock, Span
+from bench.host.energy import EnergyMeter, open_counter
 from bench.host.start import start_of_this_process
-from bench.measures import SAMPLED
-from bench.run import FINISHED, Status
-from bench.sampling import Samples
+from bench.measures import assembly
+from bench.models import ImpossibleModel
+from bench.pipelines.augment import seeded_generator
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.errors import PipelineError, WrongOption
+from bench.pipelines.loader import Loader, Placement, Shard, usable_cores
+from bench.runs.run import FINISHED, Status
+from bench.spec.buildable import why_not
+from bench.spec.measures import SAMPLED
+from bench.statistics.sampling import Samples
 from bench.training.device import Device
 from bench.training.flops import forward_flops
 from bench.training.loop import Diverged
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
-from models import ImpossibleModel
-from pipelines.augment import seeded_generator
-from pipelines.dataset import Dataset
-from pipelines.datasets import load_dataset
-from pipelines.errors import PipelineError, WrongOption
-from pipelines.loader import Loader, Placement, Shard, usable_cores
 
 if TYPE_CHECKING:
-    from bench.worker import Job, Teller
+    from bench.spec.job import Job
+
+# Tells the parent: the message's kind, and its values by name.
+Tell = Callable[..., None]
 
 TELL_EVERY_S = 0.25
 # Parts of a span that are left out where there are none.
@@ -63,7 +66,7 @@ class Measure(ABC):
     precision: Precision
     placement: Placement
 
-    def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
+    def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
         self.metrics: dict[str, Any] = {}
         # What the records of one process all say of the machine and the libraries.
@@ -115,7 +118,7 @@ class Measure(ABC):
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
         compiled = bool(recipe.compile) and self.device.is_cuda
         self.placement = Placement(self.device.torch, self.precision.inputs, memory_format, compiled)
-        self.identity = {"machine": machine.fingerprint(), "versions": provenance.versions()}
+        self.identity = {"machine": fingerprint.fingerprint(), "versions": provenance.versions()}
         self._tell_how()
 
     def _take_over(self, before: Self) -> None:

@@ -14,22 +14,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench import assembly, checkpoint
-from bench.clock import Clock
-from bench.collector import heap_frozen
+from bench.host.clock import Clock
+from bench.host.gc_pause import heap_frozen
+from bench.ingredients.winograd import PooledConv
+from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds, verdict
 from bench.measures.throttle import throttle_gauge
-from bench.run import Status
-from bench.sampling import Samples, sample
+from bench.models import ImpossibleModel
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.loader import Batch, Loader
+from bench.runs import checkpoint
+from bench.runs.run import Status
+from bench.statistics.sampling import Samples, sample
 from bench.training.fusion import fold_batch_norms
 from bench.training.mirrored import Mirrored
-from bench.training.winograd import PooledConv
-from models import ImpossibleModel
-from pipelines.dataset import Dataset
-from pipelines.loader import Batch, Loader
 
 if TYPE_CHECKING:
-    from bench.worker import Job, Teller
+    from bench.measures.base import Tell
+    from bench.spec.job import Job
 
 LATENCY = "latency"
 BATCH_SIZES = (1, 32, 256)
@@ -52,7 +54,7 @@ class Inference(Measure):
     the accuracy; without them the weights are those of the beginning, which take as long, and there is no accuracy.
     """
 
-    def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
+    def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         super().__init__(job, clock, tell)
         self.recipe = job.recipe.for_inference()
 

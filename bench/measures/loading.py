@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from bench.measures.base import Measure, remarks, seconds
-from bench.run import Status
-from bench.sampling import Samples, sample
-from pipelines.loader import Loader
+from bench.pipelines.loader import Loader
+from bench.runs.run import Status
+from bench.statistics.sampling import Samples, sample
 
 LATER_EPOCHS = "later epochs"
 

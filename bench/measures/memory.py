@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench import assembly
+from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count
-from bench.run import Status
+from bench.runs.run import Status
 from bench.training.activations import KeptActivations, tensor_bytes
 
 

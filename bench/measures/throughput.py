@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench import assembly
-from bench.collector import heap_frozen
+from bench.host.gc_pause import heap_frozen
+from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds
 from bench.measures.throttle import throttle_gauge
-from bench.run import Status
-from bench.sampling import Samples, sample
+from bench.pipelines.loader import Batch, Loader, usable_cores
+from bench.runs.run import Status
+from bench.statistics.sampling import Samples, sample
 from bench.training.loop import Diverged, Trainer
 from bench.training.plan import WHOLE
-from pipelines.loader import Batch, Loader, usable_cores
 
 WITH_LOADER, WITHOUT_LOADER = "with the loader", "without the loader"
 LEAST_WARM_UP_STEPS = 3

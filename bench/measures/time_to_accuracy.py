@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench import assembly, checkpoint
-from bench.clock import Clock
-from bench.collector import heap_frozen
+from bench.host.clock import Clock
+from bench.host.gc_pause import heap_frozen
+from bench.measures import assembly
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
-from bench.run import Status
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.loader import Loader
+from bench.runs import checkpoint
+from bench.runs.run import Status
 from bench.training.compiled import load_compiler
 from bench.training.flops import forward_flops, training_flops
 from bench.training.in_place import become
 from bench.training.loop import Trainer
 from bench.training.sizes import resized
-from pipelines.dataset import Dataset
-from pipelines.loader import Loader
 
 if TYPE_CHECKING:
-    from bench.worker import Job, Teller
+    from bench.measures.base import Tell
+    from bench.spec.job import Job
 
 
 # The phases of the first run in a shared process that those after it find done.
@@ -49,7 +51,7 @@ class Scene:
 class TimeToAccuracy(Measure):
     """Trains to the end or to the target, and says whether it was reached."""
 
-    def __init__(self, job: Job, clock: Clock, tell: Teller) -> None:
+    def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         super().__init__(job, clock, tell)
         self.metrics["target_accuracy"] = job.recipe.target_accuracy
         self._trainer: Trainer | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from bench.document import nearest
+from bench.documents.document import nearest
 from bench.errors import UsageError
 
 TABLE = Path(__file__).with_name("cards.yaml")

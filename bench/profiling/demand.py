@@ -13,18 +13,18 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from bench import assembly
-from bench.footprint import LEAST_PROXIED, NoBatches, data_shape, stand_in
+from bench.measures import assembly
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Batch
+from bench.pipelines.render import PIECE_VALUES
+from bench.profiling.footprint import LEAST_PROXIED, NoBatches, data_shape, stand_in
 from bench.profiling.operations import Operation, Operations, WithoutProducts
 from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTHER, mark_parts
-from bench.recipe import Recipe
+from bench.profiling.workbench import Workbench, refusals
+from bench.spec.recipe import Recipe
 from bench.training import evaluation
 from bench.training.loop import Goal, Trainer
 from bench.training.optimizers import Optimizers
-from bench.workbench import Workbench, refusals
-from pipelines.datasets import load_dataset
-from pipelines.loader import Batch
-from pipelines.render import PIECE_VALUES
 
 # Batch norm wants more than one value a channel.
 LEAST_IMAGES = 2

@@ -16,7 +16,7 @@ from bench.profiling.cards import Card
 from bench.profiling.demand import Work
 from bench.profiling.operations import Operation
 from bench.profiling.step import BACKWARD, FORWARD
-from bench.recipe import Recipe
+from bench.spec.recipe import Recipe
 
 # What of the data sheet's rates is assumed to be reached, how short a kernel can be, and what the host pays for one.
 RATE_SHARE, BANDWIDTH_SHARE = 0.6, 0.8

@@ -1,12 +1,12 @@
 """The profile of a recipe: a table by stage whose rows, with what lies between and around them, make up the step.
 
-How it is timed. Hooks that read a clock inside the network would make a GPU wait at every stage, and add their own
-time to small ones. So the step is marked only where it passes between loader, forward, loss, backward and optimiser,
-and each stage is timed by itself, on the inputs and output gradients that one real step brought to it, in the
-recipe's precision and memory format. All arms take turns (`bench.sampling`), so that a drift of the machine hits all
-of them alike. The sum of the stages need not be the network's time: alone, a stage finds other things in the caches
-and pays for its own call, and what the network does between its modules is in none of them. That difference is a row
-of its own.
+How it is timed. Hooks that read a clock inside the network would make a GPU wait at every stage, and add their own time
+to small ones. So the step is marked only where it passes between loader, forward, loss, backward and optimiser, and
+each stage is timed by itself, on the inputs and output gradients that one real step brought to it, in the recipe's
+precision and memory format. All arms take turns (`bench.statistics.sampling`), so that a drift of the machine hits all
+of them alike. The sum of the stages need not be the network's time: alone, a stage finds other things in the caches and
+pays for its own call, and what the network does between its modules is in none of them. That difference is a row of its
+own.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from statistics import fmean
 
 from torch import nn
 
+from bench.pipelines.loader import Batch, Loader
+from bench.profiling.reference import Rate, matrix_product, seconds_of
 from bench.profiling.stages import Recording, Replay, Stage, record, stages_of
 from bench.profiling.step import BACKWARD, FORWARD, PARTS, MarkedStep
-from bench.reference import Rate, matrix_product, seconds_of
-from bench.sampling import Bounds, Samples, sample
+from bench.profiling.workbench import Workbench
+from bench.statistics.sampling import Bounds, Samples, sample
 from bench.training import evaluation
 from bench.training.flops import count_flops
 from bench.training.precision import Precision
-from bench.workbench import Workbench
-from pipelines.loader import Batch, Loader
 
 BOUNDS = Bounds(relative_error=0.03, least_samples=5, least_s=0.0, timeout_s=30.0)
 # Calls that follow one another in a sample: on a GPU the first hides the launch of the next, as in a real step.

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.pipelines.loader import Batch
 from bench.training.activations import KeptActivations
 from bench.training.flops import count_flops
 from bench.training.precision import Precision
-from pipelines.loader import Batch
 
 # So many rows fit on a screen; a deeper look must be asked for.
 MOST_STAGES = 32

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from bench.measures.throughput import Steps
+from bench.pipelines.loader import Batch, Loader
 from bench.training.device import Device
 from bench.training.loop import Trainer
-from pipelines.loader import Batch, Loader
 
 T = TypeVar("T")
 

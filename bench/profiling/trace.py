@@ -13,10 +13,10 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from bench.errors import UsageError
 from bench.measures.throughput import Steps
+from bench.pipelines.loader import Loader
 from bench.profiling.stages import stages_of
 from bench.text.undecodable import readable
 from bench.training.loop import Trainer
-from pipelines.loader import Loader
 
 STEPS = 3
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.run import Run
+    from bench.runs.run import Run
 
 # Metrics by the ends of their names, none of which can be below zero, or for these last ones zero.
 NOT_NEGATIVE = ("_s", "_ms", "_j", "_bytes", "_usd", "_error", "flops", "epochs", "steps", "examples", "parameters")

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.clock import Span
+from bench.host.clock import Span
 from bench.training.device import Device
 from bench.training.ranks import Ranks
 

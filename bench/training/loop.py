@@ -18,13 +18,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from bench.clock import Clock
+from bench.host.clock import Clock
+from bench.ingredients.cutmix import CutMix, Mixed
+from bench.ingredients.ema import Ema
+from bench.ingredients.hard_examples import HardExamples
+from bench.ingredients.lookahead import Lookahead
 from bench.training import evaluation
-from bench.training.captured import Work
-from bench.training.cutmix import CutMix, Mixed
-from bench.training.ema import Ema
-from bench.training.hard_examples import HardExamples
-from bench.training.lookahead import Lookahead
+from bench.training.cuda_graph import Work
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.plan import WHOLE, Plan, Stage

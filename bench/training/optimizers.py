@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.training.lists import by_format
+from bench.ingredients.lists import by_format
 from bench.training.muon import Muon, rescaling_steps
 from bench.training.schedules import Schedule
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.training.hard_examples import ShortEpochs
+from bench.ingredients.hard_examples import ShortEpochs
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bench.errors import UsageError
-from bench.machine import lack_of_precision, native_precision
+from bench.host.fingerprint import lack_of_precision, native_precision
 from bench.training.device import Device
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bench.clock import Span
+from bench.host.clock import Span
 
 
 class Ranks:

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipelines.datasets.catalog import COUNTS, DATASETS, DatasetInfo, Location
-from pipelines.datasets.options import check_options
-from pipelines.errors import WrongOption
+from bench.pipelines.datasets.catalog import COUNTS, DATASETS, DatasetInfo, Location
+from bench.pipelines.datasets.options import check_options
+from bench.pipelines.errors import WrongOption
 
 if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from pipelines.datasets.published import PublishedSet
+    from bench.pipelines.dataset import Dataset
+    from bench.pipelines.datasets.published import PublishedSet
 
 __all__ = ["DATASETS", "DatasetInfo", "Location", "check_options", "load_dataset", "locate"]
 
@@ -38,20 +38,20 @@ def load_dataset(
     """
     info = _info(name)
     if name == "random":
-        from pipelines.datasets.random_data import load_random
+        from bench.pipelines.datasets.random_data import load_random
 
         return load_random(options)
     if name == "human_numbers":
-        from pipelines.datasets.human_numbers import load_human_numbers
+        from bench.pipelines.datasets.human_numbers import load_human_numbers
 
         return load_human_numbers(options)
     check_options(info, options)
     if name == "digits":
-        from pipelines.datasets.digits import load_digits
+        from bench.pipelines.datasets.digits import load_digits
 
         dataset = load_digits()
     else:
-        from pipelines.datasets.published import load
+        from bench.pipelines.datasets.published import load
 
         dataset = load(_published(name), data_dir, download=download, progress=progress)
     counts = {key: count for key in COUNTS if isinstance(count := options.get(key), int)}
@@ -73,7 +73,7 @@ def locate(name: str, data_dir: Path | None = None) -> Location | None:
         return Location(name, None, "made by code", official=True, size_bytes=0)
     if name == "digits":
         return Location(name, None, "embedded in scikit-learn", official=True, size_bytes=0)
-    from pipelines.datasets.published import locate as locate_published
+    from bench.pipelines.datasets.published import locate as locate_published
 
     return locate_published(_published(name), data_dir)
 
@@ -85,7 +85,7 @@ def _info(name: str) -> DatasetInfo:
 
 
 def _published(name: str) -> PublishedSet:
-    from pipelines.datasets.cifar import CIFAR10, CIFAR100
-    from pipelines.datasets.mnist import MNIST
+    from bench.pipelines.datasets.cifar import CIFAR10, CIFAR100
+    from bench.pipelines.datasets.mnist import MNIST
 
     return {"cifar10": CIFAR10, "cifar100": CIFAR100, "mnist": MNIST}[name]

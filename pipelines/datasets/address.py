@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pipelines.errors import WrongOption
+from bench.pipelines.errors import WrongOption
 
 
 @dataclass(frozen=True)

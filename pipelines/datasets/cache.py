@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.dataset import Dataset, Split
-from pipelines.datasets.catalog import DatasetInfo
-from pipelines.datasets.npz import read_npz, write_npz
-from pipelines.errors import DataCorrupt, PipelineError
-from pipelines.files import open_regular, replacing, user_cache
-from pipelines.signature import is_signed, sign
+from bench.files import open_regular, replacing, user_cache
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets.catalog import DatasetInfo
+from bench.pipelines.datasets.npz import read_npz, write_npz
+from bench.pipelines.errors import DataCorrupt, PipelineError
+from bench.pipelines.signature import is_signed, sign
 
 _VERSION = 1
 Stamp = dict[str, list[int]]

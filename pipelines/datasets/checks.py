@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.dataset import Split
-from pipelines.datasets.catalog import DatasetInfo
-from pipelines.errors import DataCorrupt, PipelineError
+from bench.pipelines.dataset import Split
+from bench.pipelines.datasets.catalog import DatasetInfo
+from bench.pipelines.errors import DataCorrupt, PipelineError
 
 
 def md5_of(content: bytes) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.dataset import Dataset, Split
-from pipelines.datasets.catalog import DATASETS
-from pipelines.errors import DataCorrupt, DataMissing
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets.catalog import DATASETS
+from bench.pipelines.errors import DataCorrupt, DataMissing
 
 _INFO = DATASETS["digits"]
 _TEST_PER_CLASS = 36

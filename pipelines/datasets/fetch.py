@@ -17,8 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pipelines.datasets.address import Address
-from pipelines.errors import DataCorrupt, DataMissing, PipelineError
+from bench.pipelines.datasets.address import Address
+from bench.pipelines.errors import DataCorrupt, DataMissing, PipelineError
 
 TIMEOUT_S = 20.0  # for connecting, and for each wait for more bytes
 RETRY_DELAYS_S: Sequence[float] = (0.5, 1.0, 2.0)

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.dataset import Dataset, Split
-from pipelines.datasets.catalog import DATASETS
-from pipelines.datasets.options import check_options
-from pipelines.errors import WrongOption
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets.catalog import DATASETS
+from bench.pipelines.datasets.options import check_options
+from bench.pipelines.errors import WrongOption
 
 _INFO = DATASETS["human_numbers"]
 TRAIN_NUMBERS = range(1, 8001)

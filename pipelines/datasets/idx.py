@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import DataCorrupt
+from bench.pipelines.errors import DataCorrupt
 
 _UINT8 = 0x08
 

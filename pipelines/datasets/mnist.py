@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.dataset import Split
-from pipelines.datasets.catalog import DATASETS, DatasetInfo
-from pipelines.datasets.checks import checked_split, read_bytes, verify_md5
-from pipelines.datasets.idx import parse_idx
-from pipelines.datasets.published import Download, PublishedSet
-from pipelines.errors import DataCorrupt
+from bench.pipelines.dataset import Split
+from bench.pipelines.datasets.catalog import DATASETS, DatasetInfo
+from bench.pipelines.datasets.checks import checked_split, read_bytes, verify_md5
+from bench.pipelines.datasets.idx import parse_idx
+from bench.pipelines.datasets.published import Download, PublishedSet
+from bench.pipelines.errors import DataCorrupt
 
 
 @dataclass(frozen=True)

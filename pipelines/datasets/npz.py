@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.dataset import Dataset, Split
-from pipelines.datasets.catalog import DatasetInfo
-from pipelines.datasets.checks import checked_split
-from pipelines.errors import DataCorrupt, PipelineError
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets.catalog import DatasetInfo
+from bench.pipelines.datasets.checks import checked_split
+from bench.pipelines.errors import DataCorrupt, PipelineError
 
 KEYS = ("train_x", "train_y", "test_x", "test_y")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.datasets.catalog import DatasetInfo
-from pipelines.errors import WrongOption
+from bench.pipelines.datasets.catalog import DatasetInfo
+from bench.pipelines.errors import WrongOption
 
 MOST_PIXELS = 8192
 MOST_IMAGES = 2**31 - 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.errors import DataCorrupt
+from bench.pipelines.errors import DataCorrupt
 
 # Asking numpy for the function gives it under the name of this numpy's version; files carry the older ones.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]

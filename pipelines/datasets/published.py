@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.dataset import Dataset, Split
-from pipelines.datasets import cache
-from pipelines.datasets.address import Address
-from pipelines.datasets.catalog import DatasetInfo, Location
-from pipelines.datasets.fetch import fetch
-from pipelines.datasets.npz import read_npz
-from pipelines.errors import DataCorrupt, DataMissing, PipelineError, WrongOption
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets import cache
+from bench.pipelines.datasets.address import Address
+from bench.pipelines.datasets.catalog import DatasetInfo, Location
+from bench.pipelines.datasets.fetch import fetch
+from bench.pipelines.datasets.npz import read_npz
+from bench.pipelines.errors import DataCorrupt, DataMissing, PipelineError, WrongOption
 
 Progress = Callable[[str, int, int | None], None]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from pipelines.dataset import Dataset, Split
-from pipelines.datasets.catalog import DATASETS
-from pipelines.datasets.options import check_options
-from pipelines.errors import WrongOption
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets.catalog import DATASETS
+from bench.pipelines.datasets.options import check_options
+from bench.pipelines.errors import WrongOption
 
 _INFO = DATASETS["random"]
 

@@ -6,12 +6,12 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.errors import WrongOption
+from bench.pipelines.errors import WrongOption
 
 if TYPE_CHECKING:
-    from pipelines.augment import Augment
-    from pipelines.dataset import Dataset
-    from pipelines.loader import Loader, Placement, Shard
+    from bench.pipelines.augment import Augment
+    from bench.pipelines.dataset import Dataset
+    from bench.pipelines.loader import Loader, Placement, Shard
 
 LOADERS = {
     "resident": "the whole set in the device's memory; augmentation in whole batches",
@@ -21,10 +21,10 @@ LOADERS = {
 }
 # Named here and imported when one is made, because they bring torch, numba and torchvision with them.
 _CLASSES = {
-    "resident": "pipelines.loaders.resident:ResidentLoader",
-    "ffcv": "pipelines.loaders.ffcv_loader:FfcvLoader",
-    "torch": "pipelines.loaders.torch_loader:TorchLoader",
-    "tokens": "pipelines.loaders.tokens:TokenLoader",
+    "resident": "bench.pipelines.loaders.resident:ResidentLoader",
+    "ffcv": "bench.pipelines.loaders.ffcv_loader:FfcvLoader",
+    "torch": "bench.pipelines.loaders.torch_loader:TorchLoader",
+    "tokens": "bench.pipelines.loaders.tokens:TokenLoader",
 }
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.dataset import Dataset, Split
-from pipelines.errors import DataCorrupt, PipelineError
-from pipelines.ffcv_compat import (
+from bench.files import replacing
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.errors import DataCorrupt, PipelineError
+from bench.pipelines.ffcv_compat import (
     ALLOC_TABLE_TYPE,
     DatasetWriter,
     IntField,
@@ -16,7 +17,6 @@ from pipelines.ffcv_compat import (
     NDArrayField,
     Reader,
 )
-from pipelines.files import replacing
 
 # ffcv's own smallest and largest, in bytes; a page holds whole images.
 _SMALLEST_PAGE, _LARGEST_PAGE = 1 << 21, 1 << 31

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipelines.augment import sent
-from pipelines.ffcv_compat import BetonLoader, EpochIterator, IntDecoder, NDArrayDecoder, ToTensor
-from pipelines.loader import Batch, Loader, usable_cores
-from pipelines.loaders.beton import beton_of
-from pipelines.render import Canvas, Renderer
+from bench.pipelines.augment import sent
+from bench.pipelines.ffcv_compat import BetonLoader, EpochIterator, IntDecoder, NDArrayDecoder, ToTensor
+from bench.pipelines.loader import Batch, Loader, usable_cores
+from bench.pipelines.loaders.beton import beton_of
+from bench.pipelines.render import Canvas, Renderer
 
 
 class Decoding(EpochIterator):  # type: ignore[misc]  # ffcv has no types

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from pipelines.augment import Draws, sent
-from pipelines.loader import Batch, Loader
-from pipelines.render import Canvas, Renderer
+from bench.pipelines.augment import Draws, sent
+from bench.pipelines.loader import Batch, Loader
+from bench.pipelines.render import Canvas, Renderer
 
 
 class ResidentLoader(Loader):

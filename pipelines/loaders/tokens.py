@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from pipelines.augment import Augment
-from pipelines.errors import WrongOption
-from pipelines.loader import Batch, Loader
+from bench.pipelines.augment import Augment
+from bench.pipelines.errors import WrongOption
+from bench.pipelines.loader import Batch, Loader
 
 
 class TokenLoader(Loader):

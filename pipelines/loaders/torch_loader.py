@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as IndexedDataset
 
-from pipelines.augment import Augment
-from pipelines.dataset import Dataset, Split
-from pipelines.loader import Batch, Loader, usable_cores
-from pipelines.torchvision_compat import import_torchvision
+from bench.pipelines.augment import Augment
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.loader import Batch, Loader, usable_cores
+from bench.pipelines.torchvision_compat import import_torchvision
 
 F = import_torchvision("torchvision.transforms.v2.functional")
 

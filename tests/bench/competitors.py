@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from bench.records import Record
-from bench.run import Run
+from bench.runs.run import Run
+from bench.scores.published import Record
 
 _NUMBERS = itertools.count()
 EPOCHS = 3

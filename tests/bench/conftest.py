@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.run import Run, new_run_id
+from bench.runs.run import Run, new_run_id
 
 
 @pytest.fixture(scope="session")

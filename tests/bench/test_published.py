@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from bench import matrix as matrices
-from bench import recipe as recipes
-from bench import stats
 from bench.errors import UsageError
-from bench.expectation import PUBLISHED, cell_now
-from bench.recipe import Published, Recipe
-from bench.run import FINISHED, cell_id
-from bench.store import Store
+from bench.execution.duration_estimate import PUBLISHED, cell_now
+from bench.runs.run import FINISHED, cell_id
+from bench.runs.store import Store
+from bench.spec import matrix as matrices
+from bench.spec import recipe as recipes
+from bench.spec.recipe import Published, Recipe
+from bench.statistics import estimates
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -36,7 +36,7 @@ def test_our_own_facts_are_what_our_runs_say(name, fact):
         ("accuracy", fact.accuracy, fact.accuracy_margin, 4),
         ("train_s", fact.time_s, fact.time_margin_s, 1),
     ):
-        found = stats.mean([run.metrics[metric] for run in these])
+        found = estimates.mean([run.metrics[metric] for run in these])
         assert found.high is not None
         assert (value, margin) == (round(found.value, digits), round(found.high - found.value, digits))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench import assembly
-from bench import recipe as recipes
+from bench.measures import assembly
+from bench.models.speedrun import SpeedrunNet
+from bench.spec import recipe as recipes
 from bench.training.flops import training_flops
-from models.speedrun import SpeedrunNet
 
 STEPS_PER_EPOCH = 50_000 // 1536
 

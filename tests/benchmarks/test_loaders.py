@@ -13,12 +13,12 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.pipelines.augment import Augment
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.errors import PartMissing
+from bench.pipelines.loader import Placement, usable_cores
+from bench.pipelines.loaders import LOADERS, make_loader
 from bench.training.device import Device
-from pipelines.augment import Augment
-from pipelines.dataset import Dataset, Split
-from pipelines.errors import PartMissing
-from pipelines.loader import Placement, usable_cores
-from pipelines.loaders import LOADERS, make_loader
 
 BATCH_SIZE = 512
 AUGMENT = Augment("random", shift_pixels=2, pad="zero", cutout_pixels=12)
@@ -29,7 +29,7 @@ NATIVE = "ffcv, native"
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     """CIFAR-10 where this machine has it, else random pixels of its size: the work is the same."""
     Device("cpu")  # memory is kept as in a worker, for all loaders alike
-    from pipelines.datasets import load_dataset
+    from bench.pipelines.datasets import load_dataset
 
     try:
         return load_dataset("cifar10", data_dir=request.getfixturevalue("real_data_dir"), download=False)
@@ -91,7 +91,7 @@ def test_an_epoch_of_ffcvs_own_augmentation(
 ) -> None:
     """The reference: as ffcv's users write it, all compiled and on all cores; a seed does not repeat it."""
     try:
-        from pipelines.ffcv_compat import BetonLoader, DatasetWriter, IntDecoder, IntField, ToTensor
+        from bench.pipelines.ffcv_compat import BetonLoader, DatasetWriter, IntDecoder, IntField, ToTensor
     except PartMissing as missing:
         pytest.skip(str(missing))
     from ffcv.fields import RGBImageField

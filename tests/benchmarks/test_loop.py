@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.clock import Clock
+from bench.host.clock import Clock
+from bench.models.darknet import Darknet
+from bench.pipelines.augment import Augment
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Placement
+from bench.pipelines.loaders import make_loader
 from bench.training.device import Device
 from bench.training.loop import Goal, Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers, roles
 from bench.training.precision import Precision
 from bench.training.schedules import linear
-from models.darknet import Darknet
-from pipelines.augment import Augment
-from pipelines.datasets import load_dataset
-from pipelines.loader import Placement
-from pipelines.loaders import make_loader
 
 ROUNDS = 21
 EPOCHS = 1

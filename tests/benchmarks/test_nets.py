@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import models
+from bench import models
 from bench.profiling.timer import device_seconds
 from bench.training.device import Device
 from bench.training.precision import Precision

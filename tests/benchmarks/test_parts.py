@@ -10,16 +10,16 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import matrix
+from bench.models.darknet import Darknet
+from bench.pipelines.augment import Augment
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Placement
+from bench.pipelines.render import Canvas, Renderer
 from bench.profiling.timer import device_seconds
+from bench.spec import matrix
 from bench.training.optimizers import Optimizers, roles
 from bench.training.schedules import linear
-from models.darknet import Darknet
-from pipelines.augment import Augment
-from pipelines.dataset import Dataset
-from pipelines.datasets import load_dataset
-from pipelines.loader import Placement
-from pipelines.render import Canvas, Renderer
 
 BATCH_SIZE = 512
 AUGMENTS = {

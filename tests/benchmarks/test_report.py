@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.leaderboard import boards
-from bench.records import load_records
-from bench.report.site.pages import site
-from bench.run import Run
-from tests.bench.report.site.browser import chromium, executable
+from bench.report.html.pages import site
+from bench.runs.run import Run
+from bench.scores.leaderboard import boards
+from bench.scores.published import load_records
+from tests.bench.report.html.browser import chromium, executable
 from tests.benchmarks.test_store import realistic_run
 
 CELLS, REPEATS, EPOCHS = 500, 20, 10

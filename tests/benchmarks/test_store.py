@@ -11,10 +11,10 @@ import pytest
 from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.cache import TableCache
-from bench.frames import Frames, load
-from bench.run import Run, new_run_id
-from bench.store import Store
+from bench.runs.frames import Frames, load
+from bench.runs.run import Run, new_run_id
+from bench.runs.store import Store
+from bench.runs.table_cache import TableCache
 
 RUNS = 100_000
 CELLS = 1000

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import recipe as recipes
-from bench.runner import Measured, execute, warm_up_fork_server
-from bench.worker import Job
+from bench.execution.runner import Measured, execute, warm_up_fork_server
+from bench.spec import recipe as recipes
+from bench.spec.job import Job
 
 SETTINGS = ("epochs=0.01", "target_accuracy=null", "threads=1")
 

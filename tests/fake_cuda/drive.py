@@ -23,16 +23,16 @@ import tests.fake_cuda.preload  # noqa: F401
 import torch
 from torch import nn
 
-from bench import recipe as recipes
-from bench.clock import Clock
-from bench.footprint import NoBatches, data_shape
+from bench.host.clock import Clock
 from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.pipelines.datasets import DATASETS, load_dataset
 from bench.profiling.demand import Parts, step_made
+from bench.profiling.footprint import NoBatches, data_shape
 from bench.profiling.step import mark_parts
-from bench.recipe import Recipe
-from bench.workbench import Workbench
-from bench.worker import Job
-from pipelines.datasets import DATASETS, load_dataset
+from bench.profiling.workbench import Workbench
+from bench.spec import recipe as recipes
+from bench.spec.job import Job
+from bench.spec.recipe import Recipe
 from tests.fake_cuda.gpu import TIMED, Event, FakeGpu
 from tests.fake_cuda.plants import PLANTS
 
@@ -40,7 +40,7 @@ STEPS_PER_EPOCH, EPOCHS = 4, 3
 # What a run may wait for while it is timed: the ends of its spans, the mean loss of an epoch, the answers of an
 # evaluation, and which images are unsure.
 ALLOWED_WAITS = (
-    ("synchronize", "bench/clock.py", "span", TIMED),
+    ("synchronize", "bench/host/clock.py", "span", TIMED),
     ("_local_scalar_dense", "bench/training/loop.py", "_epoch", ("train",)),
     ("_local_scalar_dense", "bench/training/evaluation.py", "accuracy", ("eval", "final_eval")),
     ("nonzero", "bench/training/evaluation.py", "_second_look", ("eval", "final_eval")),
@@ -99,7 +99,7 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
         "steps": trainer.step if trainer else 0,
         "epochs": parent.phases["train"],
         "waits_in_training": sum(
-            event.kind == "wait" and event.phase == "train" and "bench/clock.py" not in event.where
+            event.kind == "wait" and event.phase == "train" and "bench/host/clock.py" not in event.where
             for event in gpu.events
         ),
         "weights_on": sorted({str(value.device) for value in trainer.model.state_dict().values()}) if trainer else [],

@@ -10,10 +10,10 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from bench.models.speedrun import SpeedrunNet
+from bench.pipelines.loaders.resident import ResidentLoader
 from bench.training.loop import Trainer
 from bench.training.loss import Loss
-from models.speedrun import SpeedrunNet
-from pipelines.loaders.resident import ResidentLoader
 
 
 def _changed(owner: type, method: str, change: Callable[..., Any]) -> Callable[[], AbstractContextManager[None]]:

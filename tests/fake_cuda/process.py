@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from bench.native import COMPILERS
+from bench.host.native import COMPILERS
 
 SOURCE = Path(__file__).with_name("guard.cpp")
 ROOT = SOURCE.parents[2]

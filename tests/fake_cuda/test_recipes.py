@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import recipe as recipes
 from bench.profiling.demand import demand
-from bench.recipe import names
+from bench.spec import recipe as recipes
+from bench.spec.recipe import names
 from tests.fake_cuda.plants import PLANTS
 from tests.fake_cuda.process import NoFakeGpu, guard, train_on_fake_gpu
 

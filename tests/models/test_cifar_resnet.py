@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-import models
-from models.cifar_resnet import Pair
+from bench import models
+from bench.models.cifar_resnet import Pair
 
 DATA = {"in_channels": 3, "classes": 10, "image_size": 32}
 

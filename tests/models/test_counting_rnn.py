@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import models
+from bench import models
 
 TOKENS = torch.randint(38, (5, 3), generator=torch.Generator().manual_seed(0))
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-import models
-from models.darknet import Darknet, ResLayer
+from bench import models
+from bench.models.darknet import Darknet, ResLayer
 
 DATA = {"in_channels": 3, "classes": 10, "image_size": 32}
 SMALL = {"blocks": [1, 1, 1], "width": 4}

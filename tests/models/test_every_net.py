@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import models
+from bench import models
 from bench.training.compiled import compiled
 from bench.training.device import Device
 from bench.training.precision import PRECISIONS, Precision

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-import models
-from models.layers import MaxPool, MeanPool
+from bench import models
+from bench.models.layers import MaxPool, MeanPool
 
 
 @pytest.mark.parametrize("size", [(4, 4), (1, 1), (5, 3)])

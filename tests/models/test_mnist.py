@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-import models
+from bench import models
 
 DATA = {"in_channels": 1, "classes": 10, "image_size": 28}
 LATER = {"order": "conv-act-bn", "he_normal": True}

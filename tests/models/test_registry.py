@@ -4,8 +4,8 @@ import sys
 import pytest
 import torch
 
-import models
-from models.options import check_value
+from bench import models
+from bench.models.options import check_value
 
 DATA = {"in_channels": 3, "classes": 10, "image_size": 32}
 
@@ -81,7 +81,7 @@ def test_a_whole_number_is_a_number():
 
 
 def test_torchvision_nets_are_torchvisions_own():
-    from pipelines.torchvision_compat import import_torchvision
+    from bench.pipelines.torchvision_compat import import_torchvision
 
     torch.manual_seed(0)
     ours = models.build("torchvision:resnet18", {}, **DATA)

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import models
+from bench import models
+from bench.models.speedrun import WHITEN_EPS, Group, SpeedrunNet
 from bench.profiling.operations import Operations
-from models.speedrun import WHITEN_EPS, Group, SpeedrunNet
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import models
-from models.speedrun_pairs import PairedSpeedrunNet, PairGroup
+from bench import models
+from bench.models.speedrun_pairs import PairedSpeedrunNet, PairGroup
 
 
 def test_it_has_the_described_shapes():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-import models
-from models.wide_resnet import Block, blocks_per_stage, kernels_of
+from bench import models
+from bench.models.wide_resnet import Block, blocks_per_stage, kernels_of
 
 DATA = {"in_channels": 3, "classes": 10, "image_size": 32}
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.augment import Augment, Draws
-from pipelines.errors import WrongOption
+from bench.pipelines.augment import Augment, Draws
+from bench.pipelines.errors import WrongOption
 
 EVERYTHING = Augment("random", 3, "zero", 5, 0.2, 0.3)
 seeds = st.integers(-(2**40), 2**40)

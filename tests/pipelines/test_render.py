@@ -13,11 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import render
-from pipelines.augment import Augment, Draws
-from pipelines.dataset import Dataset, Split
-from pipelines.loader import Placement
-from pipelines.render import Canvas, Renderer
+from bench.pipelines import render
+from bench.pipelines.augment import Augment, Draws
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.loader import Placement
+from bench.pipelines.render import Canvas, Renderer
 
 CPU = torch.device("cpu")
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 4e-2}

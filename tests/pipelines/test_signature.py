@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipelines.signature import is_signed, sign
+from bench.pipelines.signature import is_signed, sign
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.run import Run
+from bench.runs.run import Run
 
 TRAIN = {
     "version": "v1.0",

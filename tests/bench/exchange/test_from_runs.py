@@ -7,7 +7,7 @@ from bench.errors import UsageError
 from bench.exchange import dawnbench
 from bench.exchange.entry import Row
 from bench.exchange.from_runs import Submitter, entry_of, remarks, stem
-from bench.run import Run
+from bench.runs.run import Run
 
 AUTHOR = Submitter("A. Author", "author@example.org")
 PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published" / "cifar94.jsonl"

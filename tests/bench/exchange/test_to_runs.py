@@ -3,11 +3,12 @@ import pytest
 import bench
 from bench.errors import UsageError
 from bench.exchange import dawnbench
-from bench.exchange.to_runs import UNKNOWN_SEED, entry_back, is_imported, run_of
-from bench.rules import RULES, rule
-from bench.rules.timing import UNDIVIDED
-from bench.run import Run
-from bench.store import Store
+from bench.exchange.to_runs import UNKNOWN_SEED, entry_back, run_of
+from bench.runs.labels import is_imported
+from bench.runs.run import Run
+from bench.runs.store import Store
+from bench.scores.rules import RULES, rule
+from bench.scores.rules.timing import UNDIVIDED
 
 
 def test_the_same_entry_is_the_same_run(put_train):

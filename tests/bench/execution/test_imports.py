@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import recipe as recipes
-from bench.clock import Span
 from bench.execution import imports
-from bench.interrupts import Interrupts
-from bench.launcher import be_rank
-from bench.runner import Follower, Refused
-from bench.worker import Job
-from tests.bench.commands.sweeping import ENVIRONMENT, TIMEOUT_S, records, write
+from bench.execution.interrupts import Interrupts
+from bench.execution.ranks import be_rank
+from bench.execution.runner import Follower, Refused
+from bench.host.clock import Span
+from bench.spec import recipe as recipes
+from bench.spec.job import Job
+from tests.bench.cli.commands.sweeping import ENVIRONMENT, TIMEOUT_S, records, write
 
 TINY = ("--set", "epochs=0.2", "--set", "target_accuracy=null", "--device", "cpu")
 MATRIX = "recipe: digits\nset: {epochs: 0.2, target_accuracy: null, loader: torch}\naxes: {model.width: [4]}\n"
@@ -95,7 +95,7 @@ def test_a_worker_that_does_not_say_whose_code_it_runs_is_refused(job, monkeypat
     def as_before(job, pipe, folder):
         pipe.send({"kind": "end", "status": "ok", "reason": None})
 
-    monkeypatch.setattr("bench.runner._work_while_watched", as_before)
+    monkeypatch.setattr("bench.execution.runner._work_while_watched", as_before)
     with pytest.raises(Refused, match="does not say"):
         follow(job)
 

@@ -8,13 +8,12 @@ import time
 
 import pytest
 
-from bench import recipe as recipes
-from bench import runner
-from bench.execution import pauses
+from bench.execution import pauses, runner
+from bench.execution.interrupts import Interrupts
 from bench.execution.pauses import Pauses
-from bench.interrupts import Interrupts
-from bench.runner import Measured
-from bench.worker import Job
+from bench.execution.runner import Measured
+from bench.spec import recipe as recipes
+from bench.spec.job import Job
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="there is no /proc to look at")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.execution import scratch
-from tests.bench.commands.sweeping import ENVIRONMENT, records, start, statuses, sweep, wait_for_workers, write
+from tests.bench.cli.commands.sweeping import ENVIRONMENT, records, start, statuses, sweep, wait_for_workers, write
 
 OWNER = """
 import multiprocessing.util, sys
@@ -68,7 +68,7 @@ def test_the_folder_of_a_dead_owner_goes_and_that_of_a_living_one_stays(tmp_path
 
 
 def test_no_place_that_is_short_enough_is_said_with_what_to_do(tmp_path):
-    code = "from bench.cli import main; from bench.execution import scratch; scratch.SOCKET_PATH_BYTES = 3; main()"
+    code = "from bench.cli.app import main; from bench.execution import scratch; scratch.SOCKET_PATH_BYTES = 3; main()"
     command = [sys.executable, "-c", code, "sweep", "digits"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "set TMPDIR to a short one" in done.stderr) == (3, True), done.stderr

@@ -19,13 +19,18 @@ ROOT = Path(REAL_ROOT)
 # is the code whose speed is measured.
 SOURCES = {
     "bench/__init__.py": "",
-    "models/__init__.py": "",
-    "pipelines/__init__.py": "",
+    "bench/models/__init__.py": "",
+    "bench/pipelines/__init__.py": "",
     "bench/training/__init__.py": "",
+    "bench/execution/__init__.py": "",
+    "bench/host/__init__.py": "",
+    "bench/profiling/__init__.py": "",
+    "bench/spec/__init__.py": "",
+    "bench/statistics/__init__.py": "",
     "bench/gate/__init__.py": f"PROTOCOL = {PROTOCOL}\n",
     "bench/gate/agent.py": (ROOT / AGENT).read_text(encoding="utf-8"),
     "bench/step_s.py": "STEP_S = 0.010\nACCURACY = 0.95\nBYTES = 100_000_000\n",
-    "bench/matrix.py": """
+    "bench/spec/matrix.py": """
         import json
         from pathlib import Path
         from types import SimpleNamespace
@@ -47,7 +52,7 @@ SOURCES = {
             return [SimpleNamespace(values=cell, id="0" * 16, config={"cell": cell}, recipe=cell, skip=cell.get("skip"))
                     for cell in matrix.cells]
     """,
-    "bench/worker.py": """
+    "bench/spec/job.py": """
         from dataclasses import dataclass
         from typing import Any
 
@@ -63,7 +68,7 @@ SOURCES = {
             measure: str
             sampling: Any
     """,
-    "bench/runner.py": """
+    "bench/execution/runner.py": """
         import os
         import random
         import sys
@@ -108,7 +113,7 @@ SOURCES = {
             return Measured(metrics={"step_min_s": step_s, "train_s": step_s, "accuracy": accuracy,
                                      "peak_host_bytes": int(BYTES * (1.06 if LEVEL else 1))})
     """,
-    "bench/provenance.py": """
+    "bench/host/provenance.py": """
         import hashlib
 
         def code_identity(root):
@@ -117,11 +122,11 @@ SOURCES = {
         def sources_sha256(root):
             return hashlib.sha256((root / "bench" / "step_s.py").read_bytes()).hexdigest()
     """,
-    "bench/machine.py": """
+    "bench/host/fingerprint.py": """
         def fingerprint():
             return {"id": "0123456789ab"}
     """,
-    "bench/reference.py": """
+    "bench/profiling/reference.py": """
         from types import SimpleNamespace
 
         def matrix_product(device):
@@ -132,7 +137,7 @@ SOURCES = {
         def clock_hz(device):
             return None
     """,
-    "bench/sampling.py": "def Bounds(**bounds):\n    return bounds\n",
+    "bench/statistics/sampling.py": "def Bounds(**bounds):\n    return bounds\n",
     "bench/training/device.py": "def Device(kind):\n    return kind\n",
 }
 

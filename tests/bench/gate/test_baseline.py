@@ -193,7 +193,7 @@ def test_a_baseline_too_noisy_for_the_margin_is_told_before_anything_is_measured
 
 @pytest.mark.usefixtures("cheap_starts")
 def test_runs_beside_something_busy_are_told(solo, repository):
-    runner = repository / "bench" / "runner.py"
+    runner = repository / "bench" / "execution" / "runner.py"
     runner.write_text(runner.read_text().replace('metrics={"step_min_s"', 'metrics={"contended": True, "step_min_s"'))
     tree = Tree(repository, repository / "log")
     try:

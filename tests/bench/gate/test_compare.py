@@ -16,7 +16,7 @@ from bench.gate.quantity import ACCURACY, QUANTITIES
 from bench.gate.source import Result, of_benchmarks, of_run, read
 from bench.gate.verdict import Verdict
 from bench.host.git import git
-from bench.store import Store
+from bench.runs.store import Store
 
 
 def results(times, config=None, first_minute=0, step=1, machine="m1", measure="throughput", **metrics):

@@ -24,7 +24,7 @@ from bench.gate.tree import Tree, TreeFailed
 from bench.gate.trial import open_trials
 from bench.gate.verdict import Verdict
 from bench.host.git import git
-from bench.store import Store
+from bench.runs.store import Store
 
 
 @contextlib.contextmanager
@@ -114,8 +114,8 @@ def test_half_a_pair_does_not_count(repository, tmp_path):
 
 
 def test_a_cell_that_only_head_has_has_no_baseline(repository, tmp_path):
-    (repository / "bench" / "matrix.py").write_text(
-        (repository / "bench" / "matrix.py").read_text().replace('("digits",)', '("digits", "new")')
+    (repository / "bench" / "spec" / "matrix.py").write_text(
+        (repository / "bench" / "spec" / "matrix.py").read_text().replace('("digits",)', '("digits", "new")')
     )
     (repository / "cells.json").write_text('{"recipe": "new", "measure": "throughput", "cells": [{"size": 1}]}')
     with duel_of(repository, tmp_path) as duel:
@@ -153,7 +153,7 @@ def test_a_pair_that_failed_is_measured_anew_by_the_next_call(repository, change
 
 
 def test_a_base_that_cannot_be_imported_says_why(repository, tmp_path):
-    (repository / "bench" / "runner.py").write_text("import nothing_of_that_name\n")
+    (repository / "bench" / "execution" / "runner.py").write_text("import nothing_of_that_name\n")
     tree = Tree(repository, tmp_path / "log")
     try:
         with pytest.raises(TreeFailed, match="No module named 'nothing_of_that_name'") as failed:
@@ -292,8 +292,8 @@ def test_a_budget_without_room_for_a_verdict_is_told_after_two_rounds(repository
     [
         (None, "older than the gate's protocol"),
         ("", "older than the gate's protocol"),
-        ("PROTOCOL = 0\n", "speaks protocol 0, and this one 1 to 1; name a younger revision"),
-        ("PROTOCOL = 700\n", "speaks protocol 700, and this one 1 to 1; run `bench regress` of that revision"),
+        ("PROTOCOL = 0\n", "speaks protocol 0, and this one 1 to 2; name a younger revision"),
+        ("PROTOCOL = 700\n", "speaks protocol 700, and this one 1 to 2; run `bench regress` of that revision"),
     ],
 )
 def test_code_that_speaks_no_known_protocol_is_refused_before_any_of_it_runs(repository, tmp_path, gate, why):
@@ -309,10 +309,8 @@ def test_code_that_speaks_no_known_protocol_is_refused_before_any_of_it_runs(rep
 def test_a_tree_answers_with_its_own_agent(repository, tmp_path):
     """So modules may be renamed between base and head: only the agent beside them has to know their names."""
     agent = repository / "bench" / "gate" / "agent.py"
-    for old, new in (("machine", "computer"), ("runner", "performer")):
-        (repository / "bench" / f"{old}.py").rename(repository / "bench" / f"{new}.py")
-        agent.write_text(agent.read_text().replace(f"bench.{old}", f"bench.{new}"))
-    agent.write_text(agent.read_text().replace("self._bench.runner", "self._bench.performer"))
+    (repository / "bench" / "execution").rename(repository / "bench" / "performance")
+    agent.write_text(agent.read_text().replace("bench.execution", "bench.performance"))
     with duel_of(repository, tmp_path, rounds=8) as duel:
         duel.run(math.inf)
         assert verdicts(duel)["step_min_s"] == "same"

@@ -39,7 +39,9 @@ def test_each_plant_fits_the_sources_and_they_can_be_parsed(plant: Plant, tmp_pa
 def copied(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("plants") / "repository"
     for package in ("bench", "models", "pipelines"):
-        shutil.copytree(REPOSITORY / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPOSITORY / package, root / package, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
     (root / ".gitignore").write_text("__pycache__/\nresults/\n")
     git_in(root, "init", "--quiet", "--initial-branch=main")
     commit(root)

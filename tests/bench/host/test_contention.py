@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 
 from bench.host import contention
 from bench.host.contention import Look, Sampler, Usage
-from bench.run import Run
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 QUIET = Usage(10.0, cores=2, threads=2, own_cpu_s=19.6, others_cpu_s=0.1, steal_s=0.0)
@@ -181,23 +179,6 @@ def test_a_look_before_a_run(machine: Machine, others_ticks: int, device: str, w
     assert (warning is not None) == warned
     if warning is not None:
         assert re.match(r"other processes use (1\.0|0\.9) of this machine's \d cores\.", warning)
-
-
-def test_runs_that_were_disturbed_are_told_in_one_phrase(make_run: Callable[..., Run]) -> None:
-    busy = replace(QUIET, own_cpu_s=10.0, others_cpu_s=10.0).to_dict()
-    quiet = make_run(seed=0, spans=[{"name": "train", "host": QUIET.to_dict()}])
-    beside = make_run(seed=1, spans=[{"name": "train", "host": busy}, {"name": "eval", "host": busy}])
-    assert contention.disturbed([quiet, make_run()]) is None
-    assert contention.disturbed([beside]) == "other processes took 50% of the CPU time in train, eval"
-    assert contention.disturbed([quiet, beside], [["train"], ["eval"]]) == (
-        "1 of 2 runs: seed 1: other processes took 50% of the CPU time in eval"
-    )
-    shared = make_run(metrics={"gpu_other_processes": 2})
-    assert contention.disturbed([shared]) == "2 other processes computed on its GPUs"
-    many = contention.disturbed([beside] * 5)
-    assert many is not None
-    assert many.startswith("5 of 5 runs: ")
-    assert many.endswith("; and 2 more")
 
 
 def test_what_is_unknown_of_a_part_is_unknown_of_the_whole() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pynvml
 import pytest
 
-from bench import allotment, machine
-from bench.host import gpus
+from bench.execution import device_pool
+from bench.host import fingerprint, gpus
 from bench.host.gpus import visible_gpus
 
 A, B, C = "GPU-aaaa-1", "GPU-aabb-2", "GPU-cccc-3"
@@ -138,10 +138,10 @@ def test_on_a_mixed_board_numbers_count_in_cudas_order(monkeypatch: pytest.Monke
                                      "nvmlDeviceGetPciInfo"])  # fmt: skip
 def test_one_question_that_fails_is_one_null(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
     fake(monkeypatch, Nvml(EQUAL, fails=(refused,)))
-    facts = machine.fingerprint()
+    facts = fingerprint.fingerprint()
     assert [gpu["count"] for gpu in facts["gpus"]] == [3]
     assert facts["gpus"][0]["name"] == (None if refused == "nvmlDeviceGetName" else "big")
-    assert len(allotment.find_gpus().free) == 3
+    assert len(device_pool.find_gpus().free) == 3
 
 
 def test_one_board_that_is_lost_leaves_the_others() -> None:
@@ -161,11 +161,11 @@ def test_one_board_that_is_lost_leaves_the_others() -> None:
 
 def test_a_mig_slice_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, Nvml(EQUAL), CUDA_VISIBLE_DEVICES=SLICE)
-    monkeypatch.setattr(machine, "torch_build", lambda: {"torch": "2.13", "torch_cuda": "12.8", "torch_hip": None})
-    facts = machine.fingerprint()
+    monkeypatch.setattr(fingerprint, "torch_build", lambda: {"torch": "2.13", "torch_cuda": "12.8", "torch_hip": None})
+    facts = fingerprint.fingerprint()
     (gpu,) = facts["gpus"]
     assert (facts["device"], gpu["name"], gpu["memory_bytes"], gpu["mig"]) == ("cuda", "A100 MIG 1g.5gb", 5 << 30, True)
-    assert machine.device_count(facts, "cuda") == 1
+    assert fingerprint.device_count(facts, "cuda") == 1
     assert facts["gpu_unused"] is None
 
 
@@ -183,8 +183,8 @@ def test_a_gpu_that_cannot_be_used_is_told(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, cuda: str | None, said: str | None
 ) -> None:
     fake(monkeypatch, Nvml(EQUAL), **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}))
-    monkeypatch.setattr(machine, "torch_build", lambda: {"torch": "2.13", "torch_cuda": cuda, "torch_hip": None})
-    facts = machine.fingerprint()
+    monkeypatch.setattr(fingerprint, "torch_build", lambda: {"torch": "2.13", "torch_cuda": cuda, "torch_hip": None})
+    facts = fingerprint.fingerprint()
     assert facts["gpu_unused"] == said
     assert facts["device"] == ("cpu" if said else "cuda")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.host import openmp
-from bench.store import Store
+from bench.runs.store import Store
 
 TOOL = Path(__file__).parents[3] / "tools" / "openmp_waiting.py"
 

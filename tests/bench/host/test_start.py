@@ -5,7 +5,7 @@ import os
 
 import psutil
 
-from bench import runner
+from bench.execution import runner
 from bench.host.start import start_of_this_process
 
 

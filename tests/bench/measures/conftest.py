@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench import recipe
-from bench.clock import Clock
+from bench.host.clock import Clock
 from bench.measures import measure_class
-from bench.sampling import Bounds
-from bench.worker import Job
+from bench.spec import recipe
+from bench.spec.job import Job
+from bench.statistics.sampling import Bounds
 
 # Too little to trust, and enough to see that it works.
 HASTY = Bounds(relative_error=0.5, least_samples=2, least_s=0.0, timeout_s=0.3)

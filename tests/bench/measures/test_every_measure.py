@@ -7,11 +7,12 @@ import sys
 import pytest
 
 from bench.errors import UsageError
-from bench.measures import MEASURES, measure_class
+from bench.execution.runner import execute
+from bench.measures import measure_class
 from bench.measures.base import Measure
-from bench.run import Run
-from bench.runner import execute
-from bench.sampling import Bounds
+from bench.runs.run import Run
+from bench.spec.measures import MEASURES
+from bench.statistics.sampling import Bounds
 
 FIGURES = {
     "throughput": {

@@ -4,15 +4,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench import assembly, checkpoint, native
 from bench.errors import UsageError
-from bench.measures import inference
-from bench.sampling import Bounds
-from bench.weights import WeightsFile
-from pipelines.augment import Augment
-from pipelines.datasets import load_dataset
-from pipelines.loader import Placement
-from pipelines.loaders import make_loader
+from bench.host import native
+from bench.measures import assembly, inference
+from bench.pipelines.augment import Augment
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Placement
+from bench.pipelines.loaders import make_loader
+from bench.runs import checkpoint
+from bench.runs.weights import WeightsFile
+from bench.statistics.sampling import Bounds
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from bench import assembly
-from bench.sampling import Bounds
+from bench.measures import assembly
+from bench.statistics.sampling import Bounds
 
 
 def test_what_only_the_first_epoch_pays_is_in_it_alone(monkeypatch, make_job, run_here):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench import recipe as recipes
-from bench.clock import Clock
+from bench.host.clock import Clock
 from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.spec import recipe as recipes
 
 TINY = {
     "speedrun94": ("model.widths=[4, 6, 6]",),

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from bench import recipe
 from bench.errors import UsageError
-from bench.worker import Job
+from bench.execution.worker import Job
+from bench.spec import recipe
 
 
 def job(tmp_path, *settings):

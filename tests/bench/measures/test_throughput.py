@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import assembly
-from bench.measures import throughput
+from bench.ingredients.lookahead import Lookahead
+from bench.measures import assembly, throughput
 from bench.measures.throughput import WHOLE_EPOCH_S, Block, block_of
-from bench.training.lookahead import Lookahead
 from bench.training.loop import Diverged
 
 # Much longer than a step of the test's network, on any machine.

@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from bench import assembly
-from bench.footprint import footprint
+from bench.measures import assembly
 from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.models.speedrun import SpeedrunNet
+from bench.profiling.footprint import footprint
 from bench.training.loop import Trainer
-from models.speedrun import SpeedrunNet
 
 SMALLER_IMAGES = "image_sizes=[{pixels: 4, until: 0.5}]"
 HARD_EXAMPLES = "drop_easy={kept: 0.5, start: 0.5}"
@@ -67,10 +67,10 @@ def test_hard_examples_alone_are_fewer_and_counted_as_such(make_job, run_here, p
 UNTIL_INITIALISED = """
 import sys, time
 from pathlib import Path
-from bench import recipe
-from bench.clock import Clock
+from bench.spec import recipe
+from bench.host.clock import Clock
 from bench.measures import measure_class
-from bench.worker import Job
+from bench.spec.job import Job
 
 settings = ["compile=true", "warm_up_steps=1", "threads=1", *sys.argv[2:]]
 job = Job(recipe.load("digits", "cpu", settings), seed=0, device="cpu", data_dir=None, cache=Path(sys.argv[1]),

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench import recipe as recipes
 from bench.errors import UsageError
 from bench.profiling import cards, estimate
 from bench.profiling.demand import Work, demand
 from bench.profiling.operations import Operations, WithoutProducts
 from bench.profiling.step import FORWARD
+from bench.spec import recipe as recipes
 
 SMALL = ["model.widths=[4, 8, 8]", "model.whiten_images=64"]
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from bench import recipe as recipes
 from bench.errors import UsageError
+from bench.pipelines.augment import Augment
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loaders import make_loader
 from bench.profiling.profile import Profile, StageFigures, middle_mean, prepare, profile
 from bench.profiling.step import PARTS
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
-from bench.sampling import Bounds
+from bench.profiling.workbench import Workbench
+from bench.spec import recipe as recipes
+from bench.statistics.sampling import Bounds
 from bench.training.device import Device
 from bench.training.flops import forward_flops
 from bench.training.precision import Precision
-from bench.workbench import Workbench
-from pipelines.augment import Augment
-from pipelines.datasets import load_dataset
-from pipelines.loaders import make_loader
 
 HASTY = Bounds(relative_error=0.5, least_samples=2, least_s=0.0, timeout_s=1.0)
 SMALL = ["model.width=4", "threads=1", "batch_size=32", "precision=fp32"]
@@ -39,7 +39,7 @@ def bench_and_loaders():
 @pytest.fixture(scope="module")
 def found(bench_and_loaders) -> Profile:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.reference.MATRIX_SIDE", {"cpu": 128})
+        patch.setattr("bench.profiling.reference.MATRIX_SIDE", {"cpu": 128})
         return profile(*bench_and_loaders, bounds=HASTY)
 
 

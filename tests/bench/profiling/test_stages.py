@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-import models
+from bench import models
 from bench.profiling.stages import MOST_STAGES, Replay, record, stages_of
 from bench.training.device import Device
 from bench.training.flops import count_flops

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.run import Run
+from bench.runs.run import Run
 from bench.text.undecodable import command_line, readable
 
 ARGUMENTS = st.lists(st.binary(min_size=1, max_size=20).map(lambda b: b.replace(b"\0", b"0")), max_size=4)

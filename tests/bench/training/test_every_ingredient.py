@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench import assembly
-from bench.clock import Clock
-from bench.recipe import Recipe
+from bench.host.clock import Clock
+from bench.ingredients.ema import Ema
+from bench.ingredients.ghost_norm import GhostBatchNorm2d
+from bench.ingredients.lookahead import Lookahead
+from bench.measures import assembly
+from bench.models import ImpossibleModel
+from bench.pipelines.augment import Augment
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Placement
+from bench.pipelines.loaders import make_loader
+from bench.spec.recipe import Recipe
 from bench.training.device import Device
-from bench.training.ema import Ema
-from bench.training.ghost_norm import GhostBatchNorm2d
-from bench.training.lookahead import Lookahead
 from bench.training.precision import Precision
-from models import ImpossibleModel
-from pipelines.augment import Augment
-from pipelines.datasets import load_dataset
-from pipelines.loader import Placement
-from pipelines.loaders import make_loader
 
 DATA = {"name": "random", "shape": [3, 8, 8], "classes": 4, "train_count": 16, "test_count": 8}
 MODELS = (

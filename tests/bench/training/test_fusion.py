@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-import models
+from bench import models
+from bench.ingredients.ghost_norm import use_ghost_batches
+from bench.models import MODELS
 from bench.training.fusion import fold_batch_norms
-from bench.training.ghost_norm import use_ghost_batches
-from models import MODELS
 
 # Of each net: options, how many norms stand behind a conv of their own, and how many elsewhere.
 NETS = {

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.clock import Clock
+from bench.host.clock import Clock
+from bench.ingredients.cutmix import CutMix
+from bench.ingredients.ema import Ema
 from bench.training.compiled import compiled
-from bench.training.cutmix import CutMix
 from bench.training.device import Device
-from bench.training.ema import Ema
 from bench.training.loop import Diverged, Goal, Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers

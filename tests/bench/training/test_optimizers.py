@@ -10,6 +10,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
+from bench.models.darknet import Darknet
+from bench.models.speedrun import SpeedrunNet
 from bench.training.muon import (
     KERNELS_A_STEP,
     LAUNCH_FLOPS,
@@ -22,8 +24,6 @@ from bench.training.muon import (
 )
 from bench.training.optimizers import Optimizers, roles
 from bench.training.schedules import constant, linear, one_cycle
-from models.darknet import Darknet
-from models.speedrun import SpeedrunNet
 
 
 @pytest.fixture

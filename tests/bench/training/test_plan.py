@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.training.hard_examples import ShortEpochs
+from bench.ingredients.hard_examples import ShortEpochs
 from bench.training.plan import WHOLE, Plan, Stage
 
 shares = st.lists(st.floats(0.001, 1), min_size=0, max_size=4, unique=True).map(sorted)

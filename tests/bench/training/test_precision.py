@@ -4,13 +4,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.errors import MissingError, UsageError
-from bench.machine import native_precision
+from bench.host.fingerprint import native_precision
+from bench.models.darknet import Darknet
+from bench.models.speedrun import SpeedrunNet
 from bench.training.device import Device
 from bench.training.optimizers import Optimizers
 from bench.training.precision import PRECISIONS, Precision
 from bench.training.schedules import constant
-from models.darknet import Darknet
-from models.speedrun import SpeedrunNet
 
 HERE = "cuda" if torch.cuda.is_available() else "cpu"
 # Significands have 24 (float32), 11 (float16, tf32) or 8 (bfloat16) bits; ten layers may lose six of them.
@@ -109,7 +109,7 @@ def test_memory_format_reaches_the_filters(device):
 @pytest.mark.parametrize(("flag", "expected"), [("amx_bf16", "bf16"), ("avx512_bf16", "bf16"), ("avx512f", "fp32")])
 def test_auto_takes_what_the_device_computes_natively(device, monkeypatch, flag, expected):
     native_precision.cache_clear()
-    monkeypatch.setattr("bench.machine._cpu", lambda: {"cpu_flags": ["avx2", flag]})
+    monkeypatch.setattr("bench.host.fingerprint._cpu", lambda: {"cpu_flags": ["avx2", flag]})
     assert native_precision("cpu") == expected
     assert native_precision("cuda") == "fp16"
     assert Precision("auto", device).name == native_precision(HERE)

@@ -15,12 +15,12 @@ import pytest
 import torch
 import torch._dynamo
 
-from bench import assembly
-from bench import recipe as recipes
-from bench.clock import Clock
+from bench.host.clock import Clock
+from bench.measures import assembly
+from bench.pipelines.datasets import load_dataset
+from bench.profiling.workbench import Workbench
+from bench.spec import recipe as recipes
 from bench.training.loop import Trainer
-from bench.workbench import Workbench
-from pipelines.datasets import load_dataset
 
 COMPILING = [name for name in recipes.names() if recipes.load(name, "cuda").compile]
 # A run of six batches an epoch: a role that stops after a fifth of the first still does so after a batch.
@@ -125,7 +125,7 @@ def test_a_shape_that_the_warm_up_did_not_see_is_told(monkeypatch):
 
 @pytest.mark.slow
 def test_a_graph_that_breaks_is_told(monkeypatch):
-    from models.speedrun import SpeedrunNet
+    from bench.models.speedrun import SpeedrunNet
 
     own = SpeedrunNet.forward
 

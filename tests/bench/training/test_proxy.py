@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from bench import assembly
-from bench import recipe as recipes
-from bench.buildable import why_not
-from bench.clock import Clock
 from bench.errors import UsageError
-from bench.footprint import footprint
+from bench.host.clock import Clock
+from bench.measures import assembly
+from bench.pipelines.datasets import load_dataset
+from bench.profiling.footprint import footprint
+from bench.profiling.workbench import Workbench
+from bench.spec import recipe as recipes
+from bench.spec.buildable import why_not
 from bench.training.device import Device
 from bench.training.flops import forward_flops, training_flops
 from bench.training.loop import Trainer
@@ -22,8 +24,6 @@ from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.proxy import Proxy
 from bench.training.schedules import linear
-from bench.workbench import Workbench
-from pipelines.datasets import load_dataset
 
 SHAPE = [3, 16, 16]
 SMALL = (

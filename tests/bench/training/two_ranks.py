@@ -13,7 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.clock import Clock, Span
+from bench.host.clock import Clock, Span
+from bench.pipelines.augment import Augment
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.loader import Loader, Placement, Shard
+from bench.pipelines.loaders import make_loader
 from bench.training import evaluation
 from bench.training.device import Device
 from bench.training.loop import Goal, Trainer
@@ -22,10 +26,6 @@ from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.schedules import linear
-from pipelines.augment import Augment
-from pipelines.datasets import load_dataset
-from pipelines.loader import Loader, Placement, Shard
-from pipelines.loaders import make_loader
 
 BATCH_SIZE = 60
 

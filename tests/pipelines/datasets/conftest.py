@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.datasets import fetch
+from bench.pipelines.datasets import fetch
 from tests.pipelines.datasets.local_server import LocalServer
 
 

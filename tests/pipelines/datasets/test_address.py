@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.datasets.address import Address
+from bench.pipelines.datasets.address import Address
 
 
 @pytest.mark.parametrize(

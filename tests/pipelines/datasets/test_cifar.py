@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dataset import Split
-from pipelines.datasets.cifar import CIFAR10, CIFAR100, parse_binary, parse_python
-from pipelines.errors import DataCorrupt
+from bench.pipelines.dataset import Split
+from bench.pipelines.datasets.cifar import CIFAR10, CIFAR100, parse_binary, parse_python
+from bench.pipelines.errors import DataCorrupt
 from tests.pipelines.datasets.tiny_sets import TRAIN, binary_batch, python2_batch
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.datasets import DATASETS, load_dataset, locate
-from pipelines.datasets import digits as digits_module
-from pipelines.errors import DataCorrupt, DataMissing, WrongOption
+from bench.pipelines.datasets import DATASETS, load_dataset, locate
+from bench.pipelines.datasets import digits as digits_module
+from bench.pipelines.errors import DataCorrupt, DataMissing, WrongOption
 
 SMALL = {"shape": [1, 4, 5], "classes": 3, "train_count": 7, "test_count": 2}
 

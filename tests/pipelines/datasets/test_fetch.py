@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.datasets import fetch as fetch_module
-from pipelines.datasets.fetch import fetch
-from pipelines.errors import DataCorrupt, DataMissing, PipelineError
+from bench.pipelines.datasets import fetch as fetch_module
+from bench.pipelines.datasets.fetch import fetch
+from bench.pipelines.errors import DataCorrupt, DataMissing, PipelineError
 from tests.pipelines.datasets.local_server import LocalServer, Served
 from tests.pipelines.datasets.tiny_sets import md5
 

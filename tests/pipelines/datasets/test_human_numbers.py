@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipelines.datasets import DATASETS, load_dataset
-from pipelines.datasets.human_numbers import TEST_NUMBERS, TRAIN_NUMBERS, VOCABULARY, tokens_of, words_of
-from pipelines.errors import WrongOption
+from bench.pipelines.datasets import DATASETS, load_dataset
+from bench.pipelines.datasets.human_numbers import TEST_NUMBERS, TRAIN_NUMBERS, VOCABULARY, tokens_of, words_of
+from bench.pipelines.errors import WrongOption
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipelines.datasets.idx import parse_idx
-from pipelines.errors import DataCorrupt
+from bench.pipelines.datasets.idx import parse_idx
+from bench.pipelines.errors import DataCorrupt
 from tests.pipelines.datasets.tiny_sets import idx
 
 some_array = arrays.arrays(np.uint8, arrays.array_shapes(max_dims=4, max_side=6))

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.datasets.npz import read_npz
-from pipelines.errors import DataCorrupt, PipelineError
+from bench.pipelines.datasets.npz import read_npz
+from bench.pipelines.errors import DataCorrupt, PipelineError
 from tests.pipelines.datasets.tiny_sets import INFO, TEST, TRAIN
 
 

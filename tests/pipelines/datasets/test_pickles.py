@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.datasets.pickles import load_arrays
-from pipelines.errors import DataCorrupt
+from bench.pipelines.datasets.pickles import load_arrays
+from bench.pipelines.errors import DataCorrupt
 
 
 class Runs:

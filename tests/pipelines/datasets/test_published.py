@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.dataset import Dataset
-from pipelines.datasets import cache
-from pipelines.datasets.npz import write_npz
-from pipelines.datasets.published import PublishedSet, load, locate
-from pipelines.errors import DataCorrupt, DataMissing, PipelineError, WrongOption
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.datasets import cache
+from bench.pipelines.datasets.npz import write_npz
+from bench.pipelines.datasets.published import PublishedSet, load, locate
+from bench.pipelines.errors import DataCorrupt, DataMissing, PipelineError, WrongOption
 from tests.pipelines.datasets.local_server import LocalServer, Served
 from tests.pipelines.datasets.test_pickles import Runs
 from tests.pipelines.datasets.tiny_sets import (
@@ -188,7 +188,7 @@ def test_a_pickle_that_no_checksum_vouches_for_is_not_opened(tmp_path: Path, mon
     def opened(*_: object) -> None:
         raise AssertionError("a pickle was opened")
 
-    monkeypatch.setattr("pipelines.datasets.cifar.load_arrays", opened)
+    monkeypatch.setattr("bench.pipelines.datasets.cifar.load_arrays", opened)
     with pytest.raises(DataCorrupt, match="not opened"):
         load(tiny_cifar(without), tmp_path)
     (folder / "data_batch_1").write_bytes(b"altered")
@@ -361,7 +361,7 @@ class TestDownload:
         self, server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.files["cifar-10-binary.tar.gz"] = Served(binary_archive(), cuts=[9_000])
-        monkeypatch.setattr("pipelines.datasets.fetch.RETRY_DELAYS_S", ())
+        monkeypatch.setattr("bench.pipelines.datasets.fetch.RETRY_DELAYS_S", ())
         with pytest.raises(DataMissing, match="closed after 9,000"):
             load(tiny_cifar(), tmp_path)
         assert locate(tiny_cifar(), tmp_path) is None

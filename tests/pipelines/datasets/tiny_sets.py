@@ -12,11 +12,11 @@ from functools import partial
 
 import numpy as np
 
-from pipelines.dataset import Split
-from pipelines.datasets.catalog import DatasetInfo
-from pipelines.datasets.cifar import CifarForm, parse_binary, parse_python
-from pipelines.datasets.mnist import IdxFile, IdxForm
-from pipelines.datasets.published import Download, PublishedSet
+from bench.pipelines.dataset import Split
+from bench.pipelines.datasets.catalog import DatasetInfo
+from bench.pipelines.datasets.cifar import CifarForm, parse_binary, parse_python
+from bench.pipelines.datasets.mnist import IdxFile, IdxForm
+from bench.pipelines.datasets.published import Download, PublishedSet
 
 INFO = DatasetInfo("cifar10", "a tiny one", image_shape=(3, 32, 32), classes=10, train_count=8, test_count=3)
 MNIST_INFO = DatasetInfo("mnist", "a tiny one", image_shape=(1, 28, 28), classes=10, train_count=5, test_count=2)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.augment import Augment
-from pipelines.dataset import Dataset, Split
-from pipelines.errors import PartMissing
-from pipelines.loader import Loader, Placement
-from pipelines.loaders import make_loader
+from bench.pipelines.augment import Augment
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.errors import PartMissing
+from bench.pipelines.loader import Loader, Placement
+from bench.pipelines.loaders import make_loader
 
 MakeLoader = Callable[..., Loader]
 

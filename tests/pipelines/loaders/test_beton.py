@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.dataset import Dataset, Split
-from pipelines.errors import DataCorrupt, PartMissing, PipelineError
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.errors import DataCorrupt, PartMissing, PipelineError
 
 try:
-    from pipelines.loaders import beton
+    from bench.pipelines.loaders import beton
 except PartMissing as missing:
     pytest.skip(str(missing), allow_module_level=True)
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pipelines.augment import Augment
-from pipelines.dataset import Dataset
-from pipelines.errors import WrongOption
-from pipelines.loader import Batch, Loader, Placement, Shard
-from pipelines.loaders import LOADERS, make_loader
+from bench.pipelines.augment import Augment
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.errors import WrongOption
+from bench.pipelines.loader import Batch, Loader, Placement, Shard
+from bench.pipelines.loaders import LOADERS, make_loader
 
 MakeLoader = Callable[..., Loader]
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.dataset import Dataset
-from pipelines.errors import PartMissing
-from pipelines.loader import Loader, usable_cores
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.errors import PartMissing
+from bench.pipelines.loader import Loader, usable_cores
 
 try:
-    from pipelines.loaders.beton import beton_of
-    from pipelines.loaders.ffcv_loader import Decoding, FfcvLoader
+    from bench.pipelines.loaders.beton import beton_of
+    from bench.pipelines.loaders.ffcv_loader import Decoding, FfcvLoader
 except PartMissing as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
@@ -91,10 +91,10 @@ def test_threads_of_torch_stay_as_they_were(tmp_path: Path) -> None:
 import pathlib, threading
 import numpy as np, torch
 torch.set_num_threads(3)
-from pipelines.augment import Augment
-from pipelines.dataset import Dataset, Split
-from pipelines.loader import Placement
-from pipelines.loaders import make_loader
+from bench.pipelines.augment import Augment
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.loader import Placement
+from bench.pipelines.loaders import make_loader
 split = Split(np.zeros((20, 1, 4, 4), np.uint8), np.arange(20))
 data = Dataset("zeros", split, split, 20, (0.5,), (0.2,), False)
 seen = []
@@ -145,9 +145,9 @@ def test_where_ffcv_is_missing_the_remedy_is_named_and_torch_left_alone() -> Non
 import sys, torch
 torch.set_num_threads(3)
 sys.modules["ffcv"] = None
-from pipelines.augment import Augment
-from pipelines.errors import PartMissing
-from pipelines.loaders import make_loader
+from bench.pipelines.augment import Augment
+from bench.pipelines.errors import PartMissing
+from bench.pipelines.loaders import make_loader
 try:
     make_loader("ffcv", None, "train", 1, Augment(), None, 0)
 except PartMissing as error:

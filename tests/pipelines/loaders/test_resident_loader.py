@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipelines.augment import Augment, Draws
-from pipelines.dataset import Dataset
-from pipelines.loader import Placement
-from pipelines.loaders import make_loader
-from pipelines.loaders.resident import ResidentLoader
+from bench.pipelines.augment import Augment, Draws
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.loader import Placement
+from bench.pipelines.loaders import make_loader
+from bench.pipelines.loaders.resident import ResidentLoader
 
 
 def test_what_is_drawn_ahead_is_what_would_be_drawn_in_time(dataset: Dataset) -> None:

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from pipelines.augment import Augment
-from pipelines.datasets import load_dataset
-from pipelines.errors import WrongOption
-from pipelines.loader import Placement
-from pipelines.loaders import make_loader
+from bench.pipelines.augment import Augment
+from bench.pipelines.datasets import load_dataset
+from bench.pipelines.errors import WrongOption
+from bench.pipelines.loader import Placement
+from bench.pipelines.loaders import make_loader
 
 PLACE = Placement(torch.device("cpu"))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pipelines.loader import Loader
+from bench.pipelines.loader import Loader
 
 MakeLoader = Callable[..., Loader]
 
@@ -43,7 +43,7 @@ def test_workers_start_in_the_warm_up_and_stay(make: MakeLoader) -> None:
 def test_torchvision_works_beside_this_torch() -> None:
     code = """
 import torch
-from pipelines.torchvision_compat import import_torchvision
+from bench.pipelines.torchvision_compat import import_torchvision
 models = import_torchvision("torchvision.models")
 print(tuple(models.resnet18(num_classes=7).eval()(torch.zeros(1, 3, 32, 32)).shape))
 print(import_torchvision() is import_torchvision(), import_torchvision("torchvision.transforms.v2").__name__)
@@ -53,7 +53,7 @@ print(import_torchvision() is import_torchvision(), import_torchvision("torchvis
 
 
 def test_another_reason_for_failing_is_not_hidden() -> None:
-    from pipelines.torchvision_compat import import_torchvision
+    from bench.pipelines.torchvision_compat import import_torchvision
 
     with pytest.raises(ModuleNotFoundError, match=r"torchvision\.no_such"):
         import_torchvision("torchvision.no_such")

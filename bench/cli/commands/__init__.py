@@ -1,0 +1,1 @@
+"""What the commands do; `bench.cli.app` only reads their arguments."""

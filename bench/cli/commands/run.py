@@ -1,0 +1,284 @@
+"""`bench run`: one recipe, one run for each seed, each recorded as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import bench
+from bench.documents.limits import LARGEST_SEED
+from bench.errors import MissingError, UsageError
+from bench.execution import duration_estimate, programs
+from bench.execution.device_pool import find_gpus
+from bench.execution.interrupts import Interrupts
+from bench.execution.recording import Attempt, Recorder
+from bench.execution.runner import Measured, Refused, execute
+from bench.host.contention import Look
+from bench.report.terminal.harmless import Harmless
+from bench.report.terminal.progress import Progress, view
+from bench.report.terminal.summary import print_summary
+from bench.runs import weights
+from bench.runs.run import Run
+from bench.spec import prices
+from bench.spec import recipe as recipes
+from bench.spec.job import Job
+from bench.spec.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS, with_timeout
+from bench.spec.recipe import Recipe
+from bench.statistics.sampling import Bounds
+from bench.text import streams, units
+from bench.text.console import say
+
+STOPPED = 130
+# A training of which it matters that the machine was busy before it began, and to which the look adds nothing.
+LONG_S = 60.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The command line of `bench run`."""
+
+    recipe: str
+    settings: Sequence[str] = ()
+    seeds: int | None = None
+    first_seed: int = 0
+    data_dir: Path | None = None
+    device: str = "auto"
+    results: Path = Path("results")
+    price: str | None = None
+    measure: str = "time_to_accuracy"
+    sampling_timeout_s: float | None = None
+    keep_weights: bool = False
+    weights: str | None = None
+    shared_process: bool = False
+    keep_compiled: bool = False
+
+
+def run(options: RunOptions, console: Console) -> int:
+    """Run every seed and print the table; returns the exit code.
+
+    Raises `UsageError` for a recipe that does not fit, `MissingError` for data, hardware or room for
+    the results that is missing. Both come before any training.
+    """
+    from bench.host.fingerprint import default_device, device_count
+
+    look = Look()  # from here on, so that hardly anything has to be waited for
+    streams.work_outlasts_output()
+    device = default_device() if options.device == "auto" else options.device
+    recipe = recipes.load(options.recipe, device, options.settings)
+    _check_weights(options)
+    _check_seeds(options, recipe)
+    _check_shared_process(options, recipe)
+    if options.keep_compiled:
+        programs.kept_folder()
+    recorder = Recorder(options.results, Path(options.recipe).stem)
+    if recipe.device_count > 1:
+        found = device_count(recorder.machine, device)
+        lack = recipes.lack_of_devices(recipe, device, options.measure, found)
+        if lack is not None:
+            raise (MissingError if options.measure in ON_SEVERAL_DEVICES else UsageError)(f"devices: {lack}")
+    recorder.check_writable()
+    if options.keep_weights:
+        weights.make_room(options.results)
+    campaign = Campaign(options, recipe, device, recorder, console, look)
+    campaign.announce()
+    try:
+        campaign.run_all()
+    finally:
+        # Whatever ends the last one, those before it are done.
+        if campaign.finished:
+            print_summary(console, campaign.finished, recorder.store.path)
+    return campaign.exit_code()
+
+
+def _check_weights(options: RunOptions) -> None:
+    if options.keep_weights and options.measure != "time_to_accuracy":
+        raise UsageError(f"--keep-weights: {options.measure} trains nothing; leave out --measure to train")
+    if options.weights is not None and options.measure != "inference":
+        raise UsageError(f"--weights: {options.measure} takes none; add --measure inference")
+
+
+def _check_shared_process(options: RunOptions, recipe: Recipe) -> None:
+    if options.shared_process and options.measure not in SHARE_A_PROCESS:
+        raise UsageError(
+            f"--shared-process: only {' and '.join(SHARE_A_PROCESS)} can begin anew in the same process; "
+            f"leave it out with --measure {options.measure}"
+        )
+    if options.shared_process and recipe.device_count > 1:
+        raise UsageError(
+            f"--shared-process: each of {recipe.device_count} devices has a process of its own for one seed alone; "
+            "leave it out, or set devices to 1"
+        )
+
+
+@dataclass(frozen=True)
+class Running:
+    """The run of a seed that has begun, and what shows it until `shown` is closed."""
+
+    seed: int
+    title: str
+    attempt: Attempt
+    job: Job
+    shown: ExitStack
+    follow: Callable[[dict[str, Any]], None]
+
+
+def _check_seeds(options: RunOptions, recipe: Recipe) -> None:
+    last = options.first_seed + (options.seeds or recipe.seeds) - 1
+    if last > LARGEST_SEED:
+        raise UsageError(f"--first-seed {options.first_seed}: the last seed would be {last}; at most {LARGEST_SEED}")
+
+
+class Campaign:
+    """The runs of one command."""
+
+    def __init__(
+        self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console, look: Look
+    ) -> None:
+        self.options, self.recipe, self.device, self.look = options, recipe, device, look
+        self.recorder, self.console = recorder, console
+        self.name = recorder.recipe
+        self.finished: list[Run] = []
+        self.weights = weights.find(options.weights, options.results) if options.weights is not None else None
+        trained = {"weights": self.weights.identity} if self.weights else {}
+        self.config, self.cell = recipes.identify(recipe.config() | trained, device, options.measure)
+        self.sampling = Bounds()
+        if options.sampling_timeout_s is not None:
+            self.sampling = with_timeout(self.sampling, options.sampling_timeout_s, options.measure)
+        # What has no accuracy has no target, whatever the recipe says.
+        has_accuracy = options.measure == "time_to_accuracy" or self.weights is not None
+        self.target = recipe.target_accuracy if has_accuracy else None
+        self.price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
+
+    @property
+    def seeds(self) -> range:
+        first = self.options.first_seed
+        return range(first, first + (self.options.seeds or self.recipe.seeds))
+
+    def announce(self) -> None:
+        """Say what will run, towards what, and how long it took before."""
+        recipe, count = self.recipe, len(self.seeds)
+        trains = self.options.measure == "time_to_accuracy"
+        target = f" to {units.percent(self.target)}" if self.target is not None else ""
+        what = f"{recipe.epochs:g} epochs" if trains else self.options.measure
+        self._say(
+            f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {what} on "
+            f"{self.device}, {count} seed{'s' if count > 1 else ''}"
+        )
+        # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
+        shared = self.options.shared_process
+        known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]
+        expected = duration_estimate.expect(self.cell, self.recorder.machine["id"], known)
+        self._say(f"Expected: {expected.said}")
+        is_long = expected.total_s is not None and expected.total_s * count >= LONG_S
+        if self.options.device == "auto" and self.device == "cpu" and (why := self.recorder.machine["gpu_unused"]):
+            self._say(f"Warning: runs on the CPU: {why}")
+        if warning := self.look.warning(self.device, wait=is_long):
+            self._say(f"Warning: {warning}")
+        if self.device == "cuda" and (busy := find_gpus().busy):
+            self._say(f"Warning: others compute on {'; '.join(what for _, what in busy)}, and disturb the clock")
+
+    def run_all(self) -> None:
+        """One run a seed, in order; an interrupted one is the last.
+
+        Raises what the worker refuses, and `StoreError` where a record cannot be kept.
+        """
+        # Around all of it, so that no Ctrl-C comes between the end of a run and its record.
+        with Interrupts() as interrupts:
+            while len(self.finished) < len(self.seeds) and not interrupts.count:
+                self._run_process(interrupts)
+
+    def _run_process(self, interrupts: Interrupts) -> None:
+        """Run the next seed in a process of its own; where it is shared, those after it too, as long as it lasts.
+
+        The seeds that a process leaves when it fails are for a new one.
+        """
+        running = self._begin()
+
+        def next_job(measured: Measured) -> Job | None:
+            nonlocal running
+            if interrupts.count or len(self.finished) + 1 == len(self.seeds):
+                return None
+            self._end(running, measured)
+            running = self._begin()
+            return running.job
+
+        try:
+            measured = execute(
+                running.job, lambda event: running.follow(event), interrupts=interrupts, next_job=next_job
+            )
+            self._end(running, measured)
+        except Refused:
+            self.recorder.drop(running.attempt)
+            raise
+        finally:
+            running.shown.close()
+        left = len(self.seeds) - len(self.finished)
+        if self.options.shared_process and left and not interrupts.count:
+            seeds = "seed that is left goes on" if left == 1 else f"{left} seeds that are left go on"
+            self._say(f"That process has ended, and the {seeds} in a new process")
+
+    def exit_code(self) -> int:
+        """Of the worst run, or 130 where not every seed had its run; that is said."""
+        done, wanted = sum(one.status != "interrupted" for one in self.finished), len(self.seeds)
+        if done < wanted:
+            self._say(f"Stopped: {done} of {wanted} seed{'s' if wanted > 1 else ''} done")
+            return STOPPED
+        return max(0 if one.status == "ok" else 1 for one in self.finished)
+
+    def _title(self, position: int) -> str:
+        count = len(self.seeds)
+        return f"{self.name}, seed {self.seeds[position]}" + (f" ({position + 1} of {count})" if count > 1 else "")
+
+    def _begin(self) -> Running:
+        """The next seed's run, shown from now on."""
+        position = len(self.finished)
+        seed, title = self.seeds[position], self._title(position)
+        origin_s = bench.STARTED_S if position == 0 else time.monotonic()
+        attempt = self.recorder.begin()
+        job = Job(
+            self.recipe,
+            seed,
+            self.device,
+            self.options.data_dir,
+            self.options.results / "cache",
+            attempt.log,
+            origin_s,
+            self.options.measure,
+            self.sampling,
+            keep_weights=weights.place_of(attempt.run_id, self.options.results) if self.options.keep_weights else None,
+            weights=self.weights,
+            shared_process=self.options.shared_process,
+            keep_compiled=self.options.keep_compiled,
+        )
+        progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
+        shown = ExitStack()
+        return Running(seed, title, attempt, job, shown, shown.enter_context(Harmless(view(self.console, progress))))
+
+    def _end(self, running: Running, measured: Measured) -> None:
+        """Record a run, and say how it ended."""
+        # At once: whatever else may go wrong, a run that was measured is kept.
+        record = self.recorder.record(
+            running.attempt,
+            measured,
+            cell=self.cell,
+            config=self.config,
+            seed=running.seed,
+            measure=self.options.measure,
+            price_per_hour=self.price.usd_per_hour if self.price else None,
+            price_source=self.price.source if self.price else None,
+        )
+        self.finished.append(record)
+        running.shown.close()
+        accuracy = record.metrics.get("accuracy")
+        outcome = f", accuracy {units.percent(accuracy)}" if accuracy is not None else ""
+        total = units.duration(record.metrics.get("total_s"))
+        self._say(f"{running.title}: {record.status}{outcome}, {total} in all")
+
+    def _say(self, line: str) -> None:
+        say(self.console, line)

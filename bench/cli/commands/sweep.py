@@ -1,0 +1,274 @@
+"""`bench sweep`: every cell of a matrix with every seed, each recorded as soon as it ends, none twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from bench.documents.document import nearest, parse_setting
+from bench.documents.limits import MOST_THREADS
+from bench.errors import MissingError, UsageError
+from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
+from bench.execution.recording import Recorder
+from bench.execution.sweep import Sweep
+from bench.host.fingerprint import default_device, device_count, torch_build
+from bench.pipelines.datasets import load_dataset, locate
+from bench.pipelines.errors import PipelineError
+from bench.report.terminal.harmless import Harmless
+from bench.report.terminal.sweep import print_plan, print_summary
+from bench.report.terminal.sweep_progress import SweepProgress, view
+from bench.spec import matrix as matrices
+from bench.spec import prices
+from bench.spec.matrix import Cell, Matrix, Order, same, short
+from bench.spec.measures import with_timeout
+from bench.spec.plan import FAILURES, Plan, check_rerun, plan
+from bench.statistics.sampling import Bounds
+from bench.text import streams, units
+from bench.text.console import say
+
+LOCK_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """The command line of `bench sweep`."""
+
+    matrix: str
+    only: Sequence[str] = ()
+    rerun: str | None = None
+    resume: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+    data_dir: Path | None = None
+    device: str = "auto"
+    results: Path = Path("results")
+    price: str | None = None
+    jobs: str = "1"
+    order: Order | None = None
+    sampling_timeout_s: float | None = None
+
+
+def sweep(options: SweepOptions, console: Console) -> int:
+    """Run what is not done yet and print the table; returns the exit code.
+
+    0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1 where one is
+    not; 3 where none can be here; 130 after Ctrl-C. Raises `UsageError` for a mistake in the matrix or the
+    options, `MissingError` where results cannot be kept, or no run can have its data.
+    """
+    streams.work_outlasts_output()
+    device = default_device() if options.device == "auto" else options.device
+    matrix = matrices.load(options.matrix)
+    spec = matrix.spec
+    recorder = Recorder(options.results, Path(spec.recipe).stem, matrix.name)
+    if device == "cuda" and not torch_build()["torch_cuda"]:
+        raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
+    sampling = sampling_of(matrix, options.sampling_timeout_s)
+    order = options.order or spec.order
+
+    def look() -> tuple[Gpus, Allotment, list[tuple[Cell, int]]]:
+        """The devices that are free now, who gets them, and every cell with every seed."""
+        gpus = find_gpus() if device == "cuda" else Gpus()
+        allotment = allot(jobs_of(options.jobs), device, gpus)
+        # On a CPU the jobs share the cores.
+        found = len(gpus.usable) if device == "cuda" else device_count(recorder.machine, device) // allotment.jobs
+        cells = only(matrices.expand(matrix, device, found), options.only, matrix)
+        return gpus, allotment, matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
+
+    gpus, allotment, pairs = look()
+    check_rerun(options.rerun, pairs)
+
+    def make_plan() -> Plan:
+        made = plan(
+            pairs,
+            recorder.store.read({cell.id for cell, _ in pairs}),
+            machine_id=recorder.machine["id"],
+            sources_sha256=recorder.code["sources_sha256"],
+            rerun=options.rerun,
+            resume=options.resume,
+            limit=options.limit,
+            most_neighbours=allotment.jobs - 1 if device == "cpu" else None,
+        )
+        made.notes += _cautions(allotment, device, gpus)
+        if options.device == "auto" and device == "cpu" and (why := recorder.machine["gpu_unused"]):
+            made.notes.append(f"runs on the CPU: {why}")
+        _announce(console, matrix, made, device, order, allotment.jobs)
+        return made
+
+    if options.dry_run:
+        print_plan(console, make_plan(), matrix.keys)
+        return 0
+    recorder.check_writable()
+    with _alone(recorder.store.path.with_name("sweep.lock"), console) as waited:
+        if waited:
+            gpus, allotment, pairs = look()  # what the other one used is free now
+        made = make_plan()
+        get_data(made, options.data_dir, console)
+        progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, allotment.jobs)
+        try:
+            with Harmless(view(console, progress)) as live:
+                finished = Sweep(
+                    made,
+                    recorder,
+                    live,
+                    device,
+                    spec.measure,
+                    allotment,
+                    sampling,
+                    options.data_dir,
+                    spec.timeout_s,
+                    prices.choose(options.price, ("matrix", spec.price_per_hour)),
+                ).run()
+        finally:
+            # Whatever ends the last run, those before it are done.
+            print_summary(console, made, matrix.keys, spec.measure, options.results)
+            say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
+    if not finished:
+        say(console, "Stopped before its end; the same command runs the rest")
+        return 130
+    return _exit_code(console, made)
+
+
+@contextmanager
+def _alone(lock: Path, console: Console) -> Iterator[bool]:
+    """Wait for another sweep on the same results: two at once would do the same runs, and disturb each other's.
+
+    Gives whether it had to wait.
+    """
+    waited = False
+    try:
+        held = FileLock(lock).acquire(timeout=0)
+    except Timeout:
+        waited = True
+        say(console, f"Waiting for another sweep that records in {lock.parent}; another --results does not wait")
+        held = FileLock(lock).acquire(poll_interval=LOCK_POLL_S)
+    with held:
+        yield waited
+
+
+def only(cells: list[Cell], conditions: Sequence[str], matrix: Matrix) -> list[Cell]:
+    """The cells that have one of the values given for each key, as `key=value`.
+
+    Raises `UsageError` for a key that is not varied, and for a value that no cell has.
+    """
+    wanted: dict[str, list[object]] = {}
+    for condition in conditions:
+        key, value = parse_setting("--only", condition)
+        if key not in matrix.keys:
+            raise UsageError(
+                f"--only {condition}: {matrix.name} does not vary {key!r}{nearest(key, matrix.keys)}; "
+                f"it varies {', '.join(matrix.keys) or 'nothing'}"
+            )
+        values = [cell.values[key] for cell in cells if key in cell.values]
+        if not any(same(value, one) for one in values):
+            known = dict.fromkeys(map(short, values))
+            raise UsageError(f"--only {condition}: {key} is never {short(value)}; it is {' or '.join(known)}")
+        wanted.setdefault(key, []).append(value)
+    kept = [
+        cell
+        for cell in cells
+        if all(
+            key in cell.values and any(same(cell.values[key], value) for value in values)
+            for key, values in wanted.items()
+        )
+    ]
+    if not kept:
+        raise UsageError(f"no cell of {matrix.name} has all of {', '.join(conditions)}")
+    return kept
+
+
+def jobs_of(text: str) -> int | None:
+    """How many runs at once; None for `auto`. Raises `UsageError` for anything else than that and a count."""
+    if text == "auto":
+        return None
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_THREADS:
+        raise UsageError(
+            f"--jobs {text[:40]}: give a count of 1 to {MOST_THREADS}, or auto for as many as there are free GPUs"
+        )
+    return int(text)
+
+
+def sampling_of(matrix: Matrix, timeout_s: float | None) -> Bounds:
+    """The matrix's bounds, with the command line's time-out. Raises `UsageError` where nothing is sampled."""
+    bounds = matrix.spec.sampling.bounds()
+    return bounds if timeout_s is None else with_timeout(bounds, timeout_s, matrix.spec.measure)
+
+
+def get_data(made: Plan, data_dir: Path | None, console: Console) -> None:
+    """Fetch the data sets that the runs to come need and that are not here, before anything is timed.
+
+    What is not to be had is said once; the workers then skip its cells. Raises `MissingError` where no run to
+    come can have its data.
+    """
+    due = [entry.cell.recipe for entry in made.entries if entry.action == "run" and entry.cell.recipe is not None]
+    names = {recipe.data.name for recipe in due}
+    missing: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            if locate(name, data_dir) is None:
+                say(console, f"{name} is not here yet and is fetched before anything is timed")
+                load_dataset(name, data_dir=data_dir)
+        except PipelineError as error:
+            missing[name] = str(error)
+    if missing and missing.keys() == names:
+        raise MissingError("\n".join(f"no run can have its data. {why}" for why in missing.values()))
+    for name, why in missing.items():
+        say(console, f"Note: what needs {name} will be skipped. {why}")
+
+
+def _cautions(allotment: Allotment, device: str, gpus: Gpus) -> list[str]:
+    """What may disturb the clock."""
+    notes = [gpus.note] if gpus.note else []
+    if allotment.jobs > 1 and device == "cpu":
+        notes.append(
+            f"{allotment.jobs} runs at once share this CPU, each with {allotment.cores_of_a_run} of its cores: they "
+            "disturb each other's clocks, and their times compare with those of such a sweep alone; each row says so "
+            "in config.resolved.neighbours"
+        )
+    elif allotment.jobs > 1:
+        notes.append(
+            f"up to {allotment.jobs} runs at once, each on GPUs of its own; they share the CPU, the memory and the disk"
+        )
+    return notes
+
+
+def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: Order, jobs: int) -> None:
+    spec, actions = matrix.spec, made.actions
+    parts = [f"{actions['done']} done", f"{actions['run']} to run"]
+    if actions["skip"]:
+        parts.append(f"{actions['skip']} to be skipped")
+    if actions["later"]:
+        parts.append(f"{actions['later']} beyond the limit")
+    say(
+        console,
+        f"{matrix.name}: {spec.measure} of {spec.recipe} on {device}, {_count(len(made.cells), 'cell')} × "
+        f"{_count(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
+    )
+    for note in made.notes:
+        say(console, f"Note: {note}")
+    if actions["run"]:
+        new = sum(entry.action == "run" and entry.expected_s is None for entry in made.entries)
+        expected = "unknown, none of these cells has run on this machine" if made.left_s is None else None
+        guess = f", where {new} runs of new cells are taken for the mean of the others" if new else ""
+        left_s = None if made.left_s is None else made.left_s / jobs
+        say(console, f"Expected: {expected or units.duration(left_s) + guess}")
+
+
+def _exit_code(console: Console, made: Plan) -> int:
+    """That a cell cannot be here is no failure of what could be measured."""
+    statuses = {entry.run.status for entry in made.entries if entry.run is not None}
+    # What is skipped for want of devices is run as soon as they are there.
+    if any(entry.run.status in FAILURES for entry in made.entries if entry.run and entry.cell.skip is None):
+        say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
+    if statuses == {"skipped"}:
+        return MissingError.exit_code
+    return 0 if statuses <= {"ok", "skipped"} else 1
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,1 +1,0 @@
-"""What the commands do; `bench.cli` only reads their arguments."""

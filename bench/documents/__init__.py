@@ -1,0 +1,1 @@
+"""YAML and settings, read strictly: every error has its file, line and key."""

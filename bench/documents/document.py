@@ -1,0 +1,192 @@
+"""A YAML file whose values know where they came from, so that a mistake is told with its file, line and key."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from bench.documents import yaml_reader
+from bench.documents.yaml_reader import BadYaml
+from bench.errors import UsageError
+
+M = TypeVar("M", bound=BaseModel)
+
+# What pydantic finds when each value is allowed by itself.
+_COMBINATION = {"value_error", "missing"}
+
+
+class Incompatible(UsageError):
+    """Every value is allowed, but not all of them together."""
+
+
+class Document:
+    """A mapping of keys to values, and where each dotted key was set."""
+
+    def __init__(self, path: Path, values: dict[str, Any], origin: Mapping[str, str] | None = None) -> None:
+        self.path, self.values, self.origin = path, values, dict(origin or {})
+
+    @classmethod
+    def read(cls, path: Path, example: Path, transparent: Collection[str] = ()) -> Document:
+        """The mapping in a YAML file; keys below a `transparent` one have origins as if they stood at the top.
+
+        Raises `UsageError` for a file that cannot be read, or that holds anything else (`example` does not).
+        """
+        values, lines = yaml_reader.read(path)
+        if not isinstance(values, dict):
+            raise UsageError(f"{path}: this should be a mapping of keys to values; see {example}")
+        origin = {}
+        for keys, line in lines.items():
+            inside = keys[1:] if keys[0] in transparent else keys
+            if inside:
+                origin[".".join(map(str, inside))] = f"{path}:{line}"
+        return cls(path, values, origin)
+
+    def copy(self) -> Document:
+        return Document(self.path, copy.deepcopy(self.values), self.origin)
+
+    def change(self, key: str, value: Any, origin: str) -> None:
+        """Change the value at a dotted key; `origin` is what a mistake in it is blamed on."""
+        nested = copy.deepcopy(value)
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        merge(self.values, nested)
+        self.origin[key] = origin
+
+    def where(self, key: str) -> str:
+        """The place that set a dotted key: itself, what holds it, or what is in it; else the file."""
+        inside = (known for known in self.origin if known.startswith(f"{key}."))
+        return next((self.origin[k] for k in (key, *_parents(key), *inside) if k in self.origin), str(self.path))
+
+    def refuse(self, key: str, why: str) -> NoReturn:
+        """Raise the `UsageError` for a mistake at a dotted key."""
+        raise UsageError(f"{self.where(key)}: {why}")
+
+    def validate(self, model: type[M]) -> M:
+        """The values as a `model`.
+
+        Raises `Incompatible` where the values do not fit together, `UsageError` where one of them cannot
+        be; one line each, naming the place, the key, what is allowed and the nearest name.
+        """
+        try:
+            return model.model_validate(self.values)
+        except ValidationError as error:
+            errors = error.errors()
+            kind = Incompatible if {item["type"] for item in errors} <= _COMBINATION else UsageError
+            raise kind("\n".join(self._explain(item, model) for item in errors)) from None
+
+    def _explain(self, error: Any, model: type[BaseModel]) -> str:
+        """One line for one pydantic error."""
+        parts = [str(part) for part in error["loc"]]
+        if parts[:1] == ["schedule"] and len(parts) > 1:
+            del parts[1]  # the union's tag, which is no key of the file
+        key = ".".join(parts)
+        place = self.where(key)
+        message, given = error["msg"].removeprefix("Value error, "), error.get("input")
+        match error["type"]:
+            case "extra_forbidden":
+                allowed = _keys_at(model, parts[:-1])
+                return f"{place}: unknown key {key!r}{nearest(parts[-1], allowed)}; allowed here: {', '.join(allowed)}"
+            case "missing":
+                return f"{place}: the key {key!r} is missing"
+            case "value_error" | "unknown_name":
+                named = message.split(":")[0]
+                return f"{self.origin.get(named, place)}: {f'{key}: ' if key else ''}{message}"
+            case "literal_error":
+                choices = error["ctx"]["expected"]
+                near = nearest(str(given), re.findall(r"'(\w+)'", choices))
+                return f"{place}: {key} is {given!r}{near}; allowed: {choices}"
+            case "union_tag_invalid":
+                tags = error["ctx"]["expected_tags"].replace("'", "")
+                tag = error["ctx"]["tag"]
+                return f"{place}: {key}.name is {tag!r}{nearest(tag, tags.split(', '))}; allowed: {tags}"
+            case _:
+                hint = "; accuracies are fractions: 0.94, not 94" if key.endswith("accuracy") else ""
+                return f"{place}: {key} is {given!r}: {message[0].lower()}{message[1:]}{hint}"
+
+
+def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Lay `changes` over `values`, key by key; a mapping that brings another `name` replaces the old one."""
+    for key, new in changes.items():
+        old = values.get(key)
+        if isinstance(old, str) and isinstance(new, dict) and "name" not in new:
+            old = values[key] = {"name": old}
+        if isinstance(old, dict) and isinstance(new, dict) and new.get("name", old.get("name")) == old.get("name"):
+            merge(old, new)
+        else:
+            values[key] = new
+
+
+def parse_setting(option: str, setting: str) -> tuple[str, Any]:
+    """Key and value of the command line's `key=value`; the value is YAML."""
+    key, separator, text = setting.partition("=")
+    if not separator or not key:
+        raise UsageError(f"{option} {setting}: write key=value, such as {option} epochs=1 or {option} model.width=16")
+    if key.count(".") >= yaml_reader.MOST_DEPTH or not all(key.split(".")):
+        raise UsageError(
+            f"{option} {key[:80]}: a key is names with dots between, at most {yaml_reader.MOST_DEPTH} of them, "
+            "as in model.width"
+        )
+    try:
+        return key, yaml_reader.parse(text)[0]
+    except BadYaml as error:
+        raise UsageError(f"{option} {key}: {text[:80]!r} is not a YAML value: {error}") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; no name is too long to be asked."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; no name is too long to be asked."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def check_name(key: str, name: str, known: Iterable[str]) -> None:
+    """For a model's validators: refuse a name that is not known, whatever the other values are."""
+    if name not in (names := list(known)):
+        refuse(key, f"unknown name {name!r}{nearest(name, names)}; there are: {', '.join(names)}")
+
+
+def refuse(key: str, why: str) -> NoReturn:
+    """For a model's validators: refuse a value that cannot be, whatever the other values are."""
+    raise PydanticCustomError("unknown_name", "{text}", {"text": f"{key}: {why}"})
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _parents(key: str) -> Iterable[str]:
+    while "." in key:
+        key = key.rpartition(".")[0]
+        yield key
+
+
+def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
+    """The keys that the schema allows at a place."""
+    schema: Any = model.model_json_schema()
+    definitions, here = schema.get("$defs", {}), schema
+    for part in parts:
+        here = here.get("properties", {}).get(part) or here.get("items") or here.get("additionalProperties", {})
+        options = here.get("anyOf") or here.get("oneOf") or [here]
+        found = [definitions[o["$ref"].rpartition("/")[2]] for o in options if "$ref" in o]
+        if found:
+            here = {"properties": {k: v for one in found for k, v in one["properties"].items()}}
+        else:
+            here = next((option for option in options if "items" in option), here)
+    return list(here.get("properties", {}))

@@ -1,0 +1,52 @@
+"""How long a cell will take, from the runs of it that are known; nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean
+from typing import NamedTuple
+
+from bench.files import PACKAGE
+from bench.runs.run import FINISHED, Run, cell_id
+from bench.runs.store import Store
+from bench.text import units
+
+# Runs that come with the project, for a machine that has none of its own yet.
+PUBLISHED = PACKAGE / "published"
+
+
+class Expectation(NamedTuple):
+    """How long one run will take, None where that is not known; and the same in words, with where it is known from."""
+
+    total_s: float | None
+    said: str
+
+
+def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
+    """The duration of one run of `cell`: here, else elsewhere, else unknown."""
+    finished = [run for run in own if run.cell == cell and run.status in FINISHED]
+    here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
+    if here_s:
+        mean_s = fmean(here_s)
+        return Expectation(
+            mean_s, f"{units.duration(mean_s)} a seed, the mean of {len(here_s)} earlier on this machine"
+        )
+    published = [run for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]
+    elsewhere = finished or [run for run in published if cell_now(run) == cell and run.status in FINISHED]
+    if elsewhere:
+        run = elsewhere[-1]
+        machine = f"{run.machine.get('cpu_model')}, {run.machine.get('usable_cores')} cores"
+        about_s = _total_s(run)
+        return Expectation(about_s, f"about {units.duration(about_s)} a seed, as on another machine ({machine})")
+    return Expectation(None, "unknown, this has not been run before; the time left is shown after the first steps")
+
+
+def cell_now(run: Run) -> str:
+    """What this version calls the cell of a run that an earlier one recorded."""
+    config = {key: value for key, value in run.config.items() if key != "resolved"}
+    config["precision"] = run.config.get("resolved", {}).get("precision", config.get("precision"))
+    return cell_id(config | {"measure": run.measure})
+
+
+def _total_s(run: Run) -> float:
+    return float(run.metrics["total_s"] or 0)

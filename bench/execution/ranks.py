@@ -1,0 +1,224 @@
+"""Several ranks for one run: the worker's process starts them by torch.distributed.run, and speaks for them.
+
+The worker stays the only one that the runner knows. It passes on what rank 0 tells, keeps back what each rank says
+last, and says itself how the run ended when no rank is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.execution import imports
+from bench.execution.worker import Teller, end_with_parent, measure
+from bench.host.clock import Clock, Span
+from bench.host.contention import of_this_run
+from bench.host.fingerprint import oom_kills
+from bench.measures import measure_module
+from bench.spec.job import Job
+
+if TYPE_CHECKING:
+    from torch.distributed.launcher.api import LaunchConfig
+
+MONITOR_S = 0.1
+# How long a rank stays that has failed. The death of one rank is a failure of all others at once, and in that
+# time it is seen which of them died.
+LAST_WORDS_S = 2.0
+# From being asked to end until ending anyhow: a rank that waits for the others inside a library hears no signal.
+RANK_GRACE_S = 3.0
+FINAL = ("end", "refused")
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Which rank ended the others, and its exit code: the negative number of a signal that killed it."""
+
+    rank: int
+    exit_code: int
+    out_of_memory: bool = False
+
+
+def launch(job: Job, clock: Clock, tell: Teller) -> None:
+    """Run the job on as many ranks as it wants devices, and tell what a worker on one device would."""
+    with contextlib.suppress(PermissionError):
+        # A terminal's Ctrl-C goes to a whole group of processes, and here the runner decides what comes of it.
+        os.setpgid(0, 0)
+    tell("phase", name="import", spans=[])
+    started_s = clock.elapsed_s()
+    _start_fork_server(job.measure)
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+
+    clock.add("import", started_s, clock.elapsed_s())
+    pipes = [multiprocessing.Pipe(duplex=False) for _ in range(job.recipe.device_count)]
+    relay = Relay([receiver for receiver, _ in pipes], tell)
+    relay.start()
+    cause: Cause | None = None
+    interrupted = False
+    oom_kills_before = oom_kills()
+    try:
+        with TemporaryDirectory(prefix="ranks-") as folder:
+            run = elastic_launch(_config(len(pipes), folder), be_rank)
+            run(job, clock.spans, [sender for _, sender in pipes], imports.ROOT)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        cause = Cause(rank, failure.exitcode, failure.exitcode == -signal.SIGKILL and oom_kills() > oom_kills_before)
+    except SignalException:
+        interrupted = True
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for process in multiprocessing.active_children():
+            process.kill()  # one that was being started when the signal came
+        for _, sender in pipes:
+            sender.close()
+    relay.join()
+    event: Event = {"metrics": {"total_s": clock.elapsed_s()}} | verdict(relay.last_words, cause, interrupted)
+    tell(**event)
+
+
+def verdict(last_words: dict[int, Event], cause: Cause | None, interrupted: bool) -> Event:
+    """How the run ended, given each rank's last event (with `told_s`) and what ended the ranks, if anything did.
+
+    Rank 0's own account is kept, with another status and reason where another rank was the cause: one that
+    was killed, else the one that failed first, because the others only lost their connection to it.
+    """
+    said = {rank: {key: value for key, value in event.items() if key != "told_s"} for rank, event in last_words.items()}
+    own = said.get(0, {"kind": "end", "status": "crashed", "reason": "rank 0 ended with no word"})
+    if interrupted:
+        return own | {"kind": "end", "status": "interrupted", "reason": "stopped by the user"}
+    if cause is None:
+        return own
+    if cause.out_of_memory:
+        reason = f"the kernel killed rank {cause.rank}: the host is out of memory"
+        return own | {"kind": "end", "status": "oom", "reason": reason}
+    if cause.exit_code < 0 and cause.exit_code != -signal.SIGTERM:
+        name = signal.Signals(-cause.exit_code).name
+        return own | {"kind": "end", "status": "crashed", "reason": f"rank {cause.rank} was killed by {name}"}
+    by_time = sorted(last_words, key=lambda rank: last_words[rank]["told_s"])
+    failed = [rank for rank in by_time if said[rank].get("status") not in ("ok", "not_reached", "interrupted")]
+    if not failed:
+        reason = f"rank {cause.rank} ended with exit code {cause.exit_code} and no word"
+        return own | {"kind": "end", "status": "crashed", "reason": reason}
+    first = said[failed[0]]
+    if first["kind"] == "refused":
+        return first
+    return own | {"kind": "end", "status": first["status"], "reason": f"rank {failed[0]}: {first['reason']}"}
+
+
+class Relay(threading.Thread):
+    """Passes on what rank 0 tells, until every rank has hung up; `last_words` are kept, by rank."""
+
+    def __init__(self, receivers: Sequence[Connection], tell: Teller) -> None:
+        super().__init__(daemon=True)
+        self.last_words: dict[int, Event] = {}
+        self._rank_of = {receiver: rank for rank, receiver in enumerate(receivers)}
+        self._tell = tell
+
+    def run(self) -> None:
+        while self._rank_of:
+            for receiver in wait(list(self._rank_of)):
+                assert isinstance(receiver, Connection)
+                try:
+                    event = receiver.recv()
+                except Exception:  # the end, or what a killed rank left of a message
+                    del self._rank_of[receiver]
+                    continue
+                if event["kind"] in FINAL:
+                    self.last_words.setdefault(self._rank_of[receiver], event)
+                else:
+                    self._tell(**event)
+
+
+def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection], root: str) -> None:
+    """The entry of a rank's process; `spans` are those of the process that launched it, and `root` is its tree."""
+    rank = int(os.environ["RANK"])
+    clock = Clock(job.origin_s)
+    clock.spans += spans
+    clock.add("start", spans[-1].end_s, clock.elapsed_s())
+    clock.sampler = of_this_run(is_rank=True)
+    end_with_parent()
+    tell = RankTeller(senders[rank], rank)
+    _end_soon_after_sigterm()
+    ours = root == imports.ROOT
+    if wrong := imports.difference(imports.places()) if ours else f"bench comes from {imports.ROOT}, not {root}":
+        tell("refused", message=imports.refusal(wrong), exit_code=UsageError.exit_code)
+        raise SystemExit(1)
+    if not measure(replace(job, rank=rank), clock, tell):
+        if tell.status == "failed":
+            time.sleep(LAST_WORDS_S)
+        raise SystemExit(1)
+
+
+class RankTeller(Teller):
+    """Tells all of rank 0, and of the others only how they ended, with the moment on the host's clock."""
+
+    def __init__(self, pipe: Connection, rank: int) -> None:
+        super().__init__(pipe)
+        self._rank = rank
+        self.status: str | None = None
+
+    def __call__(self, kind: str, **values: Any) -> None:
+        self.status = values.get("status")
+        if kind in FINAL:
+            super().__call__(kind, told_s=time.monotonic(), **values)
+        elif self._rank == 0:
+            super().__call__(kind, **values)
+
+
+def _start_fork_server(measure: str) -> None:
+    """Let a process of its own import what ranks need, once for all, while this one imports the launcher."""
+    context = multiprocessing.get_context("forkserver")
+    # Not this process' main module, which may be anything that asked for a run.
+    context.set_forkserver_preload([measure_module(measure), __name__])
+    forkserver.ensure_running()
+
+
+def _config(count: int, folder: str) -> LaunchConfig:
+    """Ranks of this machine alone, which meet at a port that the system chooses, and are not started twice."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
+
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        logs_specs=DefaultLogsSpecs(log_dir=folder),
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        # Not what the machine's name resolves to, which may be nothing.
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        monitor_interval=MONITOR_S,
+        start_method="forkserver",
+    )
+
+
+def _end_soon_after_sigterm() -> None:
+    """End the process some time after a SIGTERM that the main thread, waiting in a library, cannot hear."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+
+    def follow() -> None:
+        while os.read(reader, 1) != bytes([signal.SIGTERM]):
+            pass
+        time.sleep(RANK_GRACE_S)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

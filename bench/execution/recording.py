@@ -1,0 +1,147 @@
+"""Making and keeping the records of one command's runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.execution import scratch
+from bench.execution.runner import Measured
+from bench.host.fingerprint import fingerprint
+from bench.host.provenance import NOT_PYTHONS_OWN, Bytecode, Sources
+from bench.runs.run import Run, new_run_id
+from bench.runs.store import Store, StoreError
+from bench.text.console import visible_json
+from bench.text.undecodable import command_line
+
+# Much more than one record takes, and too little to notice.
+ROOM_FOR_A_RECORD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run that has begun; its worker writes to `log`, which is at its last place once the run is recorded."""
+
+    run_id: str
+    started_at: datetime
+    log: Path
+
+
+class Recorder:
+    """Turns what was measured into records of the store below `results`."""
+
+    def __init__(self, results: Path, recipe: str, sweep: str | None = None) -> None:
+        """`recipe` and `sweep` are names."""
+        self.results, self.recipe, self.sweep = results, recipe, sweep
+        self.store = Store(results / "runs" / "runs.jsonl")
+        # Before any worker imports them: what is changed afterwards is seen at the end of each run.
+        self._sources = Sources.now()
+        self._bytecode = Bytecode(self._sources.root)
+
+    def check_writable(self) -> None:
+        """Raises StoreError where a record could not be kept now; takes away logs of commands that were killed."""
+        self.store.check_writable(ROOM_FOR_A_RECORD_BYTES)
+        scratch.remove_dead_files(self._logs_of_now)
+
+    @cached_property
+    def code(self) -> dict[str, Any]:
+        """The identity of the sources that were there when the command began."""
+        return self._sources.identity()
+
+    def _code_of(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """The same with what was seen of it at the end of a run, and in the process that ran it."""
+        changed = Sources.now(self._sources.root).differing_from(self._sources)
+        if facts.get("imported_sources_sha256", self._sources.sha256) != self._sources.sha256:
+            changed = changed or ["what the worker imported"]
+        loaded = facts.get("loaded", {})
+        wrong = self._bytecode.not_of_its_source()
+        seen = {"changed_during_run": changed, "bytecode_not_of_source": wrong, "loaded": loaded}
+        if (wrong or any(name.endswith(NOT_PYTHONS_OWN) for name in loaded)) and self.code["dirty"] is False:
+            seen["dirty"] = True
+        return self.code | seen
+
+    @cached_property
+    def machine(self) -> dict[str, Any]:
+        return fingerprint()
+
+    def begin(self) -> Attempt:
+        run_id = new_run_id()
+        return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log")
+
+    def drop(self, attempt: Attempt) -> None:
+        """Take away the log of a run that will have no record."""
+        attempt.log.unlink(missing_ok=True)
+
+    @property
+    def _logs_of_now(self) -> Path:
+        """Apart from those that belong to a record."""
+        return self.results / "logs" / ".running"
+
+    def _keep_log(self, attempt: Attempt) -> Path | None:
+        """Where the log is from now on; None where there is none."""
+        last = self.results / "logs" / attempt.log.name
+        try:
+            attempt.log.rename(last)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return attempt.log
+        return last
+
+    def record(
+        self,
+        attempt: Attempt,
+        measured: Measured,
+        *,
+        cell: str,
+        config: dict[str, Any],
+        seed: int,
+        measure: str,
+        price_per_hour: float | None,
+        price_source: dict[str, str] | None = None,
+    ) -> Run:
+        """The attempt's record, once it is on the disk.
+
+        Raises StoreError where it cannot be kept; then it has been printed to stderr, so that it is not lost.
+        """
+        facts = measured.facts
+        log = self._keep_log(attempt)
+        resolved = facts.get("resolved", {}) | ({"price_source": price_source} if price_source else {})
+        run = Run(
+            run_id=attempt.run_id,
+            cell=cell,
+            recipe=self.recipe,
+            sweep=self.sweep,
+            seed=seed,
+            status=measured.status,
+            reason=measured.reason,
+            log=os.path.relpath(log, self.results) if log else None,
+            log_tail=measured.log_tail,
+            command=command_line(),
+            started_at=attempt.started_at.isoformat(timespec="milliseconds"),
+            measure=measure,
+            config=config | {"resolved": resolved},
+            price_per_hour=price_per_hour,
+            metrics=measured.metrics,
+            spans=measured.spans,
+            epochs=measured.epochs,
+            # The machine as the command sees it, and what only a loaded torch tells: several runs at once have each
+            # a part of the machine, and it is the same machine all the same.
+            machine=facts.get("machine", {}) | {key: v for key, v in self.machine.items() if v is not None},
+            code=self._code_of(facts),
+            data=facts.get("data", {}),
+            versions=facts.get("versions", {}),
+        )
+        try:
+            self.store.append(run)
+        except StoreError as error:
+            sys.stderr.write(visible_json(run.to_json_line().decode()))
+            raise StoreError(
+                f"{error}. The line above is the record of the last run: append it to {self.store.path}"
+            ) from None
+        return run

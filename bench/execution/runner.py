@@ -1,0 +1,375 @@
+"""The parent's side of a run: start the worker, follow it, and make one record of whatever happened."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import pickle
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, MissingError, UsageError
+from bench.execution import imports, scratch
+from bench.execution.interrupts import Interrupts, ctrl_c_ignored
+from bench.execution.pauses import Pauses
+from bench.execution.worker import end_with_parent, work
+from bench.host.fingerprint import oom_kills
+from bench.models import MODULES
+from bench.runs.run import FINISHED, Status
+from bench.spec.job import Job
+from bench.spec.measures import MEASURES
+
+LOG_TAIL_LINES = 20
+TICK_S = 0.2
+# From being asked to end until being killed: time to finish a step and tell what was measured.
+GRACE_S = 5.0
+# What a fork server imports once for all its workers. Not ffcv, whose import changes torch's threads.
+PRELOADED = (
+    "bench.cli.app",
+    *(f"bench.measures.{name}" for name in MEASURES),
+    *MODULES,
+    "bench.pipelines.loaders.resident",
+)
+
+Event = dict[str, Any]
+
+
+class Refused(BenchError):
+    """The worker would not start the run; the message is for the user."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Measured:
+    """What is known of a run; complete once its worker has ended, whatever ended it."""
+
+    status: Status = "crashed"
+    reason: str | None = None
+    phase: str = "start"
+    facts: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    log_tail: list[str] = field(default_factory=list)
+
+    def take(self, event: Event) -> bool:
+        """Add what one message of the worker says; whether it is the last one.
+
+        Raises `Refused` for a run that the worker would not start.
+        """
+        kind = event["kind"]
+        if kind == "facts":
+            self.facts |= {key: value for key, value in event.items() if key != "kind"}
+        elif kind == "phase":
+            self.phase = event["name"]
+            self.spans += event["spans"]
+        elif kind == "epoch":
+            self.epochs.append({key: value for key, value in event.items() if key != "kind"})
+        elif kind == "end":
+            self.status, self.reason = event["status"], event["reason"]
+            self.metrics = event.get("metrics", self.metrics)
+            self.spans = event.get("spans", self.spans)
+        elif kind == "refused":
+            raise Refused(event["message"], event["exit_code"])
+        return bool(kind == "end")
+
+
+NextJob = Callable[[Measured], Job | None]
+
+
+def warm_up_fork_server() -> None:
+    """Let a fork server import what workers need, so that each of them starts at once, and the first no later.
+
+    Raises MissingError where it ends before it is ready; then its own message is on stderr.
+    """
+    imports.protect_children()
+    scratch.for_sockets()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    with ctrl_c_ignored():
+        forkserver.ensure_running()
+    process = context.Process(target=int)  # which does nothing, but not before all is imported
+    try:
+        process.start()
+    except (OSError, EOFError):
+        raise MissingError(
+            "the process that prepares the workers ended while it imported them, as said above; "
+            "`bench run` shows whether this environment works at all"
+        ) from None
+    process.join()
+
+
+def renew_fork_server() -> None:
+    """Put a new fork server in the place of the present one, whose workers must all have ended; raises MissingError.
+
+    What a server fixes for its workers, such as where memory lies, so differs between those of two servers.
+    """
+    with ctrl_c_ignored():
+        # The standard library knows no other way to end it.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    warm_up_fork_server()
+
+
+class Follower:
+    """One worker, started when this is made, and what becomes known of its run until it has ended.
+
+    Nothing here waits, so that one loop follows several: wait until something of `sources` is ready, `advance`,
+    and ask for the `result` when it is `over`. `close` is safe at any moment.
+
+    `on_event` gets every message of the worker, `{"kind": "tick"}` where there is none, and after a Ctrl-C or
+    SIGTERM `{"kind": "stopping"}`, or `{"kind": "finishing"}` where `interrupts` has patience. After
+    `timeout_s` seconds the worker is ended.
+
+    The worker of a job with `shared_process` waits after a run that leaves it in order: `next_job` is given what was
+    measured, and returns the job that follows, which has as much time again. Where it returns none, and after a run
+    that ends otherwise, the worker ends, and the `result` is that of the last run.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        on_event: Callable[[Event], None],
+        start_method: str,
+        timeout_s: float | None,
+        interrupts: Interrupts,
+        next_job: NextJob = lambda _: None,
+    ) -> None:
+        imports.protect_children()
+        scratch.for_sockets()
+        context: Any = multiprocessing.get_context(start_method)
+        self.over = False
+        self._scratch = scratch.for_one_run()
+        self._runs_our_code = False
+        self._job, self._interrupts, self._on_event = job, interrupts, _harmless(on_event)
+        self._measured = Measured()
+        self._refusal: Refused | None = None
+        self._silent = False
+        self._signals_told = interrupts.count
+        self._oom_kills = oom_kills()
+        self._limit = _Limit(timeout_s)
+        if interrupts.stopping:
+            self._limit.end_soon()
+        self._next_job = next_job
+        self._receiver, sender = context.Pipe(duplex=job.shared_process)
+        arguments = (job, sender, self._scratch)
+        self._process = context.Process(target=_work_while_watched, args=arguments, name=f"run of {job.log.stem}")
+        try:
+            interrupts.start(self._process)
+            self._pauses = Pauses(self._process.pid, interrupts)
+        except (OSError, EOFError) as error:
+            self._measured.reason = f"the worker could not be started: {error or type(error).__name__}"
+            self._receiver.close()
+            scratch.remove(self._scratch)
+            self.over = True
+        finally:
+            sender.close()
+
+    @property
+    def sources(self) -> list[Any]:
+        """What `multiprocessing.connection.wait` should look at."""
+        if self.over:
+            return []
+        return [self._process.sentinel] if self._silent else [self._receiver, self._process.sentinel]
+
+    def advance(self) -> None:
+        """Take one message where there is one, and notice whatever has ended."""
+        if self.over:
+            return
+        self._limit.enforce(self._process)
+        self._pauses.look()
+        if not self._silent:
+            self._hear()
+        if self._silent and not self._process.is_alive():
+            self._judge()
+
+    def result(self) -> Measured:
+        """What was measured, all of it once it is `over`. Raises `Refused` where the worker would not start the run."""
+        if self._refusal is not None:
+            raise self._refusal
+        return self._measured
+
+    def close(self) -> None:
+        """End a worker that is still there."""
+        if not self.over:
+            self._process.kill()
+            self._judge()
+
+    def _hear(self) -> None:
+        """Take one message, or tick; notice where there will be no more."""
+        is_alive = self._process.is_alive()  # asked before the pipe is: what it said last is to be heard
+        event: Event = {"kind": "tick"}
+        try:
+            if self._receiver.poll():
+                said = self._receiver.recv()
+                if self._runs_our_code:
+                    event = said
+                    self._silent = self._measured.take(event) and not (event.get("waits") and self._go_on())
+                else:
+                    self._check_code(said)
+            else:
+                self._silent = not is_alive
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._silent = True  # it was killed, perhaps in the middle of a message
+        except Refused as refusal:
+            self._refusal, self._silent = refusal, True
+        self._on_event(event)
+        if self._interrupts.count > self._signals_told:
+            self._signals_told = self._interrupts.count
+            self._on_event({"kind": "stopping" if self._interrupts.stopping else "finishing"})
+            if self._interrupts.stopping:
+                self._limit.end_soon()
+        if self._silent:
+            self._limit.end_soon()
+
+    def _check_code(self, first: Event) -> None:
+        """Raises Refused, and ends the worker, where its first words do not say that it runs the code of this tree."""
+        wrong = imports.difference(first["places"]) if first["kind"] == "code" else "it does not say which it runs"
+        if wrong:
+            self._process.kill()
+            raise Refused(imports.refusal(wrong), UsageError.exit_code)
+        self._runs_our_code = True
+
+    def _go_on(self) -> bool:
+        """Give the waiting worker the next job, or none; whether there is one."""
+        self._add_what_was_seen()
+        following = None if self._limit.passed else self._next_job(self._measured)
+        if following is not None:
+            self._job, self._measured = following, Measured()
+            self._pauses = Pauses(self._process.pid, self._interrupts)
+            self._limit = _Limit(self._limit.timeout_s)
+            if self._interrupts.stopping:
+                self._limit.end_soon()
+        self._receiver.send(following)
+        return following is not None
+
+    def _judge(self) -> None:
+        """The worker is dead or dying: say what ended it, and let go of it."""
+        measured, process = self._measured, self._process
+        process.join()
+        self._interrupts.ended(process)
+        self._receiver.close()
+        scratch.remove(self._scratch)
+        self.over = True
+        # Being asked to end in the middle of a library may come out of it as some error.
+        if measured.status in ("crashed", "interrupted", "failed"):
+            if self._interrupts.stopping:
+                measured.status, measured.reason = "interrupted", "stopped by the user"
+            elif self._limit.passed:
+                measured.status = "timeout"
+                measured.reason = (
+                    f"not done after timeout_s = {self._limit.timeout_s:g} seconds; its last phase was {measured.phase}"
+                )
+            elif measured.status == "crashed" and process.exitcode == -signal.SIGKILL and oom_kills() > self._oom_kills:
+                measured.status, measured.reason = "oom", "the kernel killed the process: the host is out of memory"
+            elif measured.status == "crashed":
+                measured.reason = measured.reason or _exit_reason(process.exitcode)
+        self._add_what_was_seen()
+
+    def _add_what_was_seen(self) -> None:
+        """What the worker itself does not tell."""
+        self._pauses.add_to(self._measured)
+        if self._measured.status not in FINISHED:
+            self._measured.log_tail = tail(self._job.log)
+
+
+def execute(
+    job: Job,
+    on_event: Callable[[Event], None],
+    start_method: str = "spawn",
+    timeout_s: float | None = None,
+    interrupts: Interrupts | None = None,
+    next_job: NextJob = lambda _: None,
+) -> Measured:
+    """Run `job` in a process of its own and follow it to its end, however it ends; see `Follower`.
+
+    Without `interrupts` the first Ctrl-C lets the worker finish its record. Raises `Refused` for a recipe
+    that turns out to be impossible, or data or hardware that is missing.
+    """
+    if interrupts is None:
+        with Interrupts() as interrupts:
+            return execute(job, on_event, start_method, timeout_s, interrupts, next_job)
+    follower = Follower(job, on_event, start_method, timeout_s, interrupts, next_job)
+    try:
+        while not follower.over:
+            wait(follower.sources, TICK_S)
+            follower.advance()
+    finally:
+        follower.close()
+    return follower.result()
+
+
+def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:
+    """The same until it fails: a display whose terminal is gone ends neither the training nor its record."""
+    failed = False
+
+    def tell(event: Event) -> None:
+        nonlocal failed
+        if not failed:
+            try:
+                on_event(event)
+            except (Exception, SystemExit):  # rich exits on a broken pipe
+                failed = True
+
+    return tell
+
+
+def _work_while_watched(job: Job, pipe: Connection, folder: Path) -> None:
+    """The worker's process: its work, and what ends it when its parent is gone.
+
+    It says first of all whose code it runs. What it, or a library, leaves in a temporary folder is below `folder`,
+    which goes with the run, however that ends.
+    """
+    end_with_parent()
+    pipe.send({"kind": "code", "places": imports.places()})
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    work(job, pipe)
+
+
+class _Limit:
+    """Ends a worker that takes longer than `timeout_s`, or that said its last and stays: asked first, then killed."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self.timeout_s = timeout_s
+        self.passed = False
+        self._end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        self._kill_s = math.inf
+
+    def end_soon(self) -> None:
+        """The worker has nothing more to do than to end, or was asked to."""
+        self._end_s = math.inf
+        self._kill_s = min(self._kill_s, time.monotonic() + GRACE_S)
+
+    def enforce(self, process: Any) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._end_s:
+            self.passed, self._end_s, self._kill_s = True, math.inf, now_s + GRACE_S
+            process.terminate()
+        elif now_s >= self._kill_s:
+            process.kill()
+
+
+def _exit_reason(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"the worker was killed by {signal.Signals(-code).name}"
+    return f"the worker ended with exit code {code} and no word"
+
+
+def tail(log: Path, lines: int = LOG_TAIL_LINES) -> list[str]:
+    """The last lines of a log, none where there is no log."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
+    except OSError:
+        return []

@@ -1,0 +1,186 @@
+"""Carrying a plan out: each run in a process of its own, and recorded as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.execution.device_pool import Allotment
+from bench.execution.interrupts import Interrupts
+from bench.execution.recording import Attempt, Recorder
+from bench.execution.runner import TICK_S, Follower, Measured, Refused, renew_fork_server, tail, warm_up_fork_server
+from bench.host.share import Share
+from bench.runs.store import StoreError
+from bench.spec import prices
+from bench.spec.job import Job
+from bench.spec.plan import Entry, Plan
+from bench.spec.prices import Price
+from bench.statistics.sampling import Bounds
+
+
+class View(Protocol):
+    """What a sweep tells while it goes on."""
+
+    def begin(self, entry: Entry) -> None: ...
+
+    def take(self, entry: Entry, event: dict[str, Any]) -> None: ...
+
+    def end(self, entry: Entry) -> None: ...
+
+
+@dataclass
+class Running:
+    """A run that goes on, and what it holds."""
+
+    entry: Entry
+    attempt: Attempt
+    share: Share
+    follower: Follower
+
+
+# New starts are to take no more of a sweep's time.
+RENEWAL_SHARE = 0.05
+
+
+class Starts:
+    """The fork server of a sweep's workers, made when this is.
+
+    Runs of one server are no independent evidence of times and memory (see `bench.host.start`). So repeats of a cell,
+    with other seeds, are given a new one where that costs little, and where no run is there that needs the old one.
+    """
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._begin(warm_up_fork_server)
+
+    def before(self, entry: Entry, running: Sequence[Running]) -> None:
+        """Renew it where this is the first run of another seed; raises MissingError."""
+        is_other = self._seed is not None and entry.seed != self._seed
+        if is_other and not running and self._took_s <= RENEWAL_SHARE * (time.monotonic() - self._began_s):
+            self._begin(renew_fork_server)
+        self._seed = entry.seed
+
+    def _begin(self, make: Callable[[], None]) -> None:
+        began_s = time.monotonic()
+        make()
+        self._began_s = time.monotonic()
+        self._took_s = self._began_s - began_s
+
+
+@dataclass
+class Sweep:
+    """Carries a plan out, as many runs at once as `allotment` has room for; a record is kept as soon as its run ends.
+
+    One loop follows all workers, and no thread does, so that signals, records and the view are never at odds.
+    """
+
+    plan: Plan
+    recorder: Recorder
+    view: View
+    device: str
+    measure: str
+    allotment: Allotment = field(default_factory=lambda: Allotment(1))
+    sampling: Bounds = field(default_factory=Bounds)
+    data_dir: Path | None = None
+    timeout_s: float | None = None
+    price: Price | None = None
+
+    def run(self) -> bool:
+        """Run all that is due; false where Ctrl-C left some of it.
+
+        The first Ctrl-C lets the present runs finish, the second one, and a SIGTERM, ends them now; they are
+        recorded as interrupted, and so are to be run again. Raises StoreError where a record cannot be kept,
+        MissingError where workers cannot be started at all.
+        """
+        due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
+        running: list[Running] = []
+        with Interrupts(patience=1) as interrupts:
+            starts = Starts() if self.plan.actions["run"] else None
+            try:
+                while running or (due and not interrupts.count):
+                    if not interrupts.count:
+                        self._begin_what_fits(due, running, interrupts, starts)
+                    if running:
+                        wait([source for one in running for source in one.follower.sources], TICK_S)
+                    for one in running:
+                        one.follower.advance()
+                    for one in [one for one in running if one.follower.over]:
+                        running.remove(one)
+                        self._end(one)
+            finally:
+                for one in running:
+                    if one.follower.over:  # in the same moment as one that could not be recorded
+                        with suppress(StoreError):
+                            self._end(one)
+                    one.follower.close()
+            return not (due or interrupts.stopping)
+
+    def _begin_what_fits(
+        self, due: deque[Entry], running: list[Running], interrupts: Interrupts, starts: Starts | None
+    ) -> None:
+        """In order: a run that has to wait for its devices is not overtaken."""
+        while due and not interrupts.count:
+            if due[0].action == "skip":
+                entry = due.popleft()
+                self._record(entry, Measured("skipped", entry.cell.skip))
+            elif (share := self.allotment.take(due[0].devices)) is not None:
+                if starts is not None:
+                    starts.before(due[0], running)
+                running.append(self._begin(due.popleft(), share, interrupts))
+            else:
+                return
+
+    def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> Running:
+        recipe = entry.cell.recipe
+        assert recipe is not None  # a cell without one is skipped
+        attempt = self.recorder.begin()
+        job = Job(
+            recipe,
+            entry.seed,
+            self.device,
+            self.data_dir,
+            self.recorder.results / "cache",
+            attempt.log,
+            time.monotonic(),
+            self.measure,
+            self.sampling,
+            share,
+        )
+        self.view.begin(entry)
+
+        def tell(event: dict[str, Any]) -> None:
+            self.view.take(entry, event)
+
+        return Running(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
+
+    def _end(self, one: Running) -> None:
+        self.allotment.give_back(one.share)
+        try:
+            measured = one.follower.result()
+        except Refused as refusal:
+            measured = Measured("skipped", "; ".join(str(refusal).splitlines()), log_tail=tail(one.attempt.log))
+        self._record(one.entry, measured, one.attempt)
+        self.view.end(one.entry)
+
+    def _record(self, entry: Entry, measured: Measured, attempt: Attempt | None = None) -> None:
+        cell = entry.cell
+        price = self.price
+        if price is None and cell.recipe is not None:
+            price = prices.choose(None, ("recipe", cell.recipe.price_per_hour))
+        run = self.recorder.record(
+            attempt or self.recorder.begin(),
+            measured,
+            cell=cell.id,
+            config=cell.config,
+            seed=entry.seed,
+            measure=self.measure,
+            price_per_hour=price.usd_per_hour if price else None,
+            price_source=price.source if price else None,
+        )
+        self.plan.ran(entry, run)

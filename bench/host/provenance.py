@@ -1,0 +1,286 @@
+"""Which code made a number: the commit, whether it was changed, a hash of the sources, and what else ran with them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import marshal
+import os
+import platform
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from bench.files import PACKAGE
+from bench.host.git import GitFailed, git
+
+PACKAGES = ("bench", "models", "pipelines")
+# What decides beside them which code runs, at the top of the tree; Python imports the last two by itself.
+BESIDE = ("constraints.txt", "pyproject.toml", "sitecustomize.py", "usercustomize.py")
+STARTUP_MODULES = ("sitecustomize", "usercustomize")
+SOURCES = (".py", ".yaml", ".cpp")
+# What Python would import in the place of a source, or without one.
+COMPILED = (*EXTENSION_SUFFIXES, ".pyc")
+# What can change a result or a time; what is not installed is left out.
+DISTRIBUTIONS = (
+    "torch", "torchvision", "triton", "numpy", "ffcv", "numba", "pillow", "scikit-learn", "nvidia-cudnn-cu12",
+    "nvidia-cudnn-cu13", "nvidia-ml-py", "pandas", "pyarrow",
+)  # fmt: skip
+GIT_TIMEOUT_S = 10
+
+
+# Of a compiled module (PEP 552): it names a hash of its source, and nobody is to compare it.
+HASHED, CHECKED = 0b01, 0b10
+# So many changed files are told of.
+MOST_NAMES = 3
+NOT_PYTHONS_OWN = ", not of this Python"
+
+
+class File(NamedTuple):
+    """What a file holds, the same as git names it (SHA-1 and SHA-256), and when it was last written or moved."""
+
+    sha256: str
+    blobs: tuple[str, str]
+    changed_ns: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that decide which code runs, by their names relative to `root`, as they are at one moment."""
+
+    root: Path
+    files: Mapping[str, File]
+
+    @classmethod
+    def now(cls, root: Path | None = None) -> Self:
+        """Those in `root`, by default those that are running; takes some ten milliseconds."""
+        root = root or own_root()
+        return cls(root, {path.relative_to(root).as_posix(): file for path in _paths(root) if (file := _read(path))})
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over names and contents."""
+        digest = hashlib.sha256()
+        for name in sorted(self.files):
+            digest.update(f"{name}\0{self.files[name].sha256}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def differing_from(self, earlier: Sources) -> list[str]:
+        """The files that are new, gone or changed since then, and those that were written meanwhile and put back."""
+        names = sorted(self.files.keys() | earlier.files.keys())
+        return [name for name in names if self.files.get(name) != earlier.files.get(name)]
+
+    def identity(self) -> dict[str, Any]:
+        """`{commit, dirty, sources_sha256}`, and `commit_unknown`, why it is, where there is no commit.
+
+        `dirty` is whether any of these files is not as in that commit, whatever git's index and its list of ignored
+        files say of it. Both are None where `root` is not the top of a git checkout, as in an installed package.
+        """
+        try:
+            return {**self._in_git(), "sources_sha256": self.sha256}
+        except GitFailed as error:
+            # The folder's name is the user's own affair.
+            why = error.reason.replace(str(self.root), "this folder")
+            return {"commit": None, "dirty": None, "commit_unknown": why, "sources_sha256": self.sha256}
+
+    def _in_git(self) -> dict[str, Any]:
+        # The folder's name may hold an end of line.
+        top, _, commit = git(self.root, "rev-parse", "--show-toplevel", "HEAD", timeout_s=GIT_TIMEOUT_S).rpartition(
+            "\n"
+        )
+        # Elsewhere than at the top, the repository is another one, around the environment we are installed in.
+        if Path(top).resolve() != self.root:
+            raise GitFailed("not the top of a git checkout")
+        listed = git(self.root, "ls-tree", "-r", "-z", commit, "--", *PACKAGES, *BESIDE, timeout_s=GIT_TIMEOUT_S)
+        committed = {
+            name: about.split()[2]
+            for about, _, name in (entry.partition("\t") for entry in listed.split("\0") if entry)
+            if _counts(name)
+        }
+        differing = {name for name, file in self.files.items() if committed.get(name) not in file.blobs}
+        dirty = bool(committed.keys() - self.files.keys()) or any(name not in committed for name in differing)
+        return {"commit": commit, "dirty": dirty or self._differ_by_content(sorted(differing), committed)}
+
+    def _differ_by_content(self, names: list[str], committed: Mapping[str, str]) -> bool:
+        """Whether files differ from the commit also as git would store them, by its rules for ends of lines."""
+        if not names:
+            return False
+        # git is asked about what is there now, which may be no more what was there.
+        now = {name: _read(self.root / name) for name in names}
+        if any("\n" in name or (file := now[name]) is None or file.sha256 != self.files[name].sha256 for name in names):
+            return True
+        stored = git(self.root, "hash-object", "--stdin-paths", stdin="\n".join(names), timeout_s=GIT_TIMEOUT_S)
+        return stored.split() != [committed[name] for name in names]
+
+
+class Bytecode:
+    """The compiled modules beside the sources in `root`, each looked at once as long as it stays as it is."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen: dict[Path, tuple[int, bool]] = {}
+
+    def not_of_its_source(self) -> list[str]:
+        """The sources in whose place Python would run something else that lies compiled beside them.
+
+        A compiled module is believed by Python if it bears its source's size and time, or a hash that nobody compares.
+        Takes a tenth of a second at first.
+        """
+        return [path.relative_to(self._root).as_posix() for path in _paths(self._root) if self._is_wrong(path)]
+
+    def _is_wrong(self, source: Path) -> bool:
+        if source.suffix != ".py":
+            return False
+        try:
+            compiled = Path(importlib.util.cache_from_source(str(source)))
+            changed_ns = max(source.stat().st_ctime_ns, compiled.stat().st_ctime_ns)
+            if self._seen.get(source, (0, False))[0] != changed_ns:
+                self._seen[source] = changed_ns, _would_run_other_code(source.read_bytes(), source, compiled)
+            return self._seen[source][1]
+        except (OSError, NotImplementedError):  # there is none, which Python then makes of the source
+            return False
+
+
+def own_root() -> Path:
+    """The folder that the running packages are in."""
+    return PACKAGE.resolve().parent
+
+
+def code_identity(root: Path | None = None) -> dict[str, Any]:
+    """`{commit, dirty, sources_sha256}` of the sources in `root` now; see `Sources.identity`."""
+    return Sources.now(root and root.resolve()).identity()
+
+
+def sources_sha256(root: Path) -> str:
+    """Over the names (relative to `root`) and contents of the files that decide which code runs."""
+    return Sources.now(root).sha256
+
+
+def loaded_beside() -> dict[str, str]:
+    """What runs in this process beside the sources and the installed packages, by name, with its SHA-256.
+
+    That is what Python imports by itself at its start, and what was compiled from C++ for this machine.
+    """
+    from bench.host.native import SHA256_OF_LOADED
+
+    found = dict(SHA256_OF_LOADED)
+    for name in STARTUP_MODULES:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is not None and (seen := _read(Path(file))) is not None:
+            found[name if _is_pythons_own(Path(file)) else f"{name}{NOT_PYTHONS_OWN}"] = seen.sha256
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that can change a result or a time."""
+    found = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def remarks(code: Mapping[str, Any]) -> list[str]:
+    """What a person should be told of the code of a run, as its record has it."""
+    told = [f"Qualifies under no rule: {what}." for what in faults(code).values()]
+    if why := code.get("commit_unknown"):
+        told.append(f"Commit unknown: {why}; so nobody can tell which code this was but by its hash.")
+    return told
+
+
+def faults(*codes: Mapping[str, Any]) -> dict[str, str]:
+    """Why runs of such code count nowhere, by a code for programs."""
+    changed = sorted({name for code in codes for name in code.get("changed_during_run") or ()})
+    wrong = sorted({name for code in codes for name in code.get("bytecode_not_of_source") or ()})
+    found = {}
+    if changed:
+        found["code_changed_during_run"] = f"the code changed while it ran ({listed(changed)}); run it again"
+    if wrong:
+        found["bytecode_not_of_source"] = (
+            f"compiled modules that are not of their sources ran in their place ({listed(wrong)}); "
+            "delete the __pycache__ folders and run it again"
+        )
+    return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    packages = [root / package for package in PACKAGES]
+    own = {os.path.realpath(package) for package in packages}
+    for package in packages:
+        for folder, folders, names in os.walk(package, followlinks=True):
+            # bench/models is a link to models, whose files count once and by the name that git knows them by.
+            folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in own]
+            if Path(folder).name == "__pycache__":
+                folders.clear()
+                yield from (Path(folder) / name for name in names if _is_unchecked(Path(folder) / name))
+            else:
+                yield from (Path(folder) / name for name in names if name.endswith((*SOURCES, *COMPILED)))
+    yield from (root / name for name in BESIDE)
+
+
+def _counts(name: str) -> bool:
+    """Whether a file of the commit is one of those that decide which code runs."""
+    return name in BESIDE or (name.endswith((*SOURCES, *COMPILED)) and "__pycache__" not in name.split("/"))
+
+
+def _is_unchecked(compiled: Path) -> bool:
+    """Whether Python would run this compiled module without asking whether it is its source's."""
+    try:
+        with open(compiled, "rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False
+    flags = int.from_bytes(head[4:8], "little")
+    return head[:4] == importlib.util.MAGIC_NUMBER and bool(flags & HASHED) and not flags & CHECKED
+
+
+def _would_run_other_code(text: bytes, source: Path, compiled: Path) -> bool:
+    content, stat = compiled.read_bytes(), source.stat()
+    flags = int.from_bytes(content[4:8], "little")
+    if content[:4] != importlib.util.MAGIC_NUMBER:
+        return False
+    if flags & HASHED:
+        is_believed = not flags & CHECKED or content[8:16] == importlib.util.source_hash(text)
+    else:
+        made_of = tuple(int.from_bytes(content[at : at + 4], "little") for at in (8, 12))
+        is_believed = made_of == (int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
+    try:
+        return is_believed and marshal.loads(content[16:]) != compile(text, source, "exec", dont_inherit=True)
+    except (ValueError, EOFError, TypeError, SyntaxError):
+        return True
+
+
+def _read(path: Path) -> File | None:
+    """None where there is no such file; one that is none, such as a pipe, is not waited for."""
+    try:
+        if not path.is_file():
+            return None
+        with open(path, "rb") as file:
+            content, changed_ns = file.read(), os.fstat(file.fileno()).st_ctime_ns
+    except OSError:
+        return None
+    as_blob = b"blob %d\0" % len(content) + content
+    blobs = (hashlib.sha1(as_blob, usedforsecurity=False).hexdigest(), hashlib.sha256(as_blob).hexdigest())
+    return File(hashlib.sha256(content).hexdigest(), blobs, changed_ns)
+
+
+def _is_pythons_own(file: Path) -> bool:
+    """Whether a module is the installation's or stands among the sources, and not in a folder that PYTHONPATH names."""
+    if file.resolve().parent == own_root():
+        return True
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(file.absolute().is_relative_to(folder) for folder in folders if folder)

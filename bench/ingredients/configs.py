@@ -1,0 +1,349 @@
+"""The ingredients of a training as config values: what each is called, which values it allows, and its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from bench.documents.limits import (
+    LARGEST_NUMBER,
+    LEAST_EPOCHS,
+    MOST_COUNT,
+    MOST_EPOCHS,
+    MOST_PIXELS,
+    MOST_SECONDS,
+    MOST_THREADS,
+)
+
+
+def _enough_for_a_step(epochs: float) -> float:
+    if epochs < LEAST_EPOCHS:
+        raise PydanticCustomError("too_few", "Input should be at least {least}", {"least": LEAST_EPOCHS})
+    return epochs
+
+
+MemoryFormat = Literal["channels_last", "contiguous"]
+NumberFormat = Literal["fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16"]
+Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST_NUMBER)]
+# How much of a running average is kept at each step; 1 would keep all of it for ever.
+Kept = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+Epochs = Annotated[float, Field(gt=0, le=MOST_EPOCHS), AfterValidator(_enough_for_a_step)]
+Count = Annotated[int, Field(gt=0, le=MOST_COUNT)]
+Threads = Annotated[int, Field(gt=0, le=MOST_THREADS)]
+Pixels = Annotated[int, Field(ge=0, le=MOST_PIXELS)]
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+# A share of the training that is over, counted in examples.
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Named(BaseModel):
+    """A registered name with options that its registry checks; the bare name is short for no options.
+
+    An option that is null is absent, as it is from a cell's identity: so a matrix takes back what a recipe sets.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {key: value for key, value in (self.model_extra or {}).items() if value is not None}
+
+
+class Augment(Strict):
+    flip: Literal["none", "random", "alternating"] = "none"
+    shift_pixels: Pixels = 0
+    pad: Literal["reflect", "zero"] = "reflect"
+    cutout_pixels: Pixels = 0
+    cutout_inside: bool | None = None
+    brightness: NotNegative = 0.0
+    contrast: NotNegative = 0.0
+
+
+class OptimizerGroup(Strict):
+    name: Literal["sgd", "muon", "adamw"] | None = None
+    lr: Positive | None = None
+    momentum: Kept | None = None
+    nesterov: bool | None = None
+    weight_decay: NotNegative | None = None
+    decoupled: bool | None = None
+    newton_schulz_steps: Annotated[int, Field(gt=0, le=100)] | None = None
+    newton_schulz_coefficients: tuple[Number, Number, Number] | None = None
+    unit_filters: bool | None = None
+    unit_filters_every: tuple[Count, Count] | None = None
+    betas: tuple[Kept, Kept] | None = None
+    epochs: Epochs | None = None
+    squeeze: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples_from_lists(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        keys = ("betas", "newton_schulz_coefficients", "unit_filters_every")
+        return {**value, **{key: tuple(value[key]) for key in keys if isinstance(value.get(key), list)}}
+
+    def settings(self) -> dict[str, Any]:
+        """What the recipe set, nothing else, so that each optimiser's own defaults hold."""
+        return {key: value for key, value in self if value is not None and key != "groups"}
+
+
+# Which options an optimiser understands, beside those that all of them do.
+_OPTIMIZER_OPTIONS = {
+    "sgd": {"momentum", "nesterov"},
+    "muon": {
+        "momentum",
+        "nesterov",
+        "newton_schulz_steps",
+        "newton_schulz_coefficients",
+        "unit_filters",
+        "unit_filters_every",
+    },
+    "adamw": {"betas"},
+}
+
+
+class Optimizer(OptimizerGroup):
+    name: Literal["sgd", "muon", "adamw"] = "sgd"
+    lr: Positive
+    groups: dict[Role, OptimizerGroup] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.epochs is not None:
+            raise ValueError(
+                "optimizer.epochs: name the role that stops early, as in optimizer.groups.whiten_bias.epochs"
+            )
+        everything: list[tuple[str, OptimizerGroup]] = [("optimizer", self)]
+        everything += [(f"optimizer.groups.{role}", group) for role, group in self.groups.items()]
+        for where, group in everything:
+            name = group.name or self.name
+            known = _OPTIMIZER_OPTIONS[name] | {"name", "lr", "weight_decay", "decoupled", "epochs", "squeeze"}
+            if group.squeeze is not None and group.epochs is None:
+                raise ValueError(f"{where}.squeeze: there is nothing to squeeze without {where}.epochs")
+            for key in group.settings():
+                if key not in known:
+                    raise ValueError(f"{where}.{key}: {name} has no such option; it has {', '.join(sorted(known))}")
+            if group.unit_filters is False and group.unit_filters_every is not None:
+                raise ValueError(f"{where}.unit_filters_every: nothing is rescaled where unit_filters is false")
+            if group.lr is None and name != self.name:
+                raise ValueError(f"{where}.lr: needed, because {name} does not share {self.name}'s learning rate")
+        return self
+
+
+class Constant(Strict):
+    name: Literal["constant"]
+
+
+class Linear(Strict):
+    """A line from `start` to `end`, at which it arrives at the share `until` of the training; null is at its end."""
+
+    name: Literal["linear"]
+    start: NotNegative = 1.0
+    end: NotNegative = 0.0
+    until: Share | None = None
+
+
+class Triangular(Strict):
+    name: Literal["triangular"]
+    start: NotNegative = 0.2
+    peak: Annotated[float, Field(gt=0, lt=1)] = 0.23
+    end: NotNegative = 0.07
+
+
+class OneCycle(Strict):
+    name: Literal["one_cycle"]
+    div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 20.0
+    pct: Annotated[float, Field(ge=0, lt=100)] = 20.0
+    max_momentum: Kept = 0.95
+    min_momentum: Kept = 0.85
+
+
+class FitOneCycle(Strict):
+    """Cosines up from 1/div of the rate until the share `pct_start` of the training, and down to 1/(div · final_div).
+
+    Momentum goes from max to min and back; with both equal it is held.
+    """
+
+    name: Literal["fit_one_cycle"]
+    div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 25.0
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    final_div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 1e4
+    max_momentum: Kept = 0.95
+    min_momentum: Kept = 0.85
+
+
+class Step(Strict):
+    name: Literal["step"]
+    milestones: list[Fraction] = [0.3, 0.6, 0.8]
+    gamma: Positive = 0.2
+
+
+class Cosine(Strict):
+    name: Literal["cosine"]
+    end: Fraction = 0.0
+
+
+Schedule = Annotated[
+    Constant | Linear | Triangular | OneCycle | FitOneCycle | Step | Cosine, Field(discriminator="name")
+]
+
+
+class LrWarmUp(Strict):
+    """Multiplies the schedule by a line from `start` to 1 over the first epochs; the schedule stays where it is."""
+
+    epochs: Epochs
+    start: Fraction = 0.0
+
+
+class Loss(Strict):
+    label_smoothing: Fraction = 0.0
+    reduction: Literal["mean", "sum"] = "mean"
+
+
+class Lookahead(Strict):
+    every: Count = 5
+    decay: Fraction = 0.95
+
+
+class Ema(Strict):
+    """An average of the weights that is evaluated in their place; `start` is the share of training before it."""
+
+    decay: Kept
+    every: Count = 1
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class CutMix(Strict):
+    alpha: Positive = 1.0
+    probability: Fraction = 0.5
+
+
+class ImageSize(Strict):
+    """The shorter side of the images, until this share of the training."""
+
+    pixels: Annotated[int, Field(gt=0, le=MOST_PIXELS)]
+    until: Share
+
+
+class Freeze(Strict):
+    """A part of the network, by the name of its module, that is trained no more after this share of the training.
+
+    What comes before it then needs no gradients either. Source: Brock et al., FreezeOut (arXiv 1706.04983).
+    """
+
+    part: str
+    after: Annotated[float, Field(gt=0, lt=1)]
+
+
+class DropEasy(Strict):
+    """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
+
+    Those that begin when the share `until` is over are whole again: what the hard images teach of labels and of batch
+    norm's statistics is not what the test images are like. With `every` each so many-th of the short ones is whole too.
+    """
+
+    kept: Annotated[float, Field(gt=0, lt=1)]
+    start: Annotated[float, Field(ge=0, lt=1)]
+    until: Share | None = None
+    every: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
+
+    @model_validator(mode="after")
+    def _ends_later(self) -> Self:
+        if self.until is not None and self.until <= self.start:
+            raise ValueError(f"drop_easy.until: {self.until} should come after {self.start}, the start")
+        return self
+
+
+class Proxy(Strict):
+    """A small network that sees each batch first: the share `kept` with the largest loss is what is trained on.
+
+    It learns at every `every`-th step alone, with the recipe's optimiser and schedule. `model` holds the options in
+    which it differs from the recipe's network.
+    """
+
+    kept: Annotated[float, Field(gt=0, lt=1)]
+    every: Count = 1
+    model: dict[str, Any]
+
+
+class BatchSize(Strict):
+    """The examples of a step, until this share of the training."""
+
+    examples: Count
+    until: Share
+
+
+class BatchSizes(Strict):
+    """Batches smaller than `batch_size` to begin with; `scale_lr` keeps the learning rate per example."""
+
+    stages: Annotated[list[BatchSize], Field(min_length=1)]
+    scale_lr: bool
+
+
+class Evaluation(Strict):
+    """`tta` is the level that decides; `epoch_tta` the one of the evaluations between epochs.
+
+    With `tta_below` only those images get it whose first view leaves every class less probable than this. Label
+    smoothing s keeps probabilities below about 1 - s, so that it belongs well under that. There is none before epoch
+    `first_epoch`, counted from 1. With `equal_views` the answer is the plain mean of all views; level 2 else gives the
+    image and its mirror image twice the weight of each other.
+    """
+
+    tta: Literal[0, 1, 2] = 0
+    epoch_tta: Literal[0, 1, 2] = 0
+    tta_below: Annotated[float, Field(gt=0, lt=1)] | None = None
+    every_epochs: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 1
+    first_epoch: Count | None = None
+    batch_size: Count = 1000
+    equal_views: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _below_is_of_some_level(self) -> Self:
+        if self.tta_below is not None and not self.tta and not self.epoch_tta:
+            raise ValueError("evaluation.tta_below: says who gets further views; it needs tta or epoch_tta of 1 or 2")
+        if self.equal_views and 2 not in (self.tta, self.epoch_tta):
+            raise ValueError(
+                "evaluation.equal_views: the views of level 1 are equal already; needs tta or epoch_tta of 2"
+            )
+        return self
+
+
+class Inference(Strict):
+    """How `--measure inference` runs the trained network; what is null is as in training.
+
+    `fuse` folds each batch norm into the conv before it. `mirror` answers by the mean of an image and its mirror
+    image, which go through the network together, as `evaluation.tta: 1` does after training.
+    """
+
+    fuse: bool = False
+    mirror: bool = False
+    precision: NumberFormat | None = None
+    memory_format: MemoryFormat | None = None
+    compile: bool | None = None
+    winograd: bool | Literal["auto"] | None = None
+    threads: Threads | None = None
+
+
+def check_stages(key: str, stages: Sequence[ImageSize] | Sequence[BatchSize]) -> None:
+    """Raise ValueError where a stage does not end after the one before it."""
+    for index in range(1, len(stages)):
+        before, until = stages[index - 1].until, stages[index].until
+        if until <= before:
+            raise ValueError(f"{key}.{index}.until: {until} should come after {before}, the end of the stage before")

@@ -1,0 +1,201 @@
+"""What a recipe costs in parameters, FLOPs and memory, counted in real training steps of a few images.
+
+FLOPs and saved bytes of a step are a + b·batch, so two small batches tell those of any: no data is loaded and no large
+batch is computed. The counts are exact; what allocators round up and kernels take as workspace is not in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.host.fingerprint import native_precision
+from bench.measures.assembly import build_loader
+from bench.pipelines.datasets import DATASETS, load_dataset
+from bench.pipelines.loader import Batch
+from bench.profiling.operations import Operations
+from bench.profiling.workbench import Workbench, at_full_size, refusals
+from bench.spec.recipe import Recipe
+from bench.training.activations import KeptActivations, tensor_bytes
+from bench.training.flops import forward_flops
+from bench.training.optimizers import Optimizers
+from bench.training.precision import Precision
+
+LEAST_IMAGES = 4
+# Of which every twentieth part is whole.
+LEAST_PROXIED = 20
+# A loss scaler may skip the first steps, and with them the optimisers' state.
+MOST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of a training with `batch_size` images of `image_shape` in each pass of a device; bytes and FLOP.
+
+    `training_flops_per_example` is forward and backward; `optimizer_flops_per_step` is matrix products alone, as
+    of Muon; `training_flops` is of the whole run, of `steps` steps on all devices. Bytes are of one device.
+
+    `step_operations` are what eager torch dispatches in a step (`bench.profiling.operations`), `loader_operations` what
+    it does to make a batch, None where that is not done on the device; `waits` of both, by name, make the host wait for
+    a GPU. `counted_on` is the device that all was counted on.
+    """
+
+    precision: str
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    steps: int
+    parameters: int
+    trainable: int
+    forward_flops_per_example: int
+    training_flops_per_example: int
+    optimizer_flops_per_step: int
+    training_flops: int
+    weight_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    average_bytes: int
+    activation_bytes: int
+    batch_bytes: int
+    step_operations: int
+    loader_operations: int | None
+    waits: dict[str, int]
+    counted_on: str
+
+    @property
+    def total_bytes(self) -> int:
+        return (
+            self.weight_bytes
+            + self.gradient_bytes
+            + self.optimizer_bytes
+            + self.average_bytes
+            + self.activation_bytes
+            + self.batch_bytes
+        )
+
+
+@dataclass(frozen=True)
+class NoBatches:
+    """Stands for a loader whose length alone is asked for."""
+
+    steps_per_epoch: int
+
+    def epoch(self, _epoch: int) -> Iterator[Batch]:
+        return iter(())
+
+
+def footprint(recipe: Recipe, device: str) -> Footprint:
+    """Count a recipe's sizes on a device, at full image size and its largest batch.
+
+    For a GPU that is not there the CPU stands in, with the precision and the optimisers that the GPU would have.
+    Raises `UsageError` for a network that cannot be built.
+    """
+    counted_on = device
+    if device == "cuda" and not torch.cuda.is_available():
+        recipe, counted_on = stand_in(recipe), "cpu"
+    shape, classes, train_count, _ = data_shape(recipe)
+    with refusals():
+        noise = load_dataset(
+            "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
+        )
+    whole = at_full_size(recipe)
+    workbench = Workbench(whole, counted_on, noise)
+    model = workbench.model
+    of_all_devices = whole.batch_size * recipe.device_count
+    trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)), fused=device == "cuda")
+    optimizers = trainer.make_optimizers()
+    proxy = trainer.proxy
+    # A proxy learns at some steps alone, the first among them, and keeps a share of each batch.
+    period = proxy.every if proxy else 1
+    small = max(min(recipe.ghost_batch or 0, whole.batch_size), LEAST_PROXIED if proxy else LEAST_IMAGES)
+    counts = []
+    for images in (small, 2 * small):
+        batch = workbench.batch(images)
+        with FlopCounterMode(display=False) as flops:
+            with KeptActivations(model.parameters()) as kept:
+                trainer.train_step(*batch, optimizers, 0)
+            for _ in range(period - 1):
+                trainer.train_step(*batch, optimizers, 0)
+        counts.append((flops.get_total_flops() // period, kept.total_bytes))
+    for _ in range(MOST_STEPS):
+        if _state_bytes(optimizers):
+            break
+        trainer.train_step(*workbench.batch(small), optimizers, 0)
+    batch = workbench.batch(small)
+    with Operations() as operations:
+        trainer.train_step(*batch, optimizers, 0)
+    loading = _loading(workbench, small) if device == "cuda" and recipe.loader == "resident" else None
+    (flops_1, kept_1), (flops_2, kept_2) = counts
+    per_example = (flops_2 - flops_1) // small
+    per_step = flops_1 - per_example * small
+    together = whole.batch_size // (recipe.accumulate or 1)
+    nets = [model, proxy.model] if proxy else [model]
+    weights = [weight for net in nets for weight in net.state_dict().values()]
+    floating = [weight for weight in model.state_dict().values() if weight.is_floating_point()]
+    trained = [parameter for net in nets for parameter in net.parameters() if parameter.requires_grad]
+    return Footprint(
+        workbench.precision.name,
+        shape,
+        together,
+        trainer.total_steps,
+        workbench.parameters,
+        sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        _forward_flops(workbench, workbench.precision),
+        per_example,
+        per_step,
+        trainer.total_steps * (per_step * recipe.device_count + per_example * of_all_devices),
+        tensor_bytes(weights),
+        tensor_bytes(trained),
+        _state_bytes(optimizers),
+        (tensor_bytes(floating) if recipe.lookahead else 0)
+        + (tensor_bytes(map(torch.Tensor.float, floating)) if recipe.ema else 0),
+        kept_1 + (kept_2 - kept_1) // small * (together - small),
+        tensor_bytes(workbench.batch(1)) * whole.batch_size,
+        operations.total,
+        loading.total if loading else None,
+        dict(operations.waits + loading.waits if loading else operations.waits),
+        counted_on,
+    )
+
+
+def _loading(workbench: Workbench, size: int) -> Operations | None:
+    """What a resident loader does for a batch in the middle of an epoch, one so small that a CPU renders it whole."""
+    if 2 * size > len(workbench.data.train):
+        return None
+    recipe = workbench.recipe.model_copy(update={"batch_size": size})
+    with build_loader(recipe, workbench.data, "train", workbench.placement, 0, None, None) as loader:
+        batches = loader.epoch(0)
+        next(batches)
+        with Operations() as operations:
+            next(batches)
+    return operations
+
+
+def stand_in(recipe: Recipe) -> Recipe:
+    """The recipe as a CPU can take a GPU's place for it, in the precision that the GPU would have."""
+    precision = native_precision("cuda") if recipe.precision == "auto" else recipe.precision
+    return recipe.model_copy(update={"precision": "fp32" if precision == "tf32" else precision})
+
+
+def data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int, int]:
+    """Image shape, classes and number of training and test images of the recipe's data, which is not loaded."""
+    info, options = DATASETS[recipe.data.name], recipe.data.options
+    channels, height, width = options.get("shape", info.image_shape)
+    return (
+        (channels, height, width),
+        options.get("classes", info.classes),
+        options.get("train_count", info.train_count) - options.get("held_out", 0),
+        options.get("held_out") or options.get("test_count", info.test_count),
+    )
+
+
+def _forward_flops(workbench: Workbench, precision: Precision) -> int:
+    with precision.autocast():
+        return forward_flops(workbench.model, workbench.batch(1)[0])
+
+
+def _state_bytes(optimizers: Optimizers) -> int:
+    states = (state for optimizer in optimizers.all for state in optimizer.state.values())
+    return sum(tensor_bytes(value for value in state.values() if isinstance(value, torch.Tensor)) for state in states)

@@ -1,0 +1,121 @@
+"""What the machine itself can do: a large matrix product and a memory copy, always the same ones.
+
+The first is the ceiling for the FLOP/s of a network in the same number format; both together tell a machine that has
+become slower from code that has.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bench.measures.throttle import gpu_handle
+from bench.statistics.sampling import Bounds, Samples, sample
+from bench.training.device import Device
+
+# Large enough that a larger product is hardly faster, small enough to take milliseconds.
+MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
+# Far more than a cache holds.
+COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
+CPUS = Path("/sys/devices/system/cpu")
+BOUNDS = Bounds(relative_error=0.01, least_samples=10, least_s=0.25, timeout_s=5.0)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Work done per second: `work` FLOP or bytes in each of `samples`."""
+
+    work: float
+    samples: Samples
+
+    @property
+    def n(self) -> int:
+        return self.samples.n
+
+    @property
+    def per_s(self) -> float:
+        """At the median time of the samples."""
+        return self.work / self.samples.median_s
+
+    @property
+    def interval_per_s(self) -> tuple[float, float] | None:
+        """95 % interval of the rate at the median time, by order statistics; None for fewer than six samples.
+
+        It assumes no distribution: each sample lies above the true median as often as below it.
+        """
+        from scipy import stats
+
+        rank = int(stats.binom.ppf(0.025, self.n, 0.5))
+        times = sorted(self.samples.seconds)
+        return (self.work / times[-rank], self.work / times[rank - 1]) if rank else None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A fixed piece of work: `work` FLOP or bytes each time that `run` is called."""
+
+    device: Device
+    work: float
+    run: Callable[[], object]
+
+    def rate(self, samples: Samples) -> Rate:
+        """From samples that somebody else took, in turns with what they are compared with."""
+        return Rate(self.work, samples)
+
+    def measure(self, bounds: Bounds = BOUNDS) -> Rate:
+        """Time it by itself, after a first run that pays for pages, threads and the choice of an algorithm."""
+        self.run()
+        return self.rate(sample({"kernel": lambda: seconds_of(self.device, self.run)}, bounds)["kernel"])
+
+
+def matrix_product(device: Device, dtype: torch.dtype = torch.float32) -> Kernel:
+    """A square matrix product in `dtype`, in FLOP: a multiply-add is two. TF32 is used where it is switched on."""
+    side = MATRIX_SIDE[device.kind]
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(side, side, generator=generator).to(device.torch, dtype) for _ in range(2))
+    out = torch.empty_like(left)
+    return Kernel(device, 2.0 * side**3, lambda: torch.mm(left, right, out=out))
+
+
+def memory_copy(device: Device) -> Kernel:
+    """A copy within the device's memory, in bytes: each is read and written, and counts twice."""
+    source = torch.ones(COPY_BYTES[device.kind], dtype=torch.uint8, device=device.torch)
+    target = torch.zeros_like(source)
+    return Kernel(device, 2.0 * source.numel(), lambda: target.copy_(source))
+
+
+def clock_hz(device: Device) -> float | None:
+    """The clock of a GPU's multiprocessors, or of the fastest core that this process may use; of this moment, in Hz.
+
+    None where the system hides it, as virtual machines and slices of a GPU do.
+    """
+    if device.is_cuda:
+        import pynvml
+
+        try:
+            return 1e6 * float(pynvml.nvmlDeviceGetClockInfo(gpu_handle(device), pynvml.NVML_CLOCK_SM))
+        except pynvml.NVMLError:
+            return None
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    khz = []
+    for core in cores:
+        # Not /proc/cpuinfo, where a virtual machine repeats the clock of its day of birth.
+        with suppress(OSError, ValueError):
+            khz.append(int((CPUS / f"cpu{core}" / "cpufreq" / "scaling_cur_freq").read_text()))
+    return 1e3 * max(khz) if khz else None
+
+
+def seconds_of(device: Device, work: Callable[[], object]) -> float:
+    """How long `work` takes, with the device idle at both ends; by the device's own clock where it has one."""
+    device.synchronize()
+    start_s, start = time.perf_counter(), device.event()
+    work()
+    end = device.event()
+    device.synchronize()
+    return start.elapsed_time(end) / 1000 if start is not None else time.perf_counter() - start_s

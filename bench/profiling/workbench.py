@@ -1,0 +1,85 @@
+"""A recipe's parts laid out in this process, for commands that look at a training step instead of running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench import models
+from bench.host.clock import Clock
+from bench.measures import assembly
+from bench.measures.base import as_refusal, made_up_batch
+from bench.pipelines.dataset import Dataset
+from bench.pipelines.loader import Loader, Placement
+from bench.spec.recipe import Recipe
+from bench.training.device import Device
+from bench.training.loop import Batches, Trainer
+from bench.training.precision import Precision
+
+
+class Workbench:
+    """Device, precision and network of a recipe for data of a shape; the network is on the device.
+
+    Raises `UsageError` for a network that cannot be built, `MissingError` where there is no such device.
+    """
+
+    def __init__(self, recipe: Recipe, device: str, data: Dataset, seed: int = 0) -> None:
+        self.recipe, self.data = recipe, data
+        self.device = Device(device, recipe.threads)
+        self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
+        self.placement = Placement(
+            self.device.torch, self.precision.inputs, assembly.MEMORY_FORMATS[recipe.memory_format]
+        )
+        torch.manual_seed(seed)
+        with refusals():
+            models.check_options(recipe.model.name, recipe.model.options)
+            self.model: nn.Module = assembly.build_model(recipe, data)
+            assembly.quicken(recipe, self.model, device)
+            assembly.init_from_data(self.model, data, self.device.torch)
+        self.precision.prepare(self.model, self.placement.memory_format)
+
+    @cached_property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Noise images [size, C, H, W] and labels int64 [size], as a loader would deliver them."""
+        return made_up_batch(size, self.data, self.placement)
+
+    def loader(self, split: Literal["train", "test"], cache: Path) -> Loader:
+        """The recipe's loader of a split, to be closed by the caller; `cache` is where it may keep converted data."""
+        return assembly.build_loader(self.recipe, self.data, split, self.placement, 0, self.recipe.workers, cache)
+
+    def trainer(self, train: Batches, fused: bool | None = None) -> Trainer:
+        """The recipe's trainer on the network as it is, neither compiled nor captured, which cannot be looked into."""
+        plain = self.recipe.model_copy(update={"compile": False, "cuda_graph": None})
+        return assembly.build_trainer(
+            plain, self.model, self.precision, train, train, Clock(), lambda _: None, fused=fused, data=self.data
+        )
+
+
+def at_full_size(recipe: Recipe) -> Recipe:
+    """The recipe with every step alike: one device, the largest images and batch, and none taken in parts.
+
+    Stages begin small, so that the first step of such a recipe says little about the others.
+    """
+    alike = {"image_sizes": None, "batch_sizes": None, "accumulate": None, "devices": None, "batch_per": None}
+    return recipe.model_copy(update=alike | {"batch_size": recipe.of_one_device(recipe.batch_size)})
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what models and pipelines raise for a user's mistake into the error that a command tells."""
+    try:
+        yield
+    except Exception as error:
+        refusal = as_refusal(error)
+        if refusal is None or refusal is error:
+            raise
+        raise refusal from None

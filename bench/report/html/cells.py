@@ -1,0 +1,124 @@
+"""The cells of a report: runs that are repeats of one another, with a name, a page and the figures of a table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench.runs.labels import hardware, is_imported, labels
+from bench.runs.run import Run
+from bench.scores.rules import Kind, groups
+from bench.scores.rules.base import task
+from bench.scores.rules.timing import number
+from bench.statistics import estimates
+from bench.statistics.estimates import Estimate
+from bench.text.values import show_metric
+
+# The figure that a measure is made for.
+HEADLINES = {
+    "time_to_accuracy": "train_s",
+    "throughput": "samples_per_s",
+    "inference": "latency_p50_ms",
+    "loading": "images_per_s",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`page` is its file's name in the report, without the suffix."""
+
+    label: str
+    page: str
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.of(self.first)
+
+    @property
+    def is_imported(self) -> bool:
+        return is_imported(self.first)
+
+    @cached_property
+    def task(self) -> str:
+        return task(self.first)
+
+    @property
+    def hardware(self) -> str:
+        return str(self.first.machine.get("hardware") or "unknown") if self.is_imported else hardware(self.first)
+
+    @property
+    def reached(self) -> int:
+        return sum(bool(run.metrics.get("reached")) for run in self.runs)
+
+    @property
+    def newest(self) -> str:
+        return max(run.run_id for run in self.runs)
+
+    @property
+    def date(self) -> str:
+        return max(run.started_at for run in self.runs)[:10]
+
+    @property
+    def statuses(self) -> str:
+        """Such as `20 ok` or `3 ok, 1 oom`."""
+        return ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in self.runs).items())
+
+    def mean(self, metric: str) -> Estimate | None:
+        """The mean of the runs that have this metric."""
+        values = self._values(metric)
+        return estimates.mean(values) if values else None
+
+    @property
+    def headline(self) -> tuple[str, float] | None:
+        """What its measure is made for, as text with its unit and as a bare number."""
+        name = HEADLINES.get(self.first.measure, "")
+        values = self._values(name)
+        if not values:
+            return None
+        value = sum(values) / len(values)
+        return show_metric(name, value), value
+
+    @property
+    def accuracy(self) -> float | None:
+        values = self._values("accuracy")
+        return sum(values) / len(values) if values else None
+
+    def _values(self, metric: str) -> list[float]:
+        return [value for run in self.runs if (value := number(run, metric)) is not None]
+
+
+def cells_of(runs: Iterable[Run]) -> list[Cell]:
+    """A cell for each group of repeats, the newest first."""
+    found = groups(runs)
+    names = labels([group[0] for group in found])
+    pages = _pages(group[0] for group in found)
+    cells = [Cell(name, page, tuple(group)) for name, page, group in zip(names, pages, found, strict=True)]
+    return sorted(cells, key=lambda cell: cell.newest, reverse=True)
+
+
+def featured(cells: Sequence[Cell], task_name: str, most: int) -> list[Cell]:
+    """The cells of a task that a plot has room for: those that reached the target, and then the newest, first."""
+    own = [cell for cell in cells if cell.task == task_name and not cell.is_imported and cell.first.spans]
+    return sorted(own, key=lambda cell: cell.reached == 0)[:most]
+
+
+def _pages(runs: Iterable[Run]) -> Iterator[str]:
+    """A file name for each cell, whatever a record says that its cell is called."""
+    taken: set[str] = set()
+    for run in runs:
+        machine = str(run.machine.get("id") or "")[:6]
+        stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{run.cell[:64]}-{machine}" if machine else run.cell[:64])
+        name, count = stem, 1
+        while name.lower() in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name.lower())
+        yield name

@@ -1,0 +1,34 @@
+"""The plots of a report, a kind a file: what is drawn is chosen there too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.report.html.cells import Cell
+from bench.report.html.figure import Plot, style
+from bench.report.html.plots.curves import curves
+from bench.report.html.plots.heatmaps import heatmaps
+from bench.report.html.plots.history import history
+from bench.report.html.plots.scaling import scaling
+from bench.report.html.plots.spans import spans
+from bench.runs.run import Run
+from bench.scores.leaderboard import Board
+from bench.scores.published import Record
+
+# Headings, and the plots below each.
+Chapter = tuple[str, list[Plot]]
+
+
+def draw(
+    cells: Sequence[Cell], imported: Sequence[Run], records: Sequence[Record], boards: Sequence[Board]
+) -> list[Chapter]:
+    """Every plot that there is something for; `imported` are entries of others, whose epochs are known."""
+    with style():
+        chapters = [
+            ("Records since 2017", history(records, boards)),
+            ("Accuracy against time", curves(cells, imported)),
+            ("Where the time went", spans(cells)),
+            ("Scaling by devices", scaling(cells)),
+            ("Matrices", heatmaps(cells)),
+        ]
+    return [(heading, plots) for heading, plots in chapters if plots]

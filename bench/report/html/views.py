@@ -1,0 +1,250 @@
+"""What the templates show of boards, rows and cells: text that is ready to be escaped, and numbers to sort by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.html.cells import Cell
+from bench.report.terminal.leaderboard import (
+    KINDS,
+    SHOW,
+    Footnotes,
+    sections,
+    show_accuracy,
+    show_figure,
+    show_n,
+    show_rank,
+    title,
+)
+from bench.report.terminal.summary import SPANS
+from bench.runs.labels import flat, show
+from bench.runs.run import Run
+from bench.scores.leaderboard import Board, Metric, Row
+from bench.scores.rules import RULES, Kind, Timing
+from bench.text import units
+
+COMMANDS_SHOWN = 3
+# Of a table that is longer, a browser would take seconds to open all.
+MOST_ROWS = 1000
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A row of a board; `page` is its cell's, None for what others made."""
+
+    row: Row
+    rank: str
+    place: float
+    figures: list[tuple[str, str, float | str]]
+    accuracy: str
+    n: str
+    kind: str
+    notes: str
+    facts: Pairs
+    clock: list[tuple[str, Pairs]]
+    commands: list[str]
+    page: str | None
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """A part of a board: the first MOST_ROWS of its rows, and how many there are more."""
+
+    name: str
+    rows: list[RowView]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """A board; `metrics` are the columns of figures, the one that it is ranked by first."""
+
+    board: Board
+    name: str
+    title: str
+    metrics: list[Metric]
+    sections: list[SectionView]
+    footnotes: list[tuple[int, str]]
+
+
+def board_view(board: Board, pages: Mapping[Kind, str]) -> BoardView:
+    footnotes = Footnotes()
+    others = [metric for metric in SHOW if any(metric in row.figures for row in board.rows) and metric != board.metric]
+    metrics = [board.metric, *others]
+    parts = [
+        SectionView(
+            name, [_row_view(row, metrics, footnotes, pages) for row in rows[:MOST_ROWS]], max(0, len(rows) - MOST_ROWS)
+        )
+        for name, rows in sections(board)
+    ]
+    numbered = [(number, note) for note, number in footnotes.numbers.items()]
+    return BoardView(board, board_name(board), title(board), metrics, parts, numbered)
+
+
+def board_name(board: Board) -> str:
+    """Its page's file name, without the suffix."""
+    plain = f"{board.rule.name}-{board.task}-{100 * board.target_accuracy:g}".replace(".", "_")
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain)
+
+
+def _row_view(row: Row, metrics: Sequence[Metric], footnotes: Footnotes, pages: Mapping[Kind, str]) -> RowView:
+    figures: list[tuple[str, str, float | str]] = []
+    for metric in metrics:
+        estimate = row.figures.get(metric)
+        value, _, interval = show_figure(estimate, metric).partition(" (")
+        figures.append((value, interval.rstrip(")"), estimate.value if estimate else ""))
+    return RowView(
+        row=row,
+        rank=show_rank(row),
+        place=row.rank or row.standing or 0,
+        figures=figures,
+        accuracy=show_accuracy(row),
+        n=show_n(row),
+        kind=KINDS[row.kind],
+        notes=footnotes.refer([*row.reasons, *row.notes]),
+        facts=_record_facts(row) if row.record else run_facts(row.runs[0]),
+        clock=clock_parts(row.score.timings) if row.score else [],
+        commands=commands(row.runs),
+        page=pages.get(Kind.of(row.runs[0])) if row.runs else None,
+    )
+
+
+def clock_parts(timings: Sequence[Timing]) -> list[tuple[str, Pairs]]:
+    """Mean seconds by span, on the rule's clock and off it."""
+    parts = []
+    for name, spent in (("on this clock", [t.counted for t in timings]), ("off it", [t.uncounted for t in timings])):
+        shown = [(span, units.duration(seconds)) for span, seconds in mean_spans(spent).items() if seconds >= 0.0005]
+        if shown:
+            parts.append((name, shown))
+    return parts
+
+
+def mean_spans(spent: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean over runs of the seconds in each span, in the order in which spans come up."""
+    names = dict.fromkeys(name for one in spent for name in one)
+    return {name: sum(one.get(name, 0.0) for one in spent) / len(spent) for name in names}
+
+
+def run_facts(run: Run) -> Pairs:
+    """Where a run comes from, in one line each."""
+    code, data = run.code, run.data
+    commit = str(code.get("commit") or "")[:12]
+    changed = ", with uncommitted changes" if code.get("dirty") else ""
+    checked = data.get("official")
+    official = "" if checked is None else "the publisher's files" if checked else "not the publisher's files"
+    facts = {
+        "code": f"{commit}{changed}" if commit else "",
+        "data": ", ".join(
+            filter(None, [str(data.get("name") or ""), str(data.get("fingerprint") or "")[:12], official])
+        ),
+        "machine": str(run.machine.get("id") or ""),
+        "torch": run.versions.get("torch", ""),
+        "made with": run.versions.get("framework", ""),
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def _record_facts(row: Row) -> Pairs:
+    assert row.record is not None
+    record = row.record
+    facts = {
+        "clock": record.clock,
+        "framework": record.framework,
+        "precision": record.precision,
+        "epochs": None if record.epochs is None else f"{record.epochs:g}",
+        "price": None if record.price_per_hour is None else f"${record.price_per_hour:g} an hour",
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def commands(runs: Iterable[Run]) -> list[str]:
+    """What to type for the same again: at the commit of the run, where it was made from one."""
+    found: dict[str, None] = {}
+    for run in runs:
+        if run.command:
+            commit = run.code.get("commit")
+            known = isinstance(commit, str) and re.fullmatch(r"[0-9a-f]{7,64}", commit) and not run.code.get("dirty")
+            found[f"git checkout {commit}\n{run.repeated_by}" if known else run.repeated_by] = None
+    return list(found)[:COMMANDS_SHOWN]
+
+
+@dataclass(frozen=True)
+class RuleView:
+    """One cell under one rule."""
+
+    board: Board
+    name: str
+    row: Row
+    value: str
+
+
+def verdicts(boards: Iterable[Board]) -> dict[Kind, list[RuleView]]:
+    """What every board says of each cell of ours."""
+    found: dict[Kind, list[RuleView]] = {}
+    for board in boards:
+        for row in (*board.ranked, *board.unranked):
+            if row.runs:
+                view = RuleView(board, board_name(board), row, show_figure(row.figures.get(board.metric), board.metric))
+                found.setdefault(Kind.of(row.runs[0]), []).append(view)
+    for views in found.values():
+        views.sort(key=lambda view: RULES.index(view.board.rule.name))
+    return found
+
+
+def spans_by_rule(views: Sequence[RuleView]) -> list[tuple[str, str, list[str]]]:
+    """For each span its mean seconds, and those that each rule counts, empty for none: what makes the difference."""
+    scores = [view.row.score for view in views]
+    if not scores or scores[0] is None:
+        return []
+    counted = [mean_spans([timing.counted for timing in score.timings]) for score in scores if score]
+    off = mean_spans([timing.uncounted for timing in scores[0].timings])
+    found = dict.fromkeys([*off, *(name for spans in counted for name in spans)])
+    names = sorted(found, key=lambda name: SPANS.index(name) if name in SPANS else len(SPANS))
+    rows = []
+    for name in names:
+        whole_s = counted[0].get(name, 0.0) + off.get(name, 0.0)
+        if whole_s >= 0.0005:
+            rows.append(
+                (name, units.duration(whole_s), [units.duration(c[name]) if c.get(name) else "" for c in counted])
+            )
+    return rows
+
+
+def config_pairs(values: Mapping[str, Any]) -> Pairs:
+    """A nested config by dotted keys, without what is null."""
+    return [(key, show(value)) for key, value in flat(values).items()]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A board in a line: the best of others, and the best of ours: what ranks first, else what was fastest there."""
+
+    view: BoardView
+    best: RowView | None
+    own: RowView | None
+    ranked: int
+    unranked: int
+
+
+def overview(view: BoardView) -> Overview:
+    rows = [row for section in view.sections for row in section.rows if row.row.standing is None]
+    ranked = [row for row in rows if row.row.rank]
+    best = next((row for row in ranked if row.row.kind != "run"), None)
+    own = next((row for row in rows if row.row.kind == "run" and row.row.reached and row.row.is_possible), None)
+    return Overview(view, best, own, len(view.board.ranked), len(view.board.unranked))
+
+
+def cell_row(cell: Cell) -> dict[str, Any]:
+    """The row of a cell in the table of all cells."""
+    headline = cell.headline
+    return {
+        "cell": cell,
+        "headline": headline[0] if headline else "",
+        "value": headline[1] if headline else "",
+        "accuracy": units.percent(cell.accuracy),
+        "accuracy_value": "" if cell.accuracy is None else cell.accuracy,
+    }

@@ -1,0 +1,46 @@
+"""A view that cannot hurt the work it shows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Self
+
+from bench.text.console import complain
+
+
+class Harmless:
+    """Any view of a run or a sweep. Its first failure is said on stderr; from then on nothing is shown."""
+
+    def __init__(self, view: Any) -> None:
+        self._view = view
+        self._failed = False
+
+    def __enter__(self) -> Self:
+        self._show("__enter__")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(Exception, SystemExit):  # after a failure too: a terminal wants its cursor back
+            self._view.__exit__(*error)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._show("__call__", event)
+
+    def begin(self, *what: Any) -> None:
+        self._show("begin", *what)
+
+    def take(self, *what: Any) -> None:
+        self._show("take", *what)
+
+    def end(self, *what: Any) -> None:
+        self._show("end", *what)
+
+    def _show(self, method: str, *what: Any) -> None:
+        if self._failed:
+            return
+        try:
+            getattr(self._view, method)(*what)
+        except (Exception, SystemExit) as error:
+            self._failed = True
+            with suppress(Exception):
+                complain(f"the display failed ({type(error).__name__}: {error}); the work goes on")

@@ -1,0 +1,117 @@
+"""The table of `bench profile`: a row a stage, then what lies between and around them, up to the whole step."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.profiling.profile import Profile, StageFigures
+from bench.profiling.step import BACKWARD, FORWARD, PARTS
+from bench.spec.recipe import Recipe
+from bench.text import units
+from bench.text.console import say
+
+RANKED = 3
+LEAST_WIDTH = 118
+
+
+def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile) -> None:
+    """The table, and in words what is slowest, what the peak is and what the columns do not say."""
+    console.print(
+        f"{name}: {recipe.model.name} on {recipe.data.name}, {profile.precision}, "
+        f"{recipe.memory_format}, batch {profile.batch_size}",
+        style="bold",
+        highlight=False,
+        soft_wrap=True,
+    )
+    width = console.width
+    console.width = max(width, LEAST_WIDTH)  # what is cropped is lost: a terminal that is narrower wraps the lines
+    console.print(table(profile))
+    console.width = width
+    for line in remarks(recipe, profile):
+        say(console, line)
+
+
+def table(profile: Profile) -> Table:
+    """Times are of one batch; FLOPs are of one example's forward pass; shares are of the measured step."""
+    step_s = profile.total_s
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    result.add_column("stage", no_wrap=True)
+    result.add_column("what", overflow="fold")
+    for column in ("output", "params", "FLOP", "forward", "backward", "of step", "kept", "FLOP/s", "of peak"):
+        result.add_column(column, justify="right", no_wrap=True)
+
+    def row(stage: StageFigures, style: str = "") -> None:
+        flops_per_s = stage.flops_per_s
+        result.add_row(
+            stage.name,
+            stage.kind,
+            "×".join(map(str, stage.output_shape[1:])),
+            units.count(stage.parameters) if stage.parameters else "",
+            units.count(stage.forward_flops / profile.batch_size) if stage.forward_flops else "",
+            _signed(stage.forward_s),
+            _signed(stage.backward_s),
+            _share(stage.total_s / step_s),
+            units.size(stage.kept_bytes) if stage.kept_bytes else "",
+            units.count(flops_per_s) if flops_per_s else "",
+            _share(flops_per_s / profile.peak.per_s) if flops_per_s else "",
+            style=style,
+        )
+
+    def part(name: str, seconds: float) -> None:
+        result.add_row(name, "", "", "", "", _signed(seconds), "", _share(seconds / step_s))
+
+    for stage in profile.stages:
+        row(stage)
+    row(profile.between, "dim")
+    result.add_section()
+    row(profile.net, "bold")
+    result.add_section()
+    for name in PARTS:
+        if name not in (FORWARD, BACKWARD):
+            part(name, profile.step_s.get(name, 0.0))
+    part("step", step_s)
+    if profile.evaluation_s is not None:
+        result.add_section()
+        part("evaluation, on top", profile.evaluation_s)
+    return result
+
+
+def remarks(recipe: Recipe, profile: Profile) -> list[str]:
+    """What the table needs said about it, a line each."""
+    step_s, net, peak = profile.total_s, profile.net, profile.peak
+    slowest = ", ".join(f"{one.name} {_share(one.total_s / step_s)}" for one in profile.ranked[:RANKED])
+    alone_s = sum(one.total_s for one in profile.stages)
+    interval = peak.interval_per_s
+    between = f" (95 % {units.count(interval[0])} to {units.count(interval[1])})" if interval else ""
+    lines = [
+        f"Slowest: {slowest}.",
+        f"The stages, each timed alone, take {units.duration(alone_s)}; the network in the step takes "
+        f"{units.duration(net.total_s)}, of which the loss's backward pass is a part: a ratio of "
+        f"{alone_s / net.total_s:.2f}.",
+        f"Peak: a large matrix product in this precision does {units.count(peak.per_s)}FLOP/s{between}, n = {peak.n}; "
+        f"the network reaches {_share((net.flops_per_s or 0) / peak.per_s)} of it.",
+        f"FLOP: forward, one example. FLOP/s: forward and backward, {profile.batch_size} examples. Kept: bytes saved "
+        "for the backward pass. Times: means of the middle half of "
+        f"n = {profile.step.n} steps, {min((one.n for one in profile.stages), default=0)} of each stage.",
+    ]
+    notes = profile.step.notes()
+    lines += [f"The step: {'; '.join(notes)}."] if notes else []
+    if profile.step.unmet:
+        lines.append("A smaller --batch-size gives more samples in the time.")
+    if profile.evaluation_s is not None:
+        lines.append("Evaluation: one pass over the test set between epochs, spread over the steps of an epoch.")
+    if recipe.image_sizes or recipe.batch_sizes or recipe.accumulate:
+        lines.append("This is a step with images of full size and a whole batch; the recipe also has smaller ones.")
+    if recipe.compile:
+        lines.append("torch.compile is on in the recipe and off here: a compiled network has no stages to look into.")
+    return lines
+
+
+def _signed(seconds: float) -> str:
+    return units.duration(seconds) if seconds >= 0 else f"−{units.duration(-seconds)}"
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %".replace("-", "−")

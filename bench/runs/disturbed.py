@@ -1,0 +1,45 @@
+"""Which runs something else on the machine disturbed, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.host.contention import disturbances
+from bench.runs.run import Run
+
+# So many runs are told of in a line.
+MOST_TOLD = 3
+
+
+def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | None = None) -> str | None:
+    """Which of some runs were disturbed, by what and where, in one phrase; None where none was, or nobody can say.
+
+    `counted` are the names of the spans that matter, for each run; by default all of them.
+    """
+    told = [
+        disturbances(run.spans, names) | _on_gpus(run)
+        for run, names in zip(runs, counted or [None] * len(runs), strict=True)
+    ]
+    found = [(run, where) for run, where in zip(runs, told, strict=True) if where]
+    if not found:
+        return None
+    details = [
+        f"seed {run.seed}: {_listed(where)}" if len(runs) > 1 else _listed(where) for run, where in found[:MOST_TOLD]
+    ]
+    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+    counts = f"{len(found)} of {len(runs)} runs: " if len(runs) > 1 else ""
+    return f"{counts}{'; '.join(details)}{more}"
+
+
+def _on_gpus(run: Run) -> dict[str, str]:
+    count = run.metrics.get("gpu_other_processes")
+    return {"run": f"{count} other process{'es' if count > 1 else ''} computed on its GPUs"} if count else {}
+
+
+def _listed(where: Mapping[str, str]) -> str:
+    """`other processes took 35% of the CPU time in train, eval`."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, what in where.items():
+        names[what].append(name)
+    return ", ".join(what if spans == ["run"] else f"{what} in {', '.join(spans)}" for what, spans in names.items())

@@ -1,0 +1,114 @@
+"""Names that tell cells apart: the recipe, and what differs between the cells of one recipe."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.runs.run import NOT_IDENTITY, Run
+from bench.text.canonical import canonical_json
+
+MOST_KEYS = 4
+ID_DIGITS = 8
+# What follows from the machine, what a board says for all its rows, and what makes no difference.
+_NOT_SHOWN = (*NOT_IDENTITY, "resolved", "imported", "target_accuracy")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config by dotted keys, without what is null."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The dotted keys whose values differ between these configs, and the value of each config, None for no value.
+
+    Of keys that move together, as zipped axes do, the first stands for all.
+    """
+    shown = [flat({key: value for key, value in config.items() if key not in _NOT_SHOWN}) for config in configs]
+    found: dict[str, list[Any]] = {}
+    seen: set[tuple[int, ...]] = set()
+    for key in dict.fromkeys(key for config in shown for key in config):
+        values = [config.get(key) for config in shown]
+        numbers: dict[Hashable, int] = {}
+        pattern = tuple(numbers.setdefault(_hashable(value), len(numbers)) for value in values)
+        if len(numbers) > 1 and pattern not in seen:
+            seen.add(pattern)
+            found[key] = values
+    return found
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A name for each run, the first of its cell: `digits`, or `digits (model.block=wide, precision=bf16)`.
+
+    What differs is looked for in the sweep, or among the runs of the recipe that are of none. Equal names of
+    different cells are told apart by the beginnings of their ids.
+    """
+    alike: dict[tuple[str, str, str | None], list[int]] = defaultdict(list)
+    for position, run in enumerate(runs):
+        alike[run.recipe, run.measure, run.sweep].append(position)
+    names = [run.recipe for run in runs]
+    for positions in alike.values():
+        keys = differing([runs[position].config for position in positions])
+        told = dict(list(keys.items())[:MOST_KEYS])
+        for place, position in enumerate(positions):
+            parts = [f"{key}={show(values[place])}" for key, values in told.items()]
+            if len(keys) > MOST_KEYS:
+                parts.append(f"… {runs[position].cell[:ID_DIGITS]}")
+            if parts:
+                names[position] = f"{runs[position].recipe} ({', '.join(parts)})"
+    cells: dict[str, set[str]] = defaultdict(set)
+    for name, run in zip(names, runs, strict=True):
+        cells[name].add(run.cell)
+    return [
+        name if len(cells[name]) == 1 else f"{name} {run.cell[:ID_DIGITS]}"
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def show(value: Any) -> str:
+    """A config value in a few characters."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(show, value)) + "]"
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={show(item)}" for key, item in value.items())
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Each value once, numbers by size and all else by name."""
+    distinct = {_hashable(value): value for value in values}.values()
+
+    def key(value: Any) -> tuple[bool, float, str]:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return (not number, float(value) if number else 0.0, show(value))
+
+    return sorted(distinct, key=key)
+
+
+def _hashable(value: Any) -> Hashable:
+    return canonical_json(value) if isinstance(value, list | dict) else (type(value) is bool, value)
+
+
+def hardware(run: Run) -> str:
+    """The machine in one line, such as `1 * NVIDIA H200 / 118 GiB / 16 CPU`."""
+    machine = run.machine
+    size = f"{(machine.get('memory_bytes') or 0) / 2**30:.0f} GiB / {machine.get('usable_cores')} CPU"
+    if run.config.get("device") == "cuda" and machine.get("gpus"):
+        first = machine["gpus"][0]
+        name = first.get("name") if isinstance(first, Mapping) else first
+        return f"{run.config.get('devices') or 1} * {name} / {size}"
+    return f"{machine.get('cpu_model')} / {size}"
+
+
+def is_imported(run: Run) -> bool:
+    """Whether a run was made by others."""
+    return "imported" in run.config

@@ -1,0 +1,181 @@
+"""Bringing runs from several machines into one store."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.files import open_regular
+from bench.runs.plausible import impossible
+from bench.runs.run import Run
+from bench.runs.store import Store, StoreError, each_record, head_of, jsonl_files
+
+CONFLICTS_NAMED = 5
+# How files begin that hold runs in another dress: the bytes, what it is, and what to do.
+_FOREIGN = (
+    (b"\x1f\x8b", "packed by gzip", "gunzip it first"),
+    (b"PK\x03\x04", "packed by zip", "unzip it first"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unzstd it first"),
+    (b"BZh", "packed by bzip2", "bunzip2 it first"),
+    (b"\xfd7zXZ", "packed by xz", "unxz it first"),
+    (b"PAR1", "a Parquet file", "merge the file of JSON lines that it was exported from"),
+    (codecs.BOM_UTF16_LE, "UTF-16 text", "save it as UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16 text", "save it as UTF-8"),
+)
+
+
+# A descriptor of this process, by the name that a shell gives it.
+_OPEN_ALREADY = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/([0-9]{1,6})")
+MOST_PIPED_BYTES = 1 << 28
+
+
+class ConflictError(BenchError):
+    """Two different runs claim to be the same one."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many runs of a file were `new` to the store, and how many it had already.
+
+    `impossible` says of each new run what of its numbers cannot be; such a run is kept, and ranks nowhere.
+    """
+
+    path: Path
+    new: int
+    known: int
+    impossible: tuple[str, ...] = ()
+
+
+def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
+    """Append the runs of other files, folders of `*.jsonl` or results folders that the store has not.
+
+    A pipe that this process was given, as by `<(zcat runs.jsonl.gz)` or as its standard input, `-`, is read to its end.
+
+    Says what each file had. Lines are taken over as they are. Raises StoreError where a path holds no file of
+    runs or the store cannot be written, ConflictError where two different runs have one id; then nothing is taken.
+    """
+    incoming: dict[Path, list[_Line]] = {}
+    for path in map(_stdin_by_name, paths):
+        piped = _piped(path)
+        for file in [path] if piped is not None else _files(path):
+            lines = list(each_record(file, _Line.read, None if piped is None else io.BytesIO(piped)))
+            if not lines and (what := _not_lines(_head(file) if piped is None else piped)) is not None:
+                raise StoreError(f"{file}: {what}; nothing was merged")
+            incoming.setdefault(file, lines)
+    merged: list[Merged] = []
+
+    def new_lines() -> Sequence[bytes]:
+        lines, merged[:] = _compare(store.path, incoming)
+        return lines
+
+    if dry_run:
+        new_lines()
+    else:
+        store.extend(new_lines)
+    return merged
+
+
+def _files(path: Path) -> list[Path]:
+    files = jsonl_files([path])
+    if not files and (path / "runs").is_dir():
+        files = jsonl_files([path / "runs"])
+    if not files:
+        raise StoreError(f"there are no .jsonl files in {path}, nor in a folder runs below it")
+    return files
+
+
+def _stdin_by_name(path: Path) -> Path:
+    return Path("/dev/stdin") if str(path) == "-" else path
+
+
+def _piped(path: Path) -> bytes | None:
+    """What comes through a pipe that is open in this process already; None for everything else.
+
+    Only such a pipe surely has, or had, somebody who writes to it. Raises StoreError for more than is kept in memory.
+    """
+    match = _OPEN_ALREADY.fullmatch(str(path))
+    try:
+        if match is None or not stat.S_ISFIFO(os.fstat(number := int(match[1] or 0)).st_mode):
+            return None
+        with open(number, "rb", closefd=False) as pipe:
+            content = pipe.read(MOST_PIPED_BYTES + 1)
+    except OSError as error:
+        raise StoreError(f"results cannot be read from {path}: {error.strerror}") from None
+    if len(content) > MOST_PIPED_BYTES:
+        raise StoreError(f"{path}: more than {MOST_PIPED_BYTES >> 20} MiB came; save them as a file, and merge that")
+    return content
+
+
+def _head(path: Path) -> bytes:
+    with open(open_regular(path), "rb") as file:
+        return file.read(1 << 12)
+
+
+def _not_lines(head: bytes) -> str | None:
+    """Why a file that begins like this, without any run in it, is no file of runs, with what to do; None if empty."""
+    for mark, what, remedy in _FOREIGN:
+        if head.startswith(mark):
+            return f"this is {what}, and no lines of JSON; {remedy}"
+    return "no line of it is a run" if head.strip() else None
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that holds a run, as bytes that end with a newline."""
+
+    run_id: str
+    text: bytes
+    impossible: str | None = None
+
+    @classmethod
+    def read(cls, line: bytes, wanted: Collection[str] | None = None) -> _Line | None:
+        """None for a run whose id is not among the wanted ones. Raises RecordError where there is no run."""
+        head = head_of(line) if wanted is not None else None
+        if wanted is not None and head is not None and head[0] not in wanted:
+            return None
+        run = Run.from_json_line(line)
+        return cls(run.run_id, line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") + b"\n", next(impossible(run), None))
+
+    def is_same(self, other: _Line) -> bool:
+        # Compared as text at last, because a NaN differs from itself.
+        return self.text == other.text or self._canonical() == other._canonical()
+
+    def _canonical(self) -> bytes:
+        return Run.from_json_line(self.text).to_json_line()
+
+
+def _compare(store: Path, incoming: Mapping[Path, Sequence[_Line]]) -> tuple[list[bytes], list[Merged]]:
+    """The lines of runs that the store has not, and what each file has; raises ConflictError."""
+    ids = {line.run_id for lines in incoming.values() for line in lines}
+    here = each_record(store, lambda line: _Line.read(line, ids)) if store.exists() else ()
+    known = {line.run_id: (line, store) for line in here}
+    new: list[bytes] = []
+    merged: list[Merged] = []
+    conflicts: list[str] = []
+    for path, lines in incoming.items():
+        before, doubts = len(new), []
+        for line in lines:
+            other, place = known.setdefault(line.run_id, (line, path))
+            if other is line:
+                new.append(line.text)
+                if line.impossible:
+                    doubts.append(f"run {line.run_id}: {line.impossible}")
+            elif not other.is_same(line):
+                conflicts.append(f"{line.run_id} in {path} and in {place}")
+        added = len(new) - before
+        merged.append(Merged(path, added, len(lines) - added, tuple(doubts)))
+    if conflicts:
+        more = f", and {len(conflicts) - CONFLICTS_NAMED} more" if len(conflicts) > CONFLICTS_NAMED else ""
+        raise ConflictError(
+            "nothing was merged, because different runs have the same id: "
+            f"{'; '.join(conflicts[:CONFLICTS_NAMED])}{more}. "
+            "A record is never edited: find out which one was, and take it out"
+        )
+    return new, merged

@@ -1,0 +1,231 @@
+"""The Run: the one record that every table, leaderboard and verdict is derived from."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+
+from bench.errors import MissingError
+from bench.runs import shape
+from bench.text.canonical import canonical_json
+from bench.text.undecodable import readable
+
+SCHEMA = 1
+
+Status = Literal["ok", "not_reached", "diverged", "oom", "timeout", "crashed", "interrupted", "skipped", "failed"]
+STATUSES: tuple[str, ...] = get_args(Status)
+UtcTime = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
+# A run that went to its end, and so has numbers to average.
+FINISHED: tuple[Status, ...] = ("ok", "not_reached")
+Scalar = float | int | bool | str | None
+Migration = Callable[[dict[str, Any]], dict[str, Any]]
+
+# The step at position i turns a record of schema i + 1 into one of schema i + 2.
+MIGRATIONS: tuple[Migration, ...] = ()
+
+# What may differ between runs that are repeats of one another: chance, money and words.
+NOT_IDENTITY = frozenset({"seed", "seeds", "price_per_hour", "summary", "source", "published"})
+
+_NON_FINITE = "non_finite"
+
+
+class RecordError(MissingError):
+    """A record that is damaged, or that this version does not understand."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One measurement of one cell, with everything needed to judge and to repeat it.
+
+    A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the
+    device's own seconds where it has a clock; `host`, where somebody looked, is what else the machine did meanwhile
+    (`bench.host.contention.Usage`). A metric's unit stands in its name. `started_at` is ISO 8601
+    in UTC, `command` what was typed, quoted for a shell, and `log` relative to the results folder.
+
+    Of a run on several devices a span is the slowest rank's, with every rank's host seconds in `rank_s`; those
+    before the ranks have met are rank 0's. The metrics `train_s_rank0` and so on are each rank's own seconds in
+    training, `examples` and `samples_per_s` count all ranks, and peak memory is that of the rank with most.
+    """
+
+    run_id: str
+    cell: str
+    recipe: str
+    seed: int
+    status: Status
+    started_at: UtcTime
+    schema: int = SCHEMA
+    sweep: str | None = None
+    reason: str | None = None
+    log: str | None = None
+    log_tail: list[str] = []
+    command: str = ""
+    measure: str = "time_to_accuracy"
+    config: dict[str, Any] = {}
+    price_per_hour: float | None = None
+    metrics: dict[str, float | int | bool | None] = {}
+    spans: list[dict[str, Any]] = []
+    epochs: list[dict[str, Scalar]] = []
+    machine: dict[str, Any] = {}
+    code: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it sampled until its time was up, so that it has fewer samples than its criterion asks for."""
+        return any(value is True and name.endswith("timed_out") for name, value in self.metrics.items())
+
+    @property
+    def repeated_by(self) -> str:
+        """The command that makes such a run again; a sweep, for which it is done, has to be asked for the cell."""
+        if self.command.startswith("bench sweep ") and "--rerun" not in self.command:
+            return f"{self.command} --rerun {self.cell}"
+        return self.command
+
+    @property
+    def shares_process(self) -> bool:
+        """Whether it was trained in one process with other seeds, which loaded, built and compiled once for all."""
+        return self._resolved("shared_process") is True
+
+    @property
+    def keeps_compiled(self) -> bool:
+        """Whether it could take compiled programs that were kept from earlier runs."""
+        return bool(self._resolved("compiled_cache") == "kept")
+
+    def _resolved(self, name: str) -> Any:
+        resolved = self.config.get("resolved")
+        return resolved.get(name) if isinstance(resolved, dict) else None
+
+    def to_json_line(self) -> bytes:
+        """UTF-8 JSON on one line, newline included; keys are the field names.
+
+        JSON knows no NaN and no infinities: each is written as null, and named in `non_finite`, a map from
+        its JSON pointer (RFC 6901) to "nan", "inf" or "-inf", so that a divergence can be read back.
+
+        Bytes of file names and arguments that are no text are written out, as `\\xe9`.
+
+        Raises TypeError for a field of the wrong type: what could not be read back is not written.
+        """
+        record = msgspec.to_builtins(self, enc_hook=_plain)
+        non_finite = dict(_take_non_finite(record, ""))
+        if non_finite:
+            record[_NON_FINITE] = non_finite
+        try:
+            line = msgspec.json.encode(record) + b"\n"
+        except UnicodeEncodeError:
+            line = msgspec.json.encode(readable(record)) + b"\n"
+        try:
+            Run.from_json_line(line)
+        except RecordError as error:
+            raise TypeError(str(error)) from None
+        return line
+
+    @classmethod
+    def from_json_line(cls, line: bytes) -> Run:
+        """Raises RecordError where the line is no record of this or an older schema."""
+        try:
+            run = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return cls.from_dict(_json_object(line))
+        return run._checked() if run.schema == SCHEMA else cls.from_dict(_json_object(line))
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Run:
+        """A Run from its JSON object; an older schema is migrated, a newer one refused by a RecordError."""
+        current = migrate(dict(record))
+        non_finite = current.pop(_NON_FINITE, {})
+        try:
+            for pointer, text in non_finite.items():
+                _put(current, pointer, float(text))
+            return msgspec.convert(current, cls)._checked()
+        except (msgspec.ValidationError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
+
+    def _checked(self) -> Run:
+        """Itself. Raises RecordError where a part holds a value of a type that nothing here could work with."""
+        try:
+            shape.check(self)
+        except msgspec.ValidationError as error:
+            raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
+        return self
+
+
+_DECODER = msgspec.json.Decoder(Run)
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """UTC time to the microsecond and 32 random bits: text order is time order, on any machine."""
+    return f"{now or datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"
+
+
+def cell_id(config: Mapping[str, Any]) -> str:
+    """16 hex digits that are equal for configs that differ in seed, price and documentation alone.
+
+    What is null counts as absent, so that a key which a later version adds, null by default, renames no cell.
+    """
+    identity = _without_nulls({key: value for key, value in config.items() if key not in NOT_IDENTITY})
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+
+
+def migrate(record: dict[str, Any], to: int = SCHEMA, steps: Sequence[Migration] = MIGRATIONS) -> dict[str, Any]:
+    """The record in schema `to`, by one step for each schema between."""
+    schema = record.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise RecordError(f"not a run: its schema is {schema!r}, and should be 1 to {to}")
+    if schema > to:
+        raise RecordError(
+            f"written by a newer version: schema {schema}, this version reads up to {to}; upgrade to read it"
+        )
+    for step in steps[schema - 1 : to - 1]:
+        record = step(record)
+    return record | {"schema": to}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """What a training script leaves in its numbers, as JSON: an hour's run is not lost to a NumPy scalar."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if callable(item := getattr(value, "item", None)):
+        return item()
+    raise TypeError(f"a run cannot hold a {type(value).__name__}: {value!r}")
+
+
+def _take_non_finite(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Replace by None what JSON cannot write, and yield where it stood and what it was."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        here = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                node[key] = None
+                yield here, str(float(value))
+        else:
+            yield from _take_non_finite(value, here)
+
+
+def _put(node: Any, pointer: str, value: float) -> None:
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def _json_object(line: bytes) -> dict[str, Any]:
+    try:
+        # A byte-order mark, as some editors leave it at the head of a file, is no part of the text.
+        return msgspec.json.decode(line.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"not a JSON object: {error}") from None

@@ -1,0 +1,228 @@
+"""Tables of files of JSON lines, of which only what is new is decoded: the rest is remembered in the user's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+
+from bench.files import open_regular, private_folder, replacing, user_cache
+from bench.runs.columns import join_tables
+from bench.runs.run import RecordError
+from bench.runs.store import StoreError, problem_of, unfinished_line
+
+# A smaller file is decoded as fast as its copy is read.
+MIN_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
+# A file that changed so shortly before it was looked at may change again without a new time.
+SETTLED_NS = 2_000_000_000
+UNUSED_S = 30 * 24 * 3600.0
+
+Problems = list[tuple[int, str]]
+
+
+class Reader(Protocol):
+    """One way to make a table of lines; an object for each reading."""
+
+    kind: str
+
+    def decode(self, line: bytes) -> Any:
+        """The record on a line; raises RecordError where there is none."""
+
+    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
+        """The table of the records on the lines of these numbers."""
+
+
+@dataclass
+class Content:
+    """What stands in the first `end` bytes of a file, which are whole lines, `lines` in number.
+
+    `problems` are the lines that were left out, by number and with the reason.
+    """
+
+    table: pa.Table
+    end: int = 0
+    lines: int = 0
+    problems: Problems = field(default_factory=list)
+
+    def __add__(self, following: Content) -> Content:
+        """This and what follows; `following` counts from the beginning of the file too."""
+        table = join_tables([one.table for one in (self, following) if one.table.num_rows] or [self.table])
+        return Content(table, following.end, following.lines, self.problems + following.problems)
+
+
+def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problems]:
+    """The file's rows in the order of its lines, and the lines that were left out.
+
+    What an earlier call has remembered is not decoded again, and is never other than what decoding gives.
+    Raises StoreError for a file that cannot be read.
+    """
+    try:
+        with open(open_regular(path), "rb", buffering=BLOCK_BYTES) as file, ThreadPoolExecutor(1) as second:
+            fd = file.fileno()
+            look = Look(fd)
+            tail = unfinished_line(fd, look.num_bytes)
+            end = look.num_bytes - len(tail)
+            cache = _open_cache(path, make_reader.kind) if end >= MIN_BYTES else None
+            content = cache.read(fd, look) if cache else None
+            # Hashing releases the interpreter's lock, so that it takes no time where there is a second core.
+            hashing = second.submit(cache.sha256, fd, end) if cache and cache.is_stale else None
+            if content is None:
+                content = _decode(make_reader(), _lines(file, 0, end))
+            elif content.end < end:
+                content += _decode(make_reader(), _lines(file, content.end, end), content.end, content.lines)
+            if cache and hashing and (sha256 := hashing.result()):
+                cache.write(look, content, sha256)
+            if tail:
+                content += _decode(make_reader(), [tail], content.end, content.lines)
+    except OSError as error:
+        raise StoreError(f"results cannot be read from {path}: {error.strerror}") from None
+    return content.table, content.problems
+
+
+class Look:
+    """What the file system says of an open file now: a change since is seen by another `stamp`, if it `is_settled`."""
+
+    def __init__(self, fd: int) -> None:
+        stat = os.fstat(fd)
+        self.num_bytes = stat.st_size
+        self.stamp = [stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+        self.is_settled = time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > SETTLED_NS
+
+
+class TableCache:
+    """The copy of what was read from `source`, one for each `kind` of table; it can be deleted at any time.
+
+    It lies in a folder that this user alone can write to, and not beside the file: a copy that came with a folder of
+    results could show other numbers than the file. It is believed where the file has the identity, size and times that
+    it had when the copy was made, and else where the bytes that the copy covers have their SHA-256. The copy has a
+    checksum too, so that a torn one is none.
+    """
+
+    def __init__(self, source: Path, kind: str) -> None:
+        """Raises OSError, or RuntimeError for a user without a home, where there is no place for copies."""
+        name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
+        self.path = private_folder(user_cache() / "tables") / f"{name}.{kind}"
+        self.is_stale = True  # whether the copy should be written again
+        self._covered: tuple[Any, int] = hashlib.sha256(), 0  # a running hash, and of how many bytes
+
+    def read(self, fd: int, look: Look) -> Content | None:
+        """The content of the beginning of the open file; None where there is no copy of what it is now."""
+        try:
+            with open(open_regular(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                header = json.loads(file.readline())
+                payload = file.read()
+            if (header["version"], header["crc32"]) != (_version(), zlib.crc32(payload)):
+                return None
+            if not header["is_settled"] or header["stamp"] != look.stamp:
+                sha256 = _sha256(fd, 0, header["end"])
+                if sha256 is None or sha256.hexdigest() != header["sha256"]:
+                    return None
+                self._covered = sha256, header["end"]
+            else:
+                self.is_stale = False
+            os.utime(self.path)
+            table = pa.ipc.open_file(pa.py_buffer(payload)).read_all()
+            return Content(table, header["end"], header["lines"], [(line, text) for line, text in header["problems"]])
+        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
+            return None
+
+    def sha256(self, fd: int, end: int) -> Any:
+        """The hash of the first `end` bytes of the file; None where it has become shorter."""
+        running, start = self._covered
+        return _sha256(fd, start, end, running)
+
+    def write(self, look: Look, content: Content, sha256: Any) -> None:
+        """Replace the copy, whole or not at all. Where that is not possible nothing is lost but time."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, content.table.schema) as writer:
+            writer.write_table(content.table)
+        payload = sink.getvalue()
+        header = {
+            "version": _version(),
+            "crc32": zlib.crc32(payload),
+            "stamp": look.stamp,
+            "is_settled": look.is_settled,
+            "end": content.end,
+            "lines": content.lines,
+            "sha256": sha256.hexdigest(),
+            "problems": content.problems,
+        }
+        with contextlib.suppress(OSError), replacing(self.path) as draft, draft.open("wb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            file.write(payload)
+        _forget_unused(self.path.parent)
+
+
+def _open_cache(source: Path, kind: str) -> TableCache | None:
+    """None where there is no place for copies: nothing is lost but time."""
+    try:
+        return TableCache(source, kind)
+    except (OSError, RuntimeError):
+        return None
+
+
+def _forget_unused(folder: Path) -> None:
+    """Delete the copies that nobody has read for a long time."""
+    for copy in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - copy.stat().st_mtime > UNUSED_S:
+                copy.unlink()
+
+
+def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0) -> Content:
+    """What stands on lines that follow the first `count`, which end at byte `end`."""
+    numbers: list[int] = []
+    records: list[Any] = []
+    problems: Problems = []
+    decode = reader.decode
+    for line in lines:
+        count += 1
+        end += len(line)
+        try:
+            records.append(decode(line))
+            numbers.append(count)
+        except RecordError as error:
+            if line.strip():
+                problems.append((count, problem_of(line, error)))
+    return Content(reader.table(numbers, records), end, count, problems)
+
+
+def _lines(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """The lines between two bytes, whatever is being appended meanwhile."""
+    file.seek(start)
+    for line in file:
+        start += len(line)
+        if start > end:
+            return
+        yield line
+
+
+def _sha256(fd: int, start: int, end: int, running: Any = None) -> Any:
+    """The hash of the bytes from `start` to `end`, on top of another one; None where the file is shorter."""
+    sha256 = running.copy() if running else hashlib.sha256()
+    while start < end:
+        block = os.pread(fd, min(BLOCK_BYTES, end - start), start)
+        if not block:
+            return None
+        sha256.update(block)
+        start += len(block)
+    return sha256
+
+
+@functools.cache
+def _version() -> str:
+    """A name for the sources that make the tables: with others the files are decoded anew."""
+    names = ("columns.py", "run.py", "shape.py", "store.py", "table_cache.py", "tables.py")
+    return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in names)).hexdigest()

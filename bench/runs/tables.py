@@ -1,0 +1,191 @@
+"""Lines of JSON as Arrow tables: a row a run, or a row a run and epoch. Nothing of what they hold is lost."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bench.runs import shape
+from bench.runs.columns import pack, pack_shared
+from bench.runs.run import SCHEMA, RecordError, Run, Scalar
+from bench.runs.shape import Span
+
+# The fields of a run that are columns, and their types in a frame.
+FIELDS = {
+    "run_id": "string",
+    "started_at": "datetime64[us, UTC]",
+    "recipe": "string",
+    "cell": "string",
+    "sweep": "string",
+    "seed": "int64",
+    "measure": "string",
+    "status": "string",
+    "reason": "string",
+    "price_per_hour": "float64",
+    "command": "string",
+    "log": "string",
+    "schema": "int64",
+}
+_ARROW = {"string": pa.large_string(), "int64": pa.int64(), "float64": pa.float64()}
+# Nested parts of a run, which many runs share.
+PARTS = ("config", "machine", "code", "data", "versions")
+# Other columns are named by what they are of: `metric:accuracy`, `span:train`, `part:config`, `epoch:loss`.
+METRIC, SPAN, PART, EPOCH = "metric:", "span:", "part:", "epoch:"
+# The number of a row's line in its file.
+LINE = "line"
+
+
+# A Run whose bulky parts stay JSON: runs share most of them, and the epochs make a table of their own.
+_LazyRun: Any = msgspec.defstruct(
+    "_LazyRun",
+    [
+        (
+            field.name,
+            list[Span] if field.name == "spans"
+            else msgspec.Raw if field.name in {*PARTS, "epochs"}
+            else field.type,
+        )
+        for field in msgspec.structs.fields(Run)
+    ],
+    forbid_unknown_fields=True,
+    gc=False,
+)  # fmt: skip
+
+
+class RunReader:
+    """A row a run: its FIELDS, metrics, host seconds by name of span, and its PARTS as JSON text."""
+
+    kind = "runs"
+
+    def __init__(self) -> None:
+        self._decode_run = msgspec.json.Decoder(_LazyRun).decode
+        self._decode_part = msgspec.json.Decoder(dict[str, Any]).decode
+        self._texts: dict[tuple[str, bytes], str] = {}
+
+    def decode(self, line: bytes) -> Any:
+        """Raises RecordError where the line is no run."""
+        try:
+            run = self._decode_run(line)
+            if run.schema != SCHEMA:
+                return self._decode_slowly(line)
+            shape.check_text("epochs", run.epochs)
+            shape.check_values(run.started_at, run.metrics)
+            run.config = self._share("config", bytes(run.config))
+            run.machine = self._share("machine", bytes(run.machine))
+            run.code = self._share("code", bytes(run.code))
+            run.data = self._share("data", bytes(run.data))
+            run.versions = self._share("versions", bytes(run.versions))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._decode_slowly(line)
+        run.epochs = None  # a Raw would keep its whole line in memory
+        run.spans = _totals(run.spans)
+        return run
+
+    def _decode_slowly(self, line: bytes) -> Any:
+        """What the fast way does not understand: older schemas, numbers that are not finite, damage."""
+        full = Run.from_json_line(line)
+        try:
+            run = _LazyRun(**{name: getattr(full, name) for name in full.__struct_fields__})
+            run.spans = _totals(msgspec.convert(full.spans, list[Span]))
+        except msgspec.ValidationError as error:
+            raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
+        for part in PARTS:
+            setattr(run, part, json.dumps(getattr(full, part)))
+        run.epochs = None
+        return run
+
+    def _share(self, part: str, text: bytes) -> str:
+        """The same text for equal bytes, once it is known to be an object of JSON of that part's shape."""
+        try:
+            return self._texts[part, text]
+        except KeyError:
+            self._decode_part(text)
+            shape.check_text(part, text)
+            return self._texts.setdefault((part, text), text.decode())
+
+    def table(self, numbers: list[int], runs: list[Any]) -> pa.Table:
+        columns = {LINE: pa.array(numbers, pa.int64())}
+        columns |= {name: _field([getattr(run, name) for run in runs], dtype) for name, dtype in FIELDS.items()}
+        columns |= _columns([run.metrics for run in runs], METRIC)
+        columns |= _columns([run.spans for run in runs], SPAN)
+        columns |= {PART + part: pack_shared([getattr(run, part) for run in runs]) for part in PARTS}
+        return pa.table(columns)
+
+
+class _Epochs(msgspec.Struct, gc=False):
+    """What the epochs' table needs of a line; `non_finite` says that numbers are missing in it."""
+
+    run_id: str
+    schema: int
+    epochs: msgspec.Raw
+    non_finite: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class EpochReader:
+    """A row a run and epoch: the number of the run's line, the run's id, and what it noted at that epoch.
+
+    Of a line that is no run it says nothing, because RunReader does; it may even give rows for it.
+    """
+
+    kind = "epochs"
+
+    def __init__(self) -> None:
+        self._decode_run = msgspec.json.Decoder(_Epochs).decode
+        self._decode_epochs = msgspec.json.Decoder(list[dict[str, Scalar]]).decode
+
+    def decode(self, line: bytes) -> tuple[str, list[dict[str, Scalar]]]:
+        """The run's id, and its epochs. Raises RecordError where there is no run."""
+        try:
+            run = self._decode_run(line)
+            if run.schema == SCHEMA and run.non_finite is msgspec.UNSET:
+                return run.run_id, self._decode_epochs(run.epochs)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        full = Run.from_json_line(line)
+        return full.run_id, full.epochs
+
+    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
+        counts = np.fromiter((len(epochs) for _, epochs in records), np.int64, len(records))
+        columns = {
+            LINE: pa.array(np.repeat(np.array(numbers, np.int64), counts)),
+            "run_id": pa.array([run_id for run_id, _ in records], pa.large_string()).take(
+                pa.array(np.repeat(np.arange(len(records)), counts))
+            ),
+        }
+        rows = list(chain.from_iterable(epochs for _, epochs in records))
+        return pa.table(columns | _columns(rows, EPOCH))
+
+
+def _totals(spans: list[Span]) -> dict[str, float]:
+    """Seconds by name of span."""
+    totals: dict[str, float] = {}
+    for span in spans:
+        name = span.name
+        totals[name] = totals.get(name, 0.0) + (span.end_s - span.start_s)
+    return totals
+
+
+def _columns(rows: list[dict[str, Any]], prefix: str) -> dict[str, pa.Array]:
+    """A column for each key, in the order in which the keys appear."""
+    columns = {}
+    for name in dict.fromkeys(chain.from_iterable(rows)):
+        try:
+            values = list(map(itemgetter(name), rows))
+        except KeyError:
+            values = [row.get(name) for row in rows]
+        columns[prefix + name] = pack(values)
+    return columns
+
+
+def _field(values: list[Any], dtype: str) -> pa.Array:
+    if dtype.startswith("datetime"):
+        times = pd.to_datetime(pd.Series(values, dtype="object"), utc=True, format="ISO8601", errors="coerce")
+        return pa.array(pd.DatetimeIndex(times).as_unit("us"), pa.timestamp("us", "UTC"))
+    return pack(values) if values and dtype != "string" else pa.array(values, _ARROW[dtype])

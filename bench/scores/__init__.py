@@ -1,0 +1,1 @@
+"""What runs are worth: rule books, published records, leaderboards."""

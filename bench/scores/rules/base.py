@@ -1,0 +1,335 @@
+"""What all rule books share: a score with its verdict, the interface, and what every rule asks and warns of.
+
+A rule book reads runs and nothing else. It never changes what was measured: it says which seconds count.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, Self
+
+from bench.host import provenance
+from bench.pipelines.datasets import DATASETS
+from bench.runs.disturbed import disturbed
+from bench.runs.plausible import impossible
+from bench.runs.run import Run
+from bench.scores.rules.timing import Timeline, Timing, at, number
+from bench.statistics import estimates
+from bench.statistics.estimates import Estimate, Test
+from bench.text.canonical import canonical_json
+
+# What a task asks for where a run does not say it; DAWNBench's, which the others took over.
+TASK_TARGETS = {"cifar10/train": 0.94, "cifar10/inference": 0.94}
+# Nobody let these come to an end, so they are no evidence for or against anything.
+NOT_TRIED = ("interrupted", "skipped")
+Verdict = Literal["qualifies", "does not qualify"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know of a score: `code` for programs, `text` for people."""
+
+    code: str
+    text: str
+    disqualifies: bool = False
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the runs of a cell make together under a rule; None for what it does not give, or they do not allow."""
+
+    time_s: Estimate | None = None
+    cost_usd: Estimate | None = None
+    latency_ms: Estimate | None = None
+    p_value: Test | None = None
+
+
+def of_time(time_s: Estimate | None, price_per_hour: float | None) -> Figures:
+    """The time, and what it costs."""
+    if time_s is None or price_per_hour is None:
+        return Figures(time_s)
+    return Figures(time_s, time_s.scaled(price_per_hour / 3600, "USD"))
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a rule book says of the runs of one cell on one machine.
+
+    `reasons` are why it does not qualify, `footnotes` what a reader must know beside the figures. A figure that
+    the rule does not give, or the runs do not allow, is None. `energy_j` is of training, or with `coldstart` of
+    the whole run. `accuracy` is the mean of the runs' final ones,
+    `reached` the share of runs that reached the target, `p_value` the evidence that the mean accuracy is
+    at or above the target, where the rule asks for it.
+    """
+
+    rule: str
+    task: str
+    cell: str
+    recipe: str
+    target_accuracy: float | None
+    n: int
+    time_s: Estimate | None
+    cost_usd: Estimate | None
+    latency_ms: Estimate | None
+    energy_j: Estimate | None
+    accuracy: Estimate | None
+    reached: Estimate | None
+    p_value: Test | None
+    timings: tuple[Timing, ...]
+    reasons: tuple[Finding, ...]
+    footnotes: tuple[Finding, ...]
+
+    @property
+    def qualifies(self) -> bool:
+        return not self.reasons
+
+    @property
+    def verdict(self) -> Verdict:
+        return "qualifies" if self.qualifies else "does not qualify"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The runs of one cell that were tried, in order of time, with their timings; `left_out` others were not.
+
+    `price_kinds` are what is known of the prices that count: `on_demand`, `spot`, or None where it is not recorded.
+    """
+
+    runs: tuple[Run, ...]
+    target: float | None
+    timings: tuple[Timing, ...]
+    left_out: int
+    price_kinds: frozenset[str | None]
+
+    @property
+    def reached(self) -> int:
+        return sum(timing.reached for timing in self.timings)
+
+    @property
+    def times_s(self) -> list[float]:
+        """Of the runs that have one."""
+        return [timing.time_s for timing in self.timings if timing.time_s is not None]
+
+
+class Rule(ABC):
+    """A rule book: when its clock runs, which runs qualify, and how they make a score.
+
+    A new one is a subclass in a file of its own, and a name in `bench/scores/rules/__init__.py`. It says how one run is
+    timed and how the times make a score; what every rule asks and warns of is here.
+    """
+
+    name: ClassVar[str]
+    # For a reader: what its time contains, and what makes the score.
+    clock: ClassVar[str]
+    scoring: ClassVar[str]
+    source: ClassVar[str]
+    # The measures whose runs it can score, and the least number of them.
+    measures: ClassVar[tuple[str, ...]] = ("time_to_accuracy",)
+    least_runs: ClassVar[int] = 1
+    distinct_seeds: ClassVar[bool] = True
+    official_data: ClassVar[bool] = True
+    # Whether DAWNBench entries of others, of which only its hours are known, are on this rule's clock.
+    takes_imported: ClassVar[bool] = False
+    # Why seeds that shared a process do not count, None where they do; and whether compiled programs may be kept.
+    against_shared_process: ClassVar[str | None] = None
+    takes_kept_programs: ClassVar[bool] = True
+    # What a run has spent in joules; no rule says of what.
+    energy_metric: ClassVar[str] = "train_energy_j"
+
+    def score(
+        self, runs: Sequence[Run | Timeline], target_accuracy: float | None = None, price_per_hour: float | None = None
+    ) -> Score:
+        """The score of the runs of one cell on one machine (as `rules.groups` makes them), and its verdict.
+
+        `target_accuracy` and `price_per_hour` (dollars, on demand) take the place of what the runs say. Give
+        `Timeline(run)` where several rules score the same runs, and they are cut only once. Raises ValueError
+        for no runs, for runs that are not repeats of one another, and for a measure that this rule does not score.
+        """
+        lines = [run if isinstance(run, Timeline) else Timeline(run) for run in runs]
+        first = _one_kind([line.run for line in lines])
+        if first.measure not in self.measures:
+            raise ValueError(f"{self.name} scores {' and '.join(self.measures)}, not {first.measure}")
+        target = self.target(first) if target_accuracy is None else target_accuracy
+        lines = sorted((line for line in lines if line.run.status not in NOT_TRIED), key=lambda line: line.run.run_id)
+        tried = tuple(line.run for line in lines)
+        timings = tuple(self.timing(line, target) for line in lines)
+        kinds = _price_kinds(tried) if price_per_hour is None else frozenset({"on_demand"})
+        trials = Trials(tried, target, timings, len(runs) - len(tried), kinds)
+        accuracies = [timing.accuracy for timing in trials.timings if timing.accuracy is not None]
+        joules = [value for run in tried if (value := number(run, self.energy_metric)) is not None]
+        prices = {run.price_per_hour for run in tried} if price_per_hour is None else {price_per_hour}
+        price = prices.pop() if len(prices) == 1 else None
+        figures = self.figures(trials, price)
+        findings = [*self._common_findings(trials, price), *self.findings(trials)]
+        return Score(
+            rule=self.name,
+            task=task(first),
+            cell=first.cell,
+            recipe=first.recipe,
+            target_accuracy=target,
+            n=len(tried),
+            time_s=figures.time_s,
+            cost_usd=figures.cost_usd,
+            latency_ms=figures.latency_ms,
+            energy_j=estimates.mean(joules, unit="J") if joules else None,
+            accuracy=estimates.mean(accuracies) if accuracies else None,
+            reached=estimates.share(trials.reached, len(tried)) if tried and target is not None else None,
+            p_value=figures.p_value,
+            timings=trials.timings,
+            reasons=tuple(finding for finding in findings if finding.disqualifies),
+            footnotes=tuple(finding for finding in findings if not finding.disqualifies),
+        )
+
+    @abstractmethod
+    def timing(self, line: Timeline, target: float | None) -> Timing:
+        """One run under this rule's clock."""
+
+    @abstractmethod
+    def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
+        """What these runs make together."""
+
+    @abstractmethod
+    def findings(self, trials: Trials) -> Iterator[Finding]:
+        """What keeps these runs from qualifying, or a reader must know, beside what every rule finds."""
+
+    def target(self, run: Run) -> float | None:
+        """The accuracy in [0, 1] that counts: what the run was to reach, else what its task asks for."""
+        return _target_of(run) or TASK_TARGETS.get(task(run))
+
+    def _common_findings(self, trials: Trials, price_per_hour: float | None) -> Iterator[Finding]:
+        runs, n = trials.runs, len(trials.runs)
+        if n < self.least_runs:
+            yield Finding("too_few_runs", f"too few runs: {n} of at least {self.least_runs}; add --seeds", True)
+        if trials.target is None:
+            yield Finding("no_target", "there is no target accuracy; set target_accuracy in the recipe", True)
+        elif n and not trials.reached:
+            best = max((timing.accuracy for timing in trials.timings if timing.accuracy is not None), default=None)
+            shown = "no accuracy is known" if best is None else f"the best accuracy is {best:.2%}"
+            if best is not None and best >= trials.target:
+                shown += ", of a run that did not end, or has no evaluation that says when"
+            yield Finding("not_reached", f"no run reached {trials.target:.2%}: {shown}", True)
+        if any(at(run.config, "imported") for run in runs):
+            text = "made by others, and imported" + ("" if self.takes_imported else ": their clock was not this one")
+            yield Finding("imported", text, not self.takes_imported)
+        yield from self._start_findings(runs)
+        repeated = sorted(seed for seed, count in Counter(run.seed for run in runs).items() if count > 1)
+        if self.distinct_seeds and repeated:
+            yield Finding("seeds_repeated", f"seeds were used more than once: {', '.join(map(str, repeated))}", True)
+        yield from _data_findings(runs, self.official_data)
+        yield from _impossible_findings(trials)
+        if trials.left_out:
+            yield Finding("left_out", f"interrupted or skipped, and not in n: {trials.left_out}")
+        ended = Counter(run.status for run in runs if run.status not in ("ok", "not_reached"))
+        if ended:
+            yield Finding("ended_early", "ended early: " + ", ".join(f"{n} {status}" for status, n in ended.items()))
+        for code, text in provenance.faults(*(run.code for run in runs)).items():
+            yield Finding(code, text, True)
+        if len({(run.code.get("sources_sha256"), canonical_json(run.code.get("loaded") or {})) for run in runs}) > 1:
+            yield Finding("code_changed", "the code changed between these runs")
+        unknown = {run.code["commit_unknown"] for run in runs if run.code.get("commit_unknown")}
+        if unknown:
+            yield Finding("commit_unknown", f"the code's commit is unknown: {'; '.join(sorted(unknown))}")
+        if any(run.code.get("dirty") for run in runs):
+            yield Finding("code_dirty", "the code had changes that are in no commit")
+        if paused := [pause_s for run in runs if (pause_s := run.metrics.get("paused_s"))]:
+            runs_were = "1 run was" if len(paused) == 1 else f"{len(paused)} runs were"
+            text = f"{runs_were} stopped from outside and continued, for {sum(paused):.1f} s, which the times hold"
+            yield Finding("paused", text)
+        counted = [timing.counted or None for timing in trials.timings]
+        if told := disturbed(runs, counted):
+            yield Finding("contended", f"contended, so that its times are longer than the machine's own: {told}")
+        if any(run.metrics.get("train_energy_coarse") for run in runs):
+            yield Finding("energy_coarse", "energy of less than a second, which its counter is too slow for")
+        if price_per_hour is None:
+            several = len({run.price_per_hour for run in runs}) > 1
+            why = "the runs name several prices" if several else "price unknown"
+            yield Finding("price_unknown", f"no cost: {why}; name one with --price")
+
+    def _start_findings(self, runs: Sequence[Run]) -> Iterator[Finding]:
+        """What the runs did not have to do, because others had done it."""
+        if any(run.shares_process for run in runs):
+            text = "the seeds shared one process, which loaded, built and compiled once"
+            if self.against_shared_process:
+                text += f": {self.against_shared_process}; leave out --shared-process"
+            yield Finding("shared_process", text, self.against_shared_process is not None)
+        if any(run.keeps_compiled for run in runs):
+            text = "compiled programs were kept from earlier runs"
+            refused = "" if self.takes_kept_programs else "not cold: "
+            yield Finding("kept_programs", refused + text, not self.takes_kept_programs)
+
+
+def task(run: Run) -> str:
+    """What was to be done, such as `cifar10/train`: the data set, and training or inference."""
+    return f"{data_name(run)}/{'inference' if run.measure == 'inference' else 'train'}"
+
+
+def data_name(run: Run) -> str:
+    """The data set; one that has other numbers of images than its name stands for is another, named by them."""
+    name = run.data.get("name") or at(run.config, "data", "name") or "unknown"
+    info = DATASETS.get(name)
+    told = run.data.get("train_count"), run.data.get("test_count")
+    if info is None or not info.learnable or not all(isinstance(count, int) for count in told):
+        return str(name)
+    return name if told == (info.train_count, info.test_count) else f"{name}-{told[0]}-{told[1]}"
+
+
+class Kind(NamedTuple):
+    """What runs have in common that are repeats of one another."""
+
+    cell: str
+    measure: str
+    machine_id: str | None
+    shares_process: bool
+    keeps_compiled: bool
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        return cls(run.cell, run.measure, run.machine.get("id"), run.shares_process, run.keeps_compiled)
+
+
+def _one_kind(runs: Sequence[Run]) -> Run:
+    if not runs:
+        raise ValueError("there is no run to score")
+    kinds = {Kind.of(run) for run in runs}
+    if len({kind[:3] for kind in kinds}) > 1:
+        raise ValueError(
+            f"the runs are of {len({kind[:3] for kind in kinds})} cells or machines, and one score is of one"
+        )
+    if len(kinds) > 1:
+        raise ValueError(
+            "some of the runs shared a process or kept programs and others did not, and a score is of one kind"
+        )
+    return runs[0]
+
+
+def _target_of(run: Run) -> float | None:
+    target = run.metrics.get("target_accuracy") or at(run.config, "target_accuracy")
+    return None if target is None else float(target)
+
+
+def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:
+    return frozenset(at(run.config, "resolved", "price_source", "kind") for run in runs)
+
+
+def _impossible_findings(trials: Trials) -> Iterator[Finding]:
+    """A run whose numbers cannot be is no evidence, and neither are the others of its cell until it is marked."""
+    wrong = {run.run_id: what for run in trials.runs if (what := next(impossible(run), None))}
+    for timing in trials.timings:
+        if timing.reached and timing.time_s is not None and not 0 < timing.time_s < math.inf:
+            wrong.setdefault(timing.run_id, f"its time on this clock is {timing.time_s:.4g} s")
+    if wrong:
+        run_id, what = next(iter(wrong.items()))
+        more = f"; {len(wrong) - 1} more runs have such numbers" if len(wrong) > 1 else ""
+        yield Finding("impossible", f"impossible: run {run_id}: {what}{more}", True)
+
+
+def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]:
+    if len({run.data.get("fingerprint") for run in runs}) > 1:
+        yield Finding("data_differ", "the runs were made on different data", True)
+    # An entry of others is taken at its word.
+    if not all(run.data.get("official") or at(run.config, "imported") for run in runs):
+        yield Finding("data_not_official", "data not official: not checked against the publisher's files", disqualifies)

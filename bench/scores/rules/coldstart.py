@@ -1,0 +1,47 @@
+"""Cold start: all that a person waits for, from the command to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.runs.run import FINISHED
+from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
+from bench.scores.rules.timing import Timeline, Timing
+from bench.statistics import estimates
+
+
+class ColdStart(Rule):
+    """No clock starts later or ends earlier; nothing is taken out, imports, compilation and evaluation included.
+
+    Who is told "not reached" must begin again, so failed runs are in the score.
+    """
+
+    name = "coldstart"
+    clock = "everything, from the command to the last evaluation"
+    scoring = "mean; where runs failed, the expected time until one succeeds"
+    source = "this project"
+    distinct_seeds = False
+    official_data = False
+    energy_metric = "energy_j"
+    against_shared_process = "not cold, and nobody waits so for a single seed"
+    takes_kept_programs = False
+
+    def timing(self, line: Timeline, target: float | None) -> Timing:
+        final = line.accuracy if line.run.status in FINISHED else None
+        reached = final is not None and target is not None and final >= target
+        # A success without spans did not take 0 s. A failure without them crashed before the first one ended.
+        # Weights are kept behind the last evaluation, for another command.
+        end_s = max((piece.end_s for piece in line.pieces if piece.name != "checkpoint"), default=0.0)
+        return line.timed(0.0, None if reached and not line.pieces else end_s, reached=reached)
+
+    def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
+        successes = [timing.time_s for timing in trials.timings if timing.reached and timing.time_s is not None]
+        failures = [timing.time_s for timing in trials.timings if not timing.reached and timing.time_s is not None]
+        if not successes:
+            return Figures()
+        time_s = estimates.time_to_success(successes, failures) if failures else estimates.mean(successes, unit="s")
+        return of_time(time_s, price_per_hour)
+
+    def findings(self, trials: Trials) -> Iterator[Finding]:
+        if any(run.sweep is not None for run in trials.runs):
+            yield Finding("warm_start", "not cold: a sweep's workers find torch imported; use bench run", True)

@@ -1,0 +1,110 @@
+"""DAWNBench: time and cost until the first epoch whose test accuracy is at the target.
+
+Source: github.com/stanford-futuredata/dawn-bench-entries, its README and issues 9, 12 and 21: loading the data and
+initialising the network count, validation and checkpoints need not; cost is on public cloud prices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bench.runs.run import Run
+from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, of_time, task
+from bench.scores.rules.dawnbench_inference import price_findings
+from bench.scores.rules.timing import TRAINING, Evaluation, Piece, Timeline, Timing
+from bench.statistics import estimates
+
+# The program's own clock cannot begin before its imports; validation and checkpoints are left out by the rule.
+UNCOUNTED = ("start", "import", "eval", "final_eval", "checkpoint")
+
+
+class EpochRow(NamedTuple):
+    """The state after an epoch, as a row of an entry's TSV file has it: seconds on this rule's clock."""
+
+    epoch: int
+    time_s: float
+    accuracy: float
+
+
+class DawnBench(Rule):
+    """A run's time is that of its first row at the target. Its last row has the accuracy that decides, so a target
+    that only the final evaluation reaches, by its test-time augmentation, is reached after the last epoch.
+
+    The rule knows neither TTA nor a number of runs: an entry is one run. Here a cell has several, so one that was lucky
+    once must not rank before one that always gets there: where runs missed the target, the score is the expected time
+    until one reaches it, and how many missed it is said. Where a task has a target of its own, it is that one.
+    """
+
+    name = "dawnbench"
+    clock = "data loading, initialisation, compilation and training; imports, validation and checkpoints are outside"
+    scoring = (
+        "mean time to the first epoch at or above the target; where runs missed it, expected time until one gets there"
+    )
+    source = "github.com/stanford-futuredata/dawn-bench-entries"
+    distinct_seeds = False
+    takes_imported = True
+    against_shared_process = "loading, initialisation and compilation count, and all but the first found them done"
+
+    def target(self, run: Run) -> float | None:
+        return TASK_TARGETS.get(task(run)) or super().target(run)
+
+    def timing(self, line: Timeline, target: float | None) -> Timing:
+        first = next((row for row in _rows(line) if target is not None and row.accuracy >= target), None)
+        end_s = _trained_s(line, first) if first else None
+        return line.timed(_begin_s(line), end_s, _ticks, reached=first is not None, reached_by=first)
+
+    def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
+        price = None if "spot" in trials.price_kinds else price_per_hour
+        if not trials.times_s:
+            return Figures()
+        missed_s = [math.fsum(timing.counted.values()) for timing in trials.timings if not timing.reached]
+        time_s = (
+            estimates.time_to_success(trials.times_s, missed_s)
+            if missed_s
+            else estimates.mean(trials.times_s, unit="s")
+        )
+        return of_time(time_s, price)
+
+    def findings(self, trials: Trials) -> Iterator[Finding]:
+        n, missed = len(trials.runs), len(trials.runs) - trials.reached
+        if trials.reached and missed:
+            lucky_s = estimates.mean(trials.times_s).value
+            text = f"{missed} of {n} runs never reached the target; those that did took {lucky_s:.4g} s in the mean"
+            yield Finding("some_missed", text)
+        levels = sorted({timing.reached_by.tta for timing in trials.timings if timing.reached_by} - {0})
+        if levels:
+            shown = ", ".join(map(str, levels))
+            yield Finding("tta", f"reached with test-time augmentation, level {shown}, on which the rule is silent")
+        yield from price_findings(trials)
+
+
+def epoch_rows(run: Run) -> list[EpochRow]:
+    """The rows of this run's entry, one for each epoch that was evaluated."""
+    line = Timeline(run)
+    begin_s, rows = _begin_s(line), []
+    for look in _rows(line):
+        counted = line.timed(begin_s, _trained_s(line, look), _ticks, reached=False).counted
+        rows.append(EpochRow(look.epoch, math.fsum(counted.values()), look.accuracy))
+    return rows
+
+
+def _rows(line: Timeline) -> list[Evaluation]:
+    """An evaluation an epoch, the last of each."""
+    return list({look.epoch: look for look in line.evaluations}.values())
+
+
+def _trained_s(line: Timeline, look: Evaluation) -> float:
+    """When the training ended that this evaluation looks at."""
+    ends = (piece.end_s for piece in line.pieces if piece.name in TRAINING and piece.end_s <= look.piece.start_s)
+    return max(ends, default=0.0)
+
+
+def _begin_s(line: Timeline) -> float:
+    """When the program's own clock can begin."""
+    return max((piece.end_s for piece in line.pieces if piece.name in ("start", "import")), default=0.0)
+
+
+def _ticks(piece: Piece) -> bool:
+    return piece.name not in UNCOUNTED

@@ -1,0 +1,83 @@
+"""DAWNBench's inference track: milliseconds and dollars for one image, by a network that is accurate enough.
+
+Source: github.com/stanford-futuredata/dawn-bench-entries, its README and issues 32 and 72: all test images one at a
+time, never in batches, real data, which may be in memory before; the accuracy is not on the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.runs.run import Run
+from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, task
+from bench.scores.rules.timing import Timeline, Timing, at, number
+from bench.statistics import estimates
+from bench.statistics.estimates import Estimate
+
+
+class DawnBenchInference(Rule):
+    """Of `bench run RECIPE --measure inference`: the mean latency of batches of one.
+
+    `time_s` is None: the score is the latency, and the cost that of one image.
+    """
+
+    name = "dawnbench"
+    clock = "one image from the call to the result, batch 1"
+    scoring = "mean latency over the test images; cost of one image"
+    source = "github.com/stanford-futuredata/dawn-bench-entries"
+    measures = ("inference",)
+    distinct_seeds = False
+    takes_imported = True
+
+    def target(self, run: Run) -> float | None:
+        return TASK_TARGETS.get(task(run)) or super().target(run)
+
+    def timing(self, line: Timeline, target: float | None) -> Timing:
+        reached = line.accuracy is not None and target is not None and line.accuracy >= target
+        return line.timed(0.0, None, lambda piece: piece.name == "measure", reached=reached)
+
+    def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
+        latency_ms = _latency_ms(trials)
+        if latency_ms is None or price_per_hour is None or "spot" in trials.price_kinds:
+            return Figures(latency_ms=latency_ms)
+        return Figures(latency_ms=latency_ms, cost_usd=latency_ms.scaled(price_per_hour / 3.6e6, "USD"))
+
+    def findings(self, trials: Trials) -> Iterator[Finding]:
+        if all(number(run, "latency_mean_ms") is None for run in trials.runs):
+            yield Finding("no_latency", "no latency was measured", True)
+        if any(number(run, "accuracy") is None for run in trials.runs):
+            yield Finding(
+                "accuracy_unknown", "the network that was timed is untrained, so its accuracy is unknown", True
+            )
+        if not all(at(run.config, "imported") or _asked_for_all(run) for run in trials.runs):
+            yield Finding("requests", "the mean of requests drawn from the first test images, not one for each of them")
+        if any(at(run.config, "inference", "mirror") for run in trials.runs):
+            yield Finding("tta", "each answer is of an image and its mirror image, level 1 of test-time augmentation")
+        remarks = {run.reason for run in trials.runs if run.reason}
+        if remarks:
+            yield Finding("sampling", "; ".join(sorted(remarks)))
+        yield from price_findings(trials)
+
+
+def _asked_for_all(run: Run) -> bool:
+    """Whether each test image was requested."""
+    images, count = number(run, "latency_images"), run.data.get("test_count")
+    return images is not None and count is not None and images >= count
+
+
+def price_findings(trials: Trials) -> Iterator[Finding]:
+    """What to know of the cost, which the rule wants on demand."""
+    if "spot" in trials.price_kinds:
+        yield Finding("spot_price", "no cost: a spot price is not allowed; name one on demand with --price")
+    elif trials.price_kinds != {"on_demand"} and any(run.price_per_hour is not None for run in trials.runs):
+        yield Finding("price_kind", "whether the price is the one on demand, as the rule wants it, is not recorded")
+
+
+def _latency_ms(trials: Trials) -> Estimate | None:
+    """The mean of the runs' means; of a single run, the mean of its requests, which are n then."""
+    measured = [(run, mean_ms) for run in trials.runs if (mean_ms := number(run, "latency_mean_ms")) is not None]
+    if len(measured) != 1:
+        return estimates.mean([mean_ms for _, mean_ms in measured], unit="ms") if measured else None
+    run, mean_ms = measured[0]
+    n = int(number(run, "latency_n") or 1)
+    return estimates.from_error(mean_ms, number(run, "latency_relative_error"), n, unit="ms")

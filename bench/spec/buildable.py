@@ -1,0 +1,49 @@
+"""Whether a recipe's network can be built for its data, known before any data is loaded or anything runs."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from bench import models
+from bench.models import ImpossibleModel
+from bench.pipelines.datasets import DATASETS
+from bench.spec.recipe import Recipe
+
+
+def why_not(recipe: Recipe) -> str | None:
+    """Why the network cannot be, or its proxy, with the numbers; None where they can.
+
+    Imports torch, and takes no memory.
+    """
+    if why := _why_not_alone(recipe):
+        return why
+    proxy = recipe.of_proxy()
+    why = _why_not_alone(proxy) if proxy else None
+    return f"proxy.model: {why}" if why else None
+
+
+def _why_not_alone(recipe: Recipe) -> str | None:
+    info, options = DATASETS[recipe.data.name], recipe.data.options
+    shape, classes = options.get("shape", info.image_shape), options.get("classes", info.classes)
+    try:
+        channels, height, width = shape
+        sizes = [min(height, width), *(stage.pixels for stage in recipe.image_sizes or [])]
+        facts = json.dumps([recipe.model.name, recipe.model.options, channels, classes, sizes])
+    except (TypeError, ValueError):
+        return None  # these are no options that the data set would take, which it says better
+    return _why_not(facts)
+
+
+@lru_cache(maxsize=1024)
+def _why_not(facts: str) -> str | None:
+    name: str
+    options: dict[str, Any]
+    name, options, channels, classes, sizes = json.loads(facts)
+    for position, pixels in enumerate(sizes):
+        try:
+            models.check(name, options, in_channels=channels, classes=classes, image_size=pixels)
+        except ImpossibleModel as error:
+            return f"image_sizes.{position - 1}.pixels: {pixels} is too few; {error}" if position else str(error)
+    return None

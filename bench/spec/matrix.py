@@ -1,0 +1,314 @@
+"""A matrix file: a recipe, the axes along which it is varied, and the cells that come of it. Nothing runs here."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic_core import to_jsonable_python
+
+from bench.documents.document import Document, Incompatible, check_name, is_file, nearest
+from bench.documents.limits import LARGEST_SEED, MOST_CELLS, MOST_RUNS, MOST_SEEDS
+from bench.errors import UsageError
+from bench.files import PACKAGE
+from bench.host.fingerprint import lack_of_precision
+from bench.ingredients.configs import Count, NotNegative, Positive, Seconds, Strict
+from bench.runs.run import NOT_IDENTITY
+from bench.spec import recipe as recipes
+from bench.spec.buildable import why_not
+from bench.spec.measures import MEASURES, SAMPLED
+from bench.spec.recipe import WORDS, Recipe
+from bench.statistics.sampling import Bounds
+from bench.text.canonical import canonical_json
+
+MATRICES = PACKAGE / "matrices"
+# Axes that are no keys of a recipe: `arm` is a name that tells two equal cells apart, for a comparison of a thing
+# with itself.
+SPECIAL = ("arm",)
+
+Values = Mapping[str, Any]
+Order = Literal["interleaved", "grouped", "random"]
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    canonical_json(value)  # raises ValueError
+    return value
+
+
+Value = Annotated[JsonValue, AfterValidator(_finite)]
+
+
+class Sampling(Strict):
+    """When the sampling of a figure may stop, and when it has to; what is not given is as `Bounds` has it."""
+
+    relative_error: Positive | None = None
+    least_samples: Count | None = None
+    least_s: NotNegative | None = None
+    timeout_s: Seconds | None = None
+
+    def bounds(self) -> Bounds:
+        return Bounds(**self.model_dump(exclude_none=True))
+
+
+class MatrixSpec(Strict):
+    """What a matrix file may say.
+
+    `set` holds changes of the recipe that all cells share, `axes` the values of each dotted key. A key of
+    several, separated by commas, is an axis whose values are lists: one value for each key, moving together.
+    `include` adds cells beside the product of the axes, which is the recipe as it is where nothing is varied;
+    `exclude` leaves out of the product what has all the values of one of its entries. `sampling` is no part of
+    what a cell is: it says how well a figure is to be known, as the number of seeds does, and not of what.
+    """
+
+    summary: str = ""
+    recipe: str
+    set: dict[str, Value] = Field(default_factory=dict)
+    measure: str = "time_to_accuracy"
+    axes: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
+    include: list[Annotated[dict[str, Value], Field(min_length=1)]] = Field(default_factory=list)
+    exclude: list[Annotated[dict[str, Value], Field(min_length=1)]] = Field(default_factory=list)
+    seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
+    order: Order = "interleaved"
+    order_seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    timeout_s: Seconds | None = None
+    sampling: Sampling = Field(default_factory=Sampling)
+    price_per_hour: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _known_measure(self) -> Self:
+        check_name("measure", self.measure, MEASURES)
+        if "sampling" in self.model_fields_set and self.measure not in SAMPLED:
+            raise ValueError(f"sampling: {self.measure} samples nothing; {', '.join(SAMPLED)} do")
+        return self
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a matrix: the axes' values there, its identity, and its recipe or why it has none."""
+
+    values: Values
+    id: str
+    config: dict[str, Any]
+    recipe: Recipe | None
+    skip: str | None = None
+    merged: tuple[Values, ...] = field(default=())
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{key}={short(value)}" for key, value in self.values.items()) or "the recipe as it is"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One key with its values, or several that move together: `points` has a mapping of all keys for each step."""
+
+    name: str
+    keys: tuple[str, ...]
+    points: tuple[Values, ...]
+
+
+class Matrix:
+    """A matrix file that is right in itself; `name` is what its rows are called in the store."""
+
+    def __init__(self, document: Document) -> None:
+        """Raises `UsageError`, with file, line and key, for a mistake that needs no recipe to be seen."""
+        self._document = document
+        self.name = document.path.stem
+        self.spec = document.validate(MatrixSpec)
+        self.axes = [self._axis(key, values) for key, values in self.spec.axes.items()]
+        self._check_keys()
+        self._check_size()
+
+    @property
+    def keys(self) -> list[str]:
+        """Every key that some cell has a value for, in declared order."""
+        included = itertools.chain.from_iterable(self.spec.include)
+        return list(dict.fromkeys(itertools.chain(*(axis.keys for axis in self.axes), included)))
+
+    def points(self) -> list[tuple[Values, Mapping[str, str]]]:
+        """The values of each cell, and where each was set: the product without what is excluded, then the included."""
+        where = self._document.where
+        origins = {key: where(f"axes.{axis.name}") for axis in self.axes for key in axis.keys}
+        product = [
+            dict(itertools.chain.from_iterable(point.items() for point in points))
+            for points in itertools.product(*(axis.points for axis in self.axes))
+            if self.axes or not self.spec.include
+        ]
+        points: list[tuple[Values, Mapping[str, str]]] = [
+            (values, origins) for values in product if not any(_has(values, rule) for rule in self.spec.exclude)
+        ]
+        for index, values in enumerate(self.spec.include):
+            points.append((values, {key: where(f"include.{index}.{key}") for key in values}))
+        return points
+
+    def base(self, device: str) -> Document:
+        """The recipe with what all cells share."""
+        name = self.spec.recipe
+        beside = self._document.path.parent / name
+        try:
+            draft = recipes.draft(str(beside) if Path(name).suffix and beside.is_file() else name, device)
+        except UsageError as error:
+            self._document.refuse("recipe", str(error))
+        for key, value in self.spec.set.items():
+            draft.change(key, value, self._document.where(f"set.{key}"))
+        return draft
+
+    def _axis(self, key: str, values: Sequence[Any]) -> Axis:
+        keys = tuple(part.strip() for part in key.split(","))
+        if len(keys) == 1:
+            return Axis(key, keys, tuple({keys[0]: value} for value in values))
+        for value in values:
+            if not isinstance(value, list) or len(value) != len(keys):
+                self._document.refuse(
+                    f"axes.{key}",
+                    f"{key} are {len(keys)} keys that move together, so each entry is a list of {len(keys)} values, "
+                    f"not {short(value)}",
+                )
+        return Axis(key, keys, tuple(dict(zip(keys, value, strict=True)) for value in values))
+
+    def _check_size(self) -> None:
+        """Before any cell is made: the product of a few long axes would fill the memory."""
+        cells = math.prod(len(axis.points) for axis in self.axes) + len(self.spec.include)
+        if cells > MOST_CELLS:
+            counts = " x ".join(str(len(axis.points)) for axis in self.axes)
+            self._document.refuse("axes", f"these axes have {counts} = {cells:,} cells; at most {MOST_CELLS:,}")
+        if cells * self.spec.seeds > MOST_RUNS:
+            runs = f"{cells:,} cells with {self.spec.seeds:,} seeds are {cells * self.spec.seeds:,} runs"
+            self._document.refuse("seeds", f"{runs}; at most {MOST_RUNS:,}")
+
+    def _check_keys(self) -> None:
+        refuse = self._document.refuse
+        known: dict[str, list[Any]] = {}
+        for axis in self.axes:
+            for key in axis.keys:
+                where = f"axes.{axis.name}"
+                if not key:
+                    refuse(where, "an axis needs the dotted key of a recipe's value, such as model.width")
+                if key in known:
+                    refuse(where, f"{key} is on two axes; name it once, or let it move with the other keys of one")
+                known[key] = [point[key] for point in axis.points]
+        varied = [(f"axes.{key}", key) for key in known]
+        varied += [(f"include.{i}.{key}", key) for i, entry in enumerate(self.spec.include) for key in entry]
+        varied += [(f"set.{key}", key) for key in self.spec.set]
+        for where, key in varied:
+            if key in NOT_IDENTITY:
+                hint = f"; write {key}: at the top of the matrix" if key in MatrixSpec.model_fields else ""
+                refuse(where, f"{key} does not change what a cell is, so it cannot be varied{hint}")
+        for index, rule in enumerate(self.spec.exclude):
+            for key, value in rule.items():
+                where = f"exclude.{index}.{key}"
+                if key not in known:
+                    refuse(where, f"{key!r} is on no axis{nearest(key, known)}; there are: {', '.join(known)}")
+                if not any(same(value, one) for one in known[key]):
+                    refuse(where, f"{key} is never {short(value)}; it is {' or '.join(map(short, known[key]))}")
+
+
+def names() -> list[str]:
+    """The matrices that come with the project."""
+    return sorted(path.stem for path in MATRICES.glob("*.yaml"))
+
+
+def load(name: str) -> Matrix:
+    """The matrix of that name, or in that file.
+
+    Raises `UsageError` where there is none, and for a mistake in it, with its file, line and key.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in names():
+            raise UsageError(
+                f"unknown matrix {name[:200]!r}{nearest(name, names())}; there are: {', '.join(names())}; "
+                "or give a .yaml file"
+            )
+        path = MATRICES / f"{name}.yaml"
+    elif not is_file(path):
+        raise UsageError(f"there is no matrix file {name[:200]}")
+    return Matrix(Document.read(path, MATRICES / "digits.yaml"))
+
+
+def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
+    """The cells where so many devices, `cpu` or `cuda`, were found, in declared order; equal ones are merged.
+
+    A cell whose values do not fit together, or that asks for more devices than there are, has the reason in
+    `skip`. Raises `UsageError` for a key or a value that no recipe allows, and where no cell fits together.
+    """
+    base, points = matrix.base(device), matrix.points()
+    if not points:
+        raise UsageError(f"{matrix.name}: this matrix excludes all of its cells; include some, or exclude fewer")
+    cells: dict[str, Cell] = {}
+    for values, origins in points:
+        cell = _cell(base.copy(), values, origins, device, matrix.spec.measure, found)
+        if cell.id in cells:
+            first = cells[cell.id]
+            cells[cell.id] = replace(first, merged=(*first.merged, values))
+        else:
+            cells[cell.id] = cell
+    if all(cell.recipe is None for cell in cells.values()):
+        reason = next(iter(cells.values())).skip
+        raise UsageError(f"{matrix.name}: no cell of this matrix is a recipe that fits together; the first: {reason}")
+    return list(cells.values())
+
+
+def schedule(cells: Sequence[Cell], seeds: Sequence[int], order: Order, order_seed: int = 0) -> list[tuple[Cell, int]]:
+    """Every cell with every seed.
+
+    `interleaved` gives each cell one seed before any gets the next, so that a machine that drifts hits all
+    alike; `grouped` finishes a cell before the next; `random` is a shuffle that `order_seed` repeats.
+    """
+    if order == "grouped":
+        return [(cell, seed) for cell in cells for seed in seeds]
+    pairs = [(cell, seed) for seed in seeds for cell in cells]
+    if order == "random":
+        random.Random(order_seed).shuffle(pairs)
+    return pairs
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are one for a recipe: 1 and 1.0 are, 1 and true are not, and what is not JSON never is."""
+    try:
+        return canonical_json(a) == canonical_json(b)
+    except (TypeError, ValueError):
+        return False
+
+
+def short(value: Any) -> str:
+    """A value as YAML would have it on one line, without quotes."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(short, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _has(values: Values, rule: Values) -> bool:
+    return all(key in values and same(values[key], wanted) for key, wanted in rule.items())
+
+
+def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int) -> Cell:
+    special = {key: values[key] for key in SPECIAL if key in values}
+    for key, value in values.items():
+        if key not in SPECIAL:
+            draft.change(key, value, origins[key])
+    recipe: Recipe | None = None
+    skip: str | None = None
+    try:
+        recipe = draft.validate(Recipe)
+        config = recipe.config()
+        if skip := why_not(recipe):
+            recipe = None
+    except Incompatible as error:
+        skip = "; ".join(str(error).splitlines())
+        config = {key: value for key, value in to_jsonable_python(draft.values).items() if key not in WORDS}
+    config, cell = recipes.identify(config | special, device, measure)
+    if recipe is not None:
+        lack = recipes.lack_of_devices(recipe, device, measure, found)
+        skip = lack or lack_of_precision(recipe.precision, device)
+    return Cell(values, cell, config, recipe, skip)

@@ -1,0 +1,78 @@
+"""What an hour of a machine costs: a number, or a name of the dated table in prices.yaml."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from bench.documents import core_schema, yaml_reader
+from bench.documents.document import nearest
+from bench.errors import UsageError
+
+MOST_USD_PER_HOUR = 1_000_000_000
+TABLE = Path(__file__).with_name("prices.yaml")
+
+
+class ListPrice(BaseModel):
+    """One row of the table; `date` is the day on which the price was asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    hardware: str
+    usd_per_hour: float
+    date: datetime.date
+    kind: Literal["on_demand", "spot"]
+    source: str
+
+
+class Price(BaseModel):
+    """Dollars per hour, and where they come from, as a record holds it."""
+
+    model_config = ConfigDict(frozen=True)
+    usd_per_hour: float
+    source: dict[str, str]
+
+
+@functools.cache
+def table() -> dict[str, ListPrice]:
+    """The prices that are known, by name."""
+    return TypeAdapter(dict[str, ListPrice]).validate_python(yaml_reader.read(TABLE)[0])
+
+
+def parse(text: str) -> Price:
+    """What `--price` says: dollars per hour, or a name of the table.
+
+    Raises `UsageError` for a name that is not in it, and for a number below 0.
+    """
+    try:
+        number = float(core_schema.number(text))
+    except ValueError:
+        return _listed(text)
+    if not 0 <= number <= MOST_USD_PER_HOUR:
+        raise UsageError(f"--price {text[:40]}: a price is 0 to {MOST_USD_PER_HOUR:,} dollars per hour")
+    return Price(usd_per_hour=number, source={"given_by": "--price"})
+
+
+def choose(option: str | None, *others: tuple[str, float | None]) -> Price | None:
+    """The price of the command line, else the first of the others that there is, each named by who gives it."""
+    if option is not None:
+        return parse(option)
+    for giver, usd_per_hour in others:
+        if usd_per_hour is not None:
+            return Price(usd_per_hour=usd_per_hour, source={"given_by": giver})
+    return None
+
+
+def _listed(name: str) -> Price:
+    known = table()
+    if name not in known:
+        raise UsageError(
+            f"--price {name[:80]}: neither a number of dollars per hour nor a name of the price table"
+            f"{nearest(name, known)}; there are: {', '.join(known)}; `bench prices` lists them"
+        )
+    row = known[name]
+    source = {"given_by": "--price", "name": name, "date": str(row.date), "kind": row.kind, "source": row.source}
+    return Price(usd_per_hour=row.usd_per_hour, source=source)

@@ -1,0 +1,408 @@
+"""A recipe: every value that decides how a network is trained, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bench.documents.document import Document, check_name, is_file, merge, nearest, parse_setting, refuse
+from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
+from bench.errors import UsageError
+from bench.files import PACKAGE
+from bench.host.fingerprint import native_precision
+from bench.ingredients.configs import (
+    Augment,
+    BatchSizes,
+    Constant,
+    Count,
+    CutMix,
+    DropEasy,
+    Ema,
+    Epochs,
+    Evaluation,
+    Fraction,
+    Freeze,
+    ImageSize,
+    Inference,
+    Lookahead,
+    Loss,
+    LrWarmUp,
+    MemoryFormat,
+    Named,
+    NotNegative,
+    NumberFormat,
+    Optimizer,
+    Positive,
+    Proxy,
+    Schedule,
+    Strict,
+    Threads,
+    check_stages,
+)
+from bench.models import MODELS
+from bench.pipelines.datasets import DATASETS, check_options
+from bench.pipelines.errors import WrongOption
+from bench.pipelines.loaders import LOADERS
+from bench.runs.run import cell_id
+from bench.spec.measures import ON_SEVERAL_DEVICES
+
+RECIPES = PACKAGE / "recipes"
+OVERLAYS = ("on_cpu", "on_cuda")
+WORDS = ("summary", "source", "published")
+
+
+class Published(Strict):
+    """What the recipe's source measured: facts as it states them, null where it says nothing.
+
+    `accuracy` is a fraction, a mean where `n` runs are more than one, and a margin is half a 95 % interval of such a
+    mean; `clock` names what the time contains. `runs` is the file in results/published that the facts were counted
+    from, where the runs are this project's own.
+    """
+
+    hardware: str
+    time_s: Positive | None = None
+    time_margin_s: NotNegative | None = None
+    accuracy: Fraction | None = None
+    accuracy_margin: Fraction | None = None
+    epochs: Positive | None = None
+    n: Count | None = None
+    cost_usd: NotNegative | None = None
+    clock: str | None = None
+    note: str = ""
+    runs: str | None = None
+
+
+class Recipe(Strict):
+    summary: str = ""
+    source: str = ""
+    published: list[Published] = Field(default=[])
+
+    data: Named
+    loader: str = "resident"
+    workers: Annotated[int, Field(ge=0, le=MOST_THREADS)] | None = None
+    augment: Augment = Augment()
+    cutmix: CutMix | None = None
+    image_sizes: Annotated[list[ImageSize], Field(min_length=1)] | None = None
+    # Of image_sizes: null is antialiased, so that a pixel is a mean of all that it covers; false is plain bilinear.
+    antialias: Literal[False] | None = None
+    drop_easy: DropEasy | None = None
+    proxy: Proxy | None = None
+
+    model: Named
+    ghost_batch: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
+    memory_format: MemoryFormat = "channels_last"
+    precision: Literal["auto", NumberFormat] = "auto"
+    # Of pure_fp16 and pure_bf16: batch norm in half precision, too. Null is in fp32.
+    half_norms: Literal[True] | None = None
+    compile: bool = False
+    # CUDA alone: each step is replayed as a graph, its kernels launched all at once. Null is no.
+    cuda_graph: Literal[True] | None = None
+    # A CPU alone: convs that a max-pooling follows are computed with it, by Winograd's form. `auto` is where a C++
+    # compiler is found; null is no.
+    winograd: Literal[True, "auto"] | None = None
+    warm_up_steps: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
+    # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
+    threads: Threads | None = None
+    # Null is one. `batch_per` says what batch_size is: of all devices together (null, `global`) or of each.
+    devices: Count | None = None
+    batch_per: Literal["global", "device"] | None = None
+
+    batch_size: Count
+    batch_sizes: BatchSizes | None = None
+    accumulate: Count | None = None
+    epochs: Epochs
+    target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
+    stop_at_target: bool = False
+    evaluation: Evaluation = Evaluation()
+    loss: Loss = Loss()
+    optimizer: Optimizer
+    schedule: Schedule = Constant(name="constant")
+    lr_warm_up: LrWarmUp | None = None
+    lookahead: Lookahead | None = None
+    ema: Ema | None = None
+    freeze: Annotated[list[Freeze], Field(min_length=1)] | None = None
+
+    inference: Inference | None = None
+
+    seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
+    price_per_hour: NotNegative | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schedule_from_name(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("schedule"), str):
+            return {**value, "schedule": {"name": value["schedule"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_name("data", self.data.name, DATASETS)
+        for key, value in self.data.options.items():
+            try:
+                check_options(DATASETS[self.data.name], {key: value})
+            except WrongOption as error:
+                refuse(f"data.{key}", str(error))
+        check_name("loader", self.loader, LOADERS)
+        check_name("model", self.model.name, MODELS)
+        if self.target_accuracy is not None and not DATASETS[self.data.name].learnable:
+            raise ValueError(
+                f"target_accuracy: {self.data.name} data has nothing to learn; set it to null to time throughput"
+            )
+        if self.stop_at_target and self.target_accuracy is None:
+            raise ValueError("stop_at_target: needs a target_accuracy")
+        if self.stop_at_target and not self.evaluation.every_epochs:
+            raise ValueError("stop_at_target: needs evaluation.every_epochs of at least 1")
+        if self.compile and not self.warm_up_steps:
+            raise ValueError("compile: needs warm_up_steps of at least 1, or the first epoch would pay for compilation")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> Self:
+        """What the loader would refuse once the data is there, said before anything starts."""
+        info, options = DATASETS[self.data.name], self.data.options
+        height, width = options.get("shape", info.image_shape)[1:]
+        for key, pixels, most in (
+            ("shift_pixels", self.augment.shift_pixels, min(height, width) - 1),
+            ("cutout_pixels", self.augment.cutout_pixels, min(height, width)),
+        ):
+            if pixels > most:
+                raise ValueError(f"augment.{key}: {pixels} does not fit images of {height}x{width} pixels; 0 to {most}")
+        images = options.get("train_count", info.train_count) - options.get("held_out", 0)
+        together = self.batch_size * (self.device_count if self.batch_per == "device" else 1)
+        if together > images:
+            raise ValueError(f"batch_size: {together:,} in all are more than the {images:,} training images")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_device_says_nothing(cls, value: Any) -> Any:
+        """What such a key does not change is every run without it, and so is the same cell."""
+        if not isinstance(value, dict):
+            return value
+        off = ("cuda_graph", "winograd", "half_norms")
+        usual: dict[str, Any] = {key: None for key in off if value.get(key) is False}
+        if value.get("antialias") is True:
+            usual["antialias"] = None
+        if value.get("devices") == 1 and type(value["devices"]) is int:
+            usual["devices"] = None
+        if value.get("batch_per") == "global" or (
+            value.get("batch_per") == "device" and value.get("devices") in (None, 1)
+        ):
+            usual["batch_per"] = None
+        return {**value, **usual}
+
+    @model_validator(mode="after")
+    def _devices_share_the_batch(self) -> Self:
+        sizes = {"batch_size": self.batch_size}
+        for index, stage in enumerate(self.batch_sizes.stages if self.batch_sizes else []):
+            sizes[f"batch_sizes.stages.{index}.examples"] = stage.examples
+        for key, size in sizes.items():
+            if self.batch_per is None and size % self.device_count:
+                raise ValueError(
+                    f"{key}: {size} cannot be shared evenly by {self.devices} devices; "
+                    "take a multiple, or batch_per: device to give each so many"
+                )
+            if self.accumulate and self.of_one_device(size) % self.accumulate and self.device_count > 1:
+                raise ValueError(
+                    f"accumulate: {self.accumulate} equal parts cannot be made of the {self.of_one_device(size)} "
+                    f"examples that each of {self.devices} devices gets of {key}"
+                )
+        return self
+
+    @property
+    def device_count(self) -> int:
+        return self.devices or 1
+
+    def of_one_device(self, examples: int) -> int:
+        """Of so many examples, as the recipe counts them, those that one of its devices gets."""
+        return examples if self.batch_per == "device" else examples // self.device_count
+
+    @model_validator(mode="after")
+    def _ingredients_fit(self) -> Self:
+        check_stages("image_sizes", self.image_sizes or [])
+        stages = self.batch_sizes.stages if self.batch_sizes else []
+        check_stages("batch_sizes.stages", stages)
+        sizes = {"batch_size": self.batch_size}
+        for index, stage in enumerate(stages):
+            key = f"batch_sizes.stages.{index}.examples"
+            if self.batch_size % stage.examples:
+                raise ValueError(
+                    f"{key}: {stage.examples} does not divide the batch_size of {self.batch_size}, "
+                    "which the loader delivers and the smaller batches are cut from"
+                )
+            sizes[key] = stage.examples
+        for key, size in sizes.items():
+            part = self.of_one_device(size)
+            if self.accumulate and part % self.accumulate:
+                raise ValueError(f"accumulate: {self.accumulate} equal parts cannot be made of a {key} of {part}")
+        kinds = {"optimizer": self.optimizer.name} | {
+            f"optimizer.groups.{role}": group.name for role, group in self.optimizer.groups.items()
+        }
+        for key, name in kinds.items():
+            if name == "adamw" and self.precision == "pure_fp16":
+                raise ValueError(
+                    f"{key}.name: adamw divides by squares of gradients, most of which are 0 in pure_fp16; "
+                    "set precision to fp16 or pure_bf16, or take another optimiser"
+                )
+        if self.antialias is False and not self.image_sizes:
+            raise ValueError("antialias: says how image_sizes are resized, and there are none; leave it out")
+        if self.half_norms and not self.precision.startswith("pure_"):
+            raise ValueError(
+                f"half_norms: {self.precision} keeps weights in fp32, and batch norm with them; "
+                "set precision to pure_fp16 or pure_bf16, or leave half_norms out"
+            )
+        if self.freeze and (self.compile or self.device_count > 1):
+            raise ValueError(
+                "freeze: a compiled network would be compiled again, and several devices wait for the gradients "
+                "that no longer come; leave out compile and devices"
+            )
+        if self.drop_easy and self.cutmix:
+            raise ValueError(
+                "drop_easy: the loss of an image that cutmix made of two says of neither how hard it is; leave one out"
+            )
+        if self.drop_easy and self.device_count > 1:
+            raise ValueError(
+                "drop_easy: each device knows the losses of its own images alone, and all would have to choose alike; "
+                "leave out devices or drop_easy"
+            )
+        if self.proxy and self.drop_easy:
+            raise ValueError("proxy: it chooses images of each batch, and drop_easy those of each epoch; leave one out")
+        if self.proxy and self.device_count > 1:
+            raise ValueError("proxy: each device would train one of its own; leave out devices or proxy")
+        if self.proxy:
+            for key, size in sizes.items():
+                kept = round(self.proxy.kept * size)
+                if not kept or kept % (self.accumulate or 1):
+                    raise ValueError(
+                        f"proxy.kept: {self.proxy.kept:g} of a {key} of {size} is {kept}, of which "
+                        f"{self.accumulate or 1} equal parts cannot be made"
+                    )
+        if self.lr_warm_up and self.lr_warm_up.epochs > self.epochs:
+            raise ValueError(f"lr_warm_up.epochs: {self.lr_warm_up.epochs:g} is more than the {self.epochs:g} epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _a_graph_can_be_captured(self) -> Self:
+        if not self.cuda_graph:
+            return self
+        if not self.warm_up_steps:
+            raise ValueError("cuda_graph: needs warm_up_steps of at least 1; the graph is captured in the warm-up")
+        optimizers = {self.optimizer.name, *(group.name for group in self.optimizer.groups.values())}
+        lacks = {
+            "cutmix": self.cutmix and "mixes each batch in another way",
+            "proxy": self.proxy and "in some steps alone its proxy learns, and in all it is looked at eagerly",
+            "devices": self.device_count > 1 and "several of them meet in each step",
+            "precision": self.precision in ("auto", "fp16")
+            and "fp16, which auto means on a GPU, asks after each step whether it overflowed; take pure_fp16 or bf16",
+            "schedule": self.schedule.name in ("one_cycle", "fit_one_cycle")
+            and f"{self.schedule.name} changes the momentum, and a graph keeps it",
+            "optimizer": "adamw" in optimizers and "adamw counts its steps on the host; take sgd or muon",
+        }
+        for key, why in lacks.items():
+            if why:
+                raise ValueError(f"cuda_graph: every step is the same to a graph, which does not go with {key}: {why}")
+        return self
+
+    def for_inference(self) -> Recipe:
+        """The same network as it is timed at inference: what `inference` says takes the place of training's choice."""
+        said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
+        return self.model_copy(update=said)
+
+    def of_proxy(self) -> Recipe | None:
+        """A recipe of the proxy's network, None where there is no proxy."""
+        if self.proxy is None:
+            return None
+        model = Named.model_validate({**self.model.model_dump(), **self.proxy.model})
+        return self.model_copy(update={"model": model, "proxy": None, "freeze": None})
+
+    def config(self) -> dict[str, Any]:
+        """Every value that is no prose, as plain JSON types."""
+        return self.model_dump(mode="json", exclude=set(WORDS))
+
+
+def names() -> list[str]:
+    """The recipes that come with the project."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def find(name: str) -> Path:
+    """The file of a recipe, by the name of a shipped one or by a path.
+
+    Raises `UsageError` when there is none.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not is_file(path):
+            raise UsageError(f"there is no recipe file {name[:200]}")
+        return path
+    if name not in names():
+        raise UsageError(
+            f"unknown recipe {name[:200]!r}{nearest(name, names())}; there are: {', '.join(names())}; "
+            "or give a .yaml file"
+        )
+    return RECIPES / f"{name}.yaml"
+
+
+def draft(name: str, device: str) -> Document:
+    """What the recipe `name` says for a device (`cpu` or `cuda`), to be changed and then made a `Recipe`.
+
+    A recipe may name another one to be taken in its place on a device. Raises `UsageError` when there is no such
+    recipe, or it is no mapping.
+    """
+    document = _read(name)
+    instead = document.values.get(f"on_{device}")
+    if isinstance(instead, str):
+        document = _read(instead)
+    for key in OVERLAYS:
+        overlay, chosen = document.values.pop(key, None) or {}, key == f"on_{device}"
+        if isinstance(overlay, str) and not chosen:
+            continue
+        if not isinstance(overlay, dict):
+            what = "the keys that differ on that device, or the name of a recipe that is no such name itself"
+            raise UsageError(f"{document.path}: {key} is {overlay!r}; it holds {what}")
+        if chosen:
+            merge(document.values, overlay)
+    return document
+
+
+def _read(name: str) -> Document:
+    return Document.read(find(name), RECIPES / "digits.yaml", transparent=OVERLAYS)
+
+
+def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe `name` for a device (`cpu` or `cuda`), with `key=value` settings on top.
+
+    Raises `UsageError`, naming the file, the key, its line, what is allowed and the nearest name.
+    """
+    document = draft(name, device)
+    for setting in settings:
+        key, value = parse_setting("--set", setting)
+        document.change(key, value, f"--set {setting}")
+    return document.validate(Recipe)
+
+
+def lack_of_devices(recipe: Recipe, device: str, measure: str, found: int) -> str | None:
+    """Why a run of the recipe, with as many devices as it asks for, cannot be where `found` are; None where it can."""
+    count = recipe.device_count
+    if count > 1 and measure not in ON_SEVERAL_DEVICES:
+        return f"{measure} uses one device, not {count}; {' and '.join(ON_SEVERAL_DEVICES)} can use several"
+    if count > max(found, 1):
+        return f"needs {count} {'GPUs' if device == 'cuda' else 'CPU cores'}, found {found}"
+    return None
+
+
+def identify(config: Mapping[str, Any], device: str, measure: str) -> tuple[dict[str, Any], str]:
+    """The config that a record holds, and the id of its cell, which every command gives the same point.
+
+    `precision: auto` becomes what it means on this machine, or two machines would call two things one cell. What is
+    said of inference is no part of any other measure.
+    """
+    recorded = {**config, "device": device}
+    if measure != "inference":
+        recorded.pop("inference", None)
+    if recorded.get("precision") == "auto":
+        recorded["precision"] = native_precision(device)
+    return recorded, cell_id(recorded | {"measure": measure})

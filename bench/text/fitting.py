@@ -1,0 +1,48 @@
+"""Tables that fit: a narrow terminal loses columns rather than fold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from bench.text.console import LastingConsole
+
+LOG_WIDTH = 160
+UNBOUNDED_WIDTH = 10_000
+
+
+def print_table(console: Console, table: Table, optional: Sequence[str] = ()) -> None:
+    """As wide as the terminal, for which `optional` columns are left out; in a log as wide as it needs."""
+    if console.is_terminal:
+        smaller = fitted(table, console.width, optional)
+        console.print(smaller)
+        left = [_heading(column) for column in smaller.columns]
+        if gone := [name for name in map(_heading, table.columns) if name not in left]:
+            console.print(f"Not shown for want of width: {', '.join(gone)}", markup=False, highlight=False)
+    else:
+        LastingConsole(file=console.file, width=max(console.width, LOG_WIDTH)).print(table)
+
+
+def fitted(table: Table, width: int, optional: Sequence[str]) -> Table:
+    """The table without the first of the `optional` columns, as many as have to go for it to fit."""
+    measure = LastingConsole(width=UNBOUNDED_WIDTH)
+    gone: set[str] = set()
+    smaller = table
+    for name in optional:
+        if measure.measure(smaller).maximum <= width:
+            break
+        gone.add(name)
+        columns = [column for column in table.columns if _heading(column) not in gone]
+        smaller = Table(caption=table.caption)
+        smaller.caption_justify = table.caption_justify
+        for column in columns:
+            smaller.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+        for row in zip(*(column.cells for column in columns), strict=True):
+            smaller.add_row(*row)
+    return smaller
+
+
+def _heading(column: Column) -> str:
+    return str(column.header)

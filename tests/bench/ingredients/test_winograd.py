@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from bench import models
+from bench.errors import MissingError, UsageError
+from bench.host import native
+from bench.ingredients import winograd
+from bench.ingredients.winograd import PooledConv, use_winograd
+from bench.measures import assembly
+from bench.measures.base import made_up_batch
+from bench.pipelines.datasets import load_dataset
+from bench.profiling.footprint import footprint
+from bench.profiling.workbench import Workbench
+from bench.spec import recipe as recipes
+from bench.training.fusion import fold_batch_norms
+
+pytestmark = pytest.mark.usefixtures("cxx")
+
+
+def conv_and_pool(ins: int = 8, outs: int = 8, **options: object) -> nn.Sequential:
+    settings = {"kernel_size": 3, "padding": 1, "bias": False} | options
+    return nn.Sequential(nn.Conv2d(ins, outs, **settings), nn.MaxPool2d(2)).to(memory_format=torch.channels_last)
+
+
+def quickened(net: nn.Module) -> nn.Module:
+    fast = copy.deepcopy(net)
+    assert use_winograd(fast) == 1
+    return fast
+
+
+def work(net: nn.Module, images: Tensor, type_: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """What comes out, and the gradients of the images and the weights for one of what came out."""
+    images = images.detach().to(type_).requires_grad_()
+    out = net(images)
+    weights = next(net.parameters())
+    gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
+    return out, *torch.autograd.grad(out, [images, weights], gradient)
+
+
+@torch.no_grad()
+def distance(result: Tensor, exact: Tensor) -> float:
+    return float((result.double() - exact).norm() / exact.norm())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    images=st.integers(1, 5),
+    height=st.integers(2, 17),
+    width=st.integers(2, 17),
+    ins=st.sampled_from([8, 24, 64]),
+    outs=st.sampled_from([8, 40]),
+    bias=st.booleans(),
+    channels_last=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_in_fp32_it_is_a_conv_and_a_max_pooling(images, height, width, ins, outs, bias, channels_last, seed):
+    torch.manual_seed(seed)
+    net = conv_and_pool(ins, outs, bias=bias)
+    x = torch.randn(images, ins, height, width)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    fast = work(quickened(net), x, torch.float32)
+    exact = work(net.double(), x, torch.float64)
+    assert fast[0].is_contiguous(memory_format=torch.channels_last)
+    for result, expected in zip(fast, exact, strict=True):
+        assert result.shape == expected.shape
+        assert distance(result, expected) < 1e-5
+
+
+@pytest.mark.parametrize(("ins", "outs", "pixels"), [(24, 64, 31), (64, 256, 15), (256, 256, 7)])
+def test_in_bf16_it_errs_little_more_than_torch_does(ins, outs, pixels):
+    torch.manual_seed(0)
+    net, x = conv_and_pool(ins, outs), torch.randn(20, ins, pixels, pixels)
+    fast_net, exact = quickened(net), work(copy.deepcopy(net).double(), x.bfloat16(), torch.float64)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast, usual = (work(each, x, torch.bfloat16) for each in (fast_net, net))
+    assert fast[0].dtype == torch.bfloat16
+    assert fast[2].dtype == torch.float32  # as the weights
+    for result, expected, other in zip(fast, exact, usual, strict=True):
+        assert distance(result, expected) < 3 * distance(other, expected)
+
+
+def test_it_makes_no_difference_how_many_images_are_taken_at_once(monkeypatch):
+    torch.manual_seed(0)
+    net, x = quickened(conv_and_pool(16, 24)), torch.randn(7, 16, 9, 6)
+    together = work(net, x, torch.float32)
+    monkeypatch.setattr(
+        winograd, "CHUNK_BYTES", 16 * 4 * 3 * 24 * 4 * 3
+    )  # three images, so that the last chunk is less
+    assert [shape for _, shape in winograd._chunks(x, 24)] == [(3, 9, 6), (3, 9, 6), (1, 9, 6)]
+    for result, expected in zip(work(net, x, torch.float32), together, strict=True):
+        torch.testing.assert_close(result, expected)
+
+
+@pytest.mark.parametrize("type_", [torch.float32, torch.bfloat16])
+def test_what_is_no_number_stays_none(type_):
+    torch.manual_seed(0)
+    net, x = conv_and_pool().to(type_), torch.randn(1, 8, 8, 8).to(type_)
+    x[0, 0, 3, 3] = torch.nan
+    fast = quickened(net)(x)
+    assert fast.isnan().any()
+    assert (fast.isnan() | ~net(x).isnan()).all()  # a tile has it as a whole, and a conv in nine outputs
+
+
+def test_what_is_frozen_gets_no_gradient():
+    torch.manual_seed(0)
+    net, x = quickened(conv_and_pool()), torch.randn(2, 8, 6, 6, requires_grad=True)
+    out = net(x)
+    alone = torch.autograd.grad(out.sum(), [x])
+    net.requires_grad_(False)
+    out = net(x)
+    out.sum().backward()
+    assert net[0].weight.grad is None
+    torch.testing.assert_close(x.grad, alone[0])
+
+
+def test_a_type_that_the_transforms_do_not_know_goes_the_usual_way():
+    net = conv_and_pool().double()
+    fast = quickened(net)
+    x = torch.randn(2, 8, 6, 6, dtype=torch.float64)
+    torch.testing.assert_close(fast(x), net(x))
+
+
+@pytest.mark.parametrize(
+    ("ins", "outs", "options", "pool"),
+    [
+        (3, 8, {}, nn.MaxPool2d(2)),
+        (8, 12, {}, nn.MaxPool2d(2)),
+        (8, 8, {"kernel_size": 5, "padding": 2}, nn.MaxPool2d(2)),
+        (8, 8, {"padding": 0}, nn.MaxPool2d(2)),
+        (8, 8, {"stride": 2}, nn.MaxPool2d(2)),
+        (8, 8, {"dilation": 2}, nn.MaxPool2d(2)),
+        (8, 8, {"groups": 2}, nn.MaxPool2d(2)),
+        (8, 8, {"padding_mode": "reflect"}, nn.MaxPool2d(2)),
+        (8, 8, {}, nn.MaxPool2d(3)),
+        (8, 8, {}, nn.MaxPool2d(2, stride=1)),
+        (8, 8, {}, nn.MaxPool2d(2, padding=1)),
+        (8, 8, {}, nn.MaxPool2d(2, ceil_mode=True)),
+        (8, 8, {}, nn.MaxPool2d(2, return_indices=True)),
+        (8, 8, {}, nn.AvgPool2d(2)),
+    ],
+)
+def test_what_it_cannot_do_is_left_alone(ins, outs, options, pool):
+    net = nn.Sequential(conv_and_pool(ins, outs, **options)[0], pool)
+    assert use_winograd(net) == 0
+    assert type(net[0]) is nn.Conv2d
+    assert net[1] is pool
+
+
+def test_a_network_keeps_its_parameters_and_their_names():
+    net = models.build("speedrun", {}, in_channels=3, classes=10, image_size=32)
+    before, state = dict(net.named_parameters()), list(net.state_dict())
+    assert use_winograd(net) == 3
+    assert use_winograd(net) == 0
+    after = dict(net.named_parameters())
+    assert list(before) == list(after)
+    assert all(after[name] is parameter for name, parameter in before.items())
+    assert list(net.state_dict()) == state
+
+
+def test_a_training_is_the_same_but_for_rounding():
+    digits = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, "train_count": 64, "test_count": 1})
+    losses = {}
+    for winograd_ in ("false", "true"):
+        recipe = recipes.load("cifar94_cpu", "cpu", ["precision=fp32", "batch_size=16", f"winograd={winograd_}"])
+        workbench = Workbench(recipe, "cpu", digits)
+        trainer = workbench.trainer(workbench.loader("train", Path()))
+        optimizers = trainer.make_optimizers()
+        batch = made_up_batch(16, digits, workbench.placement)
+        losses[winograd_] = [float(trainer.train_step(*batch, optimizers, 0).sum()) for _ in range(4)]
+    assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
+    assert losses["true"][-1] < losses["true"][0]
+
+
+@torch.no_grad()
+def test_batch_norm_is_folded_into_it():
+    torch.manual_seed(0)
+    net = models.build(
+        "speedrun", {"widths": [8, 16, 16], "logit_scale": 1.0}, in_channels=3, classes=10, image_size=32
+    )
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.normal_(module.bias, std=0.3)
+    net.eval()
+    x = torch.randn(3, 3, 32, 32)
+    expected = net(x)
+    use_winograd(net)
+    fused = fold_batch_norms(net)
+    assert (fused.folded, fused.left) == (6, 0)
+    pooled = [module for module in fused.model.modules() if isinstance(module, PooledConv)]
+    assert len(pooled) == 3
+    for settled in (False, True):
+        if settled:
+            for module in pooled:
+                module.settle(torch.float32)
+        assert (fused.model(x) - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@torch.no_grad()
+def test_a_falling_norm_is_not_folded_into_what_has_been_pooled():
+    net = nn.Sequential(conv_and_pool()[0], nn.MaxPool2d(2), nn.BatchNorm2d(8)).eval()
+    net[2].weight[3] = -1
+    use_winograd(net)
+    fused = fold_batch_norms(net)
+    assert (fused.folded, fused.left) == (0, 1)
+
+
+def test_flops_are_those_that_are_computed():
+    whole, fewer = (
+        footprint(recipes.load("cifar94_cpu", "cpu", [f"winograd={said}"]), "cpu").forward_flops_per_example
+        for said in ("false", "true")
+    )
+    # Of the three convs before a pooling: 15², 7² and 3² tiles of 16 products, for 31², 15² and 7² pixels of 9.
+    saved = sum(
+        2 * ins * outs * (9 * pixels**2 - 16 * (pixels // 2) ** 2)
+        for ins, outs, pixels in ((24, 64, 31), (64, 256, 15), (256, 256, 7))
+    )
+    assert whole - fewer == saved
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_torch_and_the_transforms_share_their_threads():
+    native.load(winograd._SOURCE)
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert len({line.split()[-1] for line in maps.splitlines() if "libgomp" in line}) == 1
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    native.load.cache_clear()
+    yield
+    native.load.cache_clear()
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_a_recipe_that_insists_is_refused_and_auto_says_so():
+    net = conv_and_pool()
+    with pytest.raises(MissingError, match=r"winograd: no C\+\+ compiler: no-such-compiler not found; winograd: auto"):
+        assembly.quicken(recipes.load("cifar94_cpu", "cpu", ["winograd=true"]), net, "cpu")
+    facts = assembly.quicken(recipes.load("cifar94_cpu", "cpu", ["winograd=auto"]), net, "cpu")
+    assert facts == {"winograd": 0, "winograd_lacks": "no C++ compiler: no-such-compiler not found"}
+    assert type(net[0]) is nn.Conv2d
+
+
+def test_on_a_gpu_auto_is_no():
+    net = conv_and_pool()
+    assert assembly.quicken(recipes.load("cifar94_cpu", "cuda", ["winograd=auto"]), net, "cuda") == {"winograd": 0}
+    assert type(net[0]) is nn.Conv2d
+    with pytest.raises(UsageError, match="winograd: it is made for a CPU; write winograd: auto"):
+        assembly.quicken(recipes.load("cifar94_cpu", "cuda", ["winograd=true"]), net, "cuda")
+
+
+def test_no_winograd_is_every_run_without_the_key():
+    assert recipes.load("digits", "cpu", ["winograd=false"]) == recipes.load("digits", "cpu")

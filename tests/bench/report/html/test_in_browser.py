@@ -1,0 +1,160 @@
+"""The report in headless Chromium: sorted, filtered, on a phone, in the dark, and without JavaScript."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageColor
+
+from bench.report.html.figure import COLOURS
+from tests.bench.report.html.browser import Page
+
+BOARD = "boards/dawnbench-cifar10-train-94.html"
+OWN_BOARD = "boards/coldstart-digits-train-96.html"
+PAGES = ["index.html", "cells.html", BOARD, OWN_BOARD]
+ROWS = "[...document.querySelectorAll('table[data-sortable] tbody tr:not(.section)')]"
+SHOWN = f"{ROWS}.filter(row => row.offsetParent !== null)"
+
+
+def column(page: Page, position: int) -> list[str]:
+    """The texts of a column, top to bottom, of the ranked rows that are shown."""
+    script = f"{SHOWN}.filter(row => row.parentElement === row.closest('table').tBodies[0])"
+    return list(page.run(f"{script}.map(row => row.cells[{position}].innerText.trim().split('\\n')[0])"))
+
+
+def click(page: Page, heading: str) -> None:
+    page.run(f"[...document.querySelectorAll('th button')].find(b => b.textContent === {json.dumps(heading)}).click()")
+
+
+def type_filter(page: Page, text: str) -> str:
+    """Write into the first filter; what it says of the rows."""
+    return str(
+        page.run(
+            "(() => { const input = document.querySelector('.filter input');"
+            f" input.value = {json.dumps(text)}; input.dispatchEvent(new Event('input'));"
+            " return document.querySelector('.filter output').value; })()"
+        )
+    )
+
+
+def mean_brightness(path: Path) -> float:
+    return Image.open(path).convert("L").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # type: ignore[return-value]
+
+
+class TestSort:
+    def test_a_heading_sorts_up_and_then_down_by_number(self, page: Page, report: Path) -> None:
+        page.open(report / BOARD)
+        assert column(page, 0) == [str(rank) for rank in range(1, 32)]
+        click(page, "cost")
+        costs = [float(text.removeprefix("$")) for text in column(page, 4) if text != "–"]
+        assert costs == sorted(costs)
+        assert len(costs) > 10
+        assert column(page, 4)[-1] == "–", "what is empty stays last"
+        click(page, "cost")
+        assert [float(text.removeprefix("$")) for text in column(page, 4) if text != "–"] == sorted(costs, reverse=True)
+        assert column(page, 4)[-1] == "–"
+        assert page.run("document.querySelector('th[aria-sort]').textContent") == "cost"
+        click(page, "rank")
+        assert column(page, 0) == [str(rank) for rank in range(1, 32)]
+
+    def test_sections_stay_apart(self, page: Page, report: Path) -> None:
+        page.open(report / BOARD)
+        before = page.run("[...document.querySelector('table').tBodies].map(body => body.rows.length)")
+        click(page, "system")
+        assert page.run("[...document.querySelector('table').tBodies].map(body => body.rows.length)") == before
+        names = column(page, 1)
+        assert names == sorted(names, key=str.lower)
+        headings = page.run(
+            "[...document.querySelectorAll('tr.section')].every(row => row === row.parentElement.rows[0])"
+        )
+        assert headings is True
+
+
+class TestFilter:
+    def test_keeps_the_rows_that_have_every_word(self, page: Page, report: Path) -> None:
+        page.open(report / BOARD)
+        total = page.run(f"{SHOWN}.length")
+        said = type_filter(page, "v100 baidu")
+        texts = page.run(f"{SHOWN}.map(row => row.textContent.toLowerCase())")
+        assert 0 < len(texts) < total
+        assert all("v100" in text and "baidu" in text for text in texts)
+        assert said == f"{len(texts)} of {total} rows"
+        assert type_filter(page, "") == f"{total} rows"
+        assert page.run(f"{SHOWN}.length") == total
+
+    def test_a_word_that_nothing_has_hides_the_sections_too(self, page: Page, report: Path) -> None:
+        page.open(report / BOARD)
+        assert type_filter(page, "no such thing").startswith("0 of ")
+        assert page.run("[...document.querySelectorAll('tr.section')].filter(row => row.offsetParent).length") == 0
+
+
+class TestProvenance:
+    def test_opens_with_one_click_and_has_the_command_to_copy(self, page: Page, report: Path) -> None:
+        page.open(report / OWN_BOARD)
+        page.run("document.querySelector('tr.run summary').click()")
+        opened = str(page.run("document.querySelector('tr.run details[open] .more').innerText"))
+        assert "bench run digits --seeds 5" in opened
+        assert "on this clock" in opened
+        page.run("new Promise(done => setTimeout(done, 50))")
+        assert page.run("document.querySelector('tr.run details[open] .copy').textContent") == "Copy"
+
+
+class TestEveryPage:
+    @pytest.mark.parametrize("name", PAGES)
+    def test_fits_a_phone(self, page: Page, report: Path, name: str) -> None:
+        page.open(report / name, width=360, height=740)
+        page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.run("document.documentElement.scrollWidth") <= 360
+
+    def test_every_cell_fits_a_phone(self, page: Page, report: Path) -> None:
+        for path in sorted((report / "cells").iterdir()):
+            page.open(path, width=360, height=740)
+            page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+            assert page.run("document.documentElement.scrollWidth") <= 360, path.name
+
+    @pytest.mark.parametrize("name", PAGES)
+    def test_asks_for_its_own_files_alone(self, page: Page, report: Path, name: str) -> None:
+        page.open(report / name)
+        home = report.resolve().as_uri()
+        assert page.requests
+        assert not [url for url in page.requests if not url.startswith((home, "data:"))]
+        assert page.run("document.title") != "taken over"
+
+    @pytest.mark.parametrize("name", PAGES)
+    def test_is_there_without_javascript(self, page: Page, report: Path, name: str) -> None:
+        page.open(report / name, scripts=False)
+        assert page.run("document.querySelectorAll('table tbody tr').length") > 3
+        assert page.run("document.querySelectorAll('.filter, th button').length") == 0
+
+    def test_is_light_or_dark_as_the_reader_is_and_so_are_the_plots(
+        self, page: Page, report: Path, tmp_path: Path
+    ) -> None:
+        for dark in (False, True):
+            page.open(report / "index.html", dark=dark)
+            page.run("document.querySelector('figure').scrollIntoView(); document.querySelector('figure img').decode()")
+            time.sleep(0.2)
+            box = page.run("JSON.stringify(document.querySelector('figure img').getBoundingClientRect())")
+            shot = tmp_path / f"{dark}.png"
+            page.screenshot(shot, whole=False)
+            place = json.loads(box)
+            sides = (place["left"], max(0, place["top"]), place["right"], min(900, place["bottom"]))
+            plot = Image.open(shot).convert("RGB").crop(tuple(map(int, sides)))  # type: ignore[arg-type]
+            drawn = {colour: count for count, colour in plot.getcolors(1 << 20) or []}
+            for name in ("c0", "paper"):
+                there, gone = (drawn.get(ImageColor.getrgb(COLOURS[name][mode]), 0) for mode in (dark, not dark))
+                assert there > 50, f"{name} is not drawn, dark: {dark}"
+                assert gone < 0.1 * there
+            assert (mean_brightness(shot) < 100) == dark
+
+    def test_every_picture_is_there(self, page: Page, report: Path) -> None:
+        page.open(report / "index.html")
+        script = (
+            "Promise.all([...document.images].map(async one => {"
+            " one.loading = 'eager'; await one.decode(); return one.naturalWidth; }))"
+        )
+        widths = page.run(script)
+        assert len(widths) >= 5
+        assert all(width > 100 for width in widths)

@@ -1,0 +1,101 @@
+"""The rooms of the house, and who may import whom: `python -m tools.rooms` prints the table of CONTRIBUTING.md.
+
+A room imports only itself and rooms below it in `ROOMS`; tests/test_rooms.py keeps it so.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+# From the top down; what each holds.
+ROOMS = {
+    "bench/cli": "the command `bench`: its options, and the work of each command",
+    "bench/report/html": "the report's pages and plots",
+    "bench/report/terminal": "tables and progress for a terminal, and the same as text files",
+    "bench/gate": "the speed gate: two revisions, or a baseline, compared",
+    "bench/exchange": "DAWNBench entries and MLPerf logs, read and written",
+    "bench/scores": "rule books, published records, leaderboard, scaling",
+    "bench/execution": "workers, ranks, the runner, sweeps, recording",
+    "bench/profiling": "where the time of a step goes; what a recipe costs on paper",
+    "bench/measures": "what is measured of a recipe, a measure a file",
+    "bench/spec": "recipe, matrix, plan, prices: what is asked for, checked and not run",
+    "bench/training": "the loop to a target; knows a model, batches and a clock, no files and no YAML",
+    "bench/ingredients": "what can be added to training, and the settings of all of it",
+    "models": "networks, a family a file; torch only",
+    "pipelines": "data sets, loaders, augmentation",
+    "bench/runs": "the Run, stores of runs, data frames, merging, kept weights",
+    "bench/host": "the machine and the code: fingerprint, provenance, energy, clock, contention",
+    "bench/statistics": "means, intervals, order statistics, sampling",
+    "bench/documents": "YAML and settings, read strictly",
+    "bench/text": "numbers and units in words, and the one way to a terminal",
+    "bench": "the ground: `bench.files`, `bench.errors`",
+}
+
+
+class Import(NamedTuple):
+    """`importer` and `imported` are files below the root; `line` is where."""
+
+    importer: Path
+    line: int
+    imported: Path
+
+
+def imports(root: Path = ROOT) -> Iterator[Import]:
+    """Every import of the project's own modules, lazy ones and those for types alone included."""
+    for package in ("bench", "models", "pipelines"):
+        for path in sorted((root / package).rglob("*.py")):
+            if any(parent.is_symlink() for parent in path.relative_to(root).parents if parent != Path()):
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for name in _names(node):
+                    if (found := _file(root, name)) is not None:
+                        yield Import(path.relative_to(root), node.lineno, found)  # type: ignore[attr-defined]
+
+
+def room_of(path: Path) -> str:
+    """The room of a file. The package's own entry points are at the top, because they open every door."""
+    if path in (Path("bench/__init__.py"), Path("bench/__main__.py")):
+        return next(iter(ROOMS))
+    return next(room for room in (str(parent) for parent in path.parents) if room in ROOMS)
+
+
+def is_upward(found: Import) -> bool:
+    """Whether a room imports one that stands above it."""
+    order = list(ROOMS)
+    return order.index(room_of(found.importer)) > order.index(room_of(found.imported))
+
+
+def table() -> str:
+    """Markdown: a row a room, from the top down."""
+    rows = [f"| `{room}/` | {holds} |" for room, holds in ROOMS.items()]
+    return "\n".join(["| Room | What lives there |", "|---|---|", *rows]) + "\n"
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        for alias in node.names:
+            yield f"{node.module}.{alias.name}"
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The file of a module, or of the module that has the last part of the name; None for others' modules."""
+    first, *rest = name.split(".")
+    if first != "bench":
+        return None
+    parts = rest if rest and rest[0] in ("models", "pipelines") else ["bench", *rest]
+    for end in (len(parts), len(parts) - 1):
+        where = Path(*parts[:end]) if end else Path()
+        for path in (where.with_suffix(".py") if end else where, where / "__init__.py"):
+            if end and (root / path).is_file():
+                return path
+    return None
+
+
+if __name__ == "__main__":
+    print(table(), end="")
