@@ -32,7 +32,7 @@ ROOMS = {
     "bench/statistics": "means, intervals, order statistics, sampling",
     "bench/documents": "YAML and settings, read strictly",
     "bench/text": "numbers and units in words, and the one way to a terminal",
-    "bench": "the ground: `bench.files`, `bench.errors`",
+    "bench": "the ground: `bench.files`, `bench.errors`; `bench.events` for users' scripts",
 }
 
 

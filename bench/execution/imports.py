@@ -9,6 +9,8 @@ import os
 import sys
 from importlib import util
 
+# As the user has it, before anything here is changed for our own workers.
+ENVIRONMENT = dict(os.environ)
 PACKAGES = ("bench",)
 # Real, because a tree may be reached by several names.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))

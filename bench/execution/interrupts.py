@@ -17,6 +17,8 @@ class Interrupts:
 
     def __init__(self, patience: int = 0) -> None:
         self.count, self.patience = 0, patience
+        # The last one, which a script is to be told by itself.
+        self.last: signal.Signals | None = None
         # How often this process was stopped and continued, as by Ctrl-Z and `fg`.
         self.continued = 0
         # Replaced and never changed, because a signal may come in the middle of a change.
@@ -58,6 +60,7 @@ class Interrupts:
 
     def _handle(self, number: int, _frame: object) -> None:
         was_stopping = self.stopping
+        self.last = signal.Signals(number)
         self.count = self.count + 1 if number == signal.SIGINT else max(self.count, self.patience) + 1
         if self.stopping:
             for process in self._processes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.execution.interrupts import Interrupts
-    from bench.execution.runner import Measured
+    from bench.execution.measured import Measured
 
 # As /proc/PID/stat names them: stopped by a signal, or by a debugger.
 STOPPED = ("T", "t")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.execution import scratch
-from bench.execution.runner import Measured
+from bench.execution.measured import Measured
 from bench.host.fingerprint import fingerprint
 from bench.host.provenance import NOT_PYTHONS_OWN, Bytecode, Sources
 from bench.runs.run import Run, new_run_id

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import pickle
 import signal
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, MissingError, UsageError
+from bench.errors import MissingError, UsageError
 from bench.execution import imports, scratch
 from bench.execution.interrupts import Interrupts, ctrl_c_ignored
+from bench.execution.measured import Event, Measured, Refused
 from bench.execution.pauses import Pauses
+from bench.execution.time_limit import TimeLimit
 from bench.execution.worker import end_with_parent, work
 from bench.host.fingerprint import oom_kills
 from bench.models import MODULES
-from bench.runs.run import FINISHED, Status
+from bench.runs.run import FINISHED
 from bench.spec.job import Job
 from bench.spec.measures import MEASURES
 
 LOG_TAIL_LINES = 20
 TICK_S = 0.2
-# From being asked to end until being killed: time to finish a step and tell what was measured.
-GRACE_S = 5.0
 # What a fork server imports once for all its workers. Not ffcv, whose import changes torch's threads.
 PRELOADED = (
     "bench.cli.app",
@@ -39,52 +36,6 @@ PRELOADED = (
     *MODULES,
     "bench.pipelines.loaders.resident",
 )
-
-Event = dict[str, Any]
-
-
-class Refused(BenchError):
-    """The worker would not start the run; the message is for the user."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
-@dataclass
-class Measured:
-    """What is known of a run; complete once its worker has ended, whatever ended it."""
-
-    status: Status = "crashed"
-    reason: str | None = None
-    phase: str = "start"
-    facts: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    spans: list[dict[str, Any]] = field(default_factory=list)
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    log_tail: list[str] = field(default_factory=list)
-
-    def take(self, event: Event) -> bool:
-        """Add what one message of the worker says; whether it is the last one.
-
-        Raises `Refused` for a run that the worker would not start.
-        """
-        kind = event["kind"]
-        if kind == "facts":
-            self.facts |= {key: value for key, value in event.items() if key != "kind"}
-        elif kind == "phase":
-            self.phase = event["name"]
-            self.spans += event["spans"]
-        elif kind == "epoch":
-            self.epochs.append({key: value for key, value in event.items() if key != "kind"})
-        elif kind == "end":
-            self.status, self.reason = event["status"], event["reason"]
-            self.metrics = event.get("metrics", self.metrics)
-            self.spans = event.get("spans", self.spans)
-        elif kind == "refused":
-            raise Refused(event["message"], event["exit_code"])
-        return bool(kind == "end")
-
 
 NextJob = Callable[[Measured], Job | None]
 
@@ -158,7 +109,7 @@ class Follower:
         self._silent = False
         self._signals_told = interrupts.count
         self._oom_kills = oom_kills()
-        self._limit = _Limit(timeout_s)
+        self._limit = TimeLimit(timeout_s)
         if interrupts.stopping:
             self._limit.end_soon()
         self._next_job = next_job
@@ -248,7 +199,7 @@ class Follower:
         if following is not None:
             self._job, self._measured = following, Measured()
             self._pauses = Pauses(self._process.pid, self._interrupts)
-            self._limit = _Limit(self._limit.timeout_s)
+            self._limit = TimeLimit(self._limit.timeout_s)
             if self._interrupts.stopping:
                 self._limit.end_soon()
         self._receiver.send(following)
@@ -335,29 +286,6 @@ def _work_while_watched(job: Job, pipe: Connection, folder: Path) -> None:
     pipe.send({"kind": "code", "places": imports.places()})
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     work(job, pipe)
-
-
-class _Limit:
-    """Ends a worker that takes longer than `timeout_s`, or that said its last and stays: asked first, then killed."""
-
-    def __init__(self, timeout_s: float | None) -> None:
-        self.timeout_s = timeout_s
-        self.passed = False
-        self._end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        self._kill_s = math.inf
-
-    def end_soon(self) -> None:
-        """The worker has nothing more to do than to end, or was asked to."""
-        self._end_s = math.inf
-        self._kill_s = min(self._kill_s, time.monotonic() + GRACE_S)
-
-    def enforce(self, process: Any) -> None:
-        now_s = time.monotonic()
-        if now_s >= self._end_s:
-            self.passed, self._end_s, self._kill_s = True, math.inf, now_s + GRACE_S
-            process.terminate()
-        elif now_s >= self._kill_s:
-            process.kill()
 
 
 def _exit_reason(code: int | None) -> str:

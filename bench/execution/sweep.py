@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from bench.execution.device_pool import Allotment
 from bench.execution.interrupts import Interrupts
+from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
-from bench.execution.runner import TICK_S, Follower, Measured, Refused, renew_fork_server, tail, warm_up_fork_server
+from bench.execution.runner import TICK_S, Follower, renew_fork_server, tail, warm_up_fork_server
 from bench.host.share import Share
 from bench.runs.store import StoreError
 from bench.spec import prices

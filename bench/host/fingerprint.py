@@ -48,7 +48,7 @@ def fingerprint() -> dict[str, Any]:
     is there is not used.
     """
     gpus, driver, hidden = _gpus()
-    build, memory_bytes = torch_build(), _known(_memory_bytes)
+    build, memory_bytes = torch_build(), _known(memory_bytes_usable)
     facts: dict[str, Any] = {
         "device": _device_of(gpus, build),
         **_cpu(),
@@ -267,7 +267,7 @@ def _cpu_quota() -> float | None:
     return min(limits, default=None)
 
 
-def _memory_bytes() -> int:
+def memory_bytes_usable() -> int:
     """What this process may use: the machine's memory or the least limit on the way up."""
     limits = [psutil.virtual_memory().total]
     for folder in _cgroup_folders("memory"):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.execution.runner import Measured, execute, warm_up_fork_server
+from bench.execution.measured import Measured
+from bench.execution.runner import execute, warm_up_fork_server
 from bench.spec import recipe as recipes
 from bench.spec.job import Job
 

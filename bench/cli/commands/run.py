@@ -17,8 +17,9 @@ from bench.errors import MissingError, UsageError
 from bench.execution import duration_estimate, programs
 from bench.execution.device_pool import find_gpus
 from bench.execution.interrupts import Interrupts
+from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
-from bench.execution.runner import Measured, Refused, execute
+from bench.execution.runner import execute
 from bench.host.contention import Look
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view

@@ -12,8 +12,9 @@ import pytest
 
 from bench.execution import imports
 from bench.execution.interrupts import Interrupts
+from bench.execution.measured import Refused
 from bench.execution.ranks import be_rank
-from bench.execution.runner import Follower, Refused
+from bench.execution.runner import Follower
 from bench.host.clock import Span
 from bench.spec import recipe as recipes
 from bench.spec.job import Job

@@ -10,8 +10,8 @@ import pytest
 
 from bench.execution import pauses, runner
 from bench.execution.interrupts import Interrupts
+from bench.execution.measured import Measured
 from bench.execution.pauses import Pauses
-from bench.execution.runner import Measured
 from bench.spec import recipe as recipes
 from bench.spec.job import Job
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from bench.execution.measured import Measured
 from bench.execution.recording import Recorder
-from bench.execution.runner import Measured
 from bench.host import provenance
 from bench.runs.run import Run
 from bench.runs.store import StoreError

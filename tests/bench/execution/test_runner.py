@@ -14,7 +14,8 @@ import pytest
 
 from bench.execution import runner
 from bench.execution.interrupts import Interrupts
-from bench.execution.runner import Follower, Refused, execute
+from bench.execution.measured import Refused
+from bench.execution.runner import Follower, execute
 from bench.runs.store import StoreError
 from bench.spec import recipe as recipes
 from bench.spec.job import Job
@@ -108,7 +109,7 @@ def test_a_refusal_is_raised(run):
 
 @pytest.mark.parametrize("work", [sleep, sleep_whatever_happens, end_when_told])
 def test_a_worker_that_takes_too_long_is_ended(run, work, monkeypatch):
-    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 0.3)
     measured = run(work, timeout_s=0.5)
     assert measured.status == "timeout"
     assert measured.reason == "not done after timeout_s = 0.5 seconds; its last phase was train"
@@ -160,7 +161,7 @@ def test_ctrl_c_twice_kills_a_worker_that_does_not_listen(run):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_one_signal_ends_a_worker_that_does_not_listen_after_the_grace_time(run, monkeypatch, number):
-    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 0.3)
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may be under nohup
     try:
         on_event, _ = interrupting(number)
@@ -172,7 +173,7 @@ def test_one_signal_ends_a_worker_that_does_not_listen_after_the_grace_time(run,
 
 
 def test_a_worker_that_is_started_while_all_are_stopped_is_ended_too(job, monkeypatch):
-    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 0.3)
     monkeypatch.setattr(runner, "work", lambda job, pipe: sleep_whatever_happens(pipe.send))
     with Interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -203,7 +204,7 @@ def test_patience_ends_at_the_second_ctrl_c_and_at_sigterm(run, numbers):
 
 
 def test_one_that_lingers_after_its_last_word_holds_up_no_other_and_is_ended(job, monkeypatch):
-    monkeypatch.setattr(runner, "GRACE_S", 1.0)
+    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 1.0)
 
     def told_then_stays(job, pipe):
         end(pipe.send)
@@ -356,7 +357,7 @@ def test_a_worker_that_dies_in_the_second_of_three_leaves_the_third(run_shared):
 
 
 def test_each_of_several_jobs_has_the_time_that_one_has(run_shared, monkeypatch):
-    monkeypatch.setattr(runner, "GRACE_S", 0.3)
+    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 0.3)
 
     def work(seed, send):
         if seed == 2:

@@ -9,8 +9,8 @@ import pytest
 from bench.documents.document import Document
 from bench.execution import sweep
 from bench.execution.device_pool import Allotment
+from bench.execution.measured import Measured
 from bench.execution.recording import Attempt
-from bench.execution.runner import Measured
 from bench.execution.sweep import Sweep
 from bench.runs.store import StoreError
 from bench.spec.matrix import Matrix, expand, schedule

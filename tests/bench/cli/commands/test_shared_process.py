@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.cli.commands import run as command
 from bench.cli.commands.run import RunOptions
 from bench.execution.interrupts import Interrupts
-from bench.execution.runner import Measured
+from bench.execution.measured import Measured
 
 ENVIRONMENT = os.environ | {"COLUMNS": "160", "OMP_NUM_THREADS": "1"}
 BRIEF = ("--device", "cpu", "--set", "epochs=1", "--set", "target_accuracy=null", "--set", "model.width=4")

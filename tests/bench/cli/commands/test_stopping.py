@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.cli.commands import run as command
 from bench.cli.commands.run import RunOptions
-from bench.execution.runner import Measured
+from bench.execution.measured import Measured
 from bench.runs.store import Store
 
 

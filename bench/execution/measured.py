@@ -1,0 +1,54 @@
+"""What becomes known of a run, whoever carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.errors import BenchError
+from bench.runs.run import Status
+
+Event = dict[str, Any]
+
+
+class Refused(BenchError):
+    """The worker would not start the run; the message is for the user."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Measured:
+    """What is known of a run; complete once its process has ended, whatever ended it."""
+
+    status: Status = "crashed"
+    reason: str | None = None
+    phase: str = "start"
+    facts: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    log_tail: list[str] = field(default_factory=list)
+
+    def take(self, event: Event) -> bool:
+        """Add what one message of the worker says; whether it is the last one.
+
+        Raises `Refused` for a run that the worker would not start.
+        """
+        kind = event["kind"]
+        if kind == "facts":
+            self.facts |= {key: value for key, value in event.items() if key != "kind"}
+        elif kind == "phase":
+            self.phase = event["name"]
+            self.spans += event["spans"]
+        elif kind == "epoch":
+            self.epochs.append({key: value for key, value in event.items() if key != "kind"})
+        elif kind == "end":
+            self.status, self.reason = event["status"], event["reason"]
+            self.metrics = event.get("metrics", self.metrics)
+            self.spans = event.get("spans", self.spans)
+        elif kind == "refused":
+            raise Refused(event["message"], event["exit_code"])
+        return bool(kind == "end")

@@ -1,0 +1,193 @@
+"""The process of a script: started as by hand, in a session of its own, and ended with all that it has started."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from resource import struct_rusage
+
+from bench.documents.document import nearest
+from bench.errors import UsageError
+from bench.host.process_tree import ProcessTree
+
+MARK_VARIABLE = "BENCH_SCRIPT"
+# Programs whose first argument that is no option is a file to be run.
+INTERPRETERS = ("python", "python3", "pypy", "sh", "bash", "dash", "zsh", "node", "Rscript", "julia", "perl", "ruby")
+PR_SET_PDEATHSIG = 1
+PIPE_BYTES = 1 << 20
+
+
+class ScriptProcess:
+    """A command that has not been started yet; `start` it, read from `output`, wait for `exit_source`, `reap` it.
+
+    It has the signals and the environment of a command by hand, no standard input, and standard output and error
+    together in one pipe. On Linux it is killed when this process ends.
+    """
+
+    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        """Raises `UsageError` where there is no such program, or no such file for its interpreter."""
+        check_program(argv, cwd, env)
+        token = secrets.token_hex(8)
+        self.argv, self.cwd = list(argv), cwd
+        self.env = {**env, MARK_VARIABLE: token}
+        self.output, self._writer = os.pipe()
+        os.set_blocking(self.output, False)
+        self.began_s = 0.0
+        self.ended_s: float | None = None
+        self.exit_code: int | None = None
+        # By which signal it is asked to end.
+        self.asked: Callable[[], signal.Signals] = lambda: signal.SIGTERM
+        self._mark = f"{MARK_VARIABLE}={token}"
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
+
+    def start(self) -> None:
+        """Start it now. Raises `UsageError` where the system refuses."""
+        _enlarge(self._writer)
+        self.began_s = time.monotonic()
+        try:
+            self._child = subprocess.Popen(
+                self.argv,
+                cwd=self.cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=self._writer,
+                stderr=self._writer,
+                start_new_session=True,
+                preexec_fn=_as_by_hand,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            os.close(self.output)
+            raise UsageError(_why_not_started(self.argv, error)) from None
+        finally:
+            os.close(self._writer)
+        self.tree = ProcessTree(self.pid, self._mark)
+        with suppress(AttributeError, OSError):  # not on this system
+            self._pidfd = os.pidfd_open(self.pid)
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def exit_source(self) -> list[int]:
+        """What becomes readable at the exit; nothing where the system has no such thing."""
+        return [self._pidfd] if self._pidfd is not None and self.ended_s is None else []
+
+    def has_ended(self) -> bool:
+        """Whether the command itself has ended; then `ended_s`, `exit_code` and the memory are known."""
+        if self.ended_s is not None:
+            return True
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        if not pid:
+            return False
+        self.ended_s = time.monotonic()
+        self._note_end(status, usage)
+        return True
+
+    def terminate(self) -> None:
+        """Ask it to end, as Ctrl-C or a SIGTERM does: the whole of its session."""
+        self._signal_session(self.asked())
+
+    def kill(self) -> None:
+        """End it and all that it has started."""
+        self._signal_session(signal.SIGKILL)
+        self.tree.send(signal.SIGKILL)
+
+    def pause(self) -> None:
+        self._signal_session(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal_session(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Let go of the pipe; the process must have ended."""
+        for number in (self.output, self._pidfd):
+            if number is not None:
+                with suppress(OSError):
+                    os.close(number)
+        self._pidfd = None
+
+    def _note_end(self, status: int, usage: struct_rusage) -> None:
+        assert self._child is not None
+        self.exit_code = self._child.returncode = os.waitstatus_to_exitcode(status)
+        self.tree.take_usage(usage)
+
+    def _signal_session(self, number: signal.Signals) -> None:
+        # Until it has been waited for, its number is nobody else's.
+        if self.ended_s is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+
+def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    """Raises `UsageError` for a program that is not there or cannot be run, or a file that its interpreter lacks."""
+    program = argv[0]
+    if os.sep in program:
+        path = cwd / program
+        if not path.is_file():
+            raise UsageError(f"there is no program {program} in {cwd}{_beside(path)}")
+        if not os.access(path, os.X_OK):
+            raise UsageError(
+                f"{program} cannot be run: it is not executable; `chmod +x {program}`, or name its interpreter first"
+            )
+    elif shutil.which(program, path=env.get("PATH", os.defpath)) is None:
+        here = f"; {program} in {cwd} is run as ./{program}" if (cwd / program).is_file() else ""
+        raise UsageError(f"there is no program {program!r} on PATH{nearest(program, INTERPRETERS)}{here}")
+    file = _file_to_run(argv)
+    if file is not None and not (cwd / file).exists():
+        raise UsageError(f"{Path(program).name} would find no file {file} in {cwd}{_beside(cwd / file)}")
+
+
+def _file_to_run(argv: Sequence[str]) -> str | None:
+    """The file that an interpreter is given; None where it is none that we know, or is given something else."""
+    if Path(argv[0]).name.rstrip("0123456789.") not in INTERPRETERS:
+        return None
+    # An option may take the next argument for itself, so that no more is known behind one.
+    return argv[1] if len(argv) > 1 and not argv[1].startswith("-") else None
+
+
+def _beside(path: Path) -> str:
+    """The nearest name in the same folder."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _why_not_started(argv: Sequence[str], error: Exception) -> str:
+    why = getattr(error, "strerror", None) or str(error)
+    hint = "; name its interpreter first, or begin the file with #!" if "Exec format" in why else ""
+    return f"{argv[0]} cannot be run: {why}{hint}"
+
+
+def _enlarge(pipe: int) -> None:
+    """Room for a script that prints faster than it is read for a moment."""
+    with suppress(AttributeError, OSError, ImportError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _as_by_hand() -> None:
+    """In the child: the signals that a shell's command has, and an end when its parent is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGVTALRM):
+        signal.signal(number, signal.SIG_DFL)
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,183 @@
+"""All processes that a command has started, also those that outlive their parents: their memory, and their end.
+
+Linux tells of them in /proc. Elsewhere only the command itself is known, and the memory of its largest process.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+# Looking at every process of the machine takes 1 ms for 100 of them, and their memory some 0.1 ms for each GiB.
+WATCH_SHARE = 0.002
+# Beside that, a command that takes only seconds is looked at as often as a longer one.
+FREE_S = 0.02
+SAMPLE_S = 0.1
+FIRST_SAMPLE_S = 0.02
+# The parts of shared pages are counted again where the sum has grown by so much.
+GROWTH = 1.02
+READ_BYTES = 1 << 20
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+class Process(NamedTuple):
+    """One process; `began` tells it from a later one of the same number."""
+
+    pid: int
+    parent: int
+    session: int
+    began: int
+    is_zombie: bool
+
+
+class ProcessTree:
+    """The processes of a command that leads a session of its own, and has `mark` (`NAME=value`) in its environment.
+
+    Whatever has the command among its ancestors, is of its session or bears the mark belongs to it, and does so for as
+    long as it lives.
+    """
+
+    def __init__(
+        self, pid: int, mark: str, proc: Path = Path("/proc"), now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.pid = pid
+        self.peak_bytes: int | None = None
+        self._mark = mark.encode()
+        self._proc = str(proc)
+        # What a child's largest size says that began as a copy of this process.
+        self._own_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES
+        self._verdicts: dict[tuple[int, int], bool] = {}
+        self._members = [pid]
+        root = self._read(pid)
+        self._began = root.began if root else 0
+        self._page_bytes = os.sysconf("SC_PAGE_SIZE")
+        self._scanning, self._sampling = _Budget(SAMPLE_S, now), _Budget(FIRST_SAMPLE_S, now)
+        self._largest_sum = 0
+
+    def members(self) -> list[int]:
+        """The processes that live now, the command first; zombies are none."""
+        processes = {one.pid: one for name in self._pids() if (one := self._read(int(name))) is not None}
+        pending = [one for one in processes.values() if one.began >= self._began]
+        known = {self.pid}
+        while new := [one for one in pending if one.pid not in known and self._belongs(one, known)]:
+            known.update(one.pid for one in new)
+        alive = [one for one in processes.values() if one.pid in known and not one.is_zombie]
+        # The command's number may be another process's by now.
+        alive = [one for one in alive if one.pid != self.pid or one.began == self._began]
+        self._members = sorted((one.pid for one in alive), key=lambda pid: pid != self.pid)
+        return self._members
+
+    def watch(self) -> None:
+        """Look at the memory where it is time to; takes less than twice WATCH_SHARE of the time."""
+        if self._scanning.is_due():
+            with self._scanning:
+                self.members()
+        if self._sampling.is_due():
+            with self._sampling:
+                self._sample()
+
+    def take_usage(self, usage: resource.struct_rusage) -> None:
+        """Take note of the largest process that has been waited for, by the kernel's own count."""
+        largest_bytes = usage.ru_maxrss * MAXRSS_BYTES
+        if largest_bytes > self._own_peak_bytes:
+            self._raise_peak(largest_bytes)
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal for each of them."""
+        for pid in self.members():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+    def describe(self, pid: int) -> str:
+        """Its command line, shortened."""
+        words = self._text(f"{pid}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+        return words[:80] or f"process {pid}"
+
+    def _belongs(self, one: Process, known: set[int]) -> bool:
+        key = (one.pid, one.began)
+        if one.parent in known or one.session == self.pid:
+            self._verdicts[key] = True
+        elif not self._verdicts.get(key):
+            # Asked again as long as it does not: a process that was just forked may not have its own yet.
+            self._verdicts[key] = self._mark in self._text(f"{one.pid}/environ").split(b"\0")
+        return self._verdicts[key]
+
+    def _sample(self) -> None:
+        sizes = [self._resident_bytes(pid) for pid in self._members]
+        total = sum(sizes)
+        self._raise_peak(max((self._largest_bytes(pid) for pid in self._members), default=0))
+        if len(sizes) == 1:
+            self._raise_peak(total)
+        elif total > self._largest_sum * GROWTH:
+            self._largest_sum = total
+            # Pages that forked processes share are counted once.
+            self._raise_peak(sum(self._number(f"{pid}/smaps_rollup", b"Pss:") for pid in self._members))
+
+    def _raise_peak(self, size: int) -> None:
+        if size > (self.peak_bytes or 0):
+            self.peak_bytes = size
+
+    def _resident_bytes(self, pid: int) -> int:
+        fields = self._text(f"{pid}/statm").split()
+        return int(fields[1]) * self._page_bytes if len(fields) > 1 else 0
+
+    def _largest_bytes(self, pid: int) -> int:
+        """The most that it ever was, since it is what it is now; of the command, also between two looks."""
+        return self._number(f"{pid}/status", b"VmHWM:")
+
+    def _number(self, name: str, key: bytes) -> int:
+        """Bytes from a line such as `VmHWM:   1234 kB`."""
+        _, _, rest = self._text(name).partition(b"\n" + key)
+        try:
+            return int(rest.split(maxsplit=1)[0]) * 1024
+        except (ValueError, IndexError):
+            return 0
+
+    def _pids(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._proc) if name.isdecimal()]
+        except OSError:
+            return []
+
+    def _read(self, pid: int) -> Process | None:
+        text = self._text(f"{pid}/stat")
+        try:
+            fields = text[text.rindex(b")") + 2 :].split()
+            return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X"))
+        except (ValueError, IndexError):
+            return None
+
+    def _text(self, name: str) -> bytes:
+        try:
+            file = os.open(f"{self._proc}/{name}", os.O_RDONLY)
+            try:
+                return os.read(file, READ_BYTES)
+            finally:
+                os.close(file)
+        except OSError:
+            return b""
+
+
+class _Budget:
+    """Work that is repeated every SAMPLE_S, or as seldom as keeps it below FREE_S and WATCH_SHARE of the time."""
+
+    def __init__(self, first_s: float, now: Callable[[], float]) -> None:
+        self._now, self._began_s, self._spent_s = now, now(), 0.0
+        self._next_s = self._began_s + first_s
+
+    def is_due(self) -> bool:
+        return self._now() >= self._next_s
+
+    def __enter__(self) -> None:
+        self._entered_s = time.thread_time()
+
+    def __exit__(self, *_: object) -> None:
+        self._spent_s += time.thread_time() - self._entered_s
+        self._next_s = max(self._now() + SAMPLE_S, self._began_s + (self._spent_s - FREE_S) / WATCH_SHARE)

@@ -1,0 +1,148 @@
+"""Which code a script is: the commit of its repository, whether anything was changed, and a hash of its sources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from bench.host.git import GitFailed, git
+
+# What counts where no commit says what belongs to the code, in whatever language; all else may be a script's output.
+SOURCES = frozenset({
+    ".py", ".pyx", ".pyi", ".ipynb", ".sh", ".bash", ".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".cu", ".cuh", ".js",
+    ".mjs", ".ts", ".jl", ".r", ".rs", ".go", ".lua", ".java", ".kt", ".scala", ".swift", ".m", ".pl", ".rb", ".f90",
+    ".zig",
+})  # fmt: skip
+# Of a commit, also what configures it.
+CONFIGS = frozenset([".yaml", ".yml", ".toml", ".json", ".cfg", ".ini", ".txt", ".lock"])
+MOST_FILE_BYTES = 1 << 22
+MOST_FILES = 20_000
+# A larger folder is no project's own, and of it only what lies beside the script counts.
+MOST_ENTRIES = 2_000
+GIT_TIMEOUT_S = 10
+_NOT_LOOKED_INTO = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})
+
+
+class State(NamedTuple):
+    """A file as it is now; it is read again only where one of the last two has changed."""
+
+    sha256: str
+    size: int
+    changed_ns: int
+
+
+@dataclass(frozen=True)
+class ScriptSources:
+    """The sources around a script, by their names relative to `root`, as they are at one moment.
+
+    In a git repository those are the files of source and configuration that git knows, and new ones of source that it
+    does not ignore; elsewhere the source below the script's folder. Files that the command names belong to them.
+    """
+
+    root: Path
+    files: Mapping[str, State]
+    commit: str | None = None
+    dirty: bool | None = None
+    commit_unknown: str | None = None
+
+    @classmethod
+    def now(cls, folder: Path, argv: Sequence[str], earlier: ScriptSources | None = None) -> Self:
+        """Those of a command in `folder`; what has not changed since `earlier` is not read again."""
+        named = [path for argument in argv if (path := _file(folder, argument)) is not None]
+        known = earlier.files if earlier is not None else {}
+        try:
+            root, commit, status = _in_git(folder)
+            tracked = _listed(git(root, "ls-files", "-z", timeout_s=GIT_TIMEOUT_S))
+            new = [name for mark, name in status if mark == "?" and Path(name).suffix.lower() in SOURCES]
+            kept = [name for name in tracked if Path(name).suffix.lower() in SOURCES | CONFIGS]
+            dirty = bool(new) or any(mark != "?" for mark, _ in status)
+            files = _states(root, [*kept, *new, *_names(root, named)], known)
+            return cls(root, files, commit, dirty, None if commit else "the repository has no commit yet")
+        except GitFailed as error:
+            root = named[0].parent if named else folder
+            inside = [path.relative_to(root).as_posix() for path in _below(root)]
+            why = "it is in no git repository" if "not a git repository" in error.reason else error.reason
+            files = _states(root, [*inside, *_names(root, named)], known)
+            return cls(root, files, commit_unknown=why.replace(str(folder), "this folder"))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over names and contents."""
+        digest = hashlib.sha256()
+        for name in sorted(self.files):
+            digest.update(f"{name}\0{self.files[name].sha256}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        """`{commit, dirty, sources_sha256}`, and `commit_unknown`, why it is, where there is no commit."""
+        told = {"commit": self.commit, "dirty": self.dirty, "sources_sha256": self.sha256}
+        return told | ({"commit_unknown": self.commit_unknown} if self.commit_unknown else {})
+
+    def changed_since(self, earlier: ScriptSources) -> list[str]:
+        """The files that are gone or hold something else than then; new ones may be what the script has made."""
+        return [name for name, state in earlier.files.items() if self.files.get(name, state)[0] != state.sha256] + [
+            name for name in earlier.files if name not in self.files
+        ]
+
+
+def _in_git(folder: Path) -> tuple[Path, str | None, list[tuple[str, str]]]:
+    """The top of the repository, its commit, and the files that are not as in it, each with git's letter for how."""
+    root = Path(git(folder, "rev-parse", "--show-toplevel", timeout_s=GIT_TIMEOUT_S))
+    command = ("status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames")
+    entries = git(root, *command, timeout_s=GIT_TIMEOUT_S).split("\0")
+    commit = next((entry.split()[2] for entry in entries if entry.startswith("# branch.oid ")), "(initial)")
+    status = [(entry[0], entry[2:]) for entry in entries if entry and entry[0] in "?12u"]
+    return root, None if commit == "(initial)" else commit, status
+
+
+def _listed(output: str) -> list[str]:
+    return [name for name in output.split("\0") if name]
+
+
+def _file(folder: Path, argument: str) -> Path | None:
+    """The file that an argument names, None where it names none that could be source."""
+    path = folder / argument
+    try:
+        return path if len(argument) < 4096 and path.is_file() and path.stat().st_size <= MOST_FILE_BYTES else None
+    except (OSError, ValueError):
+        return None
+
+
+def _names(root: Path, paths: Sequence[Path]) -> list[str]:
+    return [Path(os.path.relpath(path, root)).as_posix() for path in paths]
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """The source below a folder, or in it alone where it holds too much to be one project's."""
+    seen = 0
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _NOT_LOOKED_INTO]
+        folders[:] = [name for name in folders if not (Path(folder) / name / "pyvenv.cfg").exists()]
+        seen += len(names) + len(folders)
+        if seen > MOST_ENTRIES:
+            return (path for path in found if path.parent == root)
+        found += [Path(folder) / name for name in names if Path(name).suffix.lower() in SOURCES]
+    return iter(found)
+
+
+def _states(root: Path, names: Sequence[str], known: Mapping[str, State]) -> dict[str, State]:
+    states: dict[str, State] = {}
+    for name in list(dict.fromkeys(names))[:MOST_FILES]:
+        try:
+            stat = os.stat(root / name)
+            before = known.get(name)
+            if stat.st_size > MOST_FILE_BYTES or not (root / name).is_file():
+                continue
+            if before is None or (before.size, before.changed_ns) != (stat.st_size, stat.st_ctime_ns):
+                content = (root / name).read_bytes()
+                before = State(hashlib.sha256(content).hexdigest(), len(content), stat.st_ctime_ns)
+            states[name] = before
+        except OSError:
+            continue
+    return states

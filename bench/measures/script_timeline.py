@@ -1,0 +1,155 @@
+"""A script's time, cut into spans that do not overlap: by what it says of itself, or by the ends of its epochs.
+
+The rule books match evaluations with accuracies in order of time (`bench.rules.timing`), so that each epoch that has an
+accuracy gets one `eval` span here: the last one that the script reported since the epoch before, or one of no length.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LOOKS = ("eval", "final_eval")
+TRAIN = "train"
+# Loading, training and evaluation, of which nobody said when one ended and the next began.
+UNDIVIDED = "load_and_train"
+# All else that no span holds; of a script that says nothing, everything.
+REST = "rest"
+# An evaluation that is followed by no accuracy of its own.
+OTHER_EVAL = "other_eval"
+MOST_PROBLEMS = 3
+
+# Who used the cores between two moments; None where nobody looked.
+Usage = Callable[[float, float], Mapping[str, Any] | None]
+
+
+@dataclass
+class Piece:
+    """A stretch of time without a gap, in seconds since the command began."""
+
+    name: str
+    start_s: float
+    end_s: float
+    epoch: int | None = None
+
+
+@dataclass
+class _Open:
+    name: str
+    epoch: int | None
+
+
+@dataclass
+class ScriptTimeline:
+    """Takes edges of spans and ends of epochs in order of time; `finish` gives the spans of the whole.
+
+    What lies within a span that lies within another belongs to the inner one.
+    """
+
+    pieces: list[Piece] = field(default_factory=list)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    epoch_ends_s: list[float] = field(default_factory=list)
+    reported: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    _open: list[_Open] = field(default_factory=list)
+    now_s: float = 0.0
+    _looked_from: int = 0
+
+    @property
+    def phase(self) -> str:
+        """The span that is open now."""
+        return self._open[-1].name if self._open else REST
+
+    def start(self, name: str, at_s: float, epoch: int | None = None) -> None:
+        self._cut(at_s)
+        self.reported.add(name)
+        self._open.append(_Open(name, epoch))
+
+    def end(self, name: str, at_s: float) -> None:
+        if all(span.name != name for span in self._open):
+            self._note(f"the span {name} ended without a start")
+            return
+        self._cut(at_s)
+        while (span := self._open.pop()).name != name:
+            self._note(f"the span {span.name} was still open at the end of {name}, around it")
+
+    def epoch(self, at_s: float, values: Mapping[str, Any]) -> None:
+        """An epoch has ended; its number is one more than the last one's where `values` has none."""
+        last = self.epochs[-1]["epoch"] if self.epochs else 0
+        self._cut(at_s)
+        self.epochs.append({"epoch": last + 1, **values})
+        self.epoch_ends_s.append(self.now_s)
+        if values.get("accuracy") is None:
+            return
+        looks = self._looks_since_the_last_epoch()
+        for extra in looks[:-1]:
+            extra.name = OTHER_EVAL
+        if not looks:
+            self.pieces.append(Piece("eval", self.now_s, self.now_s))
+        (looks[-1] if looks else self.pieces[-1]).epoch = self.epochs[-1]["epoch"]
+        self._looked_from = len(self.pieces)
+
+    def finish(self, exit_s: float) -> list[Piece]:
+        """Every second from 0 to the exit, in order. What was still open ends with the script."""
+        self._cut(exit_s)
+        self._open.clear()
+        for extra in self._looks_since_the_last_epoch():
+            extra.name = OTHER_EVAL
+        filled: list[Piece] = []
+        for piece in self.pieces:
+            filled += [*self._unsaid(filled[-1].end_s if filled else 0.0, piece.start_s), piece]
+        return filled + self._unsaid(filled[-1].end_s if filled else 0.0, self.now_s, is_last=not filled)
+
+    def _unsaid(self, from_s: float, to_s: float, is_last: bool = False) -> list[Piece]:
+        """The time between two moments, of which no span says what it was; cut at the ends of epochs."""
+        ends_s = [end_s for end_s in self.epoch_ends_s if not math.isnan(end_s)]
+        last_s = 0.0 if TRAIN in self.reported else max(ends_s, default=0.0)
+        edges = [from_s, *(end_s for end_s in dict.fromkeys(ends_s) if from_s < end_s < to_s), to_s]
+        return [
+            Piece(UNDIVIDED if end_s <= last_s else REST, start_s, end_s)
+            for start_s, end_s in itertools.pairwise(edges)
+            if end_s > start_s or is_last
+        ]
+
+    @property
+    def has_looks(self) -> bool:
+        """Whether it is known when the accuracies were."""
+        return any(piece.name in LOOKS for piece in self.pieces)
+
+    def forget_epoch_times(self) -> None:
+        """Of epochs that were told of too late nobody knows when they ended."""
+        self.pieces = [piece for piece in self.pieces if piece.end_s > piece.start_s]
+        self.epoch_ends_s = [math.nan] * len(self.epoch_ends_s)
+
+    def _looks_since_the_last_epoch(self) -> list[Piece]:
+        return [piece for piece in self.pieces[self._looked_from :] if piece.name in LOOKS]
+
+    def _cut(self, at_s: float) -> None:
+        """Go on to this moment, at which the piece of the innermost open span ends, and another one begins."""
+        at_s = max(at_s, self.now_s)
+        if self._open and at_s > self.now_s:
+            self._extend(self._open[-1], at_s)
+        self.now_s = at_s
+
+    def _extend(self, span: _Open, at_s: float) -> None:
+        self.pieces.append(Piece(span.name, self.now_s, at_s, span.epoch))
+
+    def _note(self, problem: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+
+
+def as_spans(pieces: list[Piece], usage: Usage = lambda _start_s, _end_s: None) -> list[dict[str, Any]]:
+    """The pieces as a record holds them."""
+    spans = []
+    for piece in pieces:
+        span: dict[str, Any] = {"name": piece.name, "start_s": piece.start_s, "end_s": piece.end_s}
+        if piece.epoch is not None:
+            span["epoch"] = piece.epoch
+        if host := usage(piece.start_s, piece.end_s):
+            span["host"] = dict(host)
+        spans.append(span)
+    return spans

@@ -1,0 +1,166 @@
+"""A script as it is: the command that starts it, and how to learn what happens inside it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.documents.document import refuse
+from bench.documents.limits import LARGEST_SEED
+from bench.host.script_sources import SOURCES
+from bench.ingredients.configs import Seconds, Strict
+from bench.runs.run import cell_id
+from bench.spec.epoch_pattern import BadPattern, EpochPattern
+
+SEED = "seed"
+# Seen by the script whether or not its command line has a {seed}.
+SEED_VARIABLE = "BENCH_SEED"
+# A name in braces; all else in braces, such as JSON, stays as it is.
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
+TASK = re.compile(r"[\w.@+-]+(/train)?")
+MOST_ARGUMENTS = 10_000
+_VARIABLE = re.compile(r"[A-Za-z_]\w*")
+# How long is waited for it changes no command.
+_NOT_IDENTITY = ("timeout_s", "parameters")
+
+Text = Annotated[str, Field(max_length=100_000)]
+
+
+class Command(Strict):
+    """A command line with what is to be known of its runs.
+
+    `argv` may be one string, which is split as a shell splits it; no shell runs it. `{seed}` in it, and in the values
+    of `env`, is each run's seed. `cwd` is relative to the folder of the matrix, of the command, or of the checkout.
+    `target` is an accuracy, a fraction, and `task` names what was learned (`cifar10/train`), so that the runs stand on
+    one leaderboard with those of recipes. `buffered` leaves Python's output buffered as it is by hand. `parameters` are
+    the values of a matrix's axes, which `with_values` has put in place.
+    """
+
+    argv: Annotated[list[Text], Field(min_length=1, max_length=MOST_ARGUMENTS)]
+    cwd: str = "."
+    env: dict[str, Text] = Field(default_factory=dict)
+    epoch_pattern: Text | None = None
+    target: Annotated[float, Field(gt=0, lt=1)] | None = None
+    task: str | None = None
+    timeout_s: Seconds | None = None
+    buffered: bool = False
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("argv", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"{str(error).lower()}, as a shell would split it") from None
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if not self.argv[0]:
+            refuse("argv", "the program has no name")
+        if any("\0" in text for text in (*self.argv, *self.env.values())):
+            refuse("argv", "no argument and no environment variable can hold a zero byte")
+        for name in self.env:
+            if not _VARIABLE.fullmatch(name):
+                refuse(f"env.{name[:80]}", "an environment variable's name is letters, digits and _")
+        folder = PurePath(self.cwd)
+        if folder.is_absolute() or ".." in folder.parts:
+            refuse("cwd", f"{self.cwd!r} leads out of its folder; give one inside it, such as . or src")
+        if self.task is not None and not TASK.fullmatch(self.task):
+            refuse("task", f"{self.task[:80]!r} is no task; write data set and /train, such as cifar10/train")
+        if self.epoch_pattern is not None:
+            try:
+                pattern = EpochPattern(self.epoch_pattern)
+            except BadPattern as error:
+                refuse("epoch_pattern", str(error))
+            if self.target is not None and not pattern.tells_accuracy:
+                refuse(
+                    "epoch_pattern", "target needs an accuracy: name a group of it (?P<accuracy>…) or (?P<percent>…)"
+                )
+        return self
+
+    @property
+    def script(self) -> str:
+        """The name of what is run: the first file of source, or the module, else the program."""
+        files = (word for word in self.argv if PurePath(word).suffix.lower() in SOURCES and not word.startswith("-"))
+        modules = (word for flag, word in itertools.pairwise(self.argv) if flag == "-m")
+        named = next(files, next(modules, self.argv[0]))
+        return PurePath(named).name or self.argv[0]
+
+    @property
+    def data_name(self) -> str:
+        """The first part of the task; the script's own name where no task is given."""
+        return (self.task or self.script).removesuffix("/train")
+
+    @property
+    def uses_seed(self) -> bool:
+        """Whether the seed stands in the command line or the environment."""
+        return SEED in self.placeholders
+
+    @property
+    def placeholders(self) -> set[str]:
+        """All names in braces."""
+        return {name for text in (*self.argv, *self.env.values()) for name in PLACEHOLDER.findall(text)}
+
+    def argv_of(self, seed: int) -> list[str]:
+        """The program and its arguments for one seed; raises ValueError for a seed out of range."""
+        return [_fill(text, {SEED: seed}) for text in self.argv]
+
+    def env_of(self, seed: int) -> dict[str, str]:
+        """The variables that are set beside the user's own."""
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ValueError(f"a seed is 0 to {LARGEST_SEED}, not {seed}")
+        unbuffered = {} if self.buffered else {"PYTHONUNBUFFERED": "1"}
+        return (
+            unbuffered
+            | {name: _fill(text, {SEED: seed}) for name, text in self.env.items()}
+            | {SEED_VARIABLE: str(seed)}
+        )
+
+    def with_values(self, values: Mapping[str, Any]) -> Command:
+        """The same with a matrix's values for its placeholders; raises KeyError for a name that is none of them."""
+        for name in values:
+            if name not in self.placeholders or name == SEED:
+                raise KeyError(name)
+        filled = {
+            "argv": [_fill(text, values) for text in self.argv],
+            "env": {name: _fill(text, values) for name, text in self.env.items()},
+            "parameters": self.parameters | dict(values),
+        }
+        return Command.model_validate(self.model_dump() | filled)
+
+    def identify(self, device: str) -> tuple[dict[str, Any], str]:
+        """The config that a record holds, and the id of its cell.
+
+        Parameters stand first, because they tell cells apart in the fewest words. They are no part of the identity:
+        `--lr 0.1` in a matrix and typed by hand are one command.
+        """
+        said = self.model_dump(mode="json", exclude={"argv", "target", "task"}, exclude_defaults=True)
+        config = {
+            **({"parameters": said.pop("parameters")} if self.parameters else {}),
+            "command": list(self.argv),
+            **said,
+            "target_accuracy": self.target,
+            "data": {"name": self.data_name},
+            "device": device,
+        }
+        identity = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+        return config, cell_id(identity | {"measure": "time_to_accuracy"})
+
+
+def _fill(text: str, values: Mapping[str, Any]) -> str:
+    """The text with values for those of its placeholders that are among them."""
+    return PLACEHOLDER.sub(lambda found: _shown(values[found[1]]) if found[1] in values else found[0], text)
+
+
+def _shown(value: Any) -> str:
+    """As a person would type it: `0.1`, `true`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
