@@ -16,6 +16,7 @@ ROOMS = {
     "bench/cli": "the command `bench`: its options, and the work of each command",
     "bench/report/html": "the report's pages and plots",
     "bench/report/terminal": "tables and progress for a terminal, and the same as text files",
+    "bench/claims": "statements of lectures, and the verdicts that recorded runs give",
     "bench/gate": "the speed gate: two revisions, or a baseline, compared",
     "bench/exchange": "DAWNBench entries and MLPerf logs, read and written",
     "bench/scores": "rule books, published records, leaderboard, scaling",

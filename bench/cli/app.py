@@ -25,6 +25,12 @@ SWEEP_EXIT_CODES = (
     "missing; 130 stopped by Ctrl-C, once after the present run, twice at once; the same command goes on."
 )
 
+CLAIMS_EXIT_CODES = (
+    "Exit codes: 0 each claim has a verdict or cannot be tested here; 1 runs failed, or may not be compared; 2 wrong "
+    "usage, claim or matrix; 3 none of them can be tested here; 130 stopped by Ctrl-C, once after the present run, "
+    "twice at once; the same command goes on."
+)
+
 app = typer.Typer(
     help="Time deep-learning training to a target accuracy: honestly, and so that a stranger can repeat it.",
     epilog=EXIT_CODES,
@@ -46,6 +52,11 @@ class MetricChoice(StrEnum):
     cost = "cost"
     latency = "latency"
     energy = "energy"
+
+
+class ClaimsFormat(StrEnum):
+    terminal = "terminal"
+    markdown = "markdown"
 
 
 class BoardFormat(StrEnum):
@@ -395,6 +406,50 @@ def report(
     from bench.text.console import LastingConsole
 
     write_report(files or (), results, out, LastingConsole())
+
+
+@app.command(epilog=CLAIMS_EXIT_CODES)
+def claims(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]…", help="Only these: S06, 6, or a claim's .yaml file.")
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the claims and measure nothing.")] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Time for measuring: 90s, 30m, 2h. Default: 1h, and any for named claims."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Seeds of each cell, if more than its matrix has."),
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Measure nothing; judge by the runs in this file or folder. Repeatable."),
+    ] = None,
+    format: Annotated[ClaimsFormat, typer.Option("--format", "-f", help="markdown is a page.")] = ClaimsFormat.terminal,
+    out: Annotated[Path | None, typer.Option(help="Write the page here; for --format markdown.")] = None,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+) -> None:
+    """Test statements of three lectures: measure what is missing, the cheapest first, and give each a verdict.
+
+    Verdicts come from recorded runs alone: confirmed, refuted, unsure (with the runs that would decide), or not
+    testable here (with what is missing).
+    """
+    from bench.claims import catalog
+    from bench.text.console import LastingConsole
+
+    if list_only:
+        from bench.report.terminal.claim_list import print_list
+
+        print_list(LastingConsole(), catalog.chosen(ids or ()))
+        return
+    from bench.cli.commands.claims import ClaimsOptions
+    from bench.cli.commands.claims import claims as claims_command
+
+    options = ClaimsOptions(ids or (), budget, seeds, device.value, data, results, runs or (), format.value, out)
+    raise typer.Exit(claims_command(options, LastingConsole()))
 
 
 gate.add_to(app)

@@ -255,6 +255,20 @@ def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
     return list(cells.values())
 
 
+def configs(matrix: Matrix, device: str) -> list[tuple[Values, dict[str, Any]]]:
+    """The values and the config of each cell, as recipes have it: `precision: auto` is not resolved.
+
+    It takes a millisecond a cell and builds no network, so that recorded runs can be told by their cells. Raises as
+    `expand` does, but for networks that cannot be built.
+    """
+    base = matrix.base(device)
+    found = []
+    for values, origins in matrix.points():
+        special = {key: values[key] for key in SPECIAL if key in values}
+        found.append((values, _fit(base.copy(), values, origins)[1] | special))
+    return found
+
+
 def schedule(cells: Sequence[Cell], seeds: Sequence[int], order: Order, order_seed: int = 0) -> list[tuple[Cell, int]]:
     """Every cell with every seed.
 
@@ -293,22 +307,27 @@ def _has(values: Values, rule: Values) -> bool:
 
 
 def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int) -> Cell:
+    recipe, config, skip = _fit(draft, values, origins)
+    if recipe is not None and (skip := why_not(recipe)):
+        recipe = None
     special = {key: values[key] for key in SPECIAL if key in values}
-    for key, value in values.items():
-        if key not in SPECIAL:
-            draft.change(key, value, origins[key])
-    recipe: Recipe | None = None
-    skip: str | None = None
-    try:
-        recipe = draft.validate(Recipe)
-        config = recipe.config()
-        if skip := why_not(recipe):
-            recipe = None
-    except Incompatible as error:
-        skip = "; ".join(str(error).splitlines())
-        config = {key: value for key, value in to_jsonable_python(draft.values).items() if key not in WORDS}
     config, cell = recipes.identify(config | special, device, measure)
     if recipe is not None:
         lack = recipes.lack_of_devices(recipe, device, measure, found)
         skip = lack or lack_of_precision(recipe.precision, device)
     return Cell(values, cell, config, recipe, skip)
+
+
+def _fit(
+    draft: Document, values: Values, origins: Mapping[str, str]
+) -> tuple[Recipe | None, dict[str, Any], str | None]:
+    """The recipe with these values and its config, or why they do not fit together; no network is built."""
+    for key, value in values.items():
+        if key not in SPECIAL:
+            draft.change(key, value, origins[key])
+    try:
+        recipe = draft.validate(Recipe)
+        return recipe, recipe.config(), None
+    except Incompatible as error:
+        config = {key: value for key, value in to_jsonable_python(draft.values).items() if key not in WORDS}
+        return None, config, "; ".join(str(error).splitlines())

@@ -394,15 +394,17 @@ def lack_of_devices(recipe: Recipe, device: str, measure: str, found: int) -> st
     return None
 
 
-def identify(config: Mapping[str, Any], device: str, measure: str) -> tuple[dict[str, Any], str]:
+def identify(
+    config: Mapping[str, Any], device: str, measure: str, native: str | None = None
+) -> tuple[dict[str, Any], str]:
     """The config that a record holds, and the id of its cell, which every command gives the same point.
 
-    `precision: auto` becomes what it means on this machine, or two machines would call two things one cell. What is
-    said of inference is no part of any other measure.
+    `precision: auto` becomes what it means on this machine, or two machines would call two things one cell; on another
+    one it is `native`. What is said of inference is no part of any other measure.
     """
     recorded = {**config, "device": device}
     if measure != "inference":
         recorded.pop("inference", None)
     if recorded.get("precision") == "auto":
-        recorded["precision"] = native_precision(device)
+        recorded["precision"] = native or native_precision(device)
     return recorded, cell_id(recorded | {"measure": measure})

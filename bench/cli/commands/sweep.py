@@ -104,7 +104,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
         print_plan(console, make_plan(), matrix.keys)
         return 0
     recorder.check_writable()
-    with _alone(recorder.store.path.with_name("sweep.lock"), console) as waited:
+    with alone(recorder.store.path.with_name("sweep.lock"), console) as waited:
         if waited:
             gpus, allotment, pairs = look()  # what the other one used is free now
         made = make_plan()
@@ -135,7 +135,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
 
 
 @contextmanager
-def _alone(lock: Path, console: Console) -> Iterator[bool]:
+def alone(lock: Path, console: Console) -> Iterator[bool]:
     """Wait for another sweep on the same results: two at once would do the same runs, and disturb each other's.
 
     Gives whether it had to wait.

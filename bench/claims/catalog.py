@@ -1,0 +1,43 @@
+"""The claims that come with the project, by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.claims.cells import Claim
+from bench.documents.document import Document, is_file, nearest
+from bench.errors import UsageError
+
+CLAIMS = Path(__file__).parent
+
+
+def ids() -> list[str]:
+    """S01 to S42."""
+    return sorted(path.stem for path in CLAIMS.glob("S*.yaml"))
+
+
+def load(name: str) -> Claim:
+    """The claim of that id, `S07`, `s7` or `7`, or in that .yaml file.
+
+    Raises `UsageError` where there is none, and for a mistake in it, with its file, line and key.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not is_file(path):
+            raise UsageError(f"there is no claim file {name[:200]}")
+    else:
+        digits = name.upper().removeprefix("S")
+        known = f"S{int(digits):02d}" if digits.isascii() and digits.isdigit() and len(digits) <= 3 else name
+        if known not in ids():
+            raise UsageError(
+                f"unknown claim {name[:200]!r}{nearest(known, ids())}; `bench claims --list` lists all; "
+                "or give a .yaml file"
+            )
+        path = CLAIMS / f"{known}.yaml"
+    return Claim(Document.read(path, CLAIMS / "S06.yaml"))
+
+
+def chosen(names: Sequence[str]) -> list[Claim]:
+    """These claims, each once, or all of them where none is named."""
+    return list({claim.id: claim for claim in map(load, names or ids())}.values())

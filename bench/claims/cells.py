@@ -1,0 +1,128 @@
+"""The cells that a claim compares, and the ids that runs of them have on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
+
+from bench.claims.claim import LEAST_SEEDS, ClaimSpec
+from bench.documents.document import Document
+from bench.errors import UsageError
+from bench.spec import matrix as matrices
+from bench.spec.matrix import Matrix, Values, same, short
+from bench.spec.recipe import identify
+from bench.text.canonical import canonical_json
+
+# What `precision: auto` can mean on a device.
+NATIVE = {"cpu": ("bf16", "fp32"), "cuda": ("fp16",)}
+
+
+@dataclass(frozen=True, eq=False)
+class ClaimCell:
+    """A cell of a claim's matrix, and its `ids`: one for each device and each precision that may be native to it.
+
+    `data` is the data set of the recipe with its options, as text.
+    """
+
+    values: Values
+    ids: frozenset[str]
+    data: str
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{key}={short(value)}" for key, value in self.values.items()) or "the recipe as it is"
+
+
+class Claim:
+    """A claim file that is right in itself; `id` is its name, such as S07."""
+
+    def __init__(self, document: Document) -> None:
+        """Raises `UsageError`, with file, line and key."""
+        self._document = document
+        self.id = document.path.stem
+        self.spec = document.validate(ClaimSpec)
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """Raises `UsageError` where there is no such matrix, or a mistake in it."""
+        name = str(self.spec.matrix)
+        beside = self._document.path.parent / name
+        try:
+            return matrices.load(str(beside) if Path(name).suffix and beside.is_file() else name)
+        except UsageError as error:
+            self._document.refuse("matrix", str(error))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where it can be tested: what needs GPUs is not passed off on a CPU."""
+        return ("cuda",) if self.spec.needs is not None and self.spec.needs.gpus else ("cpu", "cuda")
+
+    @property
+    def seeds(self) -> int:
+        """Runs of each cell that the matrix asks for."""
+        return self.matrix.spec.seeds
+
+    @cached_property
+    def cells(self) -> list[ClaimCell]:
+        """The cells of its matrix. Raises `UsageError` where a part of the claim cannot be tested by them."""
+        measure = self.matrix.spec.measure
+        on = {device: matrices.configs(self.matrix, device) for device in self.devices}
+        cells = [
+            ClaimCell(
+                values,
+                frozenset(
+                    identify(on[device][position][1], device, measure, native)[1]
+                    for device in self.devices
+                    for native in NATIVE[device]
+                ),
+                canonical_json(config.get("data")),
+            )
+            for position, (values, config) in enumerate(on[self.devices[0]])
+        ]
+        self._check(cells)
+        return cells
+
+    def side(self, position: int, side: str) -> ClaimCell:
+        """The cell that the test at this position has for `of` or `to`."""
+        return self._side(position, side, self.cells)
+
+    def refuse(self, position: int, key: str, why: str) -> NoReturn:
+        """Raise the `UsageError` for a mistake in a key of the test at this position."""
+        self._document.refuse(f"tests.{position}.{key}", why)
+
+    def _check(self, cells: Sequence[ClaimCell]) -> None:
+        for position, test in enumerate(self.spec.tests):
+            for side in ("of", "to"):
+                if getattr(test, side) is not None:
+                    self._side(position, side, cells)
+            if self.seeds < LEAST_SEEDS and not test.counted and test.quantity != "rank_correlation":
+                self.refuse(
+                    position,
+                    "quantity",
+                    f"{self.matrix.name} has {self.seeds} seed{'' if self.seeds == 1 else 's'}, and a {test.quantity} "
+                    f"that varies needs {LEAST_SEEDS} at least; raise seeds in the matrix, or say counted: true",
+                )
+
+    def _side(self, position: int, side: str, cells: Sequence[ClaimCell]) -> ClaimCell:
+        """The one cell with exactly these values, or else with these among others."""
+        wanted: Mapping[str, object] = getattr(self.spec.tests[position], side)
+        having = [
+            cell
+            for cell in cells
+            if all(name in cell.values and same(cell.values[name], value) for name, value in wanted.items())
+        ]
+        exact = [cell for cell in having if len(cell.values) == len(wanted)]
+        found = exact or having
+        told = ", ".join(f"{name}={short(value)}" for name, value in wanted.items()) or "no value at all"
+        if not found:
+            known = "; ".join(cell.label for cell in cells[:8])
+            self.refuse(position, side, f"{self.matrix.name} has no cell with {told}; its cells: {known}")
+        if len(found) > 1:
+            those = "; ".join(cell.label for cell in found[:4])
+            self.refuse(
+                position, side, f"{told}: {len(found)} cells of {self.matrix.name} have that ({those}); name more"
+            )
+        return found[0]

@@ -1,0 +1,115 @@
+"""What runs say of a quantity: an estimate with the interval that a verdict is read from.
+
+An interval is of 99 %, so that of claims about nothing at most one in a hundred is confirmed or refuted by chance. Who
+adds seeds to those that a matrix asks for looks again, and pays for it: twice the seeds halve each tail.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats as scipy_stats
+
+from bench.statistics import estimates, shift
+
+# Of one tail.
+TAIL = 0.005
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A quantity as `n` runs (pairs of runs, cells) have it, with the interval from `low` to `high` if there is one.
+
+    `points` are the single values, in the order of `seeds`. An end is infinite where the runs bound the quantity from
+    one side alone, as times do that a run never reached; `remark` then says so. `scatter` is the standard deviation of
+    the points, or of their logarithms where `is_log`; None where more runs would change nothing.
+    """
+
+    value: float
+    n: int
+    method: str
+    low: float | None = None
+    high: float | None = None
+    points: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    remark: str = ""
+    scatter: float | None = None
+    is_log: bool = False
+
+
+def tail(n: int, planned: int) -> float:
+    """What each end of the interval leaves out, with `n` of the runs of which `planned` were asked for."""
+    return TAIL * min(1.0, planned / max(n, 1))
+
+
+def half_width(scatter: float, n: int, planned: int) -> float:
+    """Half of the t interval of `n` values with this standard deviation."""
+    return _reach(n, planned) * scatter
+
+
+@functools.cache  # SciPy takes a long way to a quantile, and the search for enough runs asks for hundreds
+def _reach(n: int, planned: int) -> float:
+    return float(scipy_stats.t.isf(tail(n, planned), n - 1)) / math.sqrt(n)
+
+
+def counted(value: float, n: int) -> Effect:
+    """What is the same in every run needs no interval."""
+    return Effect(value, n, "counted", value, value)
+
+
+def ratio(of: Mapping[int, float], to: Mapping[int, float], planned: int) -> Effect:
+    """The geometric mean of `of` over `to`, in pairs of equal seeds, with Student's paired t of the logarithms.
+
+    Raises ValueError where a value is not positive.
+    """
+    if min(*of.values(), *to.values()) <= 0:
+        raise ValueError("a ratio needs positive values")
+    logs = [{seed: math.log(value) for seed, value in arm.items()} for arm in (of, to)]
+    return _of_pairs(logs[1], logs[0], planned, "geometric mean of pairs, t interval of logs", is_log=True)
+
+
+def difference(of: Mapping[int, float], to: Mapping[int, float], planned: int) -> Effect:
+    """The mean of `of` minus `to`, in pairs of equal seeds, with Student's paired t."""
+    return _of_pairs(to, of, planned, "mean difference of pairs, t interval", is_log=False)
+
+
+def mean(values: Mapping[int, float], planned: int) -> Effect:
+    """The mean, with Student's t."""
+    n = len(values)
+    estimate = estimates.mean(list(values.values()), confidence=1 - 2 * tail(n, planned))
+    scatter = None
+    if estimate.low is not None:
+        scatter = (estimate.value - estimate.low) / half_width(1.0, n, planned)
+    return Effect(
+        estimate.value, n, estimate.method, estimate.low, estimate.high, tuple(values.values()), tuple(values),
+        scatter=scatter,
+    )  # fmt: skip
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Effect:
+    """Spearman's over cells; raises ValueError for fewer than two, and where one of them never varies."""
+    estimate = estimates.rank_correlation(x, y, confidence=1 - 2 * TAIL)
+    low, high = estimate.low, estimate.high
+    if low is None and estimate.n >= 4:
+        low = high = estimate.value  # all ranks agree, or all disagree
+    return Effect(estimate.value, estimate.n, estimate.method, low, high)
+
+
+def _of_pairs(
+    base: Mapping[int, float], head: Mapping[int, float], planned: int, method: str, *, is_log: bool
+) -> Effect:
+    seeds = [seed for seed in base if seed in head]
+    a, b = [base[seed] for seed in seeds], [head[seed] for seed in seeds]
+    n, back = len(seeds), (math.exp if is_log else float)
+    points = tuple(back(y - x) for x, y in zip(a, b, strict=True))
+    if n < 2:
+        return Effect(points[0], n, method, points=points, seeds=tuple(seeds), is_log=is_log)
+    found = shift.means_of_pairs(a, b)
+    low, high = found.interval(tail(n, planned))
+    scatter = (high - low) / 2 / half_width(1.0, n, planned)
+    return Effect(
+        back(found.estimate), n, method, back(low), back(high), points, tuple(seeds), scatter=scatter, is_log=is_log
+    )

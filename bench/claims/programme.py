@@ -1,0 +1,81 @@
+"""Which claims a machine can test, in which order, and how long that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from bench.claims.cells import Claim
+from bench.claims.evidence import Answer, needed_cells
+
+
+@dataclass(frozen=True)
+class Step:
+    """A claim with what is known of it, how long what is missing should take, and why it cannot be here if so."""
+
+    answer: Answer
+    expected_s: float
+    obstacle: str | None = None
+
+    @property
+    def claim(self) -> Claim:
+        return self.answer.claim
+
+
+def obstacle(claim: Claim, machine: Mapping[str, Any], device: str) -> str | None:
+    """What a claim needs and this machine, or the project, does not have; None where it can be tested."""
+    needs = claim.spec.needs
+    if needs is None:
+        return None
+    if needs.system is not None or claim.spec.matrix is None:
+        return f"needs {needs}"
+    boards = {str(gpu["name"]): int(gpu["count"]) for gpu in machine.get("gpus") or ()}
+    found = sum(boards.values()) if device == "cuda" else 0
+    if needs.gpus is not None and found < needs.gpus:
+        return f"needs {needs}; found {found or 'none'}"
+    if needs.card is not None and not any(needs.card.lower() in name.lower() for name in boards):
+        return f"needs a {needs.card}; found {', '.join(boards) or 'none'}"
+    return None
+
+
+def expected_s(claim: Claim, answer: Answer, seeds: int) -> float:
+    """Seconds that the missing runs take: as those of the same cell did, else as the claim's file says."""
+    cells = needed_cells(claim)
+    guess_s = 60 * (claim.spec.minutes or 0.0) / max(1, len(claim.cells) * claim.seeds)
+    seconds = 0.0
+    for cell in cells:
+        runs = [run for run in answer.runs if run.cell in cell.ids]
+        known = [float(total) for run in runs if (total := run.metrics.get("total_s"))]
+        seconds += max(0, seeds - len(runs)) * (fmean(known) if known else guess_s)
+    return seconds
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """Those that can be tested here and lack runs, the cheapest first."""
+    return sorted((step for step in steps if step.obstacle is None and step.expected_s > 0), key=lambda s: s.expected_s)
+
+
+@dataclass
+class Budget:
+    """So many seconds for runs, None for any number, and how fast the claims so far went against what was expected."""
+
+    budget_s: float | None
+    spent_s: float = 0.0
+    planned_s: float = 0.0
+
+    @property
+    def pace(self) -> float:
+        return self.spent_s / self.planned_s if self.planned_s else 1.0
+
+    @property
+    def left_s(self) -> float | None:
+        return None if self.budget_s is None else max(0.0, self.budget_s - self.spent_s)
+
+    def has_room_for(self, expected_s: float) -> bool:
+        return self.left_s is None or expected_s * self.pace <= self.left_s
+
+    def spend(self, planned_s: float, spent_s: float) -> None:
+        self.planned_s += planned_s
+        self.spent_s += spent_s

@@ -1,0 +1,124 @@
+"""The verdict on a claim: where the whole interval lies, against the band that was claimed.
+
+- `confirmed`: the interval lies within the claimed band, and the estimate is not negligible;
+- `refuted`: it lies outside of it, or whatever difference there is is negligible;
+- `unsure`: it does not say, with how many runs a cell would decide if they varied as those seen;
+- `not testable here`: the machine, the data or the project lacks what the claim needs.
+
+A claim of several parts is confirmed where all of them are, and refuted where one is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.claims.claim import LEAST_SEEDS, NOTHING_DIFFERS, Comparison
+from bench.claims.effect import Effect, half_width
+
+# More than anybody would wait for.
+MOST_RUNS_TOLD = 1000
+
+
+class Verdict(StrEnum):
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    UNSURE = "unsure"
+    NOT_TESTABLE = "not testable here"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one part of a claim; `effect` is None where there are no runs of it.
+
+    `runs_needed` is how many runs of each cell would decide, if they varied as those seen; None where that is not to
+    be had, or nothing is open.
+    """
+
+    comparison: Comparison
+    verdict: Verdict
+    effect: Effect | None = None
+    reason: str = ""
+    runs_needed: int | None = None
+
+
+def find(comparison: Comparison, effect: Effect, planned: int) -> Finding:
+    """The verdict that an effect gives, with `planned` runs of each cell asked for."""
+    if effect.n < 1:
+        raise ValueError("a verdict needs a run")
+    if effect.low is None or effect.high is None:
+        least = max(planned, LEAST_SEEDS)
+        if comparison.quantity == "rank_correlation":
+            return Finding(comparison, Verdict.UNSURE, effect, f"{effect.n} cells are too few")
+        reason = f"{_runs(effect.n)} of each cell {'is' if effect.n == 1 else 'are'} too few for an interval"
+        return Finding(comparison, Verdict.UNSURE, effect, reason, least)
+    if (verdict := _decided(comparison, effect.value, effect.low, effect.high)) is not None:
+        negligible = _is_negligible(comparison, effect.low, effect.high)
+        reason = f"no difference that matters: less than {comparison.negligible:g} either way" if negligible else ""
+        return Finding(comparison, verdict, effect, reason)
+    needed = runs_needed(comparison, effect, planned)
+    return Finding(comparison, Verdict.UNSURE, effect, _why_unsure(comparison, effect), needed)
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of all parts of a claim, of which there is at least one."""
+    for verdict in (Verdict.REFUTED, Verdict.NOT_TESTABLE, Verdict.UNSURE):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.CONFIRMED
+
+
+def runs_needed(comparison: Comparison, effect: Effect, planned: int) -> int | None:
+    """How many runs of each cell would decide, if the estimate and the scatter stayed as they are."""
+    if effect.scatter is None:
+        return None
+    middle, back = (math.log(effect.value), math.exp) if effect.is_log else (effect.value, float)
+    for n in _counts(effect.n + 1):
+        reach = half_width(effect.scatter, n, planned)
+        if _decided(comparison, effect.value, back(middle - reach), back(middle + reach)) is not None:
+            return n
+    return None
+
+
+def _decided(comparison: Comparison, value: float, low: float, high: float) -> Verdict | None:
+    """The verdict that an interval allows; None for none."""
+    if _is_negligible(comparison, low, high):
+        return Verdict.REFUTED
+    claimed_low, claimed_high = comparison.claimed.ends
+    if high < claimed_low or low > claimed_high:
+        return Verdict.REFUTED
+    inside = claimed_low < low and high < claimed_high
+    return Verdict.CONFIRMED if inside and not _is_negligible(comparison, value, value) else None
+
+
+def _why_unsure(comparison: Comparison, effect: Effect) -> str:
+    if effect.remark:
+        return effect.remark
+    if _is_negligible(comparison, effect.value, effect.value):
+        return f"perhaps a difference of less than {comparison.negligible:g}, which matters to nobody"
+    return "the interval reaches both into the claimed band and out of it"
+
+
+def _is_negligible(comparison: Comparison, low: float, high: float) -> bool:
+    """Whether all between two values is as good as no difference."""
+    if comparison.negligible is None:
+        return False
+    nothing = NOTHING_DIFFERS[comparison.quantity]
+    if comparison.quantity == "ratio":
+        return 1 / (1 + comparison.negligible) < low and high < 1 + comparison.negligible
+    return nothing - comparison.negligible < low and high < nothing + comparison.negligible
+
+
+def _counts(first: int) -> list[int]:
+    """Every count up to a hundred, then in steps of a tenth."""
+    found, n = [], first
+    while n <= MOST_RUNS_TOLD:
+        found.append(n)
+        n += max(1, n // 10 if n >= 100 else 1)
+    return found
+
+
+def _runs(n: int) -> str:
+    return f"{n} run{'' if n == 1 else 's'}"

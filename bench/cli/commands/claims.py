@@ -1,0 +1,224 @@
+"""`bench claims`: statements of lectures, tested by what was measured; what is missing is run, the cheapest first."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from bench.claims import catalog
+from bench.claims.cells import Claim
+from bench.claims.evidence import Answer, answer, is_complete
+from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
+from bench.claims.verdict import Verdict
+from bench.cli.commands.leaderboard import write
+from bench.cli.commands.sweep import alone, get_data, sampling_of
+from bench.documents.limits import MOST_SECONDS
+from bench.errors import MissingError, UsageError
+from bench.execution.device_pool import Gpus, allot, find_gpus
+from bench.execution.recording import Recorder
+from bench.execution.sweep import Sweep
+from bench.host.fingerprint import default_device, device_count, fingerprint, torch_build
+from bench.report.terminal.claims import print_answers
+from bench.report.terminal.claims_page import to_markdown
+from bench.report.terminal.harmless import Harmless
+from bench.report.terminal.sweep_progress import SweepProgress, view
+from bench.runs.run import Run
+from bench.runs.store import Store, jsonl_files, read_runs
+from bench.spec import matrix as matrices
+from bench.spec.plan import Plan, plan
+from bench.text import streams, units
+from bench.text.console import say, write_out
+
+Format = Literal["terminal", "markdown"]
+# Where nothing is named and no budget given.
+USUAL_BUDGET_S = 3600.0
+FAILED = ("crashed", "failed", "oom", "timeout")
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class ClaimsOptions:
+    """The command line; with `runs` nothing is measured and these files alone are read."""
+
+    names: Sequence[str] = ()
+    budget: str | None = None
+    seeds: int | None = None
+    device: str = "auto"
+    data_dir: Path | None = None
+    results: Path = Path("results")
+    runs: Sequence[Path] = ()
+    format: Format = "terminal"
+    out: Path | None = None
+
+
+def claims(options: ClaimsOptions, console: Console) -> int:
+    """Measure what is missing and fits the budget, and print the verdicts; returns the exit code.
+
+    0 where each claim that was asked for has a verdict or cannot be tested here; 1 where runs failed, or may not be
+    compared; 3 where none of the claims can be tested here; 130 after Ctrl-C. Raises `UsageError` for a mistake in a
+    claim or in the options.
+    """
+    chosen = catalog.chosen(options.names)
+    device = default_device() if options.device == "auto" else options.device
+    if device == "cuda" and not torch_build()["torch_cuda"]:
+        raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
+    session = _Session(options, device, console)
+    session.read(chosen)
+    code = 0 if options.runs else session.measure(chosen)
+    answers = [session.answer(claim) for claim in chosen]
+    _write(options, answers, console)
+    if code == 130:
+        say(console, "Stopped before its end; the same command goes on")
+        return code
+    if any(one.is_mixed for one in answers) or session.failed:
+        return 1
+    return 3 if all(one.verdict is Verdict.NOT_TESTABLE for one in answers) else code
+
+
+class _Session:
+    """What one command knows: the machine, the runs it may read, and what cannot be tested here."""
+
+    def __init__(self, options: ClaimsOptions, device: str, console: Console) -> None:
+        self.options, self.device, self.console = options, device, console
+        self.machine = fingerprint()
+        self.failed = False
+        self._store = Store(options.results / "runs" / "runs.jsonl")
+        self._files = jsonl_files(options.runs) if options.runs else []
+        self._obstacles: dict[str, str] = {}
+        self._runs: dict[str, list[Run]] = {}
+
+    def answer(self, claim: Claim) -> Answer:
+        """The verdict by the runs there are; where there are none and can be none, what is missing."""
+        why = self._obstacles.get(claim.id) or obstacle(claim, self.machine, self.device)
+        if claim.spec.matrix is None:
+            return Answer(claim, Verdict.NOT_TESTABLE, reason=why or "")
+        found = answer(claim, self._runs_of(claim))
+        return replace(found, verdict=Verdict.NOT_TESTABLE, reason=why) if why and not found.runs else found
+
+    def measure(self, chosen: Sequence[Claim]) -> int:
+        """Run what is missing, the cheapest claim first; 130 where Ctrl-C ended it."""
+        budget = Budget(budget_s(self.options))
+        steps = in_order([self._step(claim) for claim in chosen])
+        if not steps:
+            return 0
+        streams.work_outlasts_output()
+        left: list[Step] = []
+        for position, step in enumerate(steps, 1):
+            now = self._step(step.claim)  # another claim may have measured the same cells
+            if now.expected_s == 0:
+                continue
+            if not budget.has_room_for(now.expected_s):
+                left.append(now)
+                continue
+            say(self.console, f"{step.claim.id}, {position} of {len(steps)}: {step.claim.spec.statement}")
+            began_s = time.monotonic()
+            finished = self._sweep(step.claim)
+            budget.spend(now.expected_s, time.monotonic() - began_s)
+            if not finished:
+                return 130
+        if left:
+            names = ", ".join(f"{step.claim.id} ({units.duration(step.expected_s)})" for step in left)
+            say(self.console, f"Beyond the budget and not measured: {names}; a larger --budget goes on")
+        return 0
+
+    def _step(self, claim: Claim) -> Step:
+        known, why = self.answer(claim), self._obstacles.get(claim.id) or obstacle(claim, self.machine, self.device)
+        if why is not None:
+            return Step(known, 0.0, why)
+        seeds = self._seeds(claim)
+        return Step(known, 0.0 if is_complete(claim, known, seeds) else expected_s(claim, known, seeds))
+
+    def _seeds(self, claim: Claim) -> int:
+        return max(claim.seeds, self.options.seeds or 0)
+
+    def read(self, claims: Sequence[Claim]) -> None:
+        """Take the runs of these claims' cells from the files; on a machine that measures, its own alone count."""
+        ids = frozenset().union(*(cell.ids for claim in claims if claim.spec.matrix for cell in claim.cells))
+        if self.options.runs:
+            found = read_runs(self._files, lambda _, cell: cell in ids)
+        else:
+            found = [run for run in self._store.read(ids) if run.machine.get("id") == self.machine["id"]]
+        self._runs |= {name: [] for name in ids}
+        for run in found:
+            self._runs[run.cell].append(run)
+
+    def _runs_of(self, claim: Claim) -> list[Run]:
+        ids = frozenset().union(*(cell.ids for cell in claim.cells))
+        return [run for name in ids for run in self._runs[name]]
+
+    def _sweep(self, claim: Claim) -> bool:
+        """Run the missing cells of a claim with the present sources; false after Ctrl-C."""
+        matrix, options, console = claim.matrix, self.options, self.console
+        spec = matrix.spec
+        recorder = Recorder(options.results, Path(spec.recipe).stem, matrix.name)
+        recorder.check_writable()
+        with alone(recorder.store.path.with_name("sweep.lock"), console):
+            gpus = find_gpus() if self.device == "cuda" else Gpus()
+            pool = allot(1, self.device, gpus)
+            found = len(gpus.usable) if self.device == "cuda" else device_count(recorder.machine, self.device)
+            cells = matrices.expand(matrix, self.device, found)
+            made = plan(
+                matrices.schedule(cells, range(self._seeds(claim)), spec.order, spec.order_seed),
+                recorder.store.read({cell.id for cell in cells}),
+                machine_id=recorder.machine["id"],
+                sources_sha256=recorder.code["sources_sha256"],
+                resume=True,
+                most_neighbours=0 if self.device == "cpu" else None,
+            )
+            try:
+                get_data(made, options.data_dir, console)
+            except MissingError as error:
+                self._obstacles[claim.id] = f"needs its data: {error}"
+                return True
+            progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, pool.jobs)
+            with Harmless(view(console, progress)) as live:
+                finished = Sweep(
+                    made, recorder, live, self.device, spec.measure, pool, sampling_of(matrix, None), options.data_dir,
+                    spec.timeout_s,
+                ).run()  # fmt: skip
+        self.read([claim])
+        self._tell_failures(claim, made)
+        return finished
+
+    def _tell_failures(self, claim: Claim, made: Plan) -> None:
+        for entry in made.entries:
+            if entry.run is not None and entry.run.status in ("crashed", "failed", "oom", "timeout"):
+                self.failed = True
+                say(
+                    self.console,
+                    f"{claim.id}: {entry.cell.label}, seed {entry.seed}: {entry.run.status}: {entry.run.reason}",
+                )
+
+
+def budget_s(options: ClaimsOptions) -> float | None:
+    """Seconds of `30m`, `90s` or `1h`; None, for any number, where claims are named and no budget is given.
+
+    Raises `UsageError` for anything else.
+    """
+    text = options.budget
+    if text is None:
+        return None if options.names else USUAL_BUDGET_S
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh])", text)
+    seconds = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
+    if not 0 < seconds <= MOST_SECONDS:
+        raise UsageError(f"--budget {text[:40]}: give a time such as 90s, 30m or 2h")
+    return seconds
+
+
+def _write(options: ClaimsOptions, answers: Sequence[Answer], console: Console) -> None:
+    if options.format == "terminal":
+        print_answers(console, answers)
+        return
+    files = " ".join(map(str, options.runs)) or f"{options.results}/runs"
+    content = to_markdown(answers, f"Written by `bench claims --runs {files} --format markdown`; do not edit.")
+    if options.out is None:
+        write_out(content)
+    else:
+        write(options.out, content)
+        say(console, f"{options.out}: {len(answers)} claims")
