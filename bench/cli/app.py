@@ -226,6 +226,9 @@ def show(
             help="Estimate a run on this GPU by its data sheet: h200, h100, a100, v100, rtx4090, … No GPU needed."
         ),
     ] = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print every value as YAML, which loads to the same recipe, and stop.")
+    ] = False,
 ) -> None:
     """Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here.
 
@@ -234,7 +237,7 @@ def show(
     from bench.cli.commands.show import ShowOptions, show_recipe
     from bench.text.console import LastingConsole
 
-    options = ShowOptions(recipe, settings or (), device.value, results, card)
+    options = ShowOptions(recipe, settings or (), device.value, results, card, resolved)
     raise typer.Exit(show_recipe(options, LastingConsole()))
 
 

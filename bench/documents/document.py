@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -33,23 +33,32 @@ class Document:
         self.path, self.values, self.origin = path, values, dict(origin or {})
 
     @classmethod
-    def read(cls, path: Path, example: Path, transparent: Collection[str] = ()) -> Document:
-        """The mapping in a YAML file; keys below a `transparent` one have origins as if they stood at the top.
+    def read(cls, path: Path, example: Path) -> Document:
+        """The mapping in a YAML file.
 
-        Raises `UsageError` for a file that cannot be read, or that holds anything else (`example` does not).
+        Raises `UsageError` for a file that cannot be read or does not hold a mapping; the message points to `example`.
         """
         values, lines = yaml_reader.read(path)
         if not isinstance(values, dict):
             raise UsageError(f"{path}: this should be a mapping of keys to values; see {example}")
-        origin = {}
-        for keys, line in lines.items():
-            inside = keys[1:] if keys[0] in transparent else keys
-            if inside:
-                origin[".".join(map(str, inside))] = f"{path}:{line}"
-        return cls(path, values, origin)
+        return cls(path, values, {".".join(map(str, keys)): f"{path}:{line}" for keys, line in lines.items()})
 
     def copy(self) -> Document:
         return Document(self.path, copy.deepcopy(self.values), self.origin)
+
+    def below(self, key: str) -> Document:
+        """The mapping at a top-level key, as a document of its own."""
+        prefix = f"{key}."
+        origin = {k.removeprefix(prefix): place for k, place in self.origin.items() if k.startswith(prefix)}
+        return Document(self.path, copy.deepcopy(self.values[key]), origin)
+
+    def laid_over(self, base: Document) -> Document:
+        """These values over those of `base`, key by key as `merge` does it; each key keeps the place that set it."""
+        both = Document(self.path, copy.deepcopy(base.values))
+        merge(both.values, copy.deepcopy(self.values))
+        kept = {key: place for key, place in base.origin.items() if _is_set(both.values, key)}
+        both.origin = kept | self.origin
+        return both
 
     def change(self, key: str, value: Any, origin: str) -> None:
         """Change the value at a dotted key; `origin` is what a mistake in it is blamed on."""
@@ -169,6 +178,18 @@ def refuse(key: str, why: str) -> NoReturn:
 def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _is_set(values: Any, key: str) -> bool:
+    """Whether there is a value at a dotted key of mappings and lists."""
+    for part in key.split("."):
+        if isinstance(values, list) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
+        elif isinstance(values, dict) and part in values:
+            values = values[part]
+        else:
+            return False
+    return True
 
 
 def _parents(key: str) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.documents.document import Document, check_name, is_file, merge, nearest, parse_setting, refuse
+from bench.documents.document import Document, check_name, is_file, nearest, parse_setting, refuse
 from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
 from bench.errors import UsageError
 from bench.files import PACKAGE
@@ -50,6 +50,7 @@ from bench.runs.run import cell_id
 from bench.spec.measures import ON_SEVERAL_DEVICES
 
 RECIPES = PACKAGE / "recipes"
+SUFFIXES = (".yaml", ".yml")
 OVERLAYS = ("on_cpu", "on_cuda")
 WORDS = ("summary", "source", "published")
 
@@ -334,7 +335,7 @@ def find(name: str) -> Path:
     Raises `UsageError` when there is none.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in SUFFIXES:
         if not is_file(path):
             raise UsageError(f"there is no recipe file {name[:200]}")
         return path
@@ -349,27 +350,49 @@ def find(name: str) -> Path:
 def draft(name: str, device: str) -> Document:
     """What the recipe `name` says for a device (`cpu` or `cuda`), to be changed and then made a `Recipe`.
 
-    A recipe may name another one to be taken in its place on a device. Raises `UsageError` when there is no such
-    recipe, or it is no mapping.
+    Later values replace earlier ones: first those of the recipe that it `extends`, then its own, then those below its
+    `on_cpu` or `on_cuda`. Such a key may also name another recipe to take instead on that device. Raises `UsageError`
+    for a recipe that does not exist, is not a mapping, or leads back to itself.
     """
-    document = _read(name)
-    instead = document.values.get(f"on_{device}")
-    if isinstance(instead, str):
-        document = _read(instead)
+    return _draft(find(name), device, ())
+
+
+def _draft(path: Path, device: str, heirs: tuple[Path, ...]) -> Document:
+    """The draft of a recipe file; `heirs` are the files that name it, each named by the one before."""
+    own = Document.read(path, RECIPES / "digits.yaml")
     for key in OVERLAYS:
-        overlay, chosen = document.values.pop(key, None) or {}, key == f"on_{device}"
-        if isinstance(overlay, str) and not chosen:
-            continue
-        if not isinstance(overlay, dict):
-            what = "the keys that differ on that device, or the name of a recipe that is no such name itself"
-            raise UsageError(f"{document.path}: {key} is {overlay!r}; it holds {what}")
-        if chosen:
-            merge(document.values, overlay)
-    return document
+        if not isinstance(own.values.get(key) or {}, str | dict):
+            what = "the keys that differ on that device, or the name of a recipe to take instead"
+            own.refuse(key, f"{key} is {own.values[key]!r}; it holds {what}")
+    if isinstance(own.values.get(f"on_{device}"), str):
+        return _related(own, f"on_{device}", device, heirs)
+    result = own
+    if "extends" in own.values:
+        base = _related(own, "extends", device, heirs)
+        del own.values["extends"]
+        result = own.laid_over(base)
+    if own.values.get(f"on_{device}"):
+        result = own.below(f"on_{device}").laid_over(result)
+    for key in OVERLAYS:
+        result.values.pop(key, None)
+    return result
 
 
-def _read(name: str) -> Document:
-    return Document.read(find(name), RECIPES / "digits.yaml", transparent=OVERLAYS)
+def _related(own: Document, key: str, device: str, heirs: tuple[Path, ...]) -> Document:
+    """The draft of the recipe named at a key: a shipped one, or a file beside this one or at that path."""
+    name = own.values[key]
+    if not isinstance(name, str):
+        own.refuse(key, f"{key} is {name!r}; it holds the name of a recipe, or a .yaml file")
+    beside = own.path.parent / name
+    try:
+        path = beside if Path(name).suffix in SUFFIXES and is_file(beside) else find(name)
+    except UsageError as error:
+        own.refuse(key, f"{key}: {error}")
+    chain = (*heirs, own.path)
+    if path.resolve() in [one.resolve() for one in chain]:
+        circle = " → ".join(one.name for one in (*chain, path))
+        own.refuse(key, f"{key}: recipes must not lead back to themselves, and these do: {circle}")
+    return _draft(path, device, chain)
 
 
 def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.documents import yaml_writer
 from bench.errors import UsageError
 from bench.execution.duration_estimate import PUBLISHED, cell_now
 from bench.report.terminal.show import print_recipe
 from bench.runs.run import FINISHED, Run
 from bench.runs.store import Store
 from bench.spec import recipe as recipes
+from bench.text.console import write_out
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ShowOptions:
     device: str = "auto"
     results: Path = Path("results")
     card: str | None = None
+    resolved: bool = False
 
 
 def show_recipe(options: ShowOptions, console: Console) -> int:
@@ -41,6 +44,10 @@ def show_recipe(options: ShowOptions, console: Console) -> int:
         raise UsageError("--card is a GPU's; leave out --device cpu")
     device = "cuda" if card else default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
+    if options.resolved:
+        write_out(f"# {options.recipe} on {device}, with every value that is not null\n")
+        write_out(yaml_writer.write(recipe.model_dump(mode="json", exclude_none=True)))
+        return 0
     with console.status("counting"):
         from bench.measures.assembly import check_graph
         from bench.profiling.footprint import footprint

@@ -90,8 +90,10 @@ def test_another_recipe_may_stand_in_on_a_device(write, tmp_path):
     assert recipes.load(path, "cuda").batch_size == 32
     assert refusal(path, "batch_size=0").startswith("--set batch_size=0: ")
     chain = tmp_path / "chain.yaml"
+    chain.write_text(f"on_cpu: {path}\non_cuda: 3\n")
+    assert "chain.yaml:2: on_cuda is 3; it holds the keys that differ" in refusal(str(chain))
     chain.write_text(f"on_cpu: {path}\n")
-    assert "mine.yaml: on_cpu is 'digits'; it holds the keys that differ" in refusal(str(chain))
+    assert recipes.load(str(chain), "cpu") == recipes.load("digits", "cpu")
     assert "unknown recipe 'digtis' (did you mean 'digits'?)" in refusal(write(MINIMAL + "on_cpu: digtis\n"))
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.errors import MissingError, UsageError
+from bench.spec import recipe as recipes
 from bench.statistics.sampling import Bounds
 
 TINY = ["--device", "cpu", "--set", "model.width=4", "--set", "threads=1"]
@@ -45,6 +46,15 @@ def test_show_resolves_what_is_set(call):
     assert "[pixels 6, until 0.5]" in text
     assert "steps of 32 images" in text
     assert "an upper bound" in text
+
+
+def test_show_resolved_prints_a_recipe_that_is_the_same_cell(call, tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: cifar96\nepochs: 3\n")
+    text = call("show", "mine.yaml", "--device", "cuda", "--resolved", "--set", "seeds=2")
+    assert text.startswith("# mine.yaml on cuda, with every value that is not null\nsummary: CIFAR-10 to 96 %")
+    (tmp_path / "whole.yaml").write_text(text)
+    whole, changed = (recipes.load(name, "cuda", ["seeds=2"]) for name in ("whole.yaml", "mine.yaml"))
+    assert (whole, whole.epochs) == (changed, 3)
 
 
 def test_show_needs_no_data(call):
