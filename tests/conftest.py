@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from bench.host.native import COMPILERS
@@ -26,7 +22,6 @@ settings.load_profile("no-clock")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_REPOSITORY = Path(__file__).resolve().parent.parent
 _FILES = ("cifar10/cifar10.npz", "mnist/mnist.npz")
 
 
@@ -42,22 +37,11 @@ def own_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def real_data_dir() -> Path:
-    """A folder with cifar10/cifar10.npz and mnist/mnist.npz; the test is skipped where there is none.
-
-    Looks in $BENCH_DATA and data/, else unpacks ../shared/data once per machine into a temporary folder.
-    """
-    for named in (os.environ.get("BENCH_DATA"), _REPOSITORY / "data"):
-        if named and all((Path(named) / file).is_file() for file in _FILES):
-            return Path(named)
-    unpack = _REPOSITORY.parent / "shared" / "data" / "unpack.py"
-    if not unpack.is_file():
-        pytest.skip(f"no real data: {' and '.join(_FILES)} are neither in $BENCH_DATA nor in data/")
-    folder = Path(tempfile.gettempdir()) / f"bench-test-data-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not all((folder / file).is_file() for file in _FILES):
-            subprocess.run([sys.executable, str(unpack), str(folder)], check=True, capture_output=True)
-    return folder
+    """$BENCH_DATA, with cifar10/cifar10.npz and mnist/mnist.npz; the test is skipped where one is missing."""
+    named = os.environ.get("BENCH_DATA")
+    if named and all((Path(named) / file).is_file() for file in _FILES):
+        return Path(named)
+    pytest.skip(f"no real data: $BENCH_DATA does not have {' and '.join(_FILES)}")
 
 
 @pytest.fixture(scope="session")

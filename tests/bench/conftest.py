@@ -32,12 +32,8 @@ def make_run() -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def real_entries() -> Path:
-    """DAWNBench's CIFAR10 folder: $BENCH_DATA/dawnbench-entries, data/… or ../shared/…; skipped where there is none."""
-    repository = Path(__file__).resolve().parents[2]
-    places = [repository / "data", repository.parent / "shared"]
-    if named := os.environ.get("BENCH_DATA"):
-        places.insert(0, Path(named))
-    for place in places:
-        if (place / "dawnbench-entries" / "CIFAR10").is_dir():
-            return place / "dawnbench-entries" / "CIFAR10"
-    pytest.skip("no DAWNBench entries: dawnbench-entries/CIFAR10 is neither in $BENCH_DATA nor in data/")
+    """DAWNBench's CIFAR10 folder, $BENCH_DATA/dawnbench-entries/CIFAR10; the test is skipped where it is missing."""
+    named = os.environ.get("BENCH_DATA")
+    if named and (entries := Path(named) / "dawnbench-entries" / "CIFAR10").is_dir():
+        return entries
+    pytest.skip("no DAWNBench entries: $BENCH_DATA has no dawnbench-entries/CIFAR10")
