@@ -16,6 +16,11 @@ _CLASSES = {
     "throughput": "bench.measures.throughput:Throughput",
     "inference": "bench.measures.inference:Inference",
     "loading": "bench.measures.loading:Loading",
+    "find_lr": "bench.measures.find_lr:FindLr",
+    "surface": "bench.measures.surface:Surface",
+    "resize": "bench.measures.resize:Resize",
+    "neighbours": "bench.measures.neighbours:Neighbours",
+    "checkerboard": "bench.measures.checkerboard:Checkerboard",
     "memory": "bench.measures.memory:Memory",
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from bench.errors import UsageError
 from bench.statistics.sampling import Bounds
@@ -12,10 +14,21 @@ MEASURES = {
     "throughput": "samples/s of training steps, with the loader and without it",
     "inference": "latency of one image (p50, p95, p99), accuracy of --weights, and samples/s by batch size",
     "loading": "images/s of the training loader alone, in its first epoch and in later ones",
+    "find_lr": "the loss while the learning rate grows, and the rate that it suggests",
+    "surface": "train, then the loss around the weights: a slice in two random directions",
+    "resize": "JPEGs/s to small squares, by library, threads and processes; and the stored pixels read again",
+    "neighbours": "seconds a query for the nearest images, by brute force and by an approximate index",
+    "checkerboard": "how unequal the pixels are that an untrained layer makes of one colour",
     "memory": "bytes that a training step keeps for its backward pass, and parameters; both counted",
 }
 # Those that take samples until a figure is known well enough.
 SAMPLED = ("throughput", "inference", "loading")
+# What each says of itself in a recipe, under its own name; it is no part of what another measure measures.
+WITH_OPTIONS = ("inference", "find_lr", "surface", "resize", "neighbours", "checkerboard")
+# Those that train nothing, and the only parts of a recipe that they look at beside their own.
+TRAIN_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"resize": (), "neighbours": ("data", "threads"), "checkerboard": ()}
+)
 
 
 # Those that train, and so can share their batches.

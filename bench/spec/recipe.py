@@ -16,6 +16,7 @@ from bench.host.fingerprint import native_precision
 from bench.ingredients.configs import (
     Augment,
     BatchSizes,
+    Checkerboard,
     Constant,
     Count,
     CutMix,
@@ -32,13 +33,17 @@ from bench.ingredients.configs import (
     LrWarmUp,
     MemoryFormat,
     Named,
+    Neighbours,
     NotNegative,
     NumberFormat,
     Optimizer,
     Positive,
     Proxy,
+    RateFinder,
+    Resize,
     Schedule,
     Strict,
+    Surface,
     Threads,
     check_stages,
 )
@@ -47,7 +52,7 @@ from bench.pipelines.datasets import DATASETS, check_options
 from bench.pipelines.errors import WrongOption
 from bench.pipelines.loaders import LOADERS
 from bench.runs.run import cell_id
-from bench.spec.measures import ON_SEVERAL_DEVICES
+from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
 
 RECIPES = PACKAGE / "recipes"
 SUFFIXES = (".yaml", ".yml")
@@ -126,7 +131,13 @@ class Recipe(Strict):
     ema: Ema | None = None
     freeze: Annotated[list[Freeze], Field(min_length=1)] | None = None
 
+    # What the measures of these names measure; each is a part of its own measure's cells alone.
     inference: Inference | None = None
+    find_lr: RateFinder | None = None
+    surface: Surface | None = None
+    resize: Resize | None = None
+    neighbours: Neighbours | None = None
+    checkerboard: Checkerboard | None = None
 
     seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
     price_per_hour: NotNegative | None = None
@@ -423,11 +434,16 @@ def identify(
     """The config that a record holds, and the id of its cell, which every command gives the same point.
 
     `precision: auto` becomes what it means on this machine, or two machines would call two things one cell; on another
-    one it is `native`. What is said of inference is no part of any other measure.
+    one it is `native`. What is said of inference is no part of any other measure, and what a measure does not look at
+    is no part of its cells.
     """
     recorded = {**config, "device": device}
-    if measure != "inference":
-        recorded.pop("inference", None)
+    for other in WITH_OPTIONS:
+        if other != measure:
+            recorded.pop(other, None)
+    if measure in TRAIN_NOTHING:
+        kept = (measure, "device", *TRAIN_NOTHING[measure])
+        return (recorded := {key: recorded.get(key) for key in kept}), cell_id(recorded | {"measure": measure})
     if recorded.get("precision") == "auto":
         recorded["precision"] = native or native_precision(device)
     return recorded, cell_id(recorded | {"measure": measure})

@@ -1,0 +1,95 @@
+"""The loss around trained weights: a slice of two random directions, each of whose filters is as long as the network's.
+
+Source: Li et al., Visualizing the Loss Landscape of Neural Nets (arXiv 1712.09913): filter normalisation makes slices
+of different networks comparable, because a network computes the same when a filter is scaled and the next layer undoes
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+Direction = dict[str, Tensor]
+
+
+def random_direction(model: nn.Module, generator: torch.Generator) -> Direction:
+    """A normal direction in the space of the weights, each filter of it of the length of the model's.
+
+    Biases and the parameters of norms stay where they are.
+    """
+    return {
+        name: _as_long(
+            torch.randn(parameter.shape, generator=generator).to(parameter.device), parameter.detach().float()
+        )
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1
+    }
+
+
+def loss_slice(
+    model: nn.Module, directions: tuple[Direction, Direction], steps: Sequence[float], loss: Callable[[], float]
+) -> list[list[float]]:
+    """`loss` at the weights plus a · first + b · second direction: a row for each a of `steps`, a column for each b.
+
+    The weights are put back.
+    """
+    first, second = directions
+    with _restored(model, first):
+        return [[_moved(model, first, a, second, b, loss) for b in steps] for a in steps]
+
+
+def roughness(surface: Sequence[Sequence[float]]) -> float | None:
+    """How far a slice is from its best paraboloid, in the standard deviation of its values; 0 is a smooth bowl.
+
+    Of the losses' logarithms, because a loss grows by orders of magnitude away from the middle. The root mean square of
+    the residuals of a least-squares fit with all terms up to the second order, divided by the standard deviation of
+    the values. None where a loss is not finite, or all are equal.
+    """
+    values = torch.tensor(surface, dtype=torch.float64)
+    if not values.isfinite().all() or (values <= 0).any():
+        return None
+    values = values.log().flatten()
+    along = torch.linspace(-1, 1, len(surface), dtype=torch.float64)
+    a, b = (grid.flatten() for grid in torch.meshgrid(along, along, indexing="ij"))
+    terms = torch.stack([torch.ones_like(a), a, b, a * a, a * b, b * b], dim=1)
+    fitted = terms @ torch.linalg.lstsq(terms, values[:, None]).solution
+    spread = values.std().item()
+    return (values - fitted[:, 0]).square().mean().sqrt().item() / spread if spread > 0 else None
+
+
+def _as_long(noise: Tensor, weight: Tensor) -> Tensor:
+    """`noise` with the norm of `weight` in each filter, which is a row of its first axis."""
+    over = tuple(range(1, weight.ndim))
+    scaled: Tensor = noise * weight.norm(dim=over, keepdim=True) / noise.norm(dim=over, keepdim=True).clamp_min(1e-12)
+    return scaled
+
+
+@torch.no_grad()
+def _moved(
+    model: nn.Module, first: Direction, a: float, second: Direction, b: float, loss: Callable[[], float]
+) -> float:
+    parameters = dict(model.named_parameters())
+    for name in first:
+        parameters[name].add_((a * first[name] + b * second[name]).to(parameters[name].dtype))
+    try:
+        return loss()
+    finally:
+        for name in first:
+            parameters[name].sub_((a * first[name] + b * second[name]).to(parameters[name].dtype))
+
+
+@contextmanager
+def _restored(model: nn.Module, names: Direction) -> Iterator[None]:
+    """What rounding leaves of going there and back is undone at the end."""
+    parameters = dict(model.named_parameters())
+    before = {name: parameters[name].detach().clone() for name in names}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, values in before.items():
+                parameters[name].copy_(values)
