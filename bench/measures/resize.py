@@ -33,7 +33,7 @@ class Resize(Measure):
             paths = self._files(options)
             digest, jpeg_bytes = fingerprint(paths)
         name = "jpegs" if options.folder is None else f"jpegs of {options.folder}"
-        self.tell("facts", data={"name": name, "fingerprint": digest, "official": False, "train_count": len(paths)})
+        self.tell("facts", data={"name": name, "fingerprint": digest, "train_count": len(paths)})
         self.metrics |= {"images": len(paths), "jpeg_bytes": jpeg_bytes}
         with tempfile.TemporaryDirectory(prefix="resized-") as folder:
             self._measure(options, paths, Path(folder) / "pixels.u8")

@@ -74,6 +74,11 @@ def energy(joules: float | None) -> str:
     return f"{joules:.3g} J"
 
 
+def number(value: float | None) -> str:
+    """Of no unit, with three significant digits."""
+    return MISSING if value is None else f"{value:.3g}"
+
+
 def percent(fraction: float | None) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.2f} %"
 

@@ -64,7 +64,8 @@ def roughness(surface: Sequence[Sequence[float]]) -> float | None:
 def _as_long(noise: Tensor, weight: Tensor) -> Tensor:
     """`noise` with the norm of `weight` in each filter, which is a row of its first axis."""
     over = tuple(range(1, weight.ndim))
-    scaled: Tensor = noise * weight.norm(dim=over, keepdim=True) / noise.norm(dim=over, keepdim=True).clamp_min(1e-12)
+    norm, noise_norm = (torch.linalg.vector_norm(x, dim=over, keepdim=True) for x in (weight, noise))
+    scaled: Tensor = noise * norm / noise_norm.clamp_min(1e-12)
     return scaled
 
 

@@ -29,7 +29,7 @@ from bench.runs.run import Run
 from bench.spec import prices
 from bench.spec import recipe as recipes
 from bench.spec.job import Job
-from bench.spec.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS, with_timeout
+from bench.spec.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
 from bench.spec.recipe import Recipe
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
@@ -167,10 +167,9 @@ class Campaign:
         trains = self.options.measure == "time_to_accuracy"
         target = f" to {units.percent(self.target)}" if self.target is not None else ""
         what = f"{recipe.epochs:g} epochs" if trains else self.options.measure
-        self._say(
-            f"{self.name}: {recipe.model.name} on {recipe.data.name}{target}, {what} on "
-            f"{self.device}, {count} seed{'s' if count > 1 else ''}"
-        )
+        subject = f"{recipe.model.name} on {recipe.data.name}{target}, "
+        subject = "" if self.options.measure in TRAIN_NOTHING else subject
+        self._say(f"{self.name}: {subject}{what} on {self.device}, {count} seed{'s' if count > 1 else ''}")
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
         shared = self.options.shared_process
         known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]

@@ -31,6 +31,9 @@ SPANS = (
     "final_eval",
     "checkpoint",
     "measure",
+    "index",
+    "stored",
+    "surface",
 )
 NEGLIGIBLE_S = 0.0005
 AT_BATCH_SIZE = "samples_per_s_at_"
@@ -67,18 +70,29 @@ def _whole(number: float | None) -> str:
     return units.MISSING if number is None else f"{number:,.0f}"
 
 
-# What the measures that sample have to say, in the order of the table.
-SAMPLED: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
+# What the measures other than time to accuracy have to say, in the order of the table.
+FIGURES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("samples/s without the loader", "samples_per_s_without_loader", units.rate),
     ("the loader's share", "loader_cost_fraction", units.percent),
     ("step, median", "step_median_s", units.duration),
     ("step, p95", "step_p95_s", units.duration),
-    ("images/s, loading", "images_per_s", units.rate),
+    ("images/s", "images_per_s", units.rate),
     ("images/s, first epoch", "first_epoch_images_per_s", units.rate),
     ("latency, mean", "latency_mean_ms", units.milliseconds),
     ("latency, p50", "latency_p50_ms", units.milliseconds),
     ("latency, p95", "latency_p95_ms", units.milliseconds),
     ("latency, p99", "latency_p99_ms", units.milliseconds),
+    ("suggested learning rate", "suggested_lr", units.number),
+    ("rate of the steepest fall", "steepest_lr", units.number),
+    ("rate of the smallest loss", "best_lr", units.number),
+    ("images/s, stored pixels", "stored_images_per_s", units.rate),
+    ("a query by brute force", "brute_s", units.duration),
+    ("a query by the index", "approximate_s", units.duration),
+    ("ratio of the two", "speed_up", units.number),
+    ("recall", "recall", units.percent),
+    ("variation by phase", "phase_variation", units.number),
+    ("roughness of the surface", "roughness", units.number),
+    ("loss at its centre", "centre_loss", units.number),
 )
 # What those figures of one run are worth, which is not to be averaged.
 QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
@@ -127,7 +141,7 @@ def table(runs: Sequence[Run]) -> Table:
     metric("samples/s, training", "samples_per_s", units.rate)
     metric("time to the target", "time_to_target_s", units.duration)
     metric("epochs", "epochs", lambda epochs: units.MISSING if epochs is None else f"{epochs:.3g}")
-    for label, name, show in SAMPLED:
+    for label, name, show in FIGURES:
         metric(label, name, show)
     for size in sorted({size for run in runs for size in _batch_sizes(run)}):
         metric(f"samples/s, batch size {size}", f"{AT_BATCH_SIZE}{size}", units.rate)
@@ -228,7 +242,9 @@ def _what(run: Run) -> str:
     if devices := run.config.get("devices"):
         where = f"{devices} ranks of {where}"
     precision = units.get(run.config, "resolved", "precision") or run.config.get("precision")
-    return f"{run.config['model']['name']} on {run.config['data']['name']}, {precision}, {where}"
+    # A measure that trains nothing has no network, or no data.
+    named = " on ".join(run.config[part]["name"] for part in ("model", "data") if part in run.config)
+    return ", ".join(filter(None, (named or run.measure, precision if "model" in run.config else None, where)))
 
 
 def _span_s(run: Run, name: str) -> float | None:

@@ -63,6 +63,16 @@ HEADLINES: dict[str, Sequence[tuple[str, str, Show]]] = {
         ("later epochs", "images_per_s", units.rate),
     ),
     "memory": (("activations", "activation_bytes", units.size),),
+    "find_lr": (("suggested rate", "suggested_lr", units.number), ("at its best", "best_lr", units.number)),
+    "surface": (("roughness", "roughness", units.number), ("loss", "centre_loss", units.number)),
+    "resize": (("images/s", "images_per_s", units.rate), ("stored", "stored_images_per_s", units.rate)),
+    "neighbours": (
+        ("brute force", "brute_s", units.duration),
+        ("approximate", "approximate_s", units.duration),
+        ("ratio", "speed_up", units.number),
+        ("recall", "recall", units.percent),
+    ),
+    "checkerboard": (("variation by phase", "phase_variation", units.number),),
 }
 # What a network costs on paper; shown where the cells differ in it.
 ON_PAPER: Sequence[tuple[str, str, Show]] = (
