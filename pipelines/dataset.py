@@ -28,7 +28,8 @@ class Dataset:
     """A train and a test split with the statistics that normalise them.
 
     `mean` and `std` are per channel, of pixels scaled to [0, 1].
-    `official` is true only where the bytes were checked against the publisher's checksum, or made by code.
+    `official` is true only where the bytes were checked against the publisher's checksum, or made by code, and None
+    where nobody publishes the data: it is a user's own.
     `streams` is of a text alone: so many texts lie beside one another, and so many rows are one piece of each.
     """
 
@@ -38,7 +39,7 @@ class Dataset:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    official: bool
+    official: bool | None
     streams: int | None = None
 
     @property
@@ -64,7 +65,7 @@ class Dataset:
             name=f"{self.name}-held-out-{count}",
             train=Split(images[:kept], labels[:kept]),
             test=Split(images[kept:], labels[kept:]),
-            official=False,
+            official=None if self.official is None else False,
         )
 
     def first(self, train_count: int | None = None, test_count: int | None = None) -> Dataset:
@@ -81,7 +82,8 @@ class Dataset:
             for split, count in ((self.train, train_count), (self.test, test_count))
         )
         name = f"{self.name}-first-{len(train)}-{len(test)}"
-        return replace(self, name=name, train=train, test=test, official=False)
+        official = None if self.official is None else False
+        return replace(self, name=name, train=train, test=test, official=official)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ import os
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Literal
 import torch
 
 from bench.pipelines.augment import Augment, Draws, seeded_generator
+from bench.pipelines.augmentations import Augmentation
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.errors import WrongOption
 
@@ -59,6 +61,8 @@ class Loader(ABC):
 
     # Whether it delivers tokens and not images.
     reads_text = False
+    # What is done to each batch of images behind the loader's own augmentation.
+    then: tuple[Augmentation, ...] = ()
 
     def __init__(
         self,
@@ -121,6 +125,8 @@ class Loader(ABC):
             raise RuntimeError(f"the loader of {self.dataset.name!r} is closed")
         self._end_epoch()
         batches = self._batches(epoch, self.order(epoch) if order is None else order)
+        if self.then:
+            batches = self._augmented_further(batches, epoch)
         # Weak, so that an epoch which its consumer drops ends there and then.
         self._drawn = weakref.ref(batches)
         return batches
@@ -140,6 +146,17 @@ class Loader(ABC):
     @abstractmethod
     def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         """The batches of the images `order`, augmented by `draws(epoch)`."""
+
+    def _augmented_further(self, batches: Generator[Batch, None, None], epoch: int) -> Generator[Batch, None, None]:
+        """The batches after what `then` does to them, by draws of the seed, the epoch and the step alone."""
+        device = self.placement.device
+        with closing(batches):
+            for step, (images, labels) in enumerate(batches):
+                with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                    torch.manual_seed(seeded_generator(self.seed, epoch, step, "then").initial_seed())
+                    for change in self.then:
+                        images = change(images)
+                yield images, labels
 
     def _release(self) -> None:
         """What `close` does, once, when no epoch is being drawn."""

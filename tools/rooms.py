@@ -28,6 +28,7 @@ ROOMS = {
     "bench/ingredients": "what can be added to training, and the settings of all of it",
     "models": "networks, a family a file; torch only",
     "pipelines": "data sets, loaders, augmentation",
+    "bench/registry": "what a name stands for: a thing of bench's own, a package's, or a user's file's",
     "bench/runs": "the Run, stores of runs, data frames, merging, kept weights",
     "bench/host": "the machine and the code: fingerprint, provenance, energy, clock, contention",
     "bench/statistics": "means, intervals, order statistics, sampling",

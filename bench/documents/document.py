@@ -106,13 +106,14 @@ class Document:
                 return f"{place}: the key {key!r} is missing"
             case "value_error" | "unknown_name":
                 named = message.split(":")[0]
-                return f"{self.origin.get(named, place)}: {f'{key}: ' if key else ''}{message}"
+                inside = f"{key}: " if key and not message.startswith(f"{key}.") else ""
+                return f"{self.origin.get(named, place)}: {inside}{message}"
             case "literal_error":
                 choices = error["ctx"]["expected"]
                 near = nearest(str(given), re.findall(r"'(\w+)'", choices))
                 return f"{place}: {key} is {given!r}{near}; allowed: {choices}"
             case "union_tag_invalid":
-                tags = error["ctx"]["expected_tags"].replace("'", "")
+                tags = error["ctx"]["expected_tags"].replace("'", "").removesuffix(", own")
                 tag = error["ctx"]["tag"]
                 return f"{place}: {key}.name is {tag!r}{nearest(tag, tags.split(', '))}; allowed: {tags}"
             case _:

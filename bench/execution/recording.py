@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
 from bench.execution import scratch
 from bench.execution.measured import Measured
 from bench.host.fingerprint import fingerprint
 from bench.host.provenance import NOT_PYTHONS_OWN, Bytecode, Sources
 from bench.runs.run import Run, new_run_id
 from bench.runs.store import Store, StoreError
+from bench.spec.recipe import Recipe
 from bench.text.console import visible_json
 from bench.text.undecodable import command_line
 
@@ -25,11 +28,16 @@ ROOM_FOR_A_RECORD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run that has begun; its worker writes to `log`, which is at its last place once the run is recorded."""
+    """One run that has begun; its worker writes to `log`, which is at its last place once the run is recorded.
+
+    `own` is what the record says of the user's things that the `recipe` names, as they were when it began.
+    """
 
     run_id: str
     started_at: datetime
     log: Path
+    recipe: Recipe | None = None
+    own: Sequence[dict[str, str]] = ()
 
 
 class Recorder:
@@ -53,9 +61,9 @@ class Recorder:
         """The identity of the sources that were there when the command began."""
         return self._sources.identity()
 
-    def _code_of(self, facts: dict[str, Any]) -> dict[str, Any]:
+    def _code_of(self, facts: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
         """The same with what was seen of it at the end of a run, and in the process that ran it."""
-        changed = Sources.now(self._sources.root).differing_from(self._sources)
+        changed = Sources.now(self._sources.root).differing_from(self._sources) + _changed(attempt)
         if facts.get("imported_sources_sha256", self._sources.sha256) != self._sources.sha256:
             changed = changed or ["what the worker imported"]
         loaded = facts.get("loaded", {})
@@ -63,15 +71,17 @@ class Recorder:
         seen = {"changed_during_run": changed, "bytecode_not_of_source": wrong, "loaded": loaded}
         if (wrong or any(name.endswith(NOT_PYTHONS_OWN) for name in loaded)) and self.code["dirty"] is False:
             seen["dirty"] = True
-        return self.code | seen
+        return self.code | seen | ({"own": list(attempt.own)} if attempt.own else {})
 
     @cached_property
     def machine(self) -> dict[str, Any]:
         return fingerprint()
 
-    def begin(self) -> Attempt:
+    def begin(self, recipe: Recipe | None = None) -> Attempt:
+        """A run of the recipe, None where there is none to run. Raises `MissingError` where own data is not there."""
         run_id = new_run_id()
-        return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log")
+        own = recipe.own_things() if recipe is not None else ()
+        return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log", recipe, own)
 
     def drop(self, attempt: Attempt) -> None:
         """Take away the log of a run that will have no record."""
@@ -133,7 +143,7 @@ class Recorder:
             # The machine as the command sees it, and what only a loaded torch tells: several runs at once have each
             # a part of the machine, and it is the same machine all the same.
             machine=facts.get("machine", {}) | {key: v for key, v in self.machine.items() if v is not None},
-            code=self._code_of(facts),
+            code=self._code_of(facts, attempt),
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),
         )
@@ -145,3 +155,12 @@ class Recorder:
                 f"{error}. The line above is the record of the last run: append it to {self.store.path}"
             ) from None
         return run
+
+
+def _changed(attempt: Attempt) -> list[str]:
+    """The user's things that are no more what they were when the run began, or cannot be read any more."""
+    try:
+        now = attempt.recipe.own_things() if attempt.recipe is not None else []
+    except BenchError:
+        now = []
+    return [thing["path"] for thing in attempt.own if thing not in now]

@@ -140,7 +140,7 @@ class Sweep:
     def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> Running:
         recipe = entry.cell.recipe
         assert recipe is not None  # a cell without one is skipped
-        attempt = self.recorder.begin()
+        attempt = self.recorder.begin(recipe)
         job = Job(
             recipe,
             entry.seed,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from bench.documents.document import nearest, refuse
 from bench.documents.limits import (
     LARGEST_NUMBER,
     LEAST_EPOCHS,
@@ -17,6 +18,10 @@ from bench.documents.limits import (
     MOST_SECONDS,
     MOST_THREADS,
 )
+from bench.ingredients.registries import OPTIMIZERS, SCHEDULES
+from bench.pipelines.augmentations import AUGMENTATIONS
+from bench.registry.checks import check_known
+from bench.registry.reference import parse
 
 
 def _enough_for_a_step(epochs: float) -> float:
@@ -74,10 +79,21 @@ class Augment(Strict):
     cutout_inside: bool | None = None
     brightness: NotNegative = 0.0
     contrast: NotNegative = 0.0
+    # A user's own, in this order, behind all of the above.
+    then: Annotated[list[Named], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for index, named in enumerate(self.then or []):
+            check_known(f"augment.then.{index}", named.name, AUGMENTATIONS)
+        return self
 
 
 class OptimizerGroup(Strict):
-    name: Literal["sgd", "muon", "adamw"] | None = None
+    """The options of an optimiser; one of a user's own may have others, which it checks when it is made."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str | None = None
     lr: Positive | None = None
     momentum: Kept | None = None
     nesterov: bool | None = None
@@ -120,7 +136,7 @@ _OPTIMIZER_OPTIONS = {
 
 
 class Optimizer(OptimizerGroup):
-    name: Literal["sgd", "muon", "adamw"] = "sgd"
+    name: str = "sgd"
     lr: Positive
     groups: dict[Role, OptimizerGroup] = {}
 
@@ -134,16 +150,23 @@ class Optimizer(OptimizerGroup):
         everything += [(f"optimizer.groups.{role}", group) for role, group in self.groups.items()]
         for where, group in everything:
             name = group.name or self.name
+            check_known(f"{where}.name", name, OPTIMIZERS)
+            if group.lr is None and name != self.name:
+                raise ValueError(f"{where}.lr: needed, because {name} does not share {self.name}'s learning rate")
+            if name not in OPTIMIZERS:
+                continue
             known = _OPTIMIZER_OPTIONS[name] | {"name", "lr", "weight_decay", "decoupled", "epochs", "squeeze"}
             if group.squeeze is not None and group.epochs is None:
                 raise ValueError(f"{where}.squeeze: there is nothing to squeeze without {where}.epochs")
             for key in group.settings():
                 if key not in known:
-                    raise ValueError(f"{where}.{key}: {name} has no such option; it has {', '.join(sorted(known))}")
+                    near = nearest(key, known)
+                    why = f"{name} has no such option{near}; it has {', '.join(sorted(known))}"
+                    if key in (group.model_extra or {}):
+                        refuse(f"{where}.{key}", why)
+                    raise ValueError(f"{where}.{key}: {why}")
             if group.unit_filters is False and group.unit_filters_every is not None:
                 raise ValueError(f"{where}.unit_filters_every: nothing is rescaled where unit_filters is false")
-            if group.lr is None and name != self.name:
-                raise ValueError(f"{where}.lr: needed, because {name} does not share {self.name}'s learning rate")
         return self
 
 
@@ -200,8 +223,31 @@ class Cosine(Strict):
     end: Fraction = 0.0
 
 
+class OwnSchedule(Named):
+    """A user's, with the options that it takes."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        check_known("schedule", self.name, SCHEDULES)
+        return self
+
+
+def _kind_of_schedule(value: Any) -> str:
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    is_own = isinstance(name, str) and name not in SCHEDULES and (parse(name) or name in SCHEDULES.installed)
+    return "own" if is_own else str(name)
+
+
 Schedule = Annotated[
-    Constant | Linear | Triangular | OneCycle | FitOneCycle | Step | Cosine, Field(discriminator="name")
+    Annotated[Constant, Tag("constant")]
+    | Annotated[Linear, Tag("linear")]
+    | Annotated[Triangular, Tag("triangular")]
+    | Annotated[OneCycle, Tag("one_cycle")]
+    | Annotated[FitOneCycle, Tag("fit_one_cycle")]
+    | Annotated[Step, Tag("step")]
+    | Annotated[Cosine, Tag("cosine")]
+    | Annotated[OwnSchedule, Tag("own")],
+    Discriminator(_kind_of_schedule),
 ]
 
 

@@ -19,9 +19,12 @@ from bench.ingredients.ema import Ema
 from bench.ingredients.ghost_norm import use_ghost_batches
 from bench.ingredients.hard_examples import HardExamples, ShortEpochs
 from bench.ingredients.lookahead import Lookahead
+from bench.ingredients.registries import SCHEDULES
 from bench.ingredients.winograd import use_winograd
-from bench.models import ImpossibleModel
+from bench.models import MODELS, ImpossibleModel
+from bench.models.own import check_output
 from bench.pipelines.augment import Augment
+from bench.pipelines.augmentations import augmentation
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Loader, Placement, Shard
 from bench.pipelines.loaders import make_loader
@@ -36,7 +39,7 @@ from bench.training.plan import Plan
 from bench.training.precision import Precision
 from bench.training.proxy import Proxy
 from bench.training.ranks import ALONE, Ranks
-from bench.training.schedules import SCHEDULES, Schedule, warmed_up
+from bench.training.schedules import Schedule, own, warmed_up
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -55,6 +58,8 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
             key = f"image_sizes.{index}.pixels"
             raise ImpossibleModel(f"{key}: {size.pixels} does not suit this network: {error}") from None
     model = models.build(name, options, in_channels=channels, classes=data.classes, image_size=min(height, width))
+    if name not in MODELS:
+        check_own_output(recipe, model, data)
     for index, stage in enumerate(recipe.freeze or []):
         check_part(f"freeze.{index}.part", stage.part, model)
     if recipe.ghost_batch:
@@ -64,6 +69,17 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
             raise ImpossibleModel(str(error)) from None
     _drop_batch_counters(model)
     return model
+
+
+def check_own_output(recipe: Recipe, model: nn.Module, data: Dataset) -> None:
+    """Raise `UsageError` where a user's network does not answer in the right shape, at every size of the images."""
+    channels, height, width = data.image_shape
+    found, shapes = MODELS.find(recipe.model.name), [(channels, height, width)]
+    for size in recipe.image_sizes or []:
+        scale = size.pixels / min(height, width)
+        shapes.append((channels, round(height * scale), round(width * scale)))
+    for shape in shapes:
+        check_output(found, model, shape, data.classes)
 
 
 def _drop_batch_counters(model: nn.Module) -> None:
@@ -117,8 +133,11 @@ def build_loader(
     if data.streams is not None:
         check_suits_text(recipe)
     size = recipe.of_one_device(recipe.batch_size) if split == "train" else recipe.evaluation.batch_size
-    augment = Augment(**recipe.augment.model_dump())
-    return make_loader(recipe.loader, data, split, size, augment, placement, seed, workers, cache, shard)
+    augment = Augment(**recipe.augment.model_dump(exclude={"then"}))
+    loader = make_loader(recipe.loader, data, split, size, augment, placement, seed, workers, cache, shard)
+    if split == "train":
+        loader.then = tuple(augmentation(named.name, named.options) for named in recipe.augment.then or ())
+    return loader
 
 
 def check_suits_text(recipe: Recipe) -> None:
@@ -278,7 +297,8 @@ def _freezings(recipe: Recipe) -> int:
 
 
 def build_schedule(recipe: Recipe, plan: Plan) -> Schedule:
-    schedule = SCHEDULES[recipe.schedule.name](**recipe.schedule.model_dump(exclude={"name"}))
+    name, options = recipe.schedule.name, recipe.schedule.model_dump(exclude={"name"})
+    schedule: Schedule = SCHEDULES.load(name)(**options) if name in SCHEDULES else own(SCHEDULES.find(name), options)
     warm_up = recipe.lr_warm_up
     if warm_up is None:
         return schedule

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.host.fingerprint import native_precision
 from bench.measures.assembly import build_loader
-from bench.pipelines.datasets import DATASETS, load_dataset
+from bench.pipelines.datasets import DATASETS, describe, load_dataset
 from bench.pipelines.loader import Batch
 from bench.profiling.operations import Operations
 from bench.profiling.workbench import Workbench, at_full_size, refusals
@@ -180,8 +180,10 @@ def stand_in(recipe: Recipe) -> Recipe:
 
 
 def data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int, int]:
-    """Image shape, classes and number of training and test images of the recipe's data, which is not loaded."""
-    info, options = DATASETS[recipe.data.name], recipe.data.options
+    """Image shape, classes and number of training and test images of the recipe's data; only a user's own is loaded."""
+    info, options = describe(recipe.data.name, recipe.data.options), recipe.data.options
+    if recipe.data.name not in DATASETS:
+        return info.image_shape, info.classes, info.train_count, info.test_count
     channels, height, width = options.get("shape", info.image_shape)
     return (
         (channels, height, width),

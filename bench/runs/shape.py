@@ -81,6 +81,7 @@ class _Code(msgspec.Struct):
     changed_during_run: list[str] | Unset | None = UNSET
     bytecode_not_of_source: list[str] | Unset | None = UNSET
     loaded: dict[str, str] | Unset | None = UNSET
+    own: list[dict[str, str]] | Unset | None = UNSET
 
 
 class _Data(msgspec.Struct):

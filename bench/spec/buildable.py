@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench import models
-from bench.models import ImpossibleModel
+from bench.models import MODELS, ImpossibleModel
 from bench.pipelines.datasets import DATASETS
 from bench.spec.recipe import Recipe
 
@@ -25,7 +25,9 @@ def why_not(recipe: Recipe) -> str | None:
 
 
 def _why_not_alone(recipe: Recipe) -> str | None:
-    info, options = DATASETS[recipe.data.name], recipe.data.options
+    info, options = DATASETS.get(recipe.data.name), recipe.data.options
+    if info is None or recipe.model.name not in MODELS:
+        return None  # a user's data or network is known once the worker has it
     shape, classes = options.get("shape", info.image_shape), options.get("classes", info.classes)
     try:
         channels, height, width = shape

@@ -19,6 +19,7 @@ from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import lack_of_precision
 from bench.ingredients.configs import Count, NotNegative, Positive, Seconds, Strict
+from bench.registry.reference import anchored_values
 from bench.runs.run import NOT_IDENTITY
 from bench.spec import recipe as recipes
 from bench.spec.buildable import why_not
@@ -126,6 +127,11 @@ class Matrix:
         self._check_size()
 
     @property
+    def folder(self) -> Path:
+        """Where its file is, from which names of files in it count."""
+        return self._document.path.parent
+
+    @property
     def keys(self) -> list[str]:
         """Every key that some cell has a value for, in declared order."""
         included = itertools.chain.from_iterable(self.spec.include)
@@ -155,7 +161,7 @@ class Matrix:
             draft = recipes.draft(str(beside) if Path(name).suffix and beside.is_file() else name, device)
         except UsageError as error:
             self._document.refuse("recipe", str(error))
-        for key, value in self.spec.set.items():
+        for key, value in anchored_values(self.spec.set, self.folder).items():
             draft.change(key, value, self._document.where(f"set.{key}"))
         return draft
 
@@ -243,7 +249,7 @@ def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
         raise UsageError(f"{matrix.name}: this matrix excludes all of its cells; include some, or exclude fewer")
     cells: dict[str, Cell] = {}
     for values, origins in points:
-        cell = _cell(base.copy(), values, origins, device, matrix.spec.measure, found)
+        cell = _cell(base.copy(), matrix.folder, values, origins, device, matrix.spec.measure, found)
         if cell.id in cells:
             first = cells[cell.id]
             cells[cell.id] = replace(first, merged=(*first.merged, values))
@@ -265,7 +271,7 @@ def configs(matrix: Matrix, device: str) -> list[tuple[Values, dict[str, Any]]]:
     found = []
     for values, origins in matrix.points():
         special = {key: values[key] for key in SPECIAL if key in values}
-        found.append((values, _fit(base.copy(), values, origins)[1] | special))
+        found.append((values, _fit(base.copy(), matrix.folder, values, origins)[1] | special))
     return found
 
 
@@ -306,8 +312,11 @@ def _has(values: Values, rule: Values) -> bool:
     return all(key in values and same(values[key], wanted) for key, wanted in rule.items())
 
 
-def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int) -> Cell:
-    recipe, config, skip = _fit(draft, values, origins)
+def _cell(
+    draft: Document, folder: Path, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int
+) -> Cell:
+    """The cell of these values; names of files in them count from `folder`."""
+    recipe, config, skip = _fit(draft, folder, values, origins)
     if recipe is not None and (skip := why_not(recipe)):
         recipe = None
     special = {key: values[key] for key in SPECIAL if key in values}
@@ -319,10 +328,10 @@ def _cell(draft: Document, values: Values, origins: Mapping[str, str], device: s
 
 
 def _fit(
-    draft: Document, values: Values, origins: Mapping[str, str]
+    draft: Document, folder: Path, values: Values, origins: Mapping[str, str]
 ) -> tuple[Recipe | None, dict[str, Any], str | None]:
     """The recipe with these values and its config, or why they do not fit together; no network is built."""
-    for key, value in values.items():
+    for key, value in anchored_values(values, folder).items():
         if key not in SPECIAL:
             draft.change(key, value, origins[key])
     try:
@@ -330,4 +339,4 @@ def _fit(
         return recipe, recipe.config(), None
     except Incompatible as error:
         config = {key: value for key, value in to_jsonable_python(draft.values).items() if key not in WORDS}
-        return None, config, "; ".join(str(error).splitlines())
+        return None, portable(config), "; ".join(str(error).splitlines())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.documents.document import Document, check_name, is_file, nearest, parse_setting, refuse
+from bench.documents.document import Document, is_file, nearest, parse_setting, refuse
 from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
 from bench.errors import UsageError
 from bench.files import PACKAGE
@@ -51,8 +51,11 @@ from bench.models import MODELS
 from bench.pipelines.datasets import DATASETS, check_options
 from bench.pipelines.errors import WrongOption
 from bench.pipelines.loaders import LOADERS
+from bench.registry.checks import check_known
+from bench.registry.reference import anchored_values, is_path
 from bench.runs.run import cell_id
 from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
+from bench.spec.own import described, portable
 
 RECIPES = PACKAGE / "recipes"
 SUFFIXES = (".yaml", ".yml")
@@ -151,15 +154,17 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        check_name("data", self.data.name, DATASETS)
+        if not is_path(self.data.name):
+            check_known("data", self.data.name, DATASETS)
         for key, value in self.data.options.items():
             try:
-                check_options(DATASETS[self.data.name], {key: value})
+                check_options(self.data.name, {key: value})
             except WrongOption as error:
                 refuse(f"data.{key}", str(error))
-        check_name("loader", self.loader, LOADERS)
-        check_name("model", self.model.name, MODELS)
-        if self.target_accuracy is not None and not DATASETS[self.data.name].learnable:
+        check_known("loader", self.loader, LOADERS)
+        check_known("model", self.model.name, MODELS)
+        info = DATASETS.get(self.data.name)
+        if self.target_accuracy is not None and info is not None and not info.learnable:
             raise ValueError(
                 f"target_accuracy: {self.data.name} data has nothing to learn; set it to null to time throughput"
             )
@@ -173,8 +178,10 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Self:
-        """What the loader would refuse once the data is there, said before anything starts."""
-        info, options = DATASETS[self.data.name], self.data.options
+        """What the loader would refuse once the data is there, said before anything starts; of own data it does so."""
+        info, options = DATASETS.get(self.data.name), self.data.options
+        if info is None:
+            return self
         height, width = options.get("shape", info.image_shape)[1:]
         for key, pixels, most in (
             ("shift_pixels", self.augment.shift_pixels, min(height, width) - 1),
@@ -331,7 +338,14 @@ class Recipe(Strict):
         return self.model_copy(update={"model": model, "proxy": None, "freeze": None})
 
     def config(self) -> dict[str, Any]:
-        """Every value that is no prose, as plain JSON types."""
+        """Every value that is no prose, as plain JSON types; of a user's thing what it holds, not where it lies."""
+        return portable(self._config())
+
+    def own_things(self) -> list[dict[str, str]]:
+        """What a record says of the user's network, data and so on: kind, name, path and hash of each."""
+        return described(self._config())
+
+    def _config(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude=set(WORDS))
 
 
@@ -370,7 +384,7 @@ def draft(name: str, device: str) -> Document:
 
 def _draft(path: Path, device: str, heirs: tuple[Path, ...]) -> Document:
     """The draft of a recipe file; `heirs` are the files that name it, each named by the one before."""
-    own = Document.read(path, RECIPES / "digits.yaml")
+    own = _read(path)
     for key in OVERLAYS:
         if not isinstance(own.values.get(key) or {}, str | dict):
             what = "the keys that differ on that device, or the name of a recipe to take instead"
@@ -406,6 +420,20 @@ def _related(own: Document, key: str, device: str, heirs: tuple[Path, ...]) -> D
     return _draft(path, device, chain)
 
 
+def _read(path: Path) -> Document:
+    """The recipe in a file, with the files that it names made absolute."""
+    document = Document.read(path, RECIPES / "digits.yaml")
+    try:
+        values = anchored_values(document.values, path.parent, prose=WORDS)
+        for key in OVERLAYS:
+            if isinstance(overlay := values.get(key), dict):
+                values[key] = anchored_values(overlay, path.parent)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    document.values = values
+    return document
+
+
 def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
     """The recipe `name` for a device (`cpu` or `cuda`), with `key=value` settings on top.
 
@@ -414,7 +442,7 @@ def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
     document = draft(name, device)
     for setting in settings:
         key, value = parse_setting("--set", setting)
-        document.change(key, value, f"--set {setting}")
+        document.change(key, anchored_values({key: value}, Path())[key], f"--set {setting}")
     return document.validate(Recipe)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from bench.errors import UsageError
 from bench.ingredients.lists import by_format
+from bench.ingredients.registries import OPTIMIZERS
+from bench.registry.registry import Found
+from bench.registry.signature import check_options, parameters_of
 from bench.training.muon import Muon, rescaling_steps
 from bench.training.schedules import Schedule
 
@@ -41,18 +44,55 @@ class SGDW(torch.optim.SGD):
         super().step()
 
 
-def _make(name: str, decoupled: bool | None, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
-    """`decoupled` None is each one's own habit: decay is part of SGD's gradient, and of no other's."""
+Groups = list[dict[str, Any]]
+
+
+def sgd(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
+    """SGD, whose weight decay is part of the gradient unless it is `decoupled`."""
     kernels = True if fused else None  # which leaves it to torch
-    match name:
-        case "sgd":
-            return SGDW(groups, fused=kernels) if decoupled else torch.optim.SGD(groups, fused=kernels)
-        case "adamw":
-            kind = torch.optim.Adam if decoupled is False else torch.optim.AdamW
-            return kind(groups, fused=kernels)
-        case "muon":
-            return Muon(groups, decoupled=decoupled is not False, pad=fused)
-    raise UsageError(f"optimizer: there is no {name!r}")
+    return SGDW(groups, fused=kernels) if decoupled else torch.optim.SGD(groups, fused=kernels)
+
+
+def adamw(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
+    """AdamW, or Adam where the decay is not `decoupled`."""
+    kind = torch.optim.Adam if decoupled is False else torch.optim.AdamW
+    return kind(groups, fused=True if fused else None)
+
+
+def muon(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
+    return Muon(groups, decoupled=decoupled is not False, pad=fused)
+
+
+def own(found: Found, groups: Groups) -> torch.optim.Optimizer:
+    """A user's optimiser, for parameter groups that hold its options.
+
+    Raises `UsageError` for an option that its constructor does not take, and for an error in it.
+    """
+    found.check_subclass(torch.optim.Optimizer)
+    kind = found.load()
+    parameters = list(parameters_of(kind))
+    for group in groups:
+        options = {key: value for key, value in group.items() if key not in _HARNESS_KEYS}
+        try:
+            check_options(f"optimizer {found.label}", kind, options, parameters[:1])
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    common = {key: value for key, value in groups[0].items() if key not in _HARNESS_KEYS}
+    with found.errors():
+        made: torch.optim.Optimizer = kind(groups, **common)
+        return made
+
+
+# What a group holds beside the options of its optimiser.
+_HARNESS_KEYS = ("params", "role", "base_lr", "schedule", "steps", "rescales_at")
+
+
+def _make(name: str, decoupled: bool | None, groups: Groups, fused: bool) -> torch.optim.Optimizer:
+    """`decoupled` None is each one's own habit: decay is part of SGD's gradient, and of no other's."""
+    if name not in OPTIMIZERS:
+        return own(OPTIMIZERS.find(name), groups)
+    make: Callable[..., torch.optim.Optimizer] = OPTIMIZERS.load(name)
+    return make(groups, decoupled, fused)
 
 
 def _set(group: dict[str, Any], key: str, value: float) -> None:

@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bench.errors import UsageError
+from bench.registry.registry import Found
+from bench.registry.signature import check_options
 
 
 class Setting(NamedTuple):
@@ -111,12 +115,27 @@ def warmed_up(schedule: Schedule, share: float, start: float = 0.0) -> Schedule:
     return at
 
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    "constant": constant,
-    "linear": linear,
-    "triangular": triangular,
-    "one_cycle": one_cycle,
-    "fit_one_cycle": fit_one_cycle,
-    "step": step,
-    "cosine": cosine,
-}
+def own(found: Found, options: Mapping[str, Any]) -> Schedule:
+    """A user's schedule: what she names is called with the options, and returns the function of progress.
+
+    That gives a `Setting`, or the factor alone. Raises `UsageError` for an option that it does not take, for an error
+    in it, and where it gives no number at the training's beginning.
+    """
+    make = found.load()
+    try:
+        check_options(f"schedule {found.label}", make, options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    with found.errors():
+        schedule = make(**options)
+        first = schedule(0.0)
+
+    def at(progress: float) -> Setting:
+        given = schedule(progress)
+        return given if isinstance(given, Setting) else Setting(float(given))
+
+    if not isinstance(first, Setting | float | int):
+        raise UsageError(
+            f"{found.label} gives a {type(first).__name__} at progress 0; return the factor on the learning rate"
+        )
+    return at

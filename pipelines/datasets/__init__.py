@@ -1,24 +1,28 @@
 """Data sets by name: what there is, where it lies, and getting it into memory.
 
+A user's own has the path of an .npz or a folder of images for its name, or is named as Python is:
+`path/to/file.py:Name`; see `own`.
+
 Importing this is cheap; numpy comes with the first call of `load_dataset` or `locate`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bench.pipelines.datasets import own
 from bench.pipelines.datasets.catalog import COUNTS, DATASETS, DatasetInfo, Location
 from bench.pipelines.datasets.options import check_options
-from bench.pipelines.errors import WrongOption
 
 if TYPE_CHECKING:
     from bench.pipelines.dataset import Dataset
-    from bench.pipelines.datasets.published import PublishedSet
 
-__all__ = ["DATASETS", "DatasetInfo", "Location", "check_options", "load_dataset", "locate"]
+__all__ = ["DATASETS", "DatasetInfo", "Location", "check_options", "describe", "load_dataset", "locate"]
 
 
 def load_dataset(
@@ -36,24 +40,22 @@ def load_dataset(
     DataMissing where the data is neither here nor to be had, DataCorrupt where a file is not what its name
     says, PipelineError where a folder cannot be read or written.
     """
-    info = _info(name)
-    if name == "random":
-        from bench.pipelines.datasets.random_data import load_random
-
-        return load_random(options)
-    if name == "human_numbers":
-        from bench.pipelines.datasets.human_numbers import load_human_numbers
-
-        return load_human_numbers(options)
-    check_options(info, options)
-    if name == "digits":
-        from bench.pipelines.datasets.digits import load_digits
-
-        dataset = load_digits()
+    if own.is_path(name):
+        return own.load_file(Path(name), options)
+    found = DATASETS.find(name)
+    if name not in DATASETS:
+        return own.load_code(found, options)
+    made: Any = found.load()
+    if name in ("random", "human_numbers"):
+        generated: Dataset = made(options)
+        return generated
+    check_options(name, options)
+    if callable(made):
+        dataset: Dataset = made()
     else:
         from bench.pipelines.datasets.published import load
 
-        dataset = load(_published(name), data_dir, download=download, progress=progress)
+        dataset = load(made, data_dir, download=download, progress=progress)
     counts = {key: count for key in COUNTS if isinstance(count := options.get(key), int)}
     if counts:
         dataset = dataset.first(**counts)
@@ -66,7 +68,11 @@ def locate(name: str, data_dir: Path | None = None) -> Location | None:
 
     Nothing is read but a few bytes. Raises WrongOption for an unknown name.
     """
-    _info(name)
+    if own.is_path(name):
+        return own.locate_file(Path(name))
+    found = DATASETS.find(name)
+    if name not in DATASETS:
+        return Location(name, found.own.file if found.own else None, "made by code", official=None, size_bytes=0)
     if name == "random":
         return Location(name, None, "made from a seed", official=False, size_bytes=0)
     if name == "human_numbers":
@@ -75,17 +81,19 @@ def locate(name: str, data_dir: Path | None = None) -> Location | None:
         return Location(name, None, "embedded in scikit-learn", official=True, size_bytes=0)
     from bench.pipelines.datasets.published import locate as locate_published
 
-    return locate_published(_published(name), data_dir)
+    return locate_published(found.load(), data_dir)
 
 
-def _info(name: str) -> DatasetInfo:
-    if name not in DATASETS:
-        raise WrongOption.unknown("data set", name, DATASETS)
-    return DATASETS[name]
+def describe(name: str, options: Mapping[str, object] = MappingProxyType({})) -> DatasetInfo:
+    """What is known of a data set by these options; a user's own is loaded for it, once."""
+    if name in DATASETS:
+        return DATASETS[name]
+    data = _loaded(name, json.dumps(dict(options), sort_keys=True))
+    return DatasetInfo(
+        data.name, data.name, data.image_shape, data.classes, train_count=len(data.train), test_count=len(data.test)
+    )
 
 
-def _published(name: str) -> PublishedSet:
-    from bench.pipelines.datasets.cifar import CIFAR10, CIFAR100
-    from bench.pipelines.datasets.mnist import MNIST
-
-    return {"cifar10": CIFAR10, "cifar100": CIFAR100, "mnist": MNIST}[name]
+@lru_cache(maxsize=1)
+def _loaded(name: str, options: str) -> Dataset:
+    return load_dataset(name, options=json.loads(options))

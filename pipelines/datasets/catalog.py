@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+
+from bench.registry.registry import Registry
 
 # Options that say how many images of each split there are.
 COUNTS = ("train_count", "test_count")
@@ -19,6 +19,7 @@ class DatasetInfo:
     pixels, so that no accuracy can be asked of it. `download_bytes` is 0 where nothing is fetched.
     `options` are those that `load_dataset` takes: shape, classes and counts are their defaults, and `held_out`
     trains without so many training images, which then are the test images. Of published images COUNTS takes the first.
+    `where` is its `PublishedSet`, or the function that makes it.
     """
 
     name: str
@@ -30,6 +31,11 @@ class DatasetInfo:
     learnable: bool = True
     download_bytes: int = 0
     options: tuple[str, ...] = ()
+    where: str = ""
+
+    @property
+    def summary(self) -> str:
+        return self.title
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ class Location:
     size_bytes: int
 
 
-DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
+DATASETS = Registry(
+    "data set",
+    "datasets",
     {
         info.name: info
         for info in (
@@ -59,6 +67,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 test_count=10_000,
                 download_bytes=170_052_171,
                 options=("held_out", *COUNTS),
+                where="bench.pipelines.datasets.cifar:CIFAR10",
             ),
             DatasetInfo(
                 "cifar100",
@@ -69,6 +78,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 test_count=10_000,
                 download_bytes=168_513_733,
                 options=("held_out", *COUNTS),
+                where="bench.pipelines.datasets.cifar:CIFAR100",
             ),
             DatasetInfo(
                 "mnist",
@@ -79,6 +89,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 test_count=10_000,
                 download_bytes=11_594_722,
                 options=("held_out", *COUNTS),
+                where="bench.pipelines.datasets.mnist:MNIST",
             ),
             DatasetInfo(
                 "digits",
@@ -88,6 +99,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=1_437,
                 test_count=360,
                 options=("held_out", *COUNTS),
+                where="bench.pipelines.datasets.digits:load_digits",
             ),
             DatasetInfo(
                 "human_numbers",
@@ -97,6 +109,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 train_count=2_496,
                 test_count=640,
                 options=("steps", "streams", "predict"),
+                where="bench.pipelines.datasets.human_numbers:load_human_numbers",
             ),
             DatasetInfo(
                 "random",
@@ -107,7 +120,8 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
                 test_count=10_000,
                 learnable=False,
                 options=("shape", "classes", *COUNTS, "seed"),
+                where="bench.pipelines.datasets.random_data:load_random",
             ),
         )
-    }
+    },
 )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bench.pipelines.dataset import Dataset, Split
 from bench.pipelines.datasets.catalog import DATASETS
-from bench.pipelines.datasets.options import check_options
+from bench.pipelines.datasets.options import check_published
 from bench.pipelines.errors import WrongOption
 
 _INFO = DATASETS["human_numbers"]
@@ -63,7 +63,7 @@ def load_human_numbers(options: Mapping[str, object]) -> Dataset:
 
     Raises WrongOption for an unknown option, a wrong type, or pieces longer than a stream.
     """
-    check_options(_INFO, options)
+    check_published(_INFO, options)
     steps, streams = int(str(options.get("steps", 20))), int(str(options.get("streams", 64)))
     last_alone = options.get("predict", "every") == "last"
     train, test = (_split(tokens_of(numbers), steps, streams, last_alone) for numbers in (TRAIN_NUMBERS, TEST_NUMBERS))

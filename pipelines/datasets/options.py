@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from bench.pipelines.datasets.catalog import DatasetInfo
+from bench.pipelines.datasets import own
+from bench.pipelines.datasets.catalog import DATASETS, DatasetInfo
 from bench.pipelines.errors import WrongOption
+from bench.registry.reference import is_path
 
 MOST_PIXELS = 8192
 MOST_IMAGES = 2**31 - 1
@@ -16,8 +19,19 @@ MOST_TOKENS = 10_000
 PREDICTED = ("every", "last")
 
 
-def check_options(info: DatasetInfo, options: Mapping[str, object]) -> None:
-    """Raise WrongOption for an unknown option, a wrong type, or a value out of range."""
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Raise WrongOption for an unknown option, a wrong type, or a value out of range.
+
+    The options that a user's code takes are its own affair, and are checked when it is called.
+    """
+    if name in DATASETS:
+        check_published(DATASETS[name], options)
+    elif is_path(name):
+        own.check_options(Path(name), options)
+
+
+def check_published(info: DatasetInfo, options: Mapping[str, object]) -> None:
+    """The same of one of bench's own data sets."""
     for name, value in options.items():
         if name not in info.options:
             raise WrongOption.unknown(f"option of {info.name} data", name, info.options)

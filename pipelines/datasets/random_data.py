@@ -10,7 +10,7 @@ import psutil
 
 from bench.pipelines.dataset import Dataset, Split
 from bench.pipelines.datasets.catalog import DATASETS
-from bench.pipelines.datasets.options import check_options
+from bench.pipelines.datasets.options import check_published
 from bench.pipelines.errors import WrongOption
 
 _INFO = DATASETS["random"]
@@ -23,7 +23,7 @@ def load_random(options: Mapping[str, object]) -> Dataset:
     `test_count` 10,000; `seed` 0. Raises WrongOption for an unknown name, a wrong type, a value out of
     range, or more pixels than this machine has memory for.
     """
-    check_options(_INFO, options)
+    check_published(_INFO, options)
     wanted: dict[str, Any] = {
         "shape": _INFO.image_shape,
         "classes": _INFO.classes,

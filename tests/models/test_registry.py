@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from bench import models
-from bench.models.options import check_value
+from bench.errors import UsageError
+from bench.registry.signature import check_value
 
 DATA = {"in_channels": 3, "classes": 10, "image_size": 32}
 
@@ -44,9 +45,12 @@ def test_preloading_the_families_does_not_import_torchvision():
     assert done.stdout.strip() == "False"
 
 
-def test_an_unknown_model_names_the_nearest_and_all():
-    assert "'darknett' (did you mean 'darknet'?); there are: darknet, wide_resnet" in refusal("darknett")
-    assert "did you mean 'torchvision:resnet18'?" in refusal("torchvision:resnet19")
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("darknett", "darknet, "), ("torchvision:resnet19", "torchvision:resnet18, ")]
+)
+def test_an_unknown_model_names_the_nearest_and_the_command_that_lists_all(name, nearest):
+    with pytest.raises(UsageError, match=f"no model '{name}'; nearest: {nearest}.*`bench list models` lists all"):
+        models.build(name, {}, **DATA)
 
 
 def test_an_unknown_option_names_the_nearest_and_all():

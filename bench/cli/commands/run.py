@@ -21,6 +21,7 @@ from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import execute
 from bench.host.contention import Look
+from bench.registry.reference import label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
@@ -167,7 +168,7 @@ class Campaign:
         trains = self.options.measure == "time_to_accuracy"
         target = f" to {units.percent(self.target)}" if self.target is not None else ""
         what = f"{recipe.epochs:g} epochs" if trains else self.options.measure
-        subject = f"{recipe.model.name} on {recipe.data.name}{target}, "
+        subject = f"{label(recipe.model.name)} on {label(recipe.data.name)}{target}, "
         subject = "" if self.options.measure in TRAIN_NOTHING else subject
         self._say(f"{self.name}: {subject}{what} on {self.device}, {count} seed{'s' if count > 1 else ''}")
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
@@ -240,7 +241,7 @@ class Campaign:
         position = len(self.finished)
         seed, title = self.seeds[position], self._title(position)
         origin_s = bench.STARTED_S if position == 0 else time.monotonic()
-        attempt = self.recorder.begin()
+        attempt = self.recorder.begin(self.recipe)
         job = Job(
             self.recipe,
             seed,

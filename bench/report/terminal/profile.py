@@ -8,6 +8,7 @@ from rich.table import Table
 
 from bench.profiling.profile import Profile, StageFigures
 from bench.profiling.step import BACKWARD, FORWARD, PARTS
+from bench.registry.reference import label
 from bench.spec.recipe import Recipe
 from bench.text import units
 from bench.text.console import say
@@ -19,7 +20,7 @@ LEAST_WIDTH = 118
 def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile) -> None:
     """The table, and in words what is slowest, what the peak is and what the columns do not say."""
     console.print(
-        f"{name}: {recipe.model.name} on {recipe.data.name}, {profile.precision}, "
+        f"{name}: {label(recipe.model.name)} on {label(recipe.data.name)}, {profile.precision}, "
         f"{recipe.memory_format}, batch {profile.batch_size}",
         style="bold",
         highlight=False,

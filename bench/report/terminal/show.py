@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.pipelines.datasets import DATASETS
+from bench.pipelines.datasets import describe
+from bench.registry.reference import label
 from bench.report.terminal.summary import summarise
 from bench.runs.run import Run
 from bench.spec.recipe import Published, Recipe
@@ -55,9 +56,9 @@ def print_recipe(
 
 def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
     """Every value that the recipe resolves to and that is not off, a line a key; `auto` is resolved to `precision`."""
-    info = DATASETS[recipe.data.name]
+    info = describe(recipe.data.name, recipe.data.options)
     counts = f"{info.train_count:,} + {info.test_count:,} images of {'×'.join(map(str, info.image_shape))}"
-    rows = [("data", f"{recipe.data.name}: {words(recipe.data.options) or counts}")]
+    rows = [("data", f"{label(recipe.data.name)}: {words(recipe.data.options) or counts}")]
     values = recipe.model_dump(mode="json", exclude={*_ELSEWHERE})
     if recipe.precision == "auto":
         values["precision"] = f"{precision} (auto)"

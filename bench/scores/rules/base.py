@@ -277,6 +277,11 @@ def data_name(run: Run) -> str:
     return name if told == (info.train_count, info.test_count) else f"{name}-{told[0]}-{told[1]}"
 
 
+def is_own_data(run: Run) -> bool:
+    """Whether it was made on a user's own data, which no publisher's files are to be held against."""
+    return run.data.get("official", False) is None and bool(run.data.get("fingerprint"))
+
+
 class Kind(NamedTuple):
     """What runs have in common that are repeats of one another."""
 
@@ -330,6 +335,6 @@ def _impossible_findings(trials: Trials) -> Iterator[Finding]:
 def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]:
     if len({run.data.get("fingerprint") for run in runs}) > 1:
         yield Finding("data_differ", "the runs were made on different data", True)
-    # An entry of others is taken at its word.
-    if not all(run.data.get("official") or at(run.config, "imported") for run in runs):
+    # An entry of others is taken at its word. Nobody publishes a user's own data, and its name tells it from all other.
+    if not all(run.data.get("official") or is_own_data(run) or at(run.config, "imported") for run in runs):
         yield Finding("data_not_official", "data not official: not checked against the publisher's files", disqualifies)

@@ -4,17 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from bench.training.schedules import (
-    SCHEDULES,
-    constant,
-    cosine,
-    fit_one_cycle,
-    linear,
-    one_cycle,
-    step,
-    triangular,
-    warmed_up,
-)
+from bench.ingredients.registries import SCHEDULES
+from bench.training.schedules import constant, cosine, fit_one_cycle, linear, one_cycle, step, triangular, warmed_up
 
 
 def torchs(make_scheduler, steps, **group):
@@ -122,7 +113,7 @@ def test_a_warm_up_before_steps_is_torchs_chain_of_both():
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.floats(0.01, 1), st.floats(0, 1), st.floats(0, 1))
 def test_a_warm_up_holds_back_the_beginning_of_every_schedule_and_nothing_else(name, share, start, progress):
-    plain, warm = SCHEDULES[name]()(progress), warmed_up(SCHEDULES[name](), share, start)(progress)
+    plain, warm = SCHEDULES.load(name)()(progress), warmed_up(SCHEDULES.load(name)(), share, start)(progress)
     assert warm.momentum == plain.momentum
     if progress >= share:
         assert warm == plain
@@ -133,6 +124,6 @@ def test_a_warm_up_holds_back_the_beginning_of_every_schedule_and_nothing_else(n
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.floats(0, 1))
 def test_rates_stay_between_zero_and_the_base(name, progress):
-    setting = SCHEDULES[name]()(progress)
+    setting = SCHEDULES.load(name)()(progress)
     assert 0 <= setting.lr_factor <= 1 + 1e-12
     assert setting.momentum is None or 0 <= setting.momentum < 1

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from bench.errors import UsageError
 from bench.pipelines.augment import Augment
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.errors import WrongOption
@@ -196,7 +197,7 @@ def test_a_test_batch_may_be_larger_than_the_set(name: str, make: MakeLoader) ->
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(dataset: Dataset) -> None:
-    with pytest.raises(WrongOption, match=r"loader 'residant'.*'resident'.*ffcv, resident, tokens, torch"):
+    with pytest.raises(UsageError, match=r"no loader 'residant'; nearest: resident\. `bench list loaders`"):
         make_loader("residant", dataset, "train", 10, Augment(), Placement(torch.device("cpu")), 0)
 
 

@@ -1,0 +1,17 @@
+"""Names of things, checked by the validators of a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.documents.document import refuse
+from bench.errors import UsageError
+from bench.registry.registry import Registry
+
+
+def check_known(key: str, name: str, registry: Registry[Any]) -> None:
+    """Refuse a name that stands for nothing, whatever the other values are."""
+    try:
+        registry.find(name)
+    except UsageError as error:
+        refuse(key, str(error))

@@ -1,0 +1,98 @@
+"""How a thing that is not bench's own is named: `path/to/file.py:Name`, or `package.module:Name`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+
+_FILE = re.compile(r"(?P<place>[^:]+\.py):(?P<name>[^\W\d]\w*)")
+_MODULE = re.compile(r"(?P<place>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`place` is a file or a dotted module, and `name` what stands in it."""
+
+    place: str
+    name: str
+    is_file: bool
+
+
+def parse(text: str) -> Reference | None:
+    """None where the text is neither a file nor a module with a name behind a colon."""
+    for form in (_FILE, _MODULE):
+        if found := form.fullmatch(text):
+            return Reference(found["place"], found["name"], form is _FILE)
+    return None
+
+
+def is_path(text: str) -> bool:
+    """Whether a data set's name is that of a file or folder: it has a slash, or ends in .npz."""
+    return parse(text) is None and (os.sep in text or text.endswith(".npz") or text in (".", ".."))
+
+
+def label(name: str) -> str:
+    """The name for messages and tables: without the folders that its file or data is in."""
+    reference = parse(name)
+    if reference is not None and reference.is_file:
+        return f"{Path(reference.place).name}:{reference.name}"
+    return Path(name).name if is_path(name) else name
+
+
+def repository_of(folder: Path) -> Path | None:
+    """The top of the git repository that a folder is in, without asking git."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
+
+
+def anchored(value: Any, folder: Path, is_data: bool = False) -> Any:
+    """The value with its relative names of files made absolute: they count from `folder`.
+
+    So do modules that are found there, or at the top of its repository. Mappings and lists are gone through. With
+    `is_data` it is of a data set, whose name may be a path. Raises `UsageError` for a file outside the repository of
+    `folder`.
+    """
+    if isinstance(value, dict):
+        return {key: anchored(item, folder, is_data and key == "name") for key, item in value.items()}
+    if isinstance(value, list):
+        return [anchored(item, folder) for item in value]
+    if not isinstance(value, str):
+        return value
+    if (reference := parse(value)) is not None:
+        return _anchored(reference, value, folder)
+    return str(_absolute(value, folder)) if is_data and is_path(value) else value
+
+
+def anchored_values(values: Mapping[str, Any], folder: Path, prose: Collection[str] = ()) -> dict[str, Any]:
+    """A recipe's values by their keys, which may be dotted, with names anchored; those of `prose` hold texts."""
+    return {
+        key: value if key in prose else anchored(value, folder, key in ("data", "data.name"))
+        for key, value in values.items()
+    }
+
+
+def _anchored(reference: Reference, text: str, folder: Path) -> str:
+    if reference.is_file:
+        file = _absolute(reference.place, folder)
+        top = repository_of(folder.resolve())
+        if top is not None and not file.resolve().is_relative_to(top):
+            raise UsageError(
+                f"{reference.place} is outside the repository {top}, so another checkout of it would lack the file; "
+                "move it into the repository, or install it as a package and name it package.module:Name"
+            )
+        return f"{file}:{reference.name}"
+    for root in dict.fromkeys((folder, repository_of(folder.resolve()) or folder)):
+        base = root.joinpath(*reference.place.split("."))
+        for file in (base.with_suffix(".py"), base / "__init__.py"):
+            if file.is_file():
+                return f"{file.absolute()}:{reference.name}"
+    return text
+
+
+def _absolute(path: str, folder: Path) -> Path:
+    return Path(os.path.normpath(folder.absolute() / Path(path).expanduser()))

@@ -1,0 +1,224 @@
+"""One registry for every kind of thing that can be named: models, data sets, loaders, measures, rule books and so on.
+
+A name is one of bench's own, or an entry point of an installed package, or `path/to/file.py:Name`, or
+`package.module:Name`. Finding a thing imports nothing; only `load` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from bench.errors import UsageError
+from bench.registry import importing
+from bench.registry.own_code import OwnCode, names_in
+from bench.registry.reference import parse
+
+# So many names are told to somebody who made a mistake in one.
+SHOWN_NAMES = 3
+
+
+class Entry(Protocol):
+    """What is known of a thing of bench's own before it is imported: `module:name`, and what it is in a line."""
+
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def summary(self) -> str: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True)
+class Info:
+    """An `Entry` of which nothing else is to be known."""
+
+    where: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A thing that a name stands for; `attribute` is what it is called in its `module`, or in the file of `own`."""
+
+    kind: str
+    name: str
+    module: str | None
+    attribute: str
+    own: OwnCode | None = None
+
+    def load(self) -> Any:
+        """The thing itself. Raises `UsageError` and `MissingError` for what goes wrong in a user's file."""
+        if self.own is None:
+            return getattr(importlib.import_module(str(self.module)), self.attribute)
+        module = importing.load(self.own)
+        if not hasattr(module, self.attribute):
+            raise UsageError(_no_such_name(self.own.file.name, self.attribute, set(vars(module))))
+        return getattr(module, self.attribute)
+
+    def check_subclass(self, base: type) -> None:
+        """Raise `UsageError` where the thing is no class of this base."""
+        thing = self.load()
+        if not (isinstance(thing, type) and issubclass(thing, base)):
+            raise UsageError(
+                f"{self.label} is no {self.kind}: it has to be a subclass of {base.__module__}.{base.__name__}"
+            )
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Within it, an error is the user's: see `importing.errors_of_user`."""
+        return importing.errors_of_user(self.label, self.own.bound if self.own else None)
+
+    @property
+    def identity(self) -> str | dict[str, str]:
+        """What a cell's config says of it: the name of bench's own, else the name in its source and the source's hash.
+
+        Where the source lies on this machine, and how it was named, is no part of it.
+        """
+        return self.name if self.own is None else {"name": self.attribute, "sources_sha256": self.own.sha256}
+
+    @property
+    def label(self) -> str:
+        """For messages and tables: bench's own name, or `file.py:Name`."""
+        return self.name if self.own is None else f"{self.own.file.name}:{self.attribute}"
+
+
+class Registry(Mapping[str, E]):
+    """What bench has of a kind, by name, and how all else of this kind is found.
+
+    `group` is the entry points' of installed packages; `bench list GROUP` lists them all.
+    """
+
+    def __init__(self, kind: str, group: str, entries: Mapping[str, E]) -> None:
+        """`kind` is the word for one of them, `group` the word for all, as in `bench.models`."""
+        self.kind, self.group, self._entries = kind, group, dict(entries)
+
+    def __getitem__(self, name: str) -> E:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @cached_property
+    def installed(self) -> dict[str, list[EntryPoint]]:
+        """The entry points of installed packages, by name; one of bench's own names is not to be taken."""
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=f"bench.{self.group}"):
+            if point.name not in self._entries:
+                found.setdefault(point.name, []).append(point)
+        return found
+
+    def find(self, name: str) -> Found:
+        """What the name stands for. Nothing is imported.
+
+        Raises `UsageError` where it stands for nothing: with the nearest names for a mistake in one, for a file that is
+        not there or no Python, for a Name that the file lacks, and for two packages that offer one name.
+        """
+        if name in self._entries:
+            module, _, attribute = self._entries[name].where.partition(":")
+            return Found(self.kind, name, module, attribute)
+        if (reference := parse(name)) is not None:
+            if reference.is_file:
+                return self._in_file(name, Path(reference.place), reference.name)
+            try:
+                return self._in_module(name, reference.place, reference.name)
+            except UsageError:
+                # Some of bench's own names look like a module's.
+                if difflib.get_close_matches(name, self._entries, n=1, cutoff=0.8):
+                    raise UsageError(self._unknown(name)) from None
+                raise
+        if points := self.installed.get(name):
+            return self._of_package(name, points)
+        raise UsageError(self._unknown(name))
+
+    def load(self, name: str) -> Any:
+        """The thing that the name stands for, imported. Raises what `find` and `Found.load` do."""
+        return self.find(name).load()
+
+    def _in_file(self, name: str, file: Path, attribute: str) -> Found:
+        if not file.is_file():
+            near = _listed(difflib.get_close_matches(file.name, [path.name for path in file.parent.glob("*.py")], n=3))
+            raise UsageError(f"there is no file {file}{f'; near it: {near}' if near else ''}")
+        _check_name_in(file, attribute)
+        return Found(self.kind, name, None, attribute, OwnCode.of(file))
+
+    def _in_module(self, name: str, module: str, attribute: str) -> Found:
+        file = _source_of(module)
+        if file is None:
+            raise UsageError(
+                f"there is no module {module!r} for the {self.kind} {name!r}, neither beside the file that names it "
+                "nor installed; name a file as path/to/file.py:Name"
+            )
+        if file.suffix != ".py":
+            return Found(self.kind, name, module, attribute)
+        _check_name_in(file, attribute)
+        return Found(self.kind, name, module, attribute, OwnCode.of(file))
+
+    def _of_package(self, name: str, points: list[EntryPoint]) -> Found:
+        if len({point.value for point in points}) > 1:
+            offers = " and ".join(sorted(f"{_distribution(point)} ({point.value})" for point in points))
+            raise UsageError(
+                f"the {self.kind} {name!r} is offered by two packages: {offers}; name it as package.module:Name"
+            )
+        return self._in_module(f"{points[0].module}:{points[0].attr}", points[0].module, points[0].attr)
+
+    def _unknown(self, name: str) -> str:
+        known = [*self._entries, *self.installed]
+        near = _listed(difflib.get_close_matches(name, known, n=SHOWN_NAMES, cutoff=0.4))
+        return (
+            f"there is no {self.kind} {name[:200]!r}{f'; nearest: {near}' if near else ''}. "
+            f"`bench list {self.group}` lists all; yours is path/to/file.py:Name or package.module:Name"
+        )
+
+
+def _check_name_in(file: Path, attribute: str) -> None:
+    try:
+        names = names_in(file)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise UsageError(
+            f"{file}:{error.lineno}: this is not Python: {error.msg}{f': {line}' if line else ''}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: cannot be read: {error}") from None
+    if names is not None and attribute not in names and "__getattr__" not in names:
+        raise UsageError(_no_such_name(file.name, attribute, names))
+
+
+def _no_such_name(file: str, attribute: str, names: set[str]) -> str:
+    public = sorted(name for name in names if not name.startswith("_"))
+    near = difflib.get_close_matches(attribute, public, n=SHOWN_NAMES, cutoff=0.4) or public[:SHOWN_NAMES]
+    return f"{file} has no {attribute!r}; nearest: {_listed(near)}" if near else f"{file} has no {attribute!r}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "a package"
+
+
+@cache
+def _source_of(module: str) -> Path | None:
+    """The file of a module, found without importing the packages that it is in; None where there is none."""
+    path = None
+    origin: str | None = None
+    for end in range(1, module.count(".") + 2):
+        spec = PathFinder.find_spec(".".join(module.split(".")[:end]), path)
+        if spec is None:
+            return None
+        path, origin = spec.submodule_search_locations, spec.origin
+    return Path(origin) if origin else None

@@ -1,0 +1,48 @@
+"""Augmentations of a user's own, for whole batches behind those of every loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.registry.registry import Info, Registry
+from bench.registry.signature import check_options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# bench's own are keys of `augment`, because they are drawn together: see `pipelines.augment`.
+AUGMENTATIONS: Registry[Info] = Registry("augmentation", "augmentations", {})
+
+Augmentation = Callable[["Tensor"], "Tensor"]
+
+
+def augmentation(name: str, options: Mapping[str, Any]) -> Augmentation:
+    """What a user's class or function makes of the options: a function of normalised images [B, C, H, W].
+
+    It returns as many, of the same shape. What it draws from torch's random numbers is decided by the seed, the epoch
+    and the step. Raises `UsageError` for an option that it does not take, and for an error in it.
+    """
+    found = AUGMENTATIONS.find(name)
+    make = found.load()
+    try:
+        check_options(f"augmentation {found.label}", make, options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    with found.errors():
+        augment = make(**options)
+    if not callable(augment):
+        raise UsageError(
+            f"{found.label} returned a {type(augment).__name__}; it should return a function of images [B, C, H, W]"
+        )
+
+    def checked(images: Tensor) -> Tensor:
+        with found.errors():
+            changed: Tensor = augment(images)
+        if getattr(changed, "shape", None) != images.shape:
+            was, became = list(images.shape), list(getattr(changed, "shape", [])) or type(changed).__name__
+            raise UsageError(f"{found.label}: images {was} become {became}; an augmentation keeps the shape")
+        return changed
+
+    return checked
