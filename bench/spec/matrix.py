@@ -24,6 +24,7 @@ from bench.runs.run import NOT_IDENTITY
 from bench.spec import recipe as recipes
 from bench.spec.buildable import why_not
 from bench.spec.measures import MEASURES, SAMPLED
+from bench.spec.own import portable
 from bench.spec.recipe import WORDS, Recipe
 from bench.statistics.sampling import Bounds
 from bench.text.canonical import canonical_json

@@ -150,7 +150,7 @@ class TestFolder:
     def test_image_size_brings_all_to_one(self, tmp_path):
         pictures(tmp_path / "p", size=(6, 4))
         Image.new("RGB", (20, 30)).save(tmp_path / "p" / "b" / "9.png")
-        with pytest.raises(DataCorrupt, match="different sizes, 6x4 in 0.png and 20x30 here; set image_size"):
+        with pytest.raises(DataCorrupt, match=r"different sizes, 6x4 in 0.png and 20x30 here; set image_size"):
             load_dataset(f"{tmp_path}/p", options={"held_out": 2})
         assert load_dataset(f"{tmp_path}/p", options={"held_out": 2, "image_size": 8}).image_shape == (3, 8, 8)
         with pytest.raises(WrongOption, match="image_size is 0"):
