@@ -62,7 +62,8 @@ Out = Annotated[Path | None, typer.Option(help="Write it here.")]
 Junit = Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and baselines are kept.")]
 Matrices = Annotated[
-    list[str] | None, typer.Argument(metavar="[MATRIX]…", help="Matrices to measure; default: the gate_ ones.")
+    list[str] | None,
+    typer.Argument(metavar="[MATRIX]…", help="What to measure; default: bench.yaml, of bench itself the gate_ ones."),
 ]
 baseline = typer.Typer(
     help="Keep what this code measures on this machine, to be held against later.", no_args_is_help=True
@@ -73,6 +74,10 @@ def add_to(app: typer.Typer) -> None:
     """Give the command line its speed gate."""
     app.command(epilog=GATE_EXIT_CODES)(compare)
     app.command(epilog=GATE_EXIT_CODES)(regress)
+    app.command(epilog=GATE_EXIT_CODES)(history)
+    app.command(epilog="Exit codes: 0 fine; 2 a file is there already, or wrong usage; 3 a folder cannot be written.")(
+        init
+    )
     app.add_typer(baseline, name="baseline", epilog=GATE_EXIT_CODES)
 
 
@@ -124,6 +129,10 @@ def regress(
     floor: Floor = None,
     unsure: Unsure = UnsureChoice.say,
     fresh: Annotated[bool, typer.Option("--fresh", help="Take up nothing of an earlier call.")] = False,
+    note: Annotated[
+        bool,
+        typer.Option("--note", help="Make all rounds, and keep the ratios in git notes, for `bench history`."),
+    ] = False,
     format: Format = ReportFormat.terminal,
     out: Out = None,
     junit: Junit = None,
@@ -131,7 +140,12 @@ def regress(
     device: Device = DeviceChoice.auto,
     results: Results = Path("results"),
 ) -> None:
-    """Say whether these sources are slower, less accurate or larger than a revision, or than a stored baseline."""
+    """Say whether a repository's working tree is slower, less accurate or larger than another revision.
+
+    In a git repository of yours it measures what bench.yaml says (`bench init` writes one), base and working tree side
+    by side, and changes nothing in it. Elsewhere it compares the sources of bench. Without --base those are compared
+    with a stored baseline.
+    """
     from bench.cli.commands.regress import RegressOptions
     from bench.cli.commands.regress import regress as regress_command
     from bench.text.console import LastingConsole
@@ -144,6 +158,7 @@ def regress(
         _limits(margin, accuracy_margin, floor),
         unsure.value,
         fresh,
+        note,
         data,
         device.value,
         results,
@@ -154,6 +169,50 @@ def regress(
     # A report that a program reads is alone on stdout.
     aside = format is not ReportFormat.terminal and out is None
     raise typer.Exit(regress_command(options, LastingConsole(stderr=aside)))
+
+
+def history(
+    revision: Annotated[str, typer.Argument(help="Where the line of commits ends.")] = "HEAD",
+    cell: Annotated[str | None, typer.Option(help="Only cells whose names hold this.")] = None,
+    figure: Annotated[str | None, typer.Option(help="Only this one, such as wall_s.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw it here: a .svg or .png file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Draw how the speed changed along the commits that `bench regress --note` compared, and name where it did.
+
+    Only ratios of commits that were measured beside each other are chained, so the machine may change on the way.
+    """
+    from bench.cli.commands.history import HistoryOptions, show_history
+    from bench.text.console import LastingConsole
+
+    show_history(HistoryOptions(revision, cell, figure, plot, as_json), LastingConsole(stderr=as_json))
+
+
+class CiChoice(StrEnum):
+    auto = "auto"
+    github = "github"
+    gitlab = "gitlab"
+    both = "both"
+    none = "none"
+
+
+def init(
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]…", help="What a run is, as in: -- python train.py")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="A folder of the repository.")] = Path("."),
+    ci: Annotated[CiChoice, typer.Option(help="Whose CI; auto goes by what the repository has.")] = CiChoice.auto,
+    source: Annotated[
+        str | None, typer.Option(metavar="OWNER/REPO@REF", help="Where CI gets bench; default: where this one is from.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write a commented bench.yaml and a CI job into your repository, for `bench regress`."""
+    from bench.cli.commands.init import InitOptions
+    from bench.cli.commands.init import init as init_command
+    from bench.text.console import LastingConsole
+
+    init_command(InitOptions(tuple(command or ()), folder, ci.value, source, force), LastingConsole())
 
 
 @baseline.command(epilog=GATE_EXIT_CODES)

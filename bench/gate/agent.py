@@ -62,7 +62,7 @@ class Tree:
         return {
             "matrix": len(self._opened) - 1,
             "measure": matrix.spec.measure,
-            "recipe": Path(matrix.spec.recipe).stem,
+            "recipe": Path(matrix.spec.recipe or "").stem,
             "cells": [
                 {"values": dict(cell.values), "id": cell.id, "config": cell.config, "skip": cell.skip} for cell in cells
             ],
@@ -99,7 +99,7 @@ class Tree:
 
     def reference(self, device: str) -> dict[str, float | None]:
         """Seconds of the machine's own kernels, which no change of the code changes, and the clock meanwhile in Hz."""
-        return dict(_in_worker(_reference_kernels, device))
+        return dict(_in_worker(reference_kernels, device))
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -125,7 +125,7 @@ def _places() -> dict[str, str | None]:
     return {name: spec.origin if spec is not None else None for name, spec in found.items()}
 
 
-def _reference_kernels(device: str) -> dict[str, float | None]:
+def reference_kernels(device: str) -> dict[str, float | None]:
     from bench.profiling.reference import clock_hz, matrix_product, memory_copy
     from bench.statistics.sampling import Bounds
     from bench.training.device import Device

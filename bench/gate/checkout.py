@@ -16,6 +16,8 @@ from bench.errors import UsageError
 from bench.host.git import GitFailed, git
 
 PREFIX = "bench-regress-"
+# A path one folder deeper is 14 bytes longer, which is no multiple of any alignment.
+ANOTHER_PLACE = "another-place"
 # What marks the top of somebody's repository, a submodule or a second worktree among them.
 REPOSITORIES = (".git", ".hg", ".jj", ".svn")
 
@@ -49,20 +51,30 @@ def top_of(folder: Path) -> Path:
     )
 
 
-def refuse_elsewhere(root: Path, folder: Path, command: str) -> None:
-    """Raises UsageError in a repository other than that of the sources in `root`, which are what the gate measures.
+def enclosing_repository(folder: Path) -> Path | None:
+    """The top of the nearest repository of any kind that a folder is in.
 
     git itself is not asked: it says no of a repository that is another user's, and of a damaged one.
     """
+    folder = folder.resolve()
+    return next((one for one in (folder, *folder.parents) if any((one / kind).exists() for kind in REPOSITORIES)), None)
+
+
+def is_elsewhere(root: Path, folder: Path) -> bool:
+    """Whether a folder is in another repository than that of the sources in `root`."""
     folder, root = folder.resolve(), root.resolve()
-    here = next((one for one in (folder, *folder.parents) if any((one / kind).exists() for kind in REPOSITORIES)), None)
-    if here is None or here == root or (here in root.parents and folder.is_relative_to(root)):
-        return
-    raise UsageError(
-        f"{command} measures the sources of bench itself, which are in {root}, and not those of {here}, the repository "
-        f"that you are in; change to {root} for bench's own. For timings of your code: `pytest --benchmark-only "
-        "--benchmark-json FILE` before and after, then `bench compare BEFORE AFTER`"
-    )
+    here = enclosing_repository(folder)
+    return not (here is None or here == root or (here in root.parents and folder.is_relative_to(root)))
+
+
+def refuse_elsewhere(root: Path, folder: Path, command: str) -> None:
+    """Raises UsageError in a repository other than that of the sources in `root`, which are what is measured."""
+    if is_elsewhere(root, folder):
+        here = enclosing_repository(folder)
+        raise UsageError(
+            f"{command} measures the sources of bench itself, which are in {root}, and not those of {here}, the "
+            f"repository that you are in; change to {root}, or compare revisions of yours by `bench regress --base`"
+        )
 
 
 def resolve(top: Path, revision: str) -> str:
@@ -70,41 +82,80 @@ def resolve(top: Path, revision: str) -> str:
     try:
         return git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except GitFailed:
-        raise UsageError(
-            f"--base {revision}: there is no such revision in {top}; `git fetch` it first (in CI, check out with the "
-            "whole history), or name another"
-        ) from None
+        raise UsageError(f"--base {revision}: there is no such revision in {top}; {_remedy(top)}") from None
+
+
+def _remedy(top: Path) -> str:
+    with suppress(GitFailed):
+        if git(top, "rev-parse", "--is-shallow-repository") == "true":
+            return "this clone is shallow: `git fetch --unshallow` first, in CI check out with `fetch-depth: 0`"
+    return "`git fetch` it first (in CI, check out with the whole history), or name another"
 
 
 @contextmanager
-def checked_out(top: Path, commit: str) -> Iterator[Checkout]:
+def checked_out(top: Path, commit: str, place: int = 0) -> Iterator[Checkout]:
     """The commit as a tree beside the present one; raises UsageError where git cannot check it out."""
-    remove_leftovers(top)
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    base = folder / "base"
-    try:
+    with temporary_sides(top, place) as sides:
         try:
-            git(top, "worktree", "add", "--detach", "--quiet", str(base), commit)
+            git(top, "worktree", "add", "--detach", "--quiet", str(sides.base), commit)
         except GitFailed as error:
             raise UsageError(f"the base cannot be checked out: {error}") from None
-        head = folder / "head"
-        head.symlink_to(top, target_is_directory=True)
-        yield Checkout(base, head, commit)
+        sides.head.symlink_to(top, target_is_directory=True)
+        yield Checkout(sides.base, sides.head, commit)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Two paths of one length at which nothing is yet."""
+
+    base: Path
+    head: Path
+
+
+@contextmanager
+def temporary_sides(top: Path, place: int = 0) -> Iterator[Places]:
+    """Paths for two checkouts of the repository at `top`, which go away at the end, with what a killed command left.
+
+    Each `place` has paths of another length, by which what the length alone does to the speed can be told.
+    """
+    remove_leftovers(top)
+    outer = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    folder = outer.joinpath(*[ANOTHER_PLACE] * place)
+    folder.mkdir(exist_ok=True, parents=True)
+    try:
+        yield Places(folder / "base", folder / "head")
     finally:
-        _remove(top, folder)
+        _remove(top, outer)
 
 
 def remove_leftovers(top: Path) -> None:
     """Take away what a command left that was killed."""
-    for line in git(top, "worktree", "list", "--porcelain").splitlines():
-        path = Path(line.removeprefix("worktree "))
-        if line.startswith("worktree ") and path.name == "base" and path.parent.name.startswith(PREFIX):
-            owner = path.parent.name.removeprefix(PREFIX).partition("-")[0]
+    for repository in (top, *_submodules_of(top)):
+        for line in git(repository, "worktree", "list", "--porcelain").splitlines():
+            path = Path(line.removeprefix("worktree "))
+            outer = next((one for one in path.parents if one.name.startswith(PREFIX)), None)
+            if not line.startswith("worktree ") or outer is None:
+                continue
+            owner = outer.name.removeprefix(PREFIX).partition("-")[0]
             if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-                _remove(top, path.parent)
+                _remove(top, outer)
 
 
 def _remove(top: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    with suppress(GitFailed):  # a name without a folder is harmless, and pruned by git in time
-        git(top, "worktree", "prune", "--expire", "now")
+    for repository in (top, *_submodules_of(top)):
+        with suppress(GitFailed):  # a name without a folder is harmless, and pruned by git in time
+            git(repository, "worktree", "prune", "--expire", "now")
+
+
+def _submodules_of(top: Path) -> list[Path]:
+    """The submodules that are checked out, those within them too."""
+    if not (top / ".gitmodules").is_file():
+        return []
+    try:
+        listed = git(top, "ls-files", "-z", "--stage").split("\0")
+    except GitFailed:
+        return []
+    inside = [top / line.partition("\t")[2] for line in listed if line.startswith("160000 ")]
+    found = [one for one in inside if (one / ".git").exists()]
+    return [*found, *(deeper for one in found for deeper in _submodules_of(one))]

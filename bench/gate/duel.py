@@ -21,7 +21,7 @@ from bench.gate.drift import TOLD, Reference, between
 from bench.gate.forecast import HOPELESS, chance_to_decide
 from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.report import Finding
-from bench.gate.tree import Tree, TreeFailed, renew
+from bench.gate.tree import Measurer, TreeFailed, renew
 from bench.gate.trial import Place, Trial
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.runs.disturbed import disturbed
@@ -38,14 +38,17 @@ class Arm:
     """One side: its tree, and what its records say of it."""
 
     name: str
-    tree: Tree
+    tree: Measurer
     code: dict[str, Any]
     machine: dict[str, Any]
 
 
 @dataclass
 class Duel:
-    """Carries the trials on, round by round; each pair is recorded in `store` before it counts."""
+    """Carries the trials on, round by round; each pair is recorded in `store` before it counts.
+
+    With `precise` it goes on to the last round, also where a trial is decided or hopeless.
+    """
 
     trials: Sequence[Trial]
     base: Arm
@@ -59,6 +62,7 @@ class Duel:
     command: str = ""
     on_decided: Callable[[Trial, Sequence[Judgement]], None] = lambda _trial, _found: None
     on_run: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
+    precise: bool = False
     references: list[Reference] = field(default_factory=list)
     _next_reference_s: float = -math.inf
     _start: str = ""
@@ -226,6 +230,8 @@ class Duel:
 
     def _give_up(self, left_s: float, renewal_s: float, took: Mapping[tuple[str, str], Sequence[float]]) -> None:
         """End the trials that the rounds there is time for would hardly decide, the least hopeful first."""
+        if self.precise:
+            return
         # The first round of a call has costs that no other has.
         while due := [trial for trial in self.trials if trial.open and len(took[trial.key]) > 1]:
             round_s = renewal_s + sum(median(took[trial.key]) for trial in due)
@@ -248,6 +254,8 @@ class Duel:
 
     def _judge(self) -> None:
         """See which trials are decided now; they are measured no more."""
+        if self.precise:
+            return
         for key, judgements in self._judgements().items():
             trial = next(trial for trial in self.trials if trial.key == key)
             if trial.open and judgements and all(one.verdict is not Verdict.UNSURE for one in judgements):

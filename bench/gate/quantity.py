@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -41,6 +41,8 @@ class Quantity:
 
 FASTER_SLOWER = ("faster", "slower")
 TIME_MARGIN = 0.03
+# Runs of a command last for seconds, so that their times differ less.
+COMMAND_MARGIN = 0.02
 # What a call from Python to a kernel costs; nobody waits for less.
 TIME_FLOOR_S = 10e-6
 # Benchmarks of single calls may take less than that in all; below a nanosecond lies no clock's resolution.
@@ -51,6 +53,10 @@ MEMORY_MARGIN = 0.02
 
 def _time(metric: str, name: str, floor: float = TIME_FLOOR_S) -> Quantity:
     return Quantity(metric, name, "ratio", True, TIME_MARGIN, floor, FASTER_SLOWER, units.duration)
+
+
+def _of_command(metric: str, name: str) -> Quantity:
+    return replace(_time(metric, name), margin=COMMAND_MARGIN)
 
 
 def _memory(metric: str, name: str) -> Quantity:
@@ -97,6 +103,22 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
         replace(_time("time_to_target_s", "time to target"), missed=True),
         *_MEMORY,
     ),
+    # Of a command: wall time and memory are seen from outside, the others are what it reports.
+    "command": (
+        _of_command("wall_s", "wall time"),
+        _of_command("train_s", "training"),
+        _of_command("step_s", "training step"),
+        _of_command("epoch_min_s", "least epoch"),
+        replace(_of_command("samples_per_s", "samples/s"), larger_is_worse=False, floor=0.0, show=units.rate),
+        ACCURACY,
+        replace(_of_command("time_to_target_s", "time to target"), missed=True),
+        *_MEMORY,
+    ),
     # Of pytest-benchmark's saved files.
     "benchmark": (_time("min_s", "least time", CALL_FLOOR_S),),
 }
+
+
+def judged_as(measure: str, config: Mapping[str, object]) -> str:
+    """The key of QUANTITIES for a run of this measure and config."""
+    return "command" if "command" in config else measure

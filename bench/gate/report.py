@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.gate.cause import Part
 from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.verdict import Judgement, Verdict
 from bench.statistics import estimates
@@ -21,13 +22,17 @@ REGRESSIONS = (Verdict.WORSE, Verdict.BROKEN)
 
 @dataclass(frozen=True)
 class Finding:
-    """The judgement of one quantity of one cell; of a cell that could not be judged, there is one in all."""
+    """The judgement of one quantity of one cell; of a cell that could not be judged, there is one in all.
+
+    `cause` are the parts of a run that explain why it is slower, where they are known.
+    """
 
     cell: str
     measure: str
     judgement: Judgement | None
     missing: Verdict | None = None
     reason: str | None = None
+    cause: Sequence[Part] = ()
 
     @property
     def verdict(self) -> Verdict:

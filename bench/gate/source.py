@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
+from bench.gate.quantity import judged_as
 from bench.host.git import GitFailed, git
 from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, Run
@@ -70,7 +71,7 @@ def of_run(run: Run) -> Result:
     return Result(
         flat({"recipe": run.recipe, **config}),
         run.recipe,
-        run.measure,
+        judged_as(run.measure, run.config),
         run.started_at,
         metrics,
         run.machine,

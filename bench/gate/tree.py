@@ -11,11 +11,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.errors import UsageError
 from bench.execution import imports, scratch
 from bench.gate import LEAST_PROTOCOL, PROTOCOL
+from bench.gate.preparation import Environment
 
 # What stands at the top of a tree, by protocol.
 PACKAGES = {1: ("bench", "models", "pipelines"), 2: ("bench",)}
@@ -35,6 +36,23 @@ class TreeFailed(Exception):
         self.exit_code, self.loaded = exit_code, loaded
 
 
+class Measurer(Protocol):
+    """Who measures one side when asked: a `Tree`, or a `bench.gate.users_side.UsersSide`."""
+
+    @property
+    def has_run(self) -> bool:
+        """Whether something ran since the last start, so that the next round needs a new one."""
+
+    def start(self) -> None: ...
+
+    def await_ready(self) -> None: ...
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """The answer to one request that `bench.gate.agent` describes, waited for. Raises TreeFailed."""
+
+    def close(self) -> None: ...
+
+
 class Tree:
     """The process of the agent in the sources at `root`; what it prints goes to `log`.
 
@@ -44,9 +62,11 @@ class Tree:
     already is. So runs of one start are no independent evidence; `renew` makes a new start.
     """
 
-    def __init__(self, root: Path, log: Path) -> None:
+    def __init__(self, root: Path, log: Path, environment: Environment | None = None) -> None:
+        """With an `environment` it also sees the modules of a user's checkout, which come after those of `root`."""
         protocol = protocol_of(root)
         self.root, self.log = root, log
+        self._environment = environment or Environment({})
         log.parent.mkdir(parents=True, exist_ok=True)
         self._path = imports.path_of(str(root.absolute()), PACKAGES[protocol])
         self._opened: list[dict[str, Any]] = []
@@ -55,8 +75,9 @@ class Tree:
 
     def start(self) -> None:
         """Start the agent, which imports the tree's code at once; `await_ready` waits until it has."""
-        others = [path for path in (os.environ.get("PYTHONPATH"),) if path]
-        environment = os.environ | {
+        variables = os.environ | dict(self._environment.variables)
+        others = [path for path in (variables.get("PYTHONPATH"),) if path]
+        environment = variables | {
             "PYTHONPATH": os.pathsep.join([self._path, *others]),
             # Python would put the present folder first, and it may hold the other revision.
             "PYTHONSAFEPATH": "1",
@@ -66,7 +87,7 @@ class Tree:
         self.has_run = self._closed = False
         with self.log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, str(self.root / AGENT), str(self.root)],
+                [str(self._environment.python or sys.executable), str(self.root / AGENT), str(self.root)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -164,7 +185,7 @@ def protocol_of(root: Path) -> int:
     return number
 
 
-def renew(trees: Sequence[Tree]) -> None:
+def renew(trees: Sequence[Measurer]) -> None:
     """Make a new start of each tree that has run something since its last one, all at the same time.
 
     Raises what `Tree.await_ready` does.

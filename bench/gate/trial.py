@@ -9,9 +9,10 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.gate.compare import NOTHING_IN_COMMON, Group, Limits, cases_of, missed
+from bench.gate.quantity import Quantity, judged_as
 from bench.gate.report import Finding
 from bench.gate.source import of_run
-from bench.gate.tree import Tree, TreeFailed
+from bench.gate.tree import Measurer, TreeFailed
 from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
 from bench.runs.run import FINISHED, Run
 from bench.spec.matrix import short
@@ -29,13 +30,17 @@ class Place:
     config: Mapping[str, Any]
     measure: str
 
+    @property
+    def judged_as(self) -> str:
+        return judged_as(self.measure, self.config)
+
 
 @dataclass
 class Trial:
     """A cell of a matrix in head, its counterpart in base, and the `pairs` (base, head) of runs in order.
 
-    `missing` is set as soon as the cell cannot be judged, with the reason; `given_up` says why it is measured no more
-    though it is not decided.
+    `judged` are the metrics that count, all where there are none. `missing` is set as soon as the cell cannot be
+    judged, with the reason; `given_up` says why it is measured no more though it is not decided.
     """
 
     matrix: str
@@ -43,6 +48,7 @@ class Trial:
     label: str
     head: Place
     base: Place | None = None
+    judged: Sequence[str] = ()
     missing: tuple[Verdict, str] | None = None
     pairs: list[tuple[Run, Run]] = field(default_factory=list)
     decided: bool = False
@@ -84,24 +90,27 @@ class Trial:
         """What there is to judge, looked at while it comes."""
         if self.missing is not None or not self.pairs:
             return []
-        found = (case for case in cases_of(self._group, limits) if case.quantity.in_gate)
+        found = (case for case in cases_of(self._group, limits) if self._counts(case.quantity))
         return [Case(case.quantity, case.base, case.head, True, planned) for case in found]
+
+    def _counts(self, quantity: Quantity) -> bool:
+        return quantity.metric in self.judged if self.judged else quantity.in_gate
 
     @property
     def _group(self) -> Group:
         base, head = ([of_run(run) for run in side] for side in zip(*self.pairs, strict=True))
-        return Group(self.label, self.head.measure, base, head)
+        return Group(self.label, self.head.judged_as, base, head)
 
     def findings(self, judgements: Sequence[Judgement], limits: Limits) -> list[Finding]:
         """One for each judgement, or the one that says why there is none."""
         if self.missing is not None:
-            return [Finding(self.label, self.head.measure, None, *self.missing)]
+            return [Finding(self.label, self.head.judged_as, None, *self.missing)]
         if not self.pairs:
             reason = "not one pair of runs was measured in the time there was; give it a larger --budget"
-            return [Finding(self.label, self.head.measure, None, Verdict.UNSURE, reason)]
+            return [Finding(self.label, self.head.judged_as, None, Verdict.UNSURE, reason)]
         found = missed(self._group, limits.false_alarms)
-        found += [Finding(self.label, self.head.measure, self._explained(judgement)) for judgement in judgements]
-        return found or [Finding(self.label, self.head.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
+        found += [Finding(self.label, self.head.judged_as, self._explained(judgement)) for judgement in judgements]
+        return found or [Finding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
 
     def _explained(self, judgement: Judgement) -> Judgement:
         if self.given_up is None or judgement.verdict is not Verdict.UNSURE:
@@ -109,7 +118,9 @@ class Trial:
         return replace(judgement, reason="; ".join(filter(None, (judgement.reason, self.given_up))))
 
 
-def open_trials(paths: Sequence[tuple[Path, Path]], base: Tree, head: Tree, device: str, found: int) -> list[Trial]:
+def open_trials(
+    paths: Sequence[tuple[Path, Path]], base: Measurer, head: Measurer, device: str, found: int
+) -> list[Trial]:
     """The cells of matrices, given as their files (for base, for head), in both trees.
 
     Raises UsageError for a matrix that is wrong in head; what is only wrong in base makes its cells `no_baseline`.
@@ -138,7 +149,7 @@ def open_trials(paths: Sequence[tuple[Path, Path]], base: Tree, head: Tree, devi
             values = canonical_json(cell["values"])
             told = ", ".join(f"{key}={short(value)}" for key, value in cell["values"].items())
             trial = Trial(name, of_head["recipe"], f"{name}: {told}" if told else name, _place(of_head, at))
-            trial.base = known.get(values)
+            trial.base, trial.judged = known.get(values), of_head.get("judge", ())
             if lost is not None:
                 trial.missing = Verdict.NO_BASELINE, lost
             elif trial.base is None:

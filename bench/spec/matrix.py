@@ -8,9 +8,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
 from bench.documents.document import Document, Incompatible, check_name, is_file, nearest
@@ -23,6 +23,8 @@ from bench.registry.reference import anchored_values
 from bench.runs.run import NOT_IDENTITY
 from bench.spec import recipe as recipes
 from bench.spec.buildable import why_not
+from bench.spec.command import SEED, Command
+from bench.spec.for_gate import ForGate
 from bench.spec.measures import MEASURES, SAMPLED
 from bench.spec.own import portable
 from bench.spec.recipe import WORDS, Recipe
@@ -33,6 +35,8 @@ MATRICES = PACKAGE / "matrices"
 # Axes that are no keys of a recipe: `arm` is a name that tells two equal cells apart, for a comparison of a thing
 # with itself.
 SPECIAL = ("arm",)
+# What a matrix of commands cannot say.
+NOT_OF_COMMANDS = {"set", "measure", "sampling"}
 
 Values = Mapping[str, Any]
 Order = Literal["interleaved", "grouped", "random"]
@@ -44,6 +48,9 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 Value = Annotated[JsonValue, AfterValidator(_finite)]
+
+
+_Command = Annotated[Command, BeforeValidator(lambda said: {"argv": said} if isinstance(said, str) else said)]
 
 
 class Sampling(Strict):
@@ -58,8 +65,8 @@ class Sampling(Strict):
         return Bounds(**self.model_dump(exclude_none=True))
 
 
-class MatrixSpec(Strict):
-    """What a matrix file may say.
+class MatrixSpec(ForGate):
+    """What a matrix file may say: of a `recipe`, or of a `command`, whose placeholders the axes fill.
 
     `set` holds changes of the recipe that all cells share, `axes` the values of each dotted key. A key of
     several, separated by commas, is an axis whose values are lists: one value for each key, moving together.
@@ -69,7 +76,10 @@ class MatrixSpec(Strict):
     """
 
     summary: str = ""
-    recipe: str
+    recipe: str | None = None
+    command: (
+        Annotated[Command, BeforeValidator(lambda said: {"argv": said} if isinstance(said, str) else said)] | None
+    ) = None
     set: dict[str, Value] = Field(default_factory=dict)
     measure: str = "time_to_accuracy"
     axes: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
@@ -84,6 +94,12 @@ class MatrixSpec(Strict):
 
     @model_validator(mode="after")
     def _known_measure(self) -> Self:
+        if self.recipe is None and self.command is None:
+            raise ValueError("the key 'recipe' or 'command' is missing")
+        if self.recipe is not None and self.command is not None:
+            raise ValueError("command: a matrix is of a recipe or of a command, and not of both")
+        if self.command is not None and (needless := NOT_OF_COMMANDS & self.model_fields_set):
+            raise ValueError(f"{min(needless)}: this key belongs to recipes, and the cells here are of a command")
         check_name("measure", self.measure, MEASURES)
         if "sampling" in self.model_fields_set and self.measure not in SAMPLED:
             raise ValueError(f"sampling: {self.measure} samples nothing; {', '.join(SAMPLED)} do")
@@ -99,6 +115,7 @@ class Cell:
     config: dict[str, Any]
     recipe: Recipe | None
     skip: str | None = None
+    command: Command | None = None
     merged: tuple[Values, ...] = field(default=())
 
     @property
@@ -154,9 +171,14 @@ class Matrix:
             points.append((values, {key: where(f"include.{index}.{key}") for key in values}))
         return points
 
+    def refuse(self, key: str, why: str) -> NoReturn:
+        """Raise the `UsageError` for a mistake at a dotted key."""
+        self._document.refuse(key, why)
+
     def base(self, device: str) -> Document:
         """The recipe with what all cells share."""
         name = self.spec.recipe
+        assert name is not None
         beside = self._document.path.parent / name
         try:
             draft = recipes.draft(str(beside) if Path(name).suffix and beside.is_file() else name, device)
@@ -165,6 +187,23 @@ class Matrix:
         for key, value in anchored_values(self.spec.set, self.folder).items():
             draft.change(key, value, self._document.where(f"set.{key}"))
         return draft
+
+    def cell_of_command(self, values: Values, origins: Mapping[str, str], device: str) -> Cell:
+        """The command with these values in the place of its placeholders. Raises `UsageError` for an unknown one."""
+        command = self.spec.command
+        assert command is not None
+        try:
+            filled = command.with_values({key: value for key, value in values.items() if key not in SPECIAL})
+        except KeyError as error:
+            name, known = error.args[0], sorted(command.placeholders - {SEED})
+            there = f"there are: {', '.join(known)}" if known else "it has none; write {NAME} where the value goes"
+            raise UsageError(
+                f"{origins[name]}: {name!r} is no placeholder of the command{nearest(name, known)}; {there}"
+            ) from None
+        except ValidationError as error:
+            raise UsageError(f"{self._document.where('axes')}: {error.errors()[0]['msg']}") from None
+        config, cell = filled.identify(device)
+        return Cell(values, cell, config, None, None, filled)
 
     def _axis(self, key: str, values: Sequence[Any]) -> Axis:
         keys = tuple(part.strip() for part in key.split(","))
@@ -242,21 +281,25 @@ def load(name: str) -> Matrix:
 def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
     """The cells where so many devices, `cpu` or `cuda`, were found, in declared order; equal ones are merged.
 
-    A cell whose values do not fit together, or that asks for more devices than there are, has the reason in
-    `skip`. Raises `UsageError` for a key or a value that no recipe allows, and where no cell fits together.
+    A cell has a recipe or a command. One whose values do not fit together, or that asks for more devices than there
+    are, has the reason in `skip`. Raises `UsageError` for a key or a value that no recipe allows, and where no cell
+    fits together.
     """
-    base, points = matrix.base(device), matrix.points()
+    base, points = None if matrix.spec.command is not None else matrix.base(device), matrix.points()
     if not points:
         raise UsageError(f"{matrix.name}: this matrix excludes all of its cells; include some, or exclude fewer")
     cells: dict[str, Cell] = {}
     for values, origins in points:
-        cell = _cell(base.copy(), matrix.folder, values, origins, device, matrix.spec.measure, found)
+        if base is None:
+            cell = matrix.cell_of_command(values, origins, device)
+        else:
+            cell = _cell(base.copy(), matrix.folder, values, origins, device, matrix.spec.measure, found)
         if cell.id in cells:
             first = cells[cell.id]
             cells[cell.id] = replace(first, merged=(*first.merged, values))
         else:
             cells[cell.id] = cell
-    if all(cell.recipe is None for cell in cells.values()):
+    if all(cell.recipe is None and cell.command is None for cell in cells.values()):
         reason = next(iter(cells.values())).skip
         raise UsageError(f"{matrix.name}: no cell of this matrix is a recipe that fits together; the first: {reason}")
     return list(cells.values())

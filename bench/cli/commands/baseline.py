@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli.commands.regress import COMMAND, ROOT, SHORT_COMMIT, gate_matrices, open_tree, sigterm_interrupts
+from bench.cli.commands.regress import COMMAND, ROOT, gate_matrices, sigterm_interrupts
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import baseline as baselines
 from bench.gate.baseline import Baseline
@@ -19,6 +19,7 @@ from bench.gate.compare import Limits
 from bench.gate.drift import KERNELS
 from bench.gate.duel import ROUNDS
 from bench.gate.lock import only_one
+from bench.gate.own_sources import SHORT_COMMIT, open_tree
 from bench.gate.quantity import QUANTITIES
 from bench.gate.solo import Solo
 from bench.gate.study import COMPARISONS, planted, study

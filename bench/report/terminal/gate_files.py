@@ -87,6 +87,7 @@ def _as_json(finding: Finding) -> dict[str, Any]:
         "verdict": finding.word,
         "regression": finding.verdict in REGRESSIONS,
         "reason": finding.why,
+        "cause": [vars(part) for part in finding.cause],
     }
     if judgement is None:
         return told

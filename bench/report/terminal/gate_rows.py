@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.gate.cause import Part
 from bench.gate.quantity import Quantity, points
 from bench.gate.report import Finding, Report
 from bench.gate.verdict import Judgement, Verdict
@@ -41,7 +42,21 @@ def reasons(report: Report) -> list[str]:
                 more = "; no reasonable number of runs would decide, another --margin might"
             figure = [judgement.quantity.name] if judgement is not None else []
             figures.setdefault((finding.cell, f"{finding.word}: {finding.why}{more}"), []).extend(figure)
-    return [f"{', '.join([cell, *names])}: {why}" for (cell, why), names in figures.items()]
+    told = [f"{', '.join([cell, *names])}: {why}" for (cell, why), names in figures.items()]
+    return [*causes(report), *told]
+
+
+def causes(report: Report) -> list[str]:
+    """A line for each cell that is slower, with what explains most of it first."""
+    found = {finding.cell: finding.cause for finding in report.findings if finding.cause}
+    return [f"{cell}: slower because of {'; '.join(map(_part, parts))}" for cell, parts in found.items()]
+
+
+def _part(part: Part) -> str:
+    return (
+        f"{part.kind} {part.name}: {units.duration(part.base_s)} → {units.duration(part.head_s)} "
+        f"({part.share:.0%} of the difference)"
+    )
 
 
 def measured(report: Report) -> str:

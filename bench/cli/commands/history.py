@@ -1,0 +1,74 @@
+"""`bench history`: the gate's ratios along a line of commits, and the changes in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.errors import MissingError, UsageError
+from bench.gate.history import REF, Chain, chains, read
+from bench.gate.snapshot import repository_at
+from bench.report.html.plots.commits import draw
+from bench.report.terminal.commits import print_history, to_json
+from bench.text.console import say, write_out
+
+SUFFIXES = (".svg", ".png")
+
+
+@dataclass(frozen=True)
+class HistoryOptions:
+    """The command line of `bench history`."""
+
+    revision: str = "HEAD"
+    cell: str | None = None
+    figure: str | None = None
+    plot: Path | None = None
+    as_json: bool = False
+
+
+def show_history(options: HistoryOptions, console: Console) -> None:
+    """Raises UsageError for an unknown revision or figure, MissingError where nothing was noted."""
+    if options.plot is not None and options.plot.suffix not in SUFFIXES:
+        raise UsageError(f"--plot {options.plot}: name a file that ends in .svg or .png")
+    commits = read(repository_at(Path.cwd()), options.revision)
+    found, notes = chains(commits)
+    if not found:
+        raise MissingError(
+            f"no commit up to {options.revision} has a note in {REF}; `bench regress --base HEAD~1 --note` writes one, "
+            f"and `git fetch origin {REF}:{REF}` brings those of others"
+        )
+    kept = _chosen(found, options)
+    if options.as_json:
+        write_out(to_json(kept, commits, notes), is_json=True)
+    else:
+        print_history(kept, commits, console)
+        for line in notes:
+            say(console, f"Note: {line}")
+    if options.plot is not None:
+        _write(options.plot, draw(kept, commits))
+        say(console, f"Drawn in {options.plot}")
+
+
+def _chosen(found: list[Chain], options: HistoryOptions) -> list[Chain]:
+    kept = [
+        chain
+        for chain in found
+        if (options.cell is None or options.cell in chain.cell)
+        and (options.figure is None or options.figure in (chain.quantity.metric, chain.quantity.name))
+    ]
+    if not kept:
+        known = "; ".join(f"{chain.cell}: {chain.quantity.metric}" for chain in found)
+        raise UsageError(f"no chain is chosen by --cell and --figure; there are: {known}")
+    return kept
+
+
+def _write(path: Path, plot: tuple[str, bytes]) -> None:
+    """The SVG or the PNG, by the file's name. Raises MissingError where it cannot be written."""
+    svg, png = plot
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png if path.suffix == ".png" else svg.encode("utf-8"))
+    except OSError as error:
+        raise MissingError(f"cannot write {path}: {error.strerror}; name another place") from None

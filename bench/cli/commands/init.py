@@ -1,0 +1,142 @@
+"""`bench init`: a commented bench.yaml and a CI job for the user's own repository."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from bench.errors import MissingError, UsageError
+from bench.execution.imports import ROOT
+from bench.gate.checkout import enclosing_repository
+from bench.gate.users_repository import DEFAULT
+from bench.host.git import GitFailed, git
+from bench.text.console import say
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "cli_templates"
+GITHUB, GITLAB = Path(".github", "workflows", "speed-gate.yml"), Path(".gitlab", "speed-gate.yml")
+# What a repository's training is often called; the first that is there is taken.
+SCRIPTS = ("train.py", "main.py", "scripts/train.py", "src/train.py", "run.py")
+# What says how a repository is installed, and the command that does it.
+INSTALLS = {"pyproject.toml": "pip install -e .", "setup.py": "pip install -e .", "Makefile": "make"}
+DISTRIBUTION = "bench-to-accuracy"
+UNKNOWN_SOURCE = "OWNER/REPOSITORY@main"
+
+Ci = Literal["auto", "github", "gitlab", "both", "none"]
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """The command line of `bench init`; `source` is where CI gets bench from, `OWNER/REPOSITORY@REF` on GitHub."""
+
+    command: Sequence[str] = ()
+    folder: Path = Path(".")
+    ci: Ci = "auto"
+    source: str | None = None
+    force: bool = False
+
+
+def init(options: InitOptions, console: Console) -> None:
+    """Write the files. Raises UsageError before anything is written where one of them is there already."""
+    folder = options.folder.resolve()
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder")
+    top = enclosing_repository(folder) or folder
+    source = options.source or own_source() or UNKNOWN_SOURCE
+    files = {DEFAULT: bench_yaml(top, options.command)}
+    kinds = _kinds(options.ci, top)
+    if "github" in kinds:
+        files[str(GITHUB)] = _template("github.yml").replace("@ACTION@", source)
+    if "gitlab" in kinds:
+        files[str(GITLAB)] = _template("gitlab.yml").replace("@SOURCE@", _as_url(source))
+    there = [name for name in files if (top / name).exists()]
+    if there and not options.force:
+        raise UsageError(f"{top} has {' and '.join(there)} already, which nothing was done to; --force overwrites")
+    for name, content in files.items():
+        _write(top / name, content)
+        say(console, f"Wrote {top / name}")
+    for line in _what_next(files, source):
+        say(console, line)
+
+
+def bench_yaml(top: Path, command: Sequence[str]) -> str:
+    """The matrix for a repository: of this command, or of the training script that it has."""
+    if command:
+        told = shlex.join(command)
+    else:
+        script = next((name for name in SCRIPTS if (top / name).is_file()), SCRIPTS[0])
+        told = f"python {script}{' --seed {seed}' if _takes_a_seed(top / script) else ''}"
+    install = next((how for name, how in INSTALLS.items() if (top / name).is_file()), None)
+    return (
+        _template("bench.yaml")
+        .replace("@SUMMARY@", json.dumps(f"the speed of {top.name}"))
+        .replace("@COMMAND@", json.dumps(told, ensure_ascii=False))
+        .replace("@PREPARE@", f"# prepare: {install or 'pip install -e .'}")
+    )
+
+
+def own_source() -> str | None:
+    """Where this bench comes from, as `OWNER/REPOSITORY@main` on GitHub, else as a URL; None where nobody knows."""
+    url = None
+    try:
+        told = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+        url = json.loads(told).get("url") if told else None
+    except (metadata.PackageNotFoundError, ValueError, AttributeError):
+        pass
+    if url is None or url.startswith("file:"):
+        try:
+            url = git(Path(ROOT), "remote", "get-url", "origin")
+        except GitFailed:
+            return None
+    if found := re.search(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url):
+        return f"{found[1]}@main"
+    return f"git+{url}" if url.startswith("https:") else None
+
+
+def _kinds(ci: Ci, top: Path) -> Sequence[str]:
+    if ci == "both":
+        return ("github", "gitlab")
+    if ci == "auto":
+        return ("gitlab",) if (top / ".gitlab-ci.yml").exists() else ("github",)
+    return () if ci == "none" else (ci,)
+
+
+def _as_url(source: str) -> str:
+    """What pip installs."""
+    if "://" in source or source.startswith(("/", ".")):
+        return source
+    name, _, revision = source.partition("@")
+    return f"git+https://github.com/{name}{f'@{revision}' if revision else ''}"
+
+
+def _takes_a_seed(script: Path) -> bool:
+    return script.is_file() and "--seed" in script.read_text(encoding="utf-8", errors="replace")
+
+
+def _what_next(files: dict[str, str], source: str) -> list[str]:
+    lines = [f"Look through {DEFAULT}, commit it, then: bench regress --base HEAD"]
+    if str(GITLAB) in files:
+        lines.append(f"Add to .gitlab-ci.yml: include: [{{local: {GITLAB}}}]")
+    if source == UNKNOWN_SOURCE and len(files) > 1:
+        lines.append(f"Replace {UNKNOWN_SOURCE} in the CI file by where this bench can be had, or give --source")
+    return lines
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _write(path: Path, content: str) -> None:
+    """Raises MissingError where that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise MissingError(f"{path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,78 @@
+"""A `slower` verdict before it fails a build: measured again in a second checkout, at another path.
+
+Where a program's code and data lie in memory depends on the length of its paths, among other things, and can cost some
+percent (Mytkowicz et al., ASPLOS 2009). Taking turns does not show that, because each side keeps its place; another
+place does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.gate.quantity import FASTER_SLOWER
+from bench.gate.report import Finding
+from bench.gate.verdict import LEAST_ROUNDS, Judgement, Verdict
+
+# Of the budget, so much is kept for the second checkout.
+SHARE = 1 / 3
+
+
+def slower(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that a second checkout has to confirm."""
+    return [one for one in findings if one.verdict is Verdict.WORSE and _is_time(one.judgement)]
+
+
+def confirmed(findings: Sequence[Finding], again: Sequence[Finding]) -> list[Finding]:
+    """The findings, those of `slower` as the second checkout left them.
+
+    A slow-down is confirmed if the second place is slower for sure (by a one-sided test at 5 %) and the mean of both
+    places is above the margin. Anything else becomes `unsure`, with what each place showed.
+    """
+    by_figure = {_key(one): one.judgement for one in again if one.judgement is not None}
+    return [
+        replace(one, judgement=_settled(one.judgement, by_figure.get(_key(one))))
+        if one.judgement is not None and one in slower(findings)
+        else one
+        for one in findings
+    ]
+
+
+def _settled(first: Judgement, second: Judgement | None) -> Judgement:
+    if second is None or second.change is None or second.n < LEAST_ROUNDS:
+        n = 0 if second is None else second.n
+        reason = (
+            f"{first.word} by {_percent(first)} in one checkout, but there was time for {n} rounds of a second one to "
+            f"confirm it, and {LEAST_ROUNDS} are needed; give a larger --budget"
+        )
+        return replace(first, verdict=Verdict.UNSURE, reason=reason)
+    sign = 1.0 if first.quantity.larger_is_worse else -1.0
+    assert first.change is not None
+    both = (sign * math.log(first.change.value) + sign * math.log(second.change.value)) / 2
+    if _surely_worse(second) and both > math.log1p(first.quantity.margin):
+        return replace(first, reason=f"confirmed by a second checkout at another path: {_percent(second)}")
+    reason = (
+        f"{first.word} by {_percent(first)} in one checkout and by {_percent(second)} in another, so it may be the "
+        "place in memory and not the code; measure again with --fresh"
+    )
+    return replace(first, verdict=Verdict.UNSURE, reason=reason, not_worse=second.verdict is Verdict.SAME)
+
+
+def _surely_worse(judgement: Judgement) -> bool:
+    change = judgement.change
+    if change is None or change.low is None or change.high is None:
+        return False
+    return change.low > 1 if judgement.quantity.larger_is_worse else change.high < 1
+
+
+def _is_time(judgement: Judgement | None) -> bool:
+    return judgement is not None and judgement.quantity.words == FASTER_SLOWER
+
+
+def _key(finding: Finding) -> tuple[str, str | None]:
+    return finding.cell, finding.judgement.quantity.metric if finding.judgement else None
+
+
+def _percent(judgement: Judgement) -> str:
+    return "?" if judgement.change is None else f"{100 * (judgement.change.value - 1):+.1f} %"

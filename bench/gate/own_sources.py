@@ -1,0 +1,124 @@
+"""Two revisions of this harness itself: each is measured by its own agent, with its own code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, MissingError, UsageError
+from bench.gate.checkout import Checkout, checked_out, resolve, top_of
+from bench.gate.duel import Arm
+from bench.gate.report import Side
+from bench.gate.subject import Sides
+from bench.gate.tree import Tree, TreeFailed
+from bench.gate.trial import open_trials
+from bench.host.provenance import sources_sha256
+
+SHORT_COMMIT = 9
+
+
+@dataclass
+class OwnSources:
+    """The sources in `root` against the revision `base_name`; logs go to `folder`."""
+
+    root: Path
+    base_name: str
+    matrices: Sequence[Path]
+    machine: dict[str, Any]
+    device: str
+    found: int
+    folder: Path
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a revision that is not here, or sources that are no checkout."""
+        self.top = top_of(self.root)
+        self._commit = resolve(self.top, self.base_name)
+        self.base = Side(f"{self.base_name} ({self._commit[:SHORT_COMMIT]})")
+        self.head = Side("these sources")
+        self._sources: list[str] = []
+
+    def open(self, place: int, open_sides: ExitStack) -> Sides:
+        checkout = open_sides.enter_context(checked_out(self.top, self._commit, place))
+        head = open_tree(checkout.head, self.folder / "logs" / "head.log", open_sides)
+        try:
+            base = open_tree(checkout.base, self.folder / "logs" / "base.log", open_sides)
+        except TreeFailed as error:
+            raise MissingError(f"the base {self.base_name} cannot be run here: {error}") from None
+        of_head = describe(head, "these sources", BenchError)
+        of_base = describe(base, f"the base {self.base_name}", MissingError)
+        pairs = [self._for_both(path, checkout) for path in self.matrices]
+        trials = open_trials(pairs, base, head, self.device, self.found)
+        self._sources = [of_base["sources"], of_head["sources"]]
+        self.base = Side(self.base.name, of_base["code"])
+        self.head = Side(name_of(of_head["code"]), of_head["code"])
+        return Sides(
+            Arm("base", base, of_base["code"], self.machine),
+            Arm("head", head, of_head["code"], self.machine),
+            trials,
+            {"sources": self._sources},
+            self._notes(),
+        )
+
+    def check_unchanged(self) -> None:
+        if self._sources:
+            check_unchanged(self.root, {"sources": self._sources[1]})
+
+    def _notes(self) -> list[str]:
+        if self._sources[0] == self._sources[1]:
+            return ["both sides are the same sources, so that every difference is noise"]
+        if self.head.code.get("dirty"):
+            return ["head is the working tree, with changes that are not committed"]
+        return []
+
+    def _for_both(self, path: Path, checkout: Checkout) -> tuple[Path, Path]:
+        """A matrix' file for each tree: head says what is compared, and each tree has its own recipes beside it."""
+        return for_both(path, self.top, checkout.base, checkout.head)
+
+
+def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]:
+    """The file of a matrix in the checkouts `base` and `head` of the repository at `top`; the base gets head's."""
+    if not path.is_relative_to(top):
+        return path, path
+    inside = path.relative_to(top)
+    for_base, for_head = base / inside, head / inside
+    content = for_head.read_bytes() if for_head.is_file() else path.read_bytes()
+    for target in (for_base, for_head):
+        if not target.is_file() or target.read_bytes() != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return for_base, for_head
+
+
+def open_tree(root: Path, log: Path, open_trees: ExitStack) -> Tree:
+    """An agent for the sources in `root`, ended with `open_trees`. Raises TreeFailed for one of unknown protocol."""
+    log.unlink(missing_ok=True)
+    tree = Tree(root, log)
+    open_trees.callback(tree.close)
+    return tree
+
+
+def describe(tree: Tree, whose: str, error_kind: type[BenchError]) -> dict[str, Any]:
+    """Which code and machine a tree is. Raises an error of the given kind where it cannot be run."""
+    try:
+        tree.await_ready()
+        described: dict[str, Any] = tree.ask("describe")
+    except TreeFailed as error:
+        raise error_kind(f"{whose} cannot be run here: {error}") from None
+    return described
+
+
+def check_unchanged(root: Path, described: dict[str, Any]) -> None:
+    """Raises UsageError where the sources in `root` are no more those that were described."""
+    if described["sources"] != sources_sha256(root):
+        raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
+
+
+def name_of(code: dict[str, Any]) -> str:
+    """A commit in a few letters, and whether there are changes."""
+    commit = code.get("commit")
+    if not commit:
+        return "these sources"
+    return f"{commit[:SHORT_COMMIT]}{' with changes' if code.get('dirty') else ''}"

@@ -1,0 +1,222 @@
+"""Base and head of some repository measured beside each other until it is known whether head is worse, and why."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, UsageError
+from bench.gate import cause, confirmation, history
+from bench.gate.compare import Limits
+from bench.gate.duel import ROUNDS, Arm, Duel
+from bench.gate.report import Finding, Report
+from bench.gate.subject import Sides, Subject
+from bench.gate.tree import TreeFailed
+from bench.gate.trial import Place, Trial
+from bench.gate.verdict import LEAST_ROUNDS_FOR_ALARM, Judgement
+from bench.runs.store import Store
+from bench.text.canonical import canonical_json
+
+# How long profiling may take, about, and how often each side is profiled at most.
+PROFILING_S = 60.0
+MOST_PROFILES = 3
+
+
+@dataclass
+class Watcher:
+    """Who is told what happens: lines, decided trials, the run that begins."""
+
+    say: Callable[[str], None] = lambda _line: None
+    decided: Callable[[Trial, Sequence[Judgement]], None] = lambda _trial, _found: None
+    running: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
+
+
+@dataclass
+class RevisionGate:
+    """One comparison. `matrices` are the files that say what is measured; records and logs go to `folder`.
+
+    The budget is for measuring; checking out and preparing come on top. With `precise` all rounds are made that it has
+    room for, also of what is decided, because the ratios themselves are wanted.
+    """
+
+    subject: Subject
+    matrices: Sequence[Path]
+    machine: Mapping[str, Any]
+    device: str
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    budget_s: float = 300.0
+    rounds: int = ROUNDS
+    data: Path | None = None
+    fresh: bool = False
+    precise: bool = False
+    command: str = ""
+    watcher: Watcher = field(default_factory=Watcher)
+    sides: Sides | None = None
+
+    def measure(self) -> Report:
+        """Raises UsageError, MissingError for a base that cannot be run, BenchError where a process of a side ends."""
+        with ExitStack() as open_sides:
+            sides = self.sides = self.subject.open(0, open_sides)
+            if self.precise:
+                check_notable(sides)
+            began_s = time.monotonic()
+            duel = self._duel(sides, sides.trials, self.rounds, "")
+            resumed = duel.resume()
+            self._run(duel, began_s + self.budget_s * (1 - confirmation.SHARE))
+            findings = duel.findings()
+            if not (suspects := confirmation.slower(findings)):
+                self._run(duel, began_s + self.budget_s)
+                findings = duel.findings()
+                suspects = confirmation.slower(findings)
+            spent_s = time.monotonic() - began_s
+        if suspects:
+            findings = self._confirm(findings, suspects, max(self.budget_s - spent_s, 0.0))
+        self.subject.check_unchanged()
+        return Report(
+            self.subject.base,
+            self.subject.head,
+            findings,
+            [*sides.notes, *self._notes(duel, resumed)],
+            self.machine,
+            seconds=time.monotonic() - began_s,
+            rounds=max((len(trial.pairs) for trial in sides.trials), default=0),
+        )
+
+    def figures(self) -> list[history.Figure]:
+        """What was measured of each quantity, for the history."""
+        assert self.sides is not None
+        return [
+            history.figure_of(trial.label, trial.head.judged_as, case)
+            for trial in self.sides.trials
+            for case in trial.cases(self.limits, self.rounds)
+        ]
+
+    def _duel(self, sides: Sides, trials: list[Trial], rounds: int, place: str) -> Duel:
+        store = Store(self.folder / f"regress-{self._key(sides)}{place}.jsonl")
+        if self.fresh:
+            store.path.unlink(missing_ok=True)
+        return Duel(
+            trials,
+            sides.base,
+            sides.head,
+            store,
+            self.limits,
+            self.device,
+            self.folder,
+            self.data,
+            rounds,
+            self.command,
+            self.watcher.decided,
+            self.watcher.running,
+            precise=self.precise,
+        )
+
+    def _run(self, duel: Duel, deadline_s: float) -> None:
+        try:
+            duel.run(deadline_s)
+        except TreeFailed as error:
+            raise BenchError(f"measuring ended: {error}") from None
+        except KeyboardInterrupt:
+            count = sum(len(trial.pairs) for trial in duel.trials)
+            told = f"{count} pair{'' if count == 1 else 's'} of runs"
+            self.watcher.say(f"Stopped after {told}; the same command goes on from there")
+            raise
+
+    def _confirm(self, findings: list[Finding], suspects: Sequence[Finding], budget_s: float) -> list[Finding]:
+        """The findings once a second checkout was measured for those that are slower, and their causes looked for."""
+        cells = sorted({one.cell for one in suspects})
+        self.watcher.say(f"Confirming in a second checkout at another path: {'; '.join(cells)}")
+        with ExitStack() as open_sides:
+            sides = self.subject.open(1, open_sides)
+            trials = [
+                replace(trial, judged=[one.judgement.quantity.metric for one in suspects if one.judgement is not None])
+                for trial in sides.trials
+                if trial.label in cells
+            ]
+            duel = self._duel(sides, trials, max(self.rounds // 2, LEAST_ROUNDS_FOR_ALARM), "-second")
+            duel.resume()
+            self._run(duel, time.monotonic() + budget_s)
+            settled = confirmation.confirmed(findings, duel.findings())
+            return self._with_causes(settled, sides, trials)
+
+    def _with_causes(self, findings: Sequence[Finding], sides: Sides, trials: Sequence[Trial]) -> list[Finding]:
+        """The findings, those that are slower with what explains it: both sides are profiled, while they are there."""
+        found: dict[str, list[cause.Part]] = {}
+        slower = confirmation.slower(findings)
+        for cell in sorted({one.cell for one in slower}):
+            trial = next(trial for trial in trials if trial.label == cell)
+            self.watcher.say(f"Profiling both sides: {cell}")
+            found[cell] = [*cause.of_spans(trial.pairs), *self._profiled(trial, sides)]
+        return [replace(one, cause=found[one.cell]) if one in slower else one for one in findings]
+
+    def _profiled(self, trial: Trial, sides: Sides) -> list[cause.Part]:
+        """The operators or functions that explain the difference; none where a side cannot be profiled."""
+        assert trial.base is not None
+        run_s = max((run.metrics.get("wall_s") or 0.0 for pair in trial.pairs for run in pair), default=0.0)
+        times = min(max(int(PROFILING_S / (2 * run_s)) if run_s else MOST_PROFILES, 1), MOST_PROFILES)
+        base, head = [], []
+        try:
+            for _ in range(times):
+                base.append(self._profile(sides.base, trial.base))
+                head.append(self._profile(sides.head, trial.head))
+        except TreeFailed:
+            return []  # such as a base whose agent is older
+        of_base, of_head = (cause.least([one["seconds"] for one in side]) for side in (base, head))
+        return cause.explain(head[-1]["kind"], of_base, of_head)
+
+    def _profile(self, arm: Arm, place: Place) -> dict[str, Any]:
+        told: dict[str, Any] = arm.tree.ask(
+            "profile",
+            matrix=place.matrix,
+            cell=place.cell,
+            device=self.device,
+            data=None if self.data is None else str(self.data),
+            cache=str(self.folder.parent / "cache"),
+        )
+        return told
+
+    def _key(self, sides: Sides) -> str:
+        """Equal for calls whose rounds may be counted together."""
+        parts = {
+            **sides.key,
+            "machine": self.machine["id"],
+            "matrices": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.matrices],
+            "device": self.device,
+            # Pairs of calls before each round had a start of its own are no independent ones.
+            "starts": "a round",
+        }
+        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:12]
+
+    def _notes(self, duel: Duel, resumed: int) -> list[str]:
+        notes = []
+        if resumed:
+            notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
+        notes += duel.contended()
+        notes += duel.loud()
+        if (drift := duel.drift()) is not None:
+            notes.append(drift)
+        return notes
+
+
+def check_notable(sides: Sides) -> None:
+    """Raises UsageError where the sides are no two commits, of which a note could be kept."""
+    base, head = sides.base.code, sides.head.code
+    if head.get("dirty") or not head.get("commit"):
+        raise UsageError("--note: a note belongs to a commit, and head has changes that are not committed; commit them")
+    if base.get("commit") == head["commit"]:
+        raise UsageError(f"--note: base and head are one commit, {head['commit'][:9]}; name an older --base")
+
+
+def note(top: Path, gate: RevisionGate) -> history.Entry:
+    """Keep what a gate measured in the notes of its head. Raises UsageError where git does not take it."""
+    assert gate.sides is not None
+    base, head = gate.sides.base.code["commit"], gate.sides.head.code["commit"]
+    entry = history.entry_of(base, head, str(gate.machine["id"]), gate.figures())
+    history.write(top, entry)
+    return entry

@@ -1,0 +1,51 @@
+"""What `bench regress --base` compares: two revisions of some repository, opened as two sides that can be measured."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.gate.duel import Arm
+from bench.gate.report import Side
+from bench.gate.trial import Trial
+
+
+@dataclass
+class Sides:
+    """Both sides ready to be measured, and the cells that are.
+
+    `key` is what has to be equal for runs of two calls to count together, `notes` what should be said of the sides.
+    """
+
+    base: Arm
+    head: Arm
+    trials: list[Trial]
+    key: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+class Subject(Protocol):
+    """A base and a head of one repository, whose top is `top`."""
+
+    @property
+    def top(self) -> Path: ...
+
+    @property
+    def base(self) -> Side:
+        """What the base is called; complete once the sides were opened."""
+
+    @property
+    def head(self) -> Side:
+        """The same of head."""
+
+    def open(self, place: int, open_sides: ExitStack) -> Sides:
+        """Check both out and make them ready; they go away with `open_sides`.
+
+        Each `place` is another folder, with a path of another length. Raises UsageError, MissingError for a base that
+        cannot be run, and BenchError for such a head.
+        """
+
+    def check_unchanged(self) -> None:
+        """Raises UsageError where the sources were changed while they were measured."""

@@ -1,0 +1,135 @@
+"""Two revisions of a user's repository, whose commands and networks are measured by this harness."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, MissingError, UsageError
+from bench.execution.imports import ROOT
+from bench.gate.checkout import is_elsewhere, resolve
+from bench.gate.duel import Arm
+from bench.gate.own_sources import SHORT_COMMIT, for_both, name_of
+from bench.gate.preparation import Environment, PreparationFailed, prepare
+from bench.gate.report import Side
+from bench.gate.snapshot import Snapshot, repository_at, side_by_side, told_changes
+from bench.gate.subject import Sides
+from bench.gate.tree import Tree
+from bench.gate.trial import open_trials
+from bench.gate.users_side import UsersSide
+from bench.host.provenance import code_identity
+from bench.spec import matrix as matrices
+
+DEFAULT = "bench.yaml"
+
+
+@dataclass
+class UsersRepository:
+    """The working tree at `top` against the revision `base_name`; logs go to `folder`, what is done to `say`."""
+
+    top: Path
+    base_name: str
+    matrices: Sequence[Path]
+    machine: dict[str, Any]
+    device: str
+    found: int
+    folder: Path
+    say: Callable[[str], None]
+    base: Side = field(init=False)
+    head: Side = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a revision that is not here, and for matrices whose mistakes can be seen at once."""
+        self._commit = resolve(self.top, self.base_name)
+        self.base = Side(f"{self.base_name} ({self._commit[:SHORT_COMMIT]})")
+        self.head = Side("the working tree")
+        specs = [matrices.load(str(path)).spec for path in self.matrices]
+        self._prepare = list(dict.fromkeys(command for spec in specs for command in spec.prepare))
+        # Recipes run in this harness's Python, and what is prepared for them goes over that.
+        self._python = sys.executable if any(spec.command is None for spec in specs) else None
+        self._shared = list(dict.fromkeys(path for spec in specs for path in spec.shared))
+
+    def open(self, place: int, open_sides: ExitStack) -> Sides:
+        found = open_sides.enter_context(side_by_side(self.top, self.base_name, self._shared, place))
+        harness = code_identity()
+        arms = []
+        for name, snapshot, whose in (
+            ("base", found.base, f"the base {self.base_name}"),
+            ("head", found.head, "head"),
+        ):
+            side = self._side(name, snapshot, whose, found.head.root)
+            open_sides.callback(side.close)
+            arms.append(Arm(name, side, {**snapshot.code, "harness": harness}, self.machine))
+        base, head = arms
+        self.base, self.head = Side(self.base.name, base.code), Side(name_of(head.code), head.code)
+        pairs = [for_both(path, self.top, found.base.root, found.head.root) for path in self.matrices]
+        trials = open_trials(pairs, base.tree, head.tree, self.device, self.found)
+        # The harness's own sources too: it may run a command otherwise than the one of an earlier call.
+        key = {"repository": str(self.top), "sources": [arm.code["sources_sha256"] for arm in arms]}
+        key["harness"] = harness["sources_sha256"]
+        return Sides(base, head, trials, key, self._notes(found.base, found.head))
+
+    def check_unchanged(self) -> None:
+        """Both sides are copies, so nothing can have changed them."""
+
+    def _side(self, name: str, snapshot: Snapshot, whose: str, head: Path) -> UsersSide:
+        if self._prepare:
+            self.say(f"Preparing {whose}: {'; '.join(self._prepare)}")
+        try:
+            log = self.folder / "logs" / f"prepare-{name}.log"
+            environment = prepare(snapshot.root, self._prepare, log, self._python)
+        except PreparationFailed as error:
+            kind = MissingError if name == "base" else BenchError
+            raise kind(f"{whose} cannot be prepared: {error}") from None
+        agent_log = self.folder / "logs" / f"{name}.log"
+        return UsersSide(snapshot, environment, head, partial(_agent, environment, agent_log))
+
+    def _notes(self, base: Snapshot, head: Snapshot) -> list[str]:
+        notes = list(dict.fromkeys([*base.notes, *head.notes]))
+        if base.code["sources_sha256"] == head.code["sources_sha256"]:
+            notes.append("both sides are the same sources, so that every difference is noise")
+        if (told := told_changes(head)) is not None:
+            notes.append(told)
+        return notes
+
+
+def users_repository(folder: Path, names: Sequence[str]) -> Path | None:
+    """The top of the user's repository that a folder is in; None where the gate is to compare its own sources.
+
+    Those are compared within their own repository, unless a matrix is named whose cells are commands, and outside any.
+    Raises UsageError for a repository that cannot be measured.
+    """
+    if is_elsewhere(Path(ROOT), folder):
+        return repository_at(folder)
+    if any(Path(name).suffix and matrices.load(name).spec.command is not None for name in names):
+        return repository_at(folder)
+    return None
+
+
+def _agent(environment: Environment, log: Path) -> Tree:
+    """An agent with this harness's code, which sees a side's modules too."""
+    log.unlink(missing_ok=True)
+    return Tree(Path(ROOT), log, environment)
+
+
+def matrices_of(top: Path, names: Sequence[str]) -> list[Path]:
+    """The files of these matrices, each once; by default bench.yaml at the top of the repository.
+
+    Raises UsageError for one that is not there or wrong, and for two of one name, by which results are kept.
+    """
+    if not names and not (top / DEFAULT).is_file():
+        raise UsageError(
+            f"there is no {DEFAULT} in {top}, which says what to measure; `bench init` writes one, or name a matrix"
+        )
+    by_name: dict[str, Path] = {}
+    for name in names or [str(top / DEFAULT)]:
+        matrices.load(name)  # which refuses what is wrong in it
+        path = (Path(name) if Path(name).suffix else matrices.MATRICES / f"{name}.yaml").resolve()
+        if by_name.setdefault(path.stem, path) != path:
+            raise UsageError(f"{by_name[path.stem]} and {path} have one name; rename one, or call twice")
+    return list(by_name.values())
