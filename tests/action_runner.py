@@ -48,6 +48,7 @@ def run_action(file: Path, inputs: dict[str, str], github: dict[str, Any], folde
             "PATH": path,
             "HOME": os.environ["HOME"],
             "RUNNER_TEMP": str(temp),
+            "TMPDIR": str(temp),
             "GITHUB_OUTPUT": str(output),
             "GITHUB_STEP_SUMMARY": str(summary),
             **{name: _filled(str(value), context) for name, value in step.get("env", {}).items()},

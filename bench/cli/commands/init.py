@@ -15,12 +15,13 @@ from rich.console import Console
 
 from bench.errors import MissingError, UsageError
 from bench.execution.imports import ROOT
+from bench.files import PACKAGE
 from bench.gate.checkout import enclosing_repository
 from bench.gate.users_repository import DEFAULT
 from bench.host.git import GitFailed, git
 from bench.text.console import say
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "cli_templates"
+TEMPLATES = PACKAGE / "cli" / "templates"
 GITHUB, GITLAB = Path(".github", "workflows", "speed-gate.yml"), Path(".gitlab", "speed-gate.yml")
 # What a repository's training is often called; the first that is there is taken.
 SCRIPTS = ("train.py", "main.py", "scripts/train.py", "src/train.py", "run.py")

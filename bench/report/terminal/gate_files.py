@@ -87,12 +87,12 @@ def _as_json(finding: Finding) -> dict[str, Any]:
         "verdict": finding.word,
         "regression": finding.verdict in REGRESSIONS,
         "reason": finding.why,
-        "cause": [vars(part) for part in finding.cause],
     }
     if judgement is None:
         return told
     change = judgement.change
     return told | {
+        "cause": [vars(part) for part in finding.cause],
         "metric": judgement.quantity.metric,
         "base": judgement.base,
         "head": judgement.head,

@@ -201,7 +201,11 @@ HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
     ("text", "message"),
     [
         ("recipe: digts\n", r"mine.yaml:1: unknown recipe 'digts' \(did you mean 'digits'\?\)"),
-        ("axes: {}\n", r"the key 'recipe' is missing"),
+        ("axes: {}\n", r"the key 'recipe' or 'command' is missing"),
+        (HEAD + "command: ls\n", r":4: command: a matrix is of a recipe or of a command"),
+        ("command: ls\nset: {epochs: 1}\n", r":2: set: this key belongs to recipes"),
+        ("command: ls {lr}\naxes: {lf: [1]}\n", r":2: 'lf' is no placeholder of the command; there are: lr"),
+        ("command: {argv: ls, timout_s: 3}\n", r":1: unknown key 'command.timout_s' \(did you mean 'timeout_s'\?\)"),
         (HEAD + "axis: {}\n", r":4: unknown key 'axis' \(did you mean 'axes'\?\); allowed here: .*exclude"),
         (HEAD + "  modle.width: [1]\n", r":4: unknown key 'modle' \(did you mean 'model'\?\)"),
         (HEAD + "  optimizer.momentun: [1]\n", r":4: optimizer.momentun: sgd has no such option \(did you mean 'mom"),
@@ -268,3 +272,14 @@ def test_every_shipped_matrix_expands_and_says_what_it_is(name, device):
 
 def test_the_digits_matrix_has_sixteen_cells():
     assert len(expand(matrices.load("digits"), "cpu")) == 16
+
+
+def test_axes_fill_the_placeholders_of_a_command(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("command: python train.py --lr {lr} --seed {seed}\naxes: {lr: [0.1, 0.2]}\nprepare: make\n")
+    cells = expand(matrices.load(str(path)), "cpu")
+    assert [cell.command.argv_of(3)[3:] for cell in cells] == [["0.1", "--seed", "3"], ["0.2", "--seed", "3"]]
+    assert len({cell.id for cell in cells}) == 2
+    assert cells[0].recipe is None
+    path.write_text("command: {argv: [python, train.py, --lr, '0.1', --seed, '{seed}']}\n")
+    assert expand(matrices.load(str(path)), "cpu")[0].id == cells[0].id  # what the gate alone is told is no part of it

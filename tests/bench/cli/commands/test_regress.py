@@ -197,9 +197,7 @@ def test_a_mistake_is_one_message(repository, tmp_path, arguments, message):
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize(
-    "arguments", [["regress", "--base", "HEAD"], ["regress"], ["regress", "quick.yaml"], ["baseline", "save"]]
-)
+@pytest.mark.parametrize("arguments", [["regress"], ["regress", "quick.yaml"], ["baseline", "save"]])
 @pytest.mark.parametrize("inside", ["", "src/deep"])
 def test_in_another_repository_nothing_is_judged_in_its_stead(repository, tmp_path, arguments, inside):
     folder = tmp_path / "theirs" / inside
@@ -210,6 +208,18 @@ def test_in_another_repository_nothing_is_judged_in_its_stead(repository, tmp_pa
     assert f"measures the sources of bench itself, which are in {repository}" in " ".join(error.split())
     assert f"{tmp_path / 'theirs'}" in error
     assert not (folder / "results").exists()
+
+
+def test_in_another_repository_a_base_needs_a_matrix_of_it(repository, tmp_path):
+    theirs = tmp_path / "theirs"
+    (theirs / "src").mkdir(parents=True)
+    git(theirs, "init", "--quiet")
+    code, _, error = call(repository, "regress", "--base", "HEAD", cwd=theirs / "src")
+    assert (code, "has no commit yet" in error) == (2, True)
+    git(theirs, "commit", "--quiet", "--allow-empty", "--message", "One")
+    code, _, error = call(repository, "regress", "--base", "HEAD", cwd=theirs / "src")
+    assert (code, f"there is no bench.yaml in {theirs}" in error, "`bench init` writes one" in error) == (2, True, True)
+    assert not list(theirs.rglob("results"))
 
 
 def test_bench_s_own_folders_and_those_of_no_repository_are_no_other_s(copied, tmp_path):

@@ -1,0 +1,164 @@
+"""`bench regress` in a repository like a user's: real git, real commands, real processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli.commands.regress import RegressOptions, regress
+from bench.errors import BenchError, MissingError, UsageError
+from bench.gate import users_side
+from bench.text.console import LastingConsole
+from tests.bench.gate.conftest import commit, git_in
+
+MATRIX = """
+command:
+  argv: python3 train.py
+  epoch_pattern: 'acc (?P<accuracy>[.0-9]+)'
+judge: [wall_s, accuracy]
+"""
+SCRIPT = """
+import time
+import settings
+time.sleep(settings.SLEEP_S)
+print("acc", settings.ACCURACY)
+"""
+
+
+class Theirs:
+    """A repository whose script's speed and accuracy are lines of a module."""
+
+    def __init__(self, root: Path, console: LastingConsole) -> None:
+        self.root, self.console = root, console
+        root.mkdir()
+        git_in(root, "init", "--quiet", "--initial-branch=main")
+        (root / "bench.yaml").write_text(MATRIX)
+        (root / "train.py").write_text(SCRIPT)
+        self.change()
+        commit(root)
+
+    def change(self, sleep_s: float = 0.05, accuracy: float = 0.9) -> None:
+        (self.root / "settings.py").write_text(f"SLEEP_S = {sleep_s}\nACCURACY = {accuracy}\n")
+
+    def regress(self, *matrices: str, **options) -> tuple[int, dict]:
+        """The exit code, and the report."""
+        out = self.root.parent / "report.json"
+        options = {"base": "HEAD", "budget_s": 60.0, "results": self.root / "results"} | options
+        code = regress(RegressOptions(matrices, format="json", out=out, **options), self.console)
+        return code, json.loads(out.read_text())
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch) -> Theirs:
+    made = Theirs(tmp_path / "theirs", LastingConsole(width=200))
+    # These are measured by torch, and are about the machine alone.
+    monkeypatch.setattr(users_side, "reference_kernels", lambda device: {})
+    monkeypatch.setattr("bench.gate.lock.lock_path", lambda: tmp_path / "lock")
+    monkeypatch.chdir(made.root)
+    return made
+
+
+def verdicts(report: dict) -> dict[str, str]:
+    return {one.get("metric", "cell"): one["verdict"] for one in report["findings"]}
+
+
+def test_a_slow_down_is_found_confirmed_and_explained(theirs):
+    theirs.change(sleep_s=0.3)
+    code, report = theirs.regress()
+    assert code == 1
+    assert verdicts(report) == {"wall_s": "slower", "accuracy": "same"}
+    slower = report["findings"][0]
+    assert "confirmed by a second checkout at another path: +" in slower["reason"]
+    assert slower["cause"][0]["kind"] == "function"
+    assert "sleep" in slower["cause"][0]["name"]
+    assert "with changes that are not committed: settings.py" in " ".join(report["notes"])
+    assert report["head"]["code"]["dirty"] is True
+    assert report["head"]["code"]["commit"] == report["base"]["code"]["commit"]
+    assert git_in(theirs.root, "status", "--porcelain") == "M settings.py"
+    assert len(git_in(theirs.root, "worktree", "list").splitlines()) == 1
+
+
+def test_an_accuracy_loss_fails_and_an_earlier_call_counts(theirs):
+    theirs.change(accuracy=0.8)
+    commit(theirs.root)
+    code, report = theirs.regress(base="HEAD~1")
+    assert (code, verdicts(report)["accuracy"]) == (1, "less accurate")
+    code, report = theirs.regress(base="HEAD~1", budget_s=1.0)
+    assert code == 1
+    assert any("pairs of runs are those of an earlier call" in note for note in report["notes"])
+
+
+def test_each_side_is_prepared_in_its_own_environment(theirs, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "")
+    (theirs.root / "bench.yaml").write_text("command: python train.py\nprepare: [echo prepared > made.txt]\n")
+    (theirs.root / "train.py").write_text(
+        "print(open('made.txt').read())\nimport sys; assert '.bench-env' in sys.prefix"
+    )
+    commit(theirs.root)
+    code, report = theirs.regress(budget_s=4.0)
+    assert code == 0, report
+    assert not (theirs.root / "made.txt").exists()
+
+
+def test_what_the_base_lacks_leaves_nothing_to_compare(theirs):
+    (theirs.root / "bench.yaml").unlink()
+    (theirs.root / "train.py").unlink()
+    commit(theirs.root)
+    (theirs.root / "bench.yaml").write_text(MATRIX)
+    (theirs.root / "train.py").write_text(SCRIPT)
+    code, report = theirs.regress()
+    assert code == 3
+    assert report["findings"][0]["reason"] == "in the base: there is no train.py"
+
+
+def test_a_head_that_fails_is_broken_with_what_it_said(theirs):
+    (theirs.root / "settings.py").write_text("raise RuntimeError('no such setting')\n")
+    code, report = theirs.regress()
+    assert (code, verdicts(report)) == (1, {"cell": "broken"})
+    assert "no such setting" in report["findings"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("side", "error", "why"),
+    [("base", MissingError, "the base HEAD cannot be prepared"), ("head", BenchError, "head cannot be prepared")],
+)
+def test_a_preparation_that_fails_is_one_message(theirs, side, error, why):
+    (theirs.root / "bench.yaml").write_text(
+        f"command: python3 train.py\nprepare: 'echo no luck; [ ${{PWD##*/}} != {side} ]'\n"
+    )
+    with pytest.raises(error, match=rf"(?s){why}: .*exit code 1.*no luck") as caught:
+        theirs.regress()
+    assert caught.value.exit_code == error.exit_code
+    assert len(git_in(theirs.root, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("matrix", "why"),
+    [
+        (
+            "command: python3 train.py\njudge: [wall]\n",
+            r"bench.yaml:2: 'wall' is no metric .*did you mean 'wall_s'",
+        ),
+        ("command: python3 train.py\nshared: [nowhere]\n", "shared: there is no .*nowhere"),
+        ("comand: x\n", r"bench.yaml:1: unknown key 'comand' \(did you mean 'command'"),
+    ],
+)
+def test_a_mistake_in_bench_yaml_is_told_with_its_place(theirs, matrix, why):
+    (theirs.root / "bench.yaml").write_text(matrix)
+    with pytest.raises(UsageError, match=why):
+        theirs.regress()
+
+
+def test_a_note_needs_two_commits_and_is_written_to_head(theirs):
+    theirs.change(sleep_s=0.06)
+    with pytest.raises(UsageError, match=r"--note: .*changes that are not committed"):
+        theirs.regress(note=True)
+    commit(theirs.root)
+    with pytest.raises(UsageError, match="base and head are one commit"):
+        theirs.regress(note=True)
+    theirs.regress(base="HEAD~1", note=True, rounds=8)
+    noted = json.loads(git_in(theirs.root, "notes", "--ref=bench", "show", "HEAD"))
+    assert noted["base"] == git_in(theirs.root, "rev-parse", "HEAD~1")
+    assert [len(figure["rises"]) for figure in noted["figures"]] == [8, 8]
