@@ -92,6 +92,11 @@ class MatrixSpec(ForGate):
     sampling: Sampling = Field(default_factory=Sampling)
     price_per_hour: NotNegative | None = None
 
+    @property
+    def measured(self) -> str:
+        """What the cells are of: the name of the recipe, or of the command's script."""
+        return Path(self.recipe).stem if self.recipe is not None else self.command.script if self.command else ""
+
     @model_validator(mode="after")
     def _known_measure(self) -> Self:
         if self.recipe is None and self.command is None:

@@ -156,7 +156,7 @@ class _Session:
         """Run the missing cells of a claim with the present sources; false after Ctrl-C."""
         matrix, options, console = claim.matrix, self.options, self.console
         spec = matrix.spec
-        recorder = Recorder(options.results, Path(spec.recipe).stem, matrix.name)
+        recorder = Recorder(options.results, spec.measured, matrix.name)
         recorder.check_writable()
         with alone(recorder.store.path.with_name("sweep.lock"), console):
             gpus = find_gpus() if self.device == "cuda" else Gpus()

@@ -65,7 +65,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
     device = default_device() if options.device == "auto" else options.device
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
-    recorder = Recorder(options.results, Path(spec.recipe or "").stem, matrix.name)
+    recorder = Recorder(options.results, spec.measured, matrix.name)
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
     sampling = sampling_of(matrix, options.sampling_timeout_s)
