@@ -21,5 +21,3 @@ MOST_COUNT = 1_000_000_000
 LARGEST_NUMBER = 1e30
 # 23 days; system calls count milliseconds in 32 bits.
 MOST_SECONDS = 2_000_000
-# Rows of a table, levels of a tree.
-MOST_ROWS = 1_000_000_000

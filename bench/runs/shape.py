@@ -36,7 +36,6 @@ class _Named(msgspec.Struct):
 class _Evaluation(msgspec.Struct):
     tta: int | Unset | None = UNSET
     epoch_tta: int | Unset | None = UNSET
-    tta_share: Number = UNSET
 
 
 class _Resolved(msgspec.Struct):

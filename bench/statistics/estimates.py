@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import special, stats
@@ -19,11 +19,6 @@ from scipy import special, stats
 from bench.statistics import LEAST_FOR_INTERVAL
 
 CONFIDENCE = 0.95
-# Four values make only 35 different resamples: too few for a tail of 2.5 %.
-BOOTSTRAP_LEAST_N = 5
-RESAMPLES = 9999
-# AlgoPerf's: systems more than four times slower than the best are all alike.
-PROFILE_LARGEST_RATIO = 4.0
 
 
 @dataclass(frozen=True)
@@ -68,22 +63,6 @@ class Test:
     hypothesis: str
 
 
-@dataclass(frozen=True)
-class Profile:
-    """One system's performance profile over `n` workloads; `score` is its area, from 0 to 1.
-
-    `ratios` are its times over the best system's, infinite where it never reached the target.
-    """
-
-    score: float
-    n: int
-    ratios: Mapping[str, float]
-
-    def share_within(self, tau: float) -> float:
-        """The share of workloads on which it took at most `tau` times as long as the best system."""
-        return sum(ratio <= tau for ratio in self.ratios.values()) / self.n
-
-
 def mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = "") -> Estimate:
     """The mean, with Student's t interval ("The probable error of a mean", 1908).
 
@@ -122,34 +101,6 @@ def olympic_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: 
     error = float(np.std(winsorised, ddof=1)) * math.sqrt(n) / kept.size if np.isfinite(kept).all() else math.inf
     method = "olympic mean, Tukey-McLaughlin interval"
     return _student(float(kept.mean()), error, kept.size - 1, n, method, confidence, unit)
-
-
-def bootstrap(
-    values: Sequence[float],
-    statistic: Literal["mean", "median"] = "mean",
-    confidence: float = CONFIDENCE,
-    unit: str = "",
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """The mean or median, with the bias-corrected and accelerated bootstrap interval (Efron, 1987), from n = 5 on.
-
-    Too narrow for few values: it covers the mean in 83 % of draws at n = 5, 90 % at 10 and 94 % at 40, the median
-    in 92 to 94 %. Prefer `mean` and `median` below n = 40.
-    """
-    sample = _sample(values)
-    functions: dict[str, Any] = {"mean": np.mean, "median": np.median}
-    function = functions[statistic]
-    estimate = Estimate(
-        float(function(sample)), sample.size, f"{statistic}, BCa bootstrap", None, None, confidence, unit
-    )
-    if sample.size < BOOTSTRAP_LEAST_N or np.ptp(sample) == 0:
-        return estimate
-    interval = stats.bootstrap(
-        (sample,), function, n_resamples=resamples, confidence_level=confidence, method="BCa", rng=0
-    ).confidence_interval
-    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return estimate
-    return replace(estimate, low=float(interval.low), high=float(interval.high))
 
 
 @functools.cache  # SciPy works out a p-value too, and there are few arguments that differ
@@ -239,37 +190,6 @@ def rank_correlation(x: Sequence[float], y: Sequence[float], confidence: float =
     reach = float(special.ndtri((1 + confidence) / 2)) * math.sqrt((1 + value**2 / 2) / (n - 3))
     low, high = (math.tanh(math.atanh(value) + side * reach) for side in (-1, 1))
     return Estimate(value, n, method, low, high, confidence)
-
-
-def performance_profiles(
-    times_s: Mapping[str, Mapping[str, float | None]], largest_ratio: float = PROFILE_LARGEST_RATIO
-) -> dict[str, Profile]:
-    """Each system's profile, from its seconds on each workload; None or missing where it never reached the target.
-
-    rho(tau) is the share of workloads on which a system takes at most tau times the best one's time (Dolan and
-    More, 2002). The score is rho's integral over tau from 1 to 4, divided by 3 (Dahl et al., "Benchmarking neural
-    network training algorithms", 2023, section 4). Raises ValueError where there is no workload, or a time
-    is not positive.
-    """
-    workloads = list(dict.fromkeys(workload for of_system in times_s.values() for workload in of_system))
-    if not workloads:
-        raise ValueError("a performance profile needs at least one workload")
-    taken = {
-        system: {name: math.inf if (time_s := of_system.get(name)) is None else time_s for name in workloads}
-        for system, of_system in times_s.items()
-    }
-    best = {name: min(of_system[name] for of_system in taken.values()) for name in workloads}
-    if not min(best.values()) > 0:
-        raise ValueError(f"times should be positive, not {min(best.values()):g}")
-    profiles = {}
-    for system, of_system in taken.items():
-        ratios = {
-            name: time_s / best[name] if math.isfinite(time_s) else math.inf for name, time_s in of_system.items()
-        }
-        # rho is a staircase: a workload adds to the area from its own ratio on.
-        area = sum(max(0.0, largest_ratio - ratio) for ratio in ratios.values()) / len(ratios)
-        profiles[system] = Profile(area / (largest_ratio - 1), len(ratios), ratios)
-    return profiles
 
 
 def _sample(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -73,9 +73,6 @@ class Speedrun(Rule):
         levels = {timing.reached_by.tta for timing in trials.timings if timing.reached_by} - {0}
         if levels:
             yield Finding("tta", f"with test-time augmentation, level {', '.join(map(str, sorted(levels)))}")
-        if any(_transductive(run) for run in trials.runs):
-            text = "transductive: which images get test-time augmentation depends on the other test images"
-            yield Finding("transductive", text)
         if not all(_warmed_up(run) or at(run.config, "device") == "cuda" for run in trials.runs):
             yield Finding("no_warm_up_on_cpu", "no warm-up: the first epoch pays one-time costs")
 
@@ -96,8 +93,3 @@ def _accuracies(trials: Trials) -> list[float]:
 
 def _warmed_up(run: Run) -> bool:
     return bool(at(run.config, "warm_up_steps"))
-
-
-def _transductive(run: Run) -> bool:
-    share = at(run.config, "evaluation", "tta_share")
-    return share is not None and 0 < share < 1

@@ -67,20 +67,6 @@ def test_olympic_mean_drops_one_that_never_arrived() -> None:
         estimates.olympic_mean([1, 2])
 
 
-def test_bootstrap() -> None:
-    sample = [9.8, 10.1, 10.4, 9.9, 10.0, 10.3, 9.7, 10.2]
-    mean, median = estimates.bootstrap(sample), estimates.bootstrap(sample, "median")
-    assert (mean.value, median.value) == pytest.approx((10.05, 10.05))
-    assert mean.low is not None
-    assert mean.high is not None
-    # The normal approximation of the resampled mean.
-    error = float(np.std(sample)) / math.sqrt(8)
-    assert (mean.low, mean.high) == pytest.approx((10.05 - 1.96 * error, 10.05 + 1.96 * error), abs=0.02)
-    assert estimates.bootstrap(sample) == mean
-    assert estimates.bootstrap([1, 2, 3, 4]).low is None
-    assert estimates.bootstrap([2.0] * 9).low is None
-
-
 def test_share() -> None:
     estimate = estimates.share(35, 50)
     # Page's 35 of 50: centre (0.7 + z²/100) / (1 + z²/50), z² = 3.8415.
@@ -131,39 +117,6 @@ def test_geometric_mean() -> None:
         estimates.geometric_mean([1.0, 0.0])
 
 
-def test_performance_profiles() -> None:
-    profiles = estimates.performance_profiles(
-        {"a": {"cifar": 10, "mnist": 20, "digits": None}, "b": {"cifar": 20, "mnist": 20, "digits": 5}}
-    )
-    a, b = profiles["a"], profiles["b"]
-    assert a.ratios == {"cifar": 1, "mnist": 1, "digits": math.inf}
-    assert [a.share_within(tau) for tau in (1, 4)] == [2 / 3, 2 / 3]
-    # b: 2/3 of the workloads within 1, all from 2 on: (2/3 * 1 + 1 * 2) / 3.
-    assert (a.score, b.score) == pytest.approx((2 / 3, 8 / 9))
-    assert (a.n, b.share_within(1), b.share_within(2)) == (3, 2 / 3, 1)
-
-
-def test_performance_profiles_where_nobody_arrives_or_a_workload_is_missing() -> None:
-    profiles = estimates.performance_profiles({"a": {"x": None, "y": 1.0}, "b": {"x": None}})
-    assert (profiles["a"].score, profiles["b"].score) == (0.5, 0)
-    with pytest.raises(ValueError, match="at least one workload"):
-        estimates.performance_profiles({"a": {}})
-
-
-@given(
-    times=st.dictionaries(
-        st.sampled_from("abc"),
-        st.dictionaries(st.sampled_from("wxyz"), st.none() | st.floats(0.1, 100), min_size=1),
-        min_size=1,
-    )
-)
-def test_a_profiles_score_is_the_area_under_its_staircase(times: dict[str, dict[str, float | None]]) -> None:
-    taus = np.linspace(1, 4, 3001)
-    for profile in estimates.performance_profiles(times).values():
-        area = np.mean([profile.share_within(tau) for tau in taus])
-        assert profile.score == pytest.approx(area, abs=0.002)
-
-
 def test_estimates_scale_and_overlap() -> None:
     minutes = Estimate(2.0, 5, "mean", 1.0, 3.0, unit="min")
     assert minutes.scaled(60, "s") == Estimate(120, 5, "mean", 60, 180, unit="s")
@@ -172,14 +125,14 @@ def test_estimates_scale_and_overlap() -> None:
     assert minutes.overlaps(Estimate(2.5, 1, "mean"))
 
 
-@pytest.mark.parametrize("statistic", [estimates.mean, estimates.median, estimates.olympic_mean, estimates.bootstrap])
+@pytest.mark.parametrize("statistic", [estimates.mean, estimates.median, estimates.olympic_mean])
 def test_no_value_and_no_number(statistic: Callable[..., Estimate]) -> None:
     for values in ([], [1.0, math.nan, 2.0]):
         with pytest.raises(ValueError, match="at least"):
             statistic(values)
 
 
-@pytest.mark.parametrize("statistic", [estimates.mean, estimates.geometric_mean, estimates.bootstrap, estimates.median])
+@pytest.mark.parametrize("statistic", [estimates.mean, estimates.geometric_mean, estimates.median])
 def test_one_value_has_no_interval(statistic: Callable[..., Estimate]) -> None:
     estimate = statistic([3.0])
     assert estimate.value == pytest.approx(3)
@@ -209,15 +162,6 @@ def test_geometric_means_cover(n: int) -> None:
 @pytest.mark.parametrize(("n", "expected"), [(10, 0.979), (40, 0.962)])
 def test_medians_cover_at_least_as_promised(n: int, expected: float) -> None:
     assert covered(estimates.median, 100, n) == pytest.approx(expected, abs=0.012)
-
-
-@pytest.mark.parametrize(
-    ("statistic", "n", "expected"),
-    [("mean", 5, 0.83), ("mean", 10, 0.90), ("mean", 40, 0.94), ("median", 10, 0.93)],
-)
-def test_the_bootstrap_covers_as_its_docstring_says(statistic: Any, n: int, expected: float) -> None:
-    coverage = covered(lambda sample: estimates.bootstrap(list(sample), statistic, resamples=299), 100, n)
-    assert coverage == pytest.approx(expected, abs=0.025)
 
 
 @pytest.mark.parametrize("n", SIZES)

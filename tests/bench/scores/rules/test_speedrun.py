@@ -75,8 +75,7 @@ def test_why_else_runs_do_not_qualify(trained: Callable[..., Run], codes: Codes)
     assert codes(rule("speedrun").score([*runs, crashed]).reasons) == ["unfinished_runs"]
 
 
-def test_transductive_test_time_augmentation_is_flagged(trained: Callable[..., Run], codes: Codes) -> None:
+def test_test_time_augmentation_is_said(trained: Callable[..., Run], codes: Codes) -> None:
     config = trained([0.9], 0.945).config
-    flagged = score_of(trained, [0.945] * 5, config=config | {"evaluation": {"tta": 2, "tta_share": 0.25}})
-    assert {"tta", "transductive"} <= set(codes(flagged.footnotes))
-    assert "transductive" not in codes(score_of(trained, [0.945] * 5).footnotes)
+    flagged = score_of(trained, [0.945] * 5, config=config | {"evaluation": {"tta": 2}})
+    assert "tta" in codes(flagged.footnotes)
