@@ -33,7 +33,7 @@ def layer(
     return nn.Sequential(conv, act, norm) if order == "conv-act-bn" else nn.Sequential(conv, norm, act)
 
 
-class Residual(nn.Module):
+class ResidualConv(nn.Module):
     """Two layers, added to their input, or appended to it if `dense`."""
 
     def __init__(
@@ -85,7 +85,7 @@ class MnistNet(nn.Module):
         for width in widths:
             layers.append(make(channels, width))
             if block:
-                layers.append(Residual(width, dense, order, bias, zero_last_scale))
+                layers.append(ResidualConv(width, dense, order, bias, zero_last_scale))
             channels = 2 * width if dense else width
         self.body = nn.Sequential(*layers)
         last = make(channels, classes)

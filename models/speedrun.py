@@ -37,7 +37,7 @@ def dirac_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
     return conv
 
 
-class Group(nn.Module):
+class ConvGroup(nn.Module):
     """Halves the resolution behind the first of its convs; each is followed by batch norm and an activation.
 
     With `residual` the output of the first is added to that of the last, before its activation.
@@ -108,7 +108,7 @@ class SpeedrunNet(nn.Module):
             nn.init.zeros_(self.whiten.bias)  # type: ignore[arg-type]
         self.init_images = whiten_images
         channels = [2 * patch, *widths]
-        groups = [Group(i, o, convs, residual, activation, norm_momentum) for i, o in itertools.pairwise(channels)]
+        groups = [ConvGroup(i, o, convs, residual, activation, norm_momentum) for i, o in itertools.pairwise(channels)]
         self.groups = nn.Sequential(make_activation(whiten_activation or activation), *groups)
         self.pool = MaxPool()
         self.head = nn.Linear(channels[-1], classes, bias=False)

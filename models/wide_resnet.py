@@ -44,7 +44,7 @@ def blocks_per_stage(depth: int, kernels: list[int]) -> int:
     return blocks
 
 
-class Block(nn.Module):
+class WideBlock(nn.Module):
     """`kernels` convs of `channels_out`, each after batch norm and ReLU, added to the input or to its projection.
 
     The first conv larger than 1×1 has the stride, so that no pixel goes unseen. `branch_scale` and
@@ -121,7 +121,7 @@ class WideResNet(nn.Module):
             stage, within = divmod(position, count)
             wide = (STEM_CHANNELS << stage) * widen
             stride = 2 if stage and not within else 1
-            layers.append(Block(channels, wide, kernels, stride, groups, dropout, branch_scale, activated_shortcut))
+            layers.append(WideBlock(channels, wide, kernels, stride, groups, dropout, branch_scale, activated_shortcut))
             channels = wide
         self.body = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.head = nn.Sequential(MeanPool(), nn.Linear(channels, classes))

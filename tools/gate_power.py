@@ -88,7 +88,7 @@ class More:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StartsPlan:
     """What is recorded: whose code, on which machine, and what makes each slow-down (keys as `5%`)."""
 
     commit: str
@@ -111,7 +111,7 @@ class Start:
     wall_s: float
 
 
-class Recorder:
+class StartRecorder:
     """Copies of one commit with more and less work, each start of them measured once."""
 
     def __init__(self, commit: str, logs: Path, open_trees: ExitStack) -> None:
@@ -181,7 +181,7 @@ class Recorder:
         return {f"{cell}.{one.metric}": float(reply["metrics"][one.metric]) for one in FIGURES[cell]}
 
 
-def calibrate(recorder: Recorder, console: Console) -> dict[str, More]:
+def calibrate(recorder: StartRecorder, console: Console) -> dict[str, More]:
     """What makes each slow-down, by what many products add to a step, and by the peak of memory."""
     recorder.add("many", More(**CALIBRATION))
     runs = [run for number in range(CALIBRATION_BLOCKS) for run in recorder.block(number, "many", math.nan, [STEP])]
@@ -205,14 +205,14 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
     commit, machine = resolve(top_of(ROOT), "HEAD"), fingerprint()["id"]
     file.parent.mkdir(parents=True, exist_ok=True)
     with only_one("tools/gate_power.py", lambda line: say(console, line)), ExitStack() as open_trees:
-        recorder = Recorder(commit, ROOT / "results" / "gate" / "logs", open_trees)
+        recorder = StartRecorder(commit, ROOT / "results" / "gate" / "logs", open_trees)
         recorder.add("A")
         if file.exists():
             plan, runs = read(file)
             if (plan.commit, plan.machine) != (commit, machine):
                 raise UsageError(f"{file} is of {plan.commit[:9]} on machine {plan.machine}; name another file")
         else:
-            plan, runs = Plan(commit, machine, calibrate(recorder, console)), []
+            plan, runs = StartsPlan(commit, machine, calibrate(recorder, console)), []
             _append(file, [asdict(plan)])
         recorder.add("A again")
         for name, more in plan.planted.items():
@@ -234,12 +234,12 @@ def _cycle() -> Iterator[tuple[str, float]]:
         yield _name(share), share
 
 
-def read(file: Path) -> tuple[Plan, list[Start]]:
+def read(file: Path) -> tuple[StartsPlan, list[Start]]:
     """Raises UsageError for a file of something else."""
     try:
         first, *others = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         planted = {name: More(**more) for name, more in first.pop("planted").items()}
-        return Plan(**first, planted=planted), [Start(**other) for other in others]
+        return StartsPlan(**first, planted=planted), [Start(**other) for other in others]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{file}: this is no record of this tool ({error}); name another file") from None
 
@@ -312,7 +312,7 @@ def judge(runs: Sequence[Start]) -> list[Judged]:
     return found
 
 
-def tell(plan: Plan, judged: Sequence[Judged], console: Console) -> None:
+def tell(plan: StartsPlan, judged: Sequence[Judged], console: Console) -> None:
     """Print what each slow-down really was, and what every rule made of it."""
     for one in judged:
         say(console, "")
@@ -326,7 +326,7 @@ def tell(plan: Plan, judged: Sequence[Judged], console: Console) -> None:
         print_table(console, study_table(one.outcomes, one.pair_s))
 
 
-def page(plan: Plan, judged: Sequence[Judged], runs: Sequence[Start], file: Path) -> str:
+def page(plan: StartsPlan, judged: Sequence[Judged], runs: Sequence[Start], file: Path) -> str:
     """The same as Markdown."""
     machine = fingerprint()
     lines = [
@@ -355,7 +355,7 @@ def page(plan: Plan, judged: Sequence[Judged], runs: Sequence[Start], file: Path
     return "\n".join(lines) + "\n"
 
 
-def _planted(plan: Plan, slow_down: float) -> str:
+def _planted(plan: StartsPlan, slow_down: float) -> str:
     if not slow_down:
         return "the same code again"
     more = plan.planted[_name(slow_down)]

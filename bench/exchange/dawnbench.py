@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.exchange.entry import TARGET_PERCENT, VERSION, Entry, InferenceEntry, Row, TrainEntry
+from bench.exchange.entry import TARGET_PERCENT, VERSION, Entry, EntryRow, InferenceEntry, TrainEntry
 from bench.exchange.epochs import read_rows, write_rows
 
 # JSON keys to our names.
@@ -42,7 +42,7 @@ _OF_INFERENCE = ("latency", "cost", "top1Accuracy")
 
 
 @dataclass
-class Reading:
+class ReadEntry:
     """One entry as it was found: `entry` is None where `errors`, each with its file and field or line, say why.
 
     It is None too where `other_task` names the one that the entry is of, of which nothing more is asked.
@@ -88,9 +88,9 @@ def unread(paths: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.suffix not in (".json", ".tsv") and not file.name.startswith(".")]
 
 
-def read(path: Path) -> Reading:
+def read(path: Path) -> ReadEntry:
     """The entry whose JSON file is `path`, or all that is wrong with it; never raises for what is in the file."""
-    reading = Reading(path)
+    reading = ReadEntry(path)
     text = _text(path, reading)
     document = _parse(text, reading) if text is not None else None
     if document is None:
@@ -114,12 +114,12 @@ def load(path: Path) -> Entry:
     return _or_raise(read(path))
 
 
-def from_document(document: dict[str, Any], rows: tuple[Row, ...] | None, path: Path) -> Entry:
+def from_document(document: dict[str, Any], rows: tuple[EntryRow, ...] | None, path: Path) -> Entry:
     """The entry of a JSON document, with rows for training and None for inference; `path` names it in errors.
 
     Raises `UsageError` with all that is wrong, a line each.
     """
-    reading = Reading(path)
+    reading = ReadEntry(path)
     _interpret(document, rows, reading)
     return _or_raise(reading)
 
@@ -129,8 +129,8 @@ def checked(entry: Entry, where: str) -> Entry:
 
     Raises `UsageError` with all that is wrong, a line each: what is written has to be valid.
     """
-    reading = Reading(Path(where))
-    rows: tuple[Row, ...] | None = None
+    reading = ReadEntry(Path(where))
+    rows: tuple[EntryRow, ...] | None = None
     if isinstance(entry, TrainEntry):
         rows, errors, _ = read_rows(write_rows(entry.rows))
         reading.errors += [f"{where}, rows{place}: {what}" for place, what in errors]
@@ -167,7 +167,7 @@ def document(entry: Entry) -> dict[str, Any]:
     return result | entry.extra | ({"misc": entry.misc} if entry.misc else {})
 
 
-def _text(path: Path, reading: Reading) -> str | None:
+def _text(path: Path, reading: ReadEntry) -> str | None:
     """A file as text, None where it cannot be read."""
     try:
         text = path.read_bytes().decode("utf-8")
@@ -186,7 +186,7 @@ def _text(path: Path, reading: Reading) -> str | None:
     return text.removeprefix("\ufeff")
 
 
-def _parse(text: str, reading: Reading) -> dict[str, Any] | None:
+def _parse(text: str, reading: ReadEntry) -> dict[str, Any] | None:
     where = f"{reading.path}"
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def _is_inference(path: Path, document: dict[str, Any]) -> bool:
     return any(key in document for key in _OF_INFERENCE) and not path.with_suffix(".tsv").exists()
 
 
-def _or_raise(reading: Reading) -> Entry:
+def _or_raise(reading: ReadEntry) -> Entry:
     if reading.other_task is not None:
         raise UsageError(f"{reading.path}: is of another task, {reading.other_task}; these are those of {_TASK}")
     if reading.entry is None:
@@ -249,7 +249,7 @@ def _or_raise(reading: Reading) -> Entry:
     return reading.entry
 
 
-def _interpret(document: dict[str, Any], rows: tuple[Row, ...] | None, reading: Reading) -> None:
+def _interpret(document: dict[str, Any], rows: tuple[EntryRow, ...] | None, reading: ReadEntry) -> None:
     """Make the reading's entry, unless something is wrong."""
     is_inference = rows is None
     values = _submission(document, _OF_INFERENCE if is_inference else _OF_TRAIN, reading)
@@ -267,7 +267,7 @@ def _interpret(document: dict[str, Any], rows: tuple[Row, ...] | None, reading: 
         reading.entry = InferenceEntry(**values) if is_inference else TrainEntry(**values)
 
 
-def _submission(document: dict[str, Any], own_keys: tuple[str, ...], reading: Reading) -> dict[str, Any]:
+def _submission(document: dict[str, Any], own_keys: tuple[str, ...], reading: ReadEntry) -> dict[str, Any]:
     path, values = reading.path, {}
     version = document.get("version")
     if version != VERSION:
@@ -306,7 +306,7 @@ def _has_addresses(text: str) -> bool:
     return bool(found) and all(map(_ADDRESS.fullmatch, found))
 
 
-def _check_date(timestamp: str | None, reading: Reading) -> None:
+def _check_date(timestamp: str | None, reading: ReadEntry) -> None:
     if timestamp is None:
         return
     try:
@@ -318,7 +318,7 @@ def _check_date(timestamp: str | None, reading: Reading) -> None:
 
 
 def _number(
-    document: dict[str, Any], key: str, reading: Reading, *, required: bool = False, positive: bool = False
+    document: dict[str, Any], key: str, reading: ReadEntry, *, required: bool = False, positive: bool = False
 ) -> float | None:
     where, value = f"{reading.path}: {key}", document.get(key)
     if value is None:
@@ -334,7 +334,7 @@ def _number(
     return float(value)
 
 
-def _rows(path: Path, reading: Reading) -> tuple[Row, ...]:
+def _rows(path: Path, reading: ReadEntry) -> tuple[EntryRow, ...]:
     text = _text(path, reading)
     if text is None:
         return ()

@@ -36,7 +36,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Row:
+class EntryRow:
     """The state after an epoch, which may be a fraction; `hours` since the start, evaluation left out."""
 
     epoch: float
@@ -48,11 +48,11 @@ class Row:
 class TrainEntry(Submission):
     """`rows` in order of time, at least one of which reaches the target; dollars on demand per hour."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[EntryRow, ...]
     cost_per_hour: float | None = None
 
     @property
-    def result(self) -> Row:
+    def result(self) -> EntryRow:
         """The first row at or above 94 %."""
         return next(row for row in self.rows if row.top1_percent >= TARGET_PERCENT)
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from bench.exchange.entry import TARGET_PERCENT, Row
+from bench.exchange.entry import TARGET_PERCENT, EntryRow
 
 HEADER = ("epoch", "hours", "top1Accuracy")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 Note = tuple[str, str]
 
 
-def read_rows(text: str) -> tuple[tuple[Row, ...], list[Note], list[Note]]:
+def read_rows(text: str) -> tuple[tuple[EntryRow, ...], list[Note], list[Note]]:
     """The rows, what is wrong, and what is unusual.
 
     Wrong is what makes the result doubtful: another header, what is no number, time or epochs that do not grow,
@@ -38,17 +38,17 @@ def read_rows(text: str) -> tuple[tuple[Row, ...], list[Note], list[Note]]:
     number, header = filled[0]
     if tuple(header.split("\t")) != HEADER:
         errors.append((f":{number}", f"the header is {header!r}; allowed: {_header_shown()}, separated by tabs"))
-    numbered: list[tuple[int, Row]] = []
+    numbered: list[tuple[int, EntryRow]] = []
     for number, line in filled[1:]:
         values = _values(number, line, errors)
         if values is not None:
-            numbered.append((number, Row(*values)))
+            numbered.append((number, EntryRow(*values)))
     _check_order(numbered, errors, warnings)
     _check_accuracies(numbered, errors)
     return tuple(row for _, row in numbered), errors, warnings
 
 
-def write_rows(rows: Sequence[Row]) -> str:
+def write_rows(rows: Sequence[EntryRow]) -> str:
     """The file's text; every number reads back as it is."""
     lines = [HEADER, *((_text(row.epoch), repr(row.hours), repr(row.top1_percent)) for row in rows)]
     return "".join("\t".join(line) + "\n" for line in lines)
@@ -69,7 +69,7 @@ def _values(number: int, line: str, errors: list[Note]) -> list[float] | None:
     return values
 
 
-def _check_order(numbered: list[tuple[int, Row]], errors: list[Note], warnings: list[Note]) -> None:
+def _check_order(numbered: list[tuple[int, EntryRow]], errors: list[Note], warnings: list[Note]) -> None:
     for number, row in numbered[:1]:
         if row.epoch < 0 or row.hours <= 0:
             errors.append((f":{number}", "the first epoch is 0 or more, and its hours are more than 0"))
@@ -84,7 +84,7 @@ def _check_order(numbered: list[tuple[int, Row]], errors: list[Note], warnings: 
             errors.append((f":{number}", f"hours {row.hours:g} follow {before.hours:g}; hours are cumulative"))
 
 
-def _check_accuracies(numbered: list[tuple[int, Row]], errors: list[Note]) -> None:
+def _check_accuracies(numbered: list[tuple[int, EntryRow]], errors: list[Note]) -> None:
     if not numbered:
         errors.append(("", "there is no row that can be read; allowed: a row for each epoch"))
         return

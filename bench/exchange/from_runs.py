@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.exchange.dawnbench import checked
-from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, TrainEntry, Unfit
+from bench.exchange.entry import TARGET_PERCENT, Entry, EntryRow, InferenceEntry, TrainEntry, Unfit
 from bench.host import provenance
 from bench.runs.disturbed import disturbed
 from bench.runs.labels import hardware
@@ -103,7 +103,7 @@ def _inference(run: Run, values: dict[str, Any]) -> InferenceEntry:
     return InferenceEntry(**values, latency_ms=latency_ms, top1_percent=_percent(accuracy), cost_usd=cost)
 
 
-def _rows(run: Run) -> tuple[Row, ...]:
+def _rows(run: Run) -> tuple[EntryRow, ...]:
     """A row for each epoch that was evaluated, on the clock of our rule book for DAWNBench."""
     steps = {row["epoch"]: float(row.get("steps") or 0) for row in run.epochs}
     # The last epoch may be a part of one.
@@ -111,7 +111,7 @@ def _rows(run: Run) -> tuple[Row, ...]:
         raise _refused(run, "it does not say how many steps its epochs had")
     epochs_per_step = float(run.metrics["epochs"] or 0) / float(run.metrics["steps"] or 1)
     return tuple(
-        Row(round(steps[row.epoch] * epochs_per_step, 6), row.time_s / 3600, _percent(row.accuracy))
+        EntryRow(round(steps[row.epoch] * epochs_per_step, 6), row.time_s / 3600, _percent(row.accuracy))
         for row in epoch_rows(run)
     )
 

@@ -16,7 +16,7 @@ from bench.exchange.entry import Unfit
 from bench.host import provenance
 from bench.runs.labels import hardware
 from bench.runs.run import FINISHED, Run
-from bench.scores.rules.timing import Timeline
+from bench.scores.rules.timing import RunTimeline
 from bench.text import units
 
 START, END, POINT = "INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"
@@ -44,7 +44,7 @@ def log_lines(run: Run) -> list[str]:
     if data is None:
         raise _refused(run, "it has no spans of its own, as one that was imported")
     started_ms = datetime.fromisoformat(run.started_at).timestamp() * 1000
-    line = Timeline(run)
+    line = RunTimeline(run)
     first = line.first_at(float(run.metrics["target_accuracy"] or 0))
     end_s = first.piece.end_s if first else line.end_s
     events: list[Event] = [
@@ -77,7 +77,7 @@ def _facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _training(line: Timeline) -> Iterator[Event]:
+def _training(line: RunTimeline) -> Iterator[Event]:
     """Epochs and evaluations, in order of time."""
     looks = {look.piece: look for look in line.evaluations}
     epoch = 0

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.exchange.dawnbench import document, from_document
-from bench.exchange.entry import TARGET_PERCENT, Entry, InferenceEntry, Row, Unfit
+from bench.exchange.entry import TARGET_PERCENT, Entry, EntryRow, InferenceEntry, Unfit
 from bench.exchange.from_runs import MS_PER_HOUR
 from bench.runs.run import Run, cell_id
 from bench.scores.rules.timing import UNDIVIDED
@@ -62,7 +62,9 @@ def entry_back(run: Run) -> Entry:
     try:
         facts = msgspec.json.decode(run.config["imported"]["document"], type=dict[str, Any])
         rows = tuple(
-            Row(float(row["imported_epoch"] or 0), float(row["imported_hours"] or 0), float(row["imported_top1"] or 0))
+            EntryRow(
+                float(row["imported_epoch"] or 0), float(row["imported_hours"] or 0), float(row["imported_top1"] or 0)
+            )
             for row in run.epochs
         )
         return from_document(facts, rows if run.measure != "inference" else None, Path(run.recipe))
@@ -98,7 +100,7 @@ def _spans(rows: Any) -> list[dict[str, Any]]:
     return spans
 
 
-def _epoch(number: int, row: Row) -> dict[str, Any]:
+def _epoch(number: int, row: EntryRow) -> dict[str, Any]:
     epoch, hours, top1 = _numbers(row)
     accuracy = row.top1_percent / 100
     return {
@@ -110,5 +112,5 @@ def _epoch(number: int, row: Row) -> dict[str, Any]:
     }
 
 
-def _numbers(row: Row) -> tuple[float, float, float]:
+def _numbers(row: EntryRow) -> tuple[float, float, float]:
     return row.epoch, row.hours, row.top1_percent

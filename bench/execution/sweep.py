@@ -36,7 +36,7 @@ class View(Protocol):
 
 
 @dataclass
-class Running:
+class ActiveRun:
     """A run that goes on, and what it holds."""
 
     entry: Entry
@@ -60,7 +60,7 @@ class Starts:
         self._seed: int | None = None
         self._begin(warm_up_fork_server)
 
-    def before(self, entry: Entry, running: Sequence[Running]) -> None:
+    def before(self, entry: Entry, running: Sequence[ActiveRun]) -> None:
         """Renew it where this is the first run of another seed; raises MissingError."""
         is_other = self._seed is not None and entry.seed != self._seed
         if is_other and not running and self._took_s <= RENEWAL_SHARE * (time.monotonic() - self._began_s):
@@ -100,7 +100,7 @@ class Sweep:
         MissingError where workers cannot be started at all.
         """
         due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
-        running: list[Running] = []
+        running: list[ActiveRun] = []
         with Interrupts(patience=1) as interrupts:
             starts = Starts() if self.plan.actions["run"] else None
             try:
@@ -123,7 +123,7 @@ class Sweep:
             return not (due or interrupts.stopping)
 
     def _begin_what_fits(
-        self, due: deque[Entry], running: list[Running], interrupts: Interrupts, starts: Starts | None
+        self, due: deque[Entry], running: list[ActiveRun], interrupts: Interrupts, starts: Starts | None
     ) -> None:
         """In order: a run that has to wait for its devices is not overtaken."""
         while due and not interrupts.count:
@@ -137,7 +137,7 @@ class Sweep:
             else:
                 return
 
-    def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> Running:
+    def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> ActiveRun:
         recipe = entry.cell.recipe
         assert recipe is not None  # a cell without one is skipped
         attempt = self.recorder.begin(recipe)
@@ -158,9 +158,9 @@ class Sweep:
         def tell(event: dict[str, Any]) -> None:
             self.view.take(entry, event)
 
-        return Running(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
+        return ActiveRun(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
 
-    def _end(self, one: Running) -> None:
+    def _end(self, one: ActiveRun) -> None:
         self.allotment.give_back(one.share)
         try:
             measured = one.follower.result()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bench.host.contention import Sampler
 
 
-class Timeline(Protocol):
+class TimedDevice(Protocol):
     """What a clock asks of a device."""
 
     def synchronize(self) -> None:
@@ -68,14 +68,14 @@ class Clock:
     def __init__(
         self,
         origin_s: float | None = None,
-        timeline: Timeline | None = None,
+        timeline: TimedDevice | None = None,
         now: Callable[[], float] = time.monotonic,
         entered: Callable[[str], None] = lambda _: None,
         sampler: Sampler | None = None,
     ) -> None:
         self._now = now
         self.origin_s = now() if origin_s is None else origin_s
-        self.timeline: Timeline = timeline or HostTimeline()
+        self.timeline: TimedDevice = timeline or HostTimeline()
         self.spans: list[Span] = []
         self.entered = entered
         self.sampler = sampler

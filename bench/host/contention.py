@@ -44,7 +44,7 @@ MOST = 1e18
 
 
 @dataclass(frozen=True)
-class Reading:
+class CounterReading:
     """Counters at a moment, in seconds since whenever they began; None where the system does not say.
 
     `own_cpu_s` is of the run's processes, `busy_s`, `steal_s` and `ticks_s` of the usable cores: what any process used,
@@ -78,7 +78,7 @@ class Usage:
     involuntary_switches: int | None = None
 
     @classmethod
-    def between(cls, first: Reading, last: Reading, cores: int, threads: int) -> Self:
+    def between(cls, first: CounterReading, last: CounterReading, cores: int, threads: int) -> Self:
         wall_s = last.at_s - first.at_s
         passed = {field.name: _passed(getattr(first, field.name), getattr(last, field.name)) for field in fields(first)}
         own_s, busy_s, ticks_s = passed["own_cpu_s"], passed["busy_s"], passed["ticks_s"]
@@ -237,16 +237,16 @@ class Sampler:
         self._most_own_s = 0.0
         self._first = self._latest = self.read()
 
-    def read(self) -> Reading:
+    def read(self) -> CounterReading:
         """The counters now; raises nothing, whatever the system does not tell."""
         at_s = self._now()
         if at_s >= self._next_scan_s:
             self._scan()
         own_s, switches = self._own()
-        self._latest = Reading(at_s, own_s, switches, *self._cores(), self._pressure_s())
+        self._latest = CounterReading(at_s, own_s, switches, *self._cores(), self._pressure_s())
         return self._latest
 
-    def read_lately(self) -> Reading:
+    def read_lately(self) -> CounterReading:
         """The last reading where it is hardly older than now, as at the beginning of a span right behind another."""
         return self._latest if self._now() - self._latest.at_s <= LATELY_S else self.read()
 
@@ -254,7 +254,7 @@ class Sampler:
         """Who used the cores since this was made."""
         return self.since(self._first)
 
-    def since(self, first: Reading) -> Usage:
+    def since(self, first: CounterReading) -> Usage:
         """Who used the cores from a reading until now."""
         return Usage.between(first, self.read(), self.cores, self.threads)
 
@@ -348,7 +348,7 @@ class Sampler:
             return b""
 
 
-class Look:
+class LoadCheck:
     """How busy the machine is before anything is timed, from when this is made."""
 
     def __init__(self, sampler: Sampler | None = None, sleep: Callable[[float], None] = time.sleep) -> None:

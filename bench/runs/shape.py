@@ -18,7 +18,7 @@ Text = str | None | Unset
 Number = float | None | Unset
 
 
-class Span(msgspec.Struct, gc=False):
+class RecordedSpan(msgspec.Struct, gc=False):
     """A named part of a run's time, in seconds since the command began."""
 
     name: str
@@ -104,7 +104,7 @@ class _Epoch(msgspec.Struct, gc=False):
 
 # What is no part named here is free.
 PARTS: dict[str, Any] = {
-    "spans": list[Span],
+    "spans": list[RecordedSpan],
     "epochs": list[_Epoch],
     "config": _Config,
     "machine": _Machine,

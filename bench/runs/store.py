@@ -36,12 +36,12 @@ class StoreWarning(UserWarning):
     """A line of the store was set aside; the others were read."""
 
 
-class Record(Protocol):
+class HasRunId(Protocol):
     @property
     def run_id(self) -> str: ...
 
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=HasRunId)
 
 
 class Store:

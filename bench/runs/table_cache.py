@@ -71,7 +71,7 @@ def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problem
     try:
         with open(open_regular(path), "rb", buffering=BLOCK_BYTES) as file, ThreadPoolExecutor(1) as second:
             fd = file.fileno()
-            look = Look(fd)
+            look = FileState(fd)
             tail = unfinished_line(fd, look.num_bytes)
             end = look.num_bytes - len(tail)
             cache = _open_cache(path, make_reader.kind) if end >= MIN_BYTES else None
@@ -91,7 +91,7 @@ def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problem
     return content.table, content.problems
 
 
-class Look:
+class FileState:
     """What the file system says of an open file now: a change since is seen by another `stamp`, if it `is_settled`."""
 
     def __init__(self, fd: int) -> None:
@@ -117,7 +117,7 @@ class TableCache:
         self.is_stale = True  # whether the copy should be written again
         self._covered: tuple[Any, int] = hashlib.sha256(), 0  # a running hash, and of how many bytes
 
-    def read(self, fd: int, look: Look) -> Content | None:
+    def read(self, fd: int, look: FileState) -> Content | None:
         """The content of the beginning of the open file; None where there is no copy of what it is now."""
         try:
             with open(open_regular(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
@@ -143,7 +143,7 @@ class TableCache:
         running, start = self._covered
         return _sha256(fd, start, end, running)
 
-    def write(self, look: Look, content: Content, sha256: Any) -> None:
+    def write(self, look: FileState, content: Content, sha256: Any) -> None:
         """Replace the copy, whole or not at all. Where that is not possible nothing is lost but time."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, content.table.schema) as writer:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from bench.runs import shape
 from bench.runs.columns import pack, pack_shared
 from bench.runs.run import SCHEMA, RecordError, Run, Scalar
-from bench.runs.shape import Span
+from bench.runs.shape import RecordedSpan
 
 # The fields of a run that are columns, and their types in a frame.
 FIELDS = {
@@ -48,7 +48,7 @@ _LazyRun: Any = msgspec.defstruct(
     [
         (
             field.name,
-            list[Span] if field.name == "spans"
+            list[RecordedSpan] if field.name == "spans"
             else msgspec.Raw if field.name in {*PARTS, "epochs"}
             else field.type,
         )
@@ -93,7 +93,7 @@ class RunReader:
         full = Run.from_json_line(line)
         try:
             run = _LazyRun(**{name: getattr(full, name) for name in full.__struct_fields__})
-            run.spans = _totals(msgspec.convert(full.spans, list[Span]))
+            run.spans = _totals(msgspec.convert(full.spans, list[RecordedSpan]))
         except msgspec.ValidationError as error:
             raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
         for part in PARTS:
@@ -163,7 +163,7 @@ class EpochReader:
         return pa.table(columns | _columns(rows, EPOCH))
 
 
-def _totals(spans: list[Span]) -> dict[str, float]:
+def _totals(spans: list[RecordedSpan]) -> dict[str, float]:
     """Seconds by name of span."""
     totals: dict[str, float] = {}
     for span in spans:

@@ -13,8 +13,8 @@ from typing import Literal
 from bench.host.gc_pause import collector_paused
 from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.run import Run
-from bench.scores.published import Record
-from bench.scores.rules import RULES, Rule, Score, Timeline, groups, rules_for
+from bench.scores.published import PublishedResult
+from bench.scores.rules import RULES, Rule, RunTimeline, Score, groups, rules_for
 from bench.scores.rules.base import task
 from bench.statistics.estimates import Estimate
 from bench.text import units
@@ -56,7 +56,7 @@ class Row:
     standing: int | None = None
     score: Score | None = None
     runs: tuple[Run, ...] = ()
-    record: Record | None = None
+    record: PublishedResult | None = None
 
     def value(self, metric: Metric) -> Estimate:
         """Its figure; raises KeyError where it has none."""
@@ -105,7 +105,7 @@ class _Draft:
 @collector_paused()
 def boards(
     runs: Iterable[Run],
-    records: Sequence[Record],
+    records: Sequence[PublishedResult],
     rule: str | None = None,
     task_name: str | None = None,
     metric: Metric | None = None,
@@ -155,7 +155,7 @@ def rank(rows: Iterable[Row], metric: Metric) -> list[Row]:
     return ranked
 
 
-def _board(draft: _Draft, key: Key, metric: Metric, records: Sequence[Record]) -> Board:
+def _board(draft: _Draft, key: Key, metric: Metric, records: Sequence[PublishedResult]) -> Board:
     _, task_name, target = key
     qualified = [row for row in draft.rows if not row.reasons and metric in row.figures]
     ranked = rank([*qualified, *(row for row in draft.records if metric in row.figures)], metric)
@@ -183,7 +183,7 @@ def _value(row: Row, metric: Metric) -> float:
     return row.figures[metric].value if metric in row.figures and row.is_possible else math.inf
 
 
-def _competes(record: Record, target: float) -> bool:
+def _competes(record: PublishedResult, target: float) -> bool:
     """Whether it was after this target, or after none and got there."""
     if record.target_accuracy is None:
         return record.accuracy is not None and record.accuracy >= target
@@ -197,7 +197,7 @@ def _scored(
     names = labels([cell[0] for cell in cells])
     for cell, system in zip(cells, names, strict=True):
         books = [book for book in rules_for(cell[0].measure) if rule in (None, book.name)]
-        lines = [Timeline(run) for run in cell] if books else []
+        lines = [RunTimeline(run) for run in cell] if books else []
         for book in books:
             score = book.score(lines, price_per_hour=None if is_imported(cell[0]) else price_per_hour)
             if score.n and score.target_accuracy is not None:
@@ -231,7 +231,7 @@ def _of_score(score: Score, runs: tuple[Run, ...], system: str) -> Row:
     )
 
 
-def _of_record(record: Record) -> Row:
+def _of_record(record: PublishedResult) -> Row:
     given: dict[Metric, tuple[float | None, str]] = {
         "time": (record.time_s, "s"),
         "cost": (record.cost_usd, "USD"),
@@ -256,7 +256,7 @@ def _of_record(record: Record) -> Row:
     )
 
 
-def _not_known(runs: Iterable[Run], records: Sequence[Record]) -> list[Run]:
+def _not_known(runs: Iterable[Run], records: Sequence[PublishedResult]) -> list[Run]:
     """Without the imported entries that are among the records: of the same name, and with the same result."""
     known = {record.id: record for record in records}
 

@@ -29,7 +29,7 @@ PartialDate = Annotated[str, StringConstraints(pattern=r"^\d{4}(-(0[1-9]|1[0-2])
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 
 
-class Record(BaseModel):
+class PublishedResult(BaseModel):
     """One published result; the fields are the columns, in their order.
 
     `date` is yyyy, yyyy-mm or yyyy-mm-dd; `devices` counts accelerators, 0 on a CPU alone; accuracies are fractions.
@@ -92,21 +92,21 @@ class Record(BaseModel):
         return self
 
 
-COLUMNS = tuple(Record.model_fields)
+COLUMNS = tuple(PublishedResult.model_fields)
 
 
-def load_records(paths: Iterable[Path] | None = None) -> list[Record]:
+def load_records(paths: Iterable[Path] | None = None) -> list[PublishedResult]:
     """The rows of these files, by default of all in `results/records`, in their order.
 
     Raises UsageError with all that is wrong, a line for each: file, line, column, and what is allowed.
     """
     errors: list[str] = []
-    records: list[Record] = []
+    records: list[PublishedResult] = []
     seen: dict[str, str] = {}
     for path in sorted(RECORDS.glob("*.csv")) if paths is None else paths:
         for line, row in _rows(path, errors):
             try:
-                record = Record.model_validate(row)
+                record = PublishedResult.model_validate(row)
             except ValidationError as error:
                 errors += [f"{path}:{line}: {_told(detail)}" for detail in error.errors()]
                 continue

@@ -52,7 +52,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Test:
+class SignificanceTest:
     """The outcome of a significance test on `n` values; `p` is None where they cannot tell."""
 
     __test__ = False  # not pytest's
@@ -116,7 +116,7 @@ def share(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(successes / n, n, "share, Wilson interval", float(interval.low), float(interval.high), confidence)
 
 
-def p_at_least(values: Sequence[float], target: float) -> Test:
+def p_at_least(values: Sequence[float], target: float) -> SignificanceTest:
     """How surely the mean is at or above `target`: a one-sided one-sample t test (Student, 1908).
 
     The null hypothesis is that the true mean is at most the target. p is how often values with a true mean of
@@ -129,7 +129,7 @@ def p_at_least(values: Sequence[float], target: float) -> Test:
         t = (float(sample.mean()) - target) / (float(sample.std(ddof=1)) / math.sqrt(sample.size))
         # Of SciPy's ways to it the one that takes microseconds: a leaderboard asks for thousands.
         p = float(special.stdtr(sample.size - 1, -t))
-    return Test(p, sample.size, "one-sided one-sample t test", f"true mean <= {target:g}")
+    return SignificanceTest(p, sample.size, "one-sided one-sample t test", f"true mean <= {target:g}")
 
 
 def time_to_success(

@@ -17,7 +17,7 @@ from bench.errors import MissingError
 
 
 class Device:
-    """The CPU, or one CUDA device; also the clock's `Timeline`."""
+    """The CPU, or one CUDA device; also a `TimedDevice` of the clock."""
 
     def __init__(self, kind: str, threads: int | None = None, index: int = 0) -> None:
         """Of several GPUs, `index` becomes the current one, which `torch` means."""

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from bench.runs.run import Run
-from bench.scores.published import Record
+from bench.scores.published import PublishedResult
 
 _NUMBERS = itertools.count()
 EPOCHS = 3
@@ -69,7 +69,7 @@ def cell(epoch_s: float, name: str, n: int = 5, spread: float = 0.01, **fields: 
     ]
 
 
-def record(id: str, time_s: float, **fields: Any) -> Record:
+def record(id: str, time_s: float, **fields: Any) -> PublishedResult:
     """A published result on digits, on the speedrun clock."""
     standard: dict[str, Any] = {
         "id": id,
@@ -86,4 +86,4 @@ def record(id: str, time_s: float, **fields: Any) -> Record:
         "source": "https://example.org/record",
         "date": "2024-03-30",
     }
-    return Record(**standard | fields)
+    return PublishedResult(**standard | fields)

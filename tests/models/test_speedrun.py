@@ -4,7 +4,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import models
-from bench.models.speedrun import WHITEN_EPS, Group, SpeedrunNet
+from bench.models.speedrun import WHITEN_EPS, ConvGroup, SpeedrunNet
 from bench.profiling.operations import Operations
 
 
@@ -50,7 +50,7 @@ def test_the_net_for_96_has_ten_convs_and_its_momentum():
 
 
 def test_a_residual_joins_behind_the_first_conv_and_before_the_last_activation():
-    group = Group(4, 4, convs=3, residual=True, act="relu", norm_momentum=0.1)
+    group = ConvGroup(4, 4, convs=3, residual=True, act="relu", norm_momentum=0.1)
     x = torch.randn(8, 4, 6, 6)
     entered = group.enter(x)
     assert torch.allclose(group(x), (entered + group.body(entered)).relu())

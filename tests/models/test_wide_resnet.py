@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bench import models
-from bench.models.wide_resnet import Block, blocks_per_stage, kernels_of
+from bench.models.wide_resnet import WideBlock, blocks_per_stage, kernels_of
 
 DATA = {"in_channels": 3, "classes": 10, "image_size": 32}
 
@@ -48,7 +48,7 @@ def test_the_six_block_types_have_the_papers_parameters(block, depth, published)
 @pytest.mark.parametrize(("block", "blocks"), [("B(3)", 12), ("B(3,3)", 6), ("B(3,3,3)", 4), ("B(3,3,3,3)", 3)])
 def test_convs_per_block_trade_against_blocks_at_one_depth_and_size(block, blocks):
     net = build(block=block, depth=40, widen=2)
-    assert sum(isinstance(module, Block) for module in net.modules()) == 3 * blocks
+    assert sum(isinstance(module, WideBlock) for module in net.modules()) == 3 * blocks
     assert millions(net) == 2.2
 
 
@@ -60,30 +60,30 @@ def test_depth_counts_every_conv_of_a_net_of_3x3_blocks():
 def test_wrn_22_is_the_net_of_the_entry():
     with torch.device("meta"):
         net = models.build("wrn_22", {}, **DATA)
-    widths = [block.branch[-1].out_channels for block in net.modules() if isinstance(block, Block)]
+    widths = [block.branch[-1].out_channels for block in net.modules() if isinstance(block, WideBlock)]
     assert widths == [96] * 3 + [192] * 3 + [384] * 3
-    assert sum(block.project is not None for block in net.modules() if isinstance(block, Block)) == 3
-    assert all(block.branch_scale == 0.2 for block in net.modules() if isinstance(block, Block))
+    assert sum(block.project is not None for block in net.modules() if isinstance(block, WideBlock)) == 3
+    assert all(block.branch_scale == 0.2 for block in net.modules() if isinstance(block, WideBlock))
 
 
 def test_its_shortcut_begins_behind_the_first_relu():
-    block = Block(4, 4, [3], 1, 1, 0.0, branch_scale=0.2, activated_shortcut=True)
+    block = WideBlock(4, 4, [3], 1, 1, 0.0, branch_scale=0.2, activated_shortcut=True)
     nn.init.zeros_(block.branch[0].weight)
     x = torch.randn(8, 4, 5, 5)
     expected = nn.functional.batch_norm(x, None, None, training=True).relu()
     assert torch.allclose(block(x), expected, atol=1e-5)
-    plain = Block(4, 4, [3], 1, 1, 0.0, branch_scale=1.0, activated_shortcut=False)
+    plain = WideBlock(4, 4, [3], 1, 1, 0.0, branch_scale=1.0, activated_shortcut=False)
     nn.init.zeros_(plain.branch[0].weight)
     assert torch.equal(plain(x), x)
 
 
 def test_no_pixel_goes_unseen_where_a_block_halves_the_image():
-    block = Block(4, 8, [1, 3, 1], 2, 1, 0.0, 1.0, False)
+    block = WideBlock(4, 8, [1, 3, 1], 2, 1, 0.0, 1.0, False)
     assert [conv.stride for conv in block.branch if isinstance(conv, nn.Conv2d)] == [(1, 1), (2, 2), (1, 1)]
 
 
 def test_dropout_stands_between_the_convs_of_a_block():
-    (block,) = [m for m in build(depth=10, widen=1, dropout=0.3).modules() if isinstance(m, Block)][:1]
+    (block,) = [m for m in build(depth=10, widen=1, dropout=0.3).modules() if isinstance(m, WideBlock)][:1]
     assert [type(layer) for layer in block.branch] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Dropout, nn.Conv2d]
     assert not any(isinstance(module, nn.Dropout) for module in build(depth=10, widen=1).modules())
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.errors import MissingError, UsageError
 from bench.exchange import dawnbench
-from bench.exchange.dawnbench import Reading
+from bench.exchange.dawnbench import ReadEntry
 from bench.exchange.entry import Entry, InferenceEntry, Unfit
 from bench.exchange.from_runs import Submitter, entry_of, remarks, stem
 from bench.exchange.mllog import log_lines
@@ -147,7 +147,7 @@ def _file_name(text: str) -> str:
     return re.sub(r"[/\\\x00-\x1f]", "-", text)[:MOST_NAME_CHARS]
 
 
-def _verdict(reading: Reading) -> str:
+def _verdict(reading: ReadEntry) -> str:
     entry = reading.entry
     if reading.other_task is not None:
         return f"{reading.path}: another task, {reading.other_task}; only those of CIFAR10 are read here"

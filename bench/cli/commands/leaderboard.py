@@ -19,7 +19,7 @@ from bench.runs.run import Run
 from bench.runs.store import jsonl_files, read_records
 from bench.scores import leaderboard
 from bench.scores.leaderboard import Board, Metric
-from bench.scores.published import Record, load_records
+from bench.scores.published import PublishedResult, load_records
 from bench.scores.rules import RULES
 from bench.scores.rules.base import task
 from bench.spec import prices
@@ -79,7 +79,7 @@ def show_leaderboard(options: LeaderboardOptions, console: Console) -> None:
 
 
 @collector_paused()
-def read_all(files: Sequence[Path], results: Path) -> tuple[list[Run], list[Record]]:
+def read_all(files: Sequence[Path], results: Path) -> tuple[list[Run], list[PublishedResult]]:
     """The runs of these files and folders, by default all below `results`, and the records."""
     folders = [folder for folder in (results / "runs", results / PUBLISHED) if folder.is_dir()]
     return list(read_records(jsonl_files(files or folders), Run.from_json_line)), load_records()
@@ -110,7 +110,7 @@ def _on_demand(price: str | None) -> float | None:
     return parsed.usd_per_hour
 
 
-def _boards(options: LeaderboardOptions, runs: list[Run], records: list[Record]) -> list[Board]:
+def _boards(options: LeaderboardOptions, runs: list[Run], records: list[PublishedResult]) -> list[Board]:
     tasks = sorted({*map(task, runs), *(record.task for record in records)})
     for name, value, known in (("rule", options.rule, RULES), ("task", options.task, tasks)):
         if value is not None and value not in known:

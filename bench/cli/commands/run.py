@@ -20,7 +20,7 @@ from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import execute
-from bench.host.contention import Look
+from bench.host.contention import LoadCheck
 from bench.registry.reference import label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
@@ -69,7 +69,7 @@ def run(options: RunOptions, console: Console) -> int:
     """
     from bench.host.fingerprint import default_device, device_count
 
-    look = Look()  # from here on, so that hardly anything has to be waited for
+    look = LoadCheck()  # from here on, so that hardly anything has to be waited for
     streams.work_outlasts_output()
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
@@ -140,7 +140,7 @@ class Campaign:
     """The runs of one command."""
 
     def __init__(
-        self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console, look: Look
+        self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console, look: LoadCheck
     ) -> None:
         self.options, self.recipe, self.device, self.look = options, recipe, device, look
         self.recorder, self.console = recorder, console

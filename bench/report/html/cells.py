@@ -27,7 +27,7 @@ HEADLINES = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellPage:
     """`page` is its file's name in the report, without the suffix."""
 
     label: str
@@ -95,16 +95,16 @@ class Cell:
         return [value for run in self.runs if (value := number(run, metric)) is not None]
 
 
-def cells_of(runs: Iterable[Run]) -> list[Cell]:
+def cells_of(runs: Iterable[Run]) -> list[CellPage]:
     """A cell for each group of repeats, the newest first."""
     found = groups(runs)
     names = labels([group[0] for group in found])
     pages = _pages(group[0] for group in found)
-    cells = [Cell(name, page, tuple(group)) for name, page, group in zip(names, pages, found, strict=True)]
+    cells = [CellPage(name, page, tuple(group)) for name, page, group in zip(names, pages, found, strict=True)]
     return sorted(cells, key=lambda cell: cell.newest, reverse=True)
 
 
-def featured(cells: Sequence[Cell], task_name: str, most: int) -> list[Cell]:
+def featured(cells: Sequence[CellPage], task_name: str, most: int) -> list[CellPage]:
     """The cells of a task that a plot has room for: those that reached the target, and then the newest, first."""
     own = [cell for cell in cells if cell.task == task_name and not cell.is_imported and cell.first.spans]
     return sorted(own, key=lambda cell: cell.reached == 0)[:most]

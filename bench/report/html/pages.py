@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.host.gc_pause import collector_paused
-from bench.report.html.cells import Cell, cells_of
+from bench.report.html.cells import CellPage, cells_of
 from bench.report.html.figure import COLOURS
 from bench.report.html.plots import draw
 from bench.report.html.views import (
@@ -30,7 +30,7 @@ from bench.report.terminal.leaderboard import TIES, to_csv
 from bench.runs.labels import is_imported
 from bench.runs.run import Run
 from bench.scores.leaderboard import Board, boards
-from bench.scores.published import Record
+from bench.scores.published import PublishedResult
 from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
 from bench.text import units
@@ -43,7 +43,7 @@ PARTS = ("config", "machine", "code", "data", "versions")
 
 
 @collector_paused()
-def site(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, str | bytes]:
+def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, str | bytes]:
     """Every file of the report: its path in the folder, and its content."""
     files: dict[str, str | bytes] = {}
     own = [run for run in runs if not is_imported(run)]
@@ -117,7 +117,7 @@ def style() -> str:
     return modes + _read("style.css")
 
 
-def _cell_page(cell: Cell, views: Sequence[RuleView], common: dict[str, Any]) -> str:
+def _cell_page(cell: CellPage, views: Sequence[RuleView], common: dict[str, Any]) -> str:
     newest = max(cell.runs, key=lambda run: run.run_id)
     shown = sorted(cell.runs, key=lambda run: run.run_id)[-RUNS_SHOWN:]
     parts = [(name, config_pairs(getattr(newest, name))) for name in PARTS]

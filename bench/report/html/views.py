@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.html.cells import Cell
+from bench.report.html.cells import CellPage
 from bench.report.terminal.leaderboard import (
     KINDS,
     SHOW,
@@ -238,7 +238,7 @@ def overview(view: BoardView) -> Overview:
     return Overview(view, best, own, len(view.board.ranked), len(view.board.unranked))
 
 
-def cell_row(cell: Cell) -> dict[str, Any]:
+def cell_row(cell: CellPage) -> dict[str, Any]:
     """The row of a cell in the table of all cells."""
     headline = cell.headline
     return {

@@ -16,9 +16,9 @@ from bench.scores.rules.dawnbench import DawnBench
 from bench.scores.rules.dawnbench_inference import DawnBenchInference
 from bench.scores.rules.mlperf import MLPerf
 from bench.scores.rules.speedrun import Speedrun
-from bench.scores.rules.timing import Timeline, Timing
+from bench.scores.rules.timing import RunTimeline, Timing
 
-__all__ = ["RULES", "Finding", "Kind", "Rule", "Score", "Timeline", "Timing", "groups", "rule", "rules_for"]
+__all__ = ["RULES", "Finding", "Kind", "Rule", "RunTimeline", "Score", "Timing", "groups", "rule", "rules_for"]
 
 _BOOKS: tuple[type[Rule], ...] = (DawnBench, DawnBenchInference, MLPerf, Speedrun, ColdStart)
 # A name may have several books, one for each measure.

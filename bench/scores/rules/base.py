@@ -17,9 +17,9 @@ from bench.pipelines.datasets import DATASETS
 from bench.runs.disturbed import disturbed
 from bench.runs.plausible import impossible
 from bench.runs.run import Run
-from bench.scores.rules.timing import Timeline, Timing, at, number
+from bench.scores.rules.timing import RunTimeline, Timing, at, number
 from bench.statistics import estimates
-from bench.statistics.estimates import Estimate, Test
+from bench.statistics.estimates import Estimate, SignificanceTest
 from bench.text.canonical import canonical_json
 
 # What a task asks for where a run does not say it; DAWNBench's, which the others took over.
@@ -45,7 +45,7 @@ class Figures:
     time_s: Estimate | None = None
     cost_usd: Estimate | None = None
     latency_ms: Estimate | None = None
-    p_value: Test | None = None
+    p_value: SignificanceTest | None = None
 
 
 def of_time(time_s: Estimate | None, price_per_hour: float | None) -> Figures:
@@ -78,7 +78,7 @@ class Score:
     energy_j: Estimate | None
     accuracy: Estimate | None
     reached: Estimate | None
-    p_value: Test | None
+    p_value: SignificanceTest | None
     timings: tuple[Timing, ...]
     reasons: tuple[Finding, ...]
     footnotes: tuple[Finding, ...]
@@ -141,15 +141,18 @@ class Rule(ABC):
     energy_metric: ClassVar[str] = "train_energy_j"
 
     def score(
-        self, runs: Sequence[Run | Timeline], target_accuracy: float | None = None, price_per_hour: float | None = None
+        self,
+        runs: Sequence[Run | RunTimeline],
+        target_accuracy: float | None = None,
+        price_per_hour: float | None = None,
     ) -> Score:
         """The score of the runs of one cell on one machine (as `rules.groups` makes them), and its verdict.
 
         `target_accuracy` and `price_per_hour` (dollars, on demand) take the place of what the runs say. Give
-        `Timeline(run)` where several rules score the same runs, and they are cut only once. Raises ValueError
+        `RunTimeline(run)` where several rules score the same runs, and they are cut only once. Raises ValueError
         for no runs, for runs that are not repeats of one another, and for a measure that this rule does not score.
         """
-        lines = [run if isinstance(run, Timeline) else Timeline(run) for run in runs]
+        lines = [run if isinstance(run, RunTimeline) else RunTimeline(run) for run in runs]
         first = _one_kind([line.run for line in lines])
         if first.measure not in self.measures:
             raise ValueError(f"{self.name} scores {' and '.join(self.measures)}, not {first.measure}")
@@ -185,7 +188,7 @@ class Rule(ABC):
         )
 
     @abstractmethod
-    def timing(self, line: Timeline, target: float | None) -> Timing:
+    def timing(self, line: RunTimeline, target: float | None) -> Timing:
         """One run under this rule's clock."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.runs.run import FINISHED
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
-from bench.scores.rules.timing import Timeline, Timing
+from bench.scores.rules.timing import RunTimeline, Timing
 from bench.statistics import estimates
 
 
@@ -26,7 +26,7 @@ class ColdStart(Rule):
     against_shared_process = "not cold, and nobody waits so for a single seed"
     takes_kept_programs = False
 
-    def timing(self, line: Timeline, target: float | None) -> Timing:
+    def timing(self, line: RunTimeline, target: float | None) -> Timing:
         final = line.accuracy if line.run.status in FINISHED else None
         reached = final is not None and target is not None and final >= target
         # A success without spans did not take 0 s. A failure without them crashed before the first one ended.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bench.runs.run import Run
 from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, of_time, task
 from bench.scores.rules.dawnbench_inference import price_findings
-from bench.scores.rules.timing import TRAINING, Evaluation, Piece, Timeline, Timing
+from bench.scores.rules.timing import TRAINING, RunTimeline, TimedEvaluation, TimelinePiece, Timing
 from bench.statistics import estimates
 
 # The program's own clock cannot begin before its imports; validation and checkpoints are left out by the rule.
@@ -50,7 +50,7 @@ class DawnBench(Rule):
     def target(self, run: Run) -> float | None:
         return TASK_TARGETS.get(task(run)) or super().target(run)
 
-    def timing(self, line: Timeline, target: float | None) -> Timing:
+    def timing(self, line: RunTimeline, target: float | None) -> Timing:
         first = next((row for row in _rows(line) if target is not None and row.accuracy >= target), None)
         end_s = _trained_s(line, first) if first else None
         return line.timed(_begin_s(line), end_s, _ticks, reached=first is not None, reached_by=first)
@@ -82,7 +82,7 @@ class DawnBench(Rule):
 
 def epoch_rows(run: Run) -> list[EpochRow]:
     """The rows of this run's entry, one for each epoch that was evaluated."""
-    line = Timeline(run)
+    line = RunTimeline(run)
     begin_s, rows = _begin_s(line), []
     for look in _rows(line):
         counted = line.timed(begin_s, _trained_s(line, look), _ticks, reached=False).counted
@@ -90,21 +90,21 @@ def epoch_rows(run: Run) -> list[EpochRow]:
     return rows
 
 
-def _rows(line: Timeline) -> list[Evaluation]:
+def _rows(line: RunTimeline) -> list[TimedEvaluation]:
     """An evaluation an epoch, the last of each."""
     return list({look.epoch: look for look in line.evaluations}.values())
 
 
-def _trained_s(line: Timeline, look: Evaluation) -> float:
+def _trained_s(line: RunTimeline, look: TimedEvaluation) -> float:
     """When the training ended that this evaluation looks at."""
     ends = (piece.end_s for piece in line.pieces if piece.name in TRAINING and piece.end_s <= look.piece.start_s)
     return max(ends, default=0.0)
 
 
-def _begin_s(line: Timeline) -> float:
+def _begin_s(line: RunTimeline) -> float:
     """When the program's own clock can begin."""
     return max((piece.end_s for piece in line.pieces if piece.name in ("start", "import")), default=0.0)
 
 
-def _ticks(piece: Piece) -> bool:
+def _ticks(piece: TimelinePiece) -> bool:
     return piece.name not in UNCOUNTED

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bench.runs.run import Run
 from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, task
-from bench.scores.rules.timing import Timeline, Timing, at, number
+from bench.scores.rules.timing import RunTimeline, Timing, at, number
 from bench.statistics import estimates
 from bench.statistics.estimates import Estimate
 
@@ -32,7 +32,7 @@ class DawnBenchInference(Rule):
     def target(self, run: Run) -> float | None:
         return TASK_TARGETS.get(task(run)) or super().target(run)
 
-    def timing(self, line: Timeline, target: float | None) -> Timing:
+    def timing(self, line: RunTimeline, target: float | None) -> Timing:
         reached = line.accuracy is not None and target is not None and line.accuracy >= target
         return line.timed(0.0, None, lambda piece: piece.name == "measure", reached=reached)
 

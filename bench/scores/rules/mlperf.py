@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
-from bench.scores.rules.timing import Timeline, Timing
+from bench.scores.rules.timing import RunTimeline, Timing
 from bench.statistics import estimates
 from bench.statistics.estimates import Estimate
 
@@ -35,7 +35,7 @@ class MLPerf(Rule):
     least_runs = 5
     against_shared_process = "its clock starts at the first touch of the data, which all but the first found loaded"
 
-    def timing(self, line: Timeline, target: float | None) -> Timing:
+    def timing(self, line: RunTimeline, target: float | None) -> Timing:
         touched_s = next((piece.start_s for piece in line.pieces if piece.name == "data"), math.inf)
         first = line.first_at(target)
         end_s = first.piece.end_s if first else None

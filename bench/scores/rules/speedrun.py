@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from bench.runs.run import FINISHED, Run
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
-from bench.scores.rules.timing import Piece, Timeline, Timing, at, number
+from bench.scores.rules.timing import RunTimeline, TimelinePiece, Timing, at, number
 from bench.statistics import estimates
-from bench.statistics.estimates import Test
+from bench.statistics.estimates import SignificanceTest
 
 COUNTED = ("init", "train")
 # What modded-nanogpt asks of a new record's mean.
@@ -36,10 +36,10 @@ class Speedrun(Rule):
     source = "github.com/KellerJordan/cifar10-airbench"
     least_runs = 5
 
-    def timing(self, line: Timeline, target: float | None) -> Timing:
+    def timing(self, line: RunTimeline, target: float | None) -> Timing:
         final = line.evaluations[-1] if line.evaluations and _complete(line.run) else None
 
-        def ticks(piece: Piece) -> bool:
+        def ticks(piece: TimelinePiece) -> bool:
             return piece.name in COUNTED or (final is not None and piece == final.piece)
 
         end_s = final.piece.end_s if final else None
@@ -77,7 +77,7 @@ class Speedrun(Rule):
             yield Finding("no_warm_up_on_cpu", "no warm-up: the first epoch pays one-time costs")
 
 
-def _p_value(trials: Trials) -> Test | None:
+def _p_value(trials: Trials) -> SignificanceTest | None:
     accuracies = _accuracies(trials)
     return estimates.p_at_least(accuracies, trials.target) if accuracies and trials.target is not None else None
 

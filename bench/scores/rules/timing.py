@@ -18,7 +18,7 @@ UNDIVIDED = "load_and_train"
 TRAINING = ("train", UNDIVIDED)
 
 
-class Piece(NamedTuple):
+class TimelinePiece(NamedTuple):
     """A part of a run's time, in host seconds since the command; `name` is a span's, or BETWEEN."""
 
     name: str
@@ -27,13 +27,13 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TimedEvaluation:
     """One look at the test set: the accuracy, after which epoch (from 1), and with which level of TTA."""
 
     accuracy: float
     epoch: int
     tta: int
-    piece: Piece
+    piece: TimelinePiece
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class Timing:
     reached: bool
     counted: dict[str, float]
     uncounted: dict[str, float]
-    reached_by: Evaluation | None = None
+    reached_by: TimedEvaluation | None = None
 
 
-class Timeline:
+class RunTimeline:
     """A run's time without gap or overlap, from the command to its last span."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.pieces: list[Piece] = []
+        self.pieces: list[TimelinePiece] = []
         at_s = 0.0
         for start_s, end_s, name in sorted((span["start_s"], span["end_s"], span["name"]) for span in run.spans):
             if start_s > at_s:
-                self.pieces.append(Piece(BETWEEN, at_s, start_s))
+                self.pieces.append(TimelinePiece(BETWEEN, at_s, start_s))
                 at_s = start_s
-            self.pieces.append(Piece(name, at_s, max(at_s, end_s)))
+            self.pieces.append(TimelinePiece(name, at_s, max(at_s, end_s)))
             at_s = max(at_s, end_s)
 
     @property
@@ -79,7 +79,7 @@ class Timeline:
         return number(self.run, "accuracy")
 
     @cached_property
-    def evaluations(self) -> list[Evaluation]:
+    def evaluations(self) -> list[TimedEvaluation]:
         """Every look at the test set whose result is known, in order of time.
 
         They are matched with the accuracies by order, because older records count the epochs of spans from 0.
@@ -87,7 +87,9 @@ class Timeline:
         run, final = self.run, self.accuracy
         looks = [piece for piece in self.pieces if piece.name in LOOKS]
         if not looks:
-            looks = [Piece("eval", piece.end_s, piece.end_s) for piece in self.pieces if piece.name == UNDIVIDED]
+            looks = [
+                TimelinePiece("eval", piece.end_s, piece.end_s) for piece in self.pieces if piece.name == UNDIVIDED
+            ]
         rows: list[tuple[Any, Any]] = [
             (row["epoch"], row["accuracy"]) for row in run.epochs if row.get("accuracy") is not None
         ]
@@ -97,11 +99,11 @@ class Timeline:
         if levels and run.status in FINISHED:
             levels[-1] = self.tta("tta")
         return [
-            Evaluation(float(accuracy), int(epoch), level, look)
+            TimedEvaluation(float(accuracy), int(epoch), level, look)
             for (epoch, accuracy), level, look in zip(rows, levels, looks, strict=False)
         ]
 
-    def first_at(self, target: float | None) -> Evaluation | None:
+    def first_at(self, target: float | None) -> TimedEvaluation | None:
         """The first evaluation at or above the target."""
         return next((look for look in self.evaluations if target is not None and look.accuracy >= target), None)
 
@@ -113,10 +115,10 @@ class Timeline:
         self,
         begin_s: float,
         end_s: float | None,
-        ticks: Callable[[Piece], bool] = lambda _: True,
+        ticks: Callable[[TimelinePiece], bool] = lambda _: True,
         *,
         reached: bool,
-        reached_by: Evaluation | None = None,
+        reached_by: TimedEvaluation | None = None,
     ) -> Timing:
         """The run under a clock that goes from `begin_s` to `end_s`, in the pieces where it ticks.
 

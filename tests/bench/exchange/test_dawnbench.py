@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.exchange import dawnbench
-from bench.exchange.entry import InferenceEntry, Row, TrainEntry
+from bench.exchange.entry import EntryRow, InferenceEntry, TrainEntry
 from bench.exchange.epochs import read_rows, write_rows
 
 
@@ -17,7 +17,7 @@ def put(path, entry: dict) -> None:
 
 def test_the_result_is_the_first_row_at_94(put_train):
     entry = dawnbench.load(put_train())
-    assert entry.result == Row(3.0, 0.3, 94.0)
+    assert entry.result == EntryRow(3.0, 0.3, 94.0)
     assert entry.time_s == pytest.approx(1080)
     assert entry.cost_usd == pytest.approx(0.3 * 3.06)
 
@@ -209,7 +209,7 @@ def rows(draw):
     epochs = sorted(draw(st.sets(st.floats(0, 1000), min_size=count, max_size=count)))
     hours = sorted(draw(st.sets(finite, min_size=count, max_size=count)))
     top1 = draw(st.lists(st.floats(0, 100), min_size=count - 1, max_size=count - 1))
-    return tuple(map(Row, epochs, hours, [*top1, draw(st.floats(94, 100))]))
+    return tuple(map(EntryRow, epochs, hours, [*top1, draw(st.floats(94, 100))]))
 
 
 @given(rows(), texts, st.none() | finite)

@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.exchange import dawnbench
-from bench.exchange.entry import Row
+from bench.exchange.entry import EntryRow
 from bench.exchange.from_runs import Submitter, entry_of, remarks, stem
 from bench.runs.run import Run
 
@@ -16,7 +16,7 @@ PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "published" / "cif
 def test_evaluation_is_left_out_and_all_else_is_in(cifar_run):
     entry = entry_of(cifar_run(), AUTHOR)
     # Of 72 s at the end of the first epoch 5 were imports; of 118 at the second's end, 10 more an evaluation.
-    assert entry.rows == (Row(1.0, pytest.approx(67 / 3600), 50.0), Row(1.9, pytest.approx(103 / 3600), 94.5))
+    assert entry.rows == (EntryRow(1.0, pytest.approx(67 / 3600), 50.0), EntryRow(1.9, pytest.approx(103 / 3600), 94.5))
     assert entry.cost_usd == pytest.approx(103 / 3600 * 3.6)
 
 

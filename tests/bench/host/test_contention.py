@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.host import contention
-from bench.host.contention import Look, Sampler, Usage
+from bench.host.contention import LoadCheck, Sampler, Usage
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 QUIET = Usage(10.0, cores=2, threads=2, own_cpu_s=19.6, others_cpu_s=0.1, steal_s=0.0)
@@ -172,7 +172,7 @@ def test_a_look_before_a_run(machine: Machine, others_ticks: int, device: str, w
         machine.cpu["cpu1"] |= {"idle": 100}
         machine.write()
 
-    look = Look(
+    look = LoadCheck(
         Sampler(os.getpid(), helpers=[3, 4, 6], proc=machine.proc, cpus=[0, 1], now=lambda: machine.at_s), sleep
     )
     warning = look.warning(device, waits)

@@ -147,13 +147,13 @@ def test_an_edit_within_a_tick_of_the_clock_is_noticed(
     tmp_path: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the file system had not counted on: its times are the same before and after.
-    stamp = table_cache.Look.__init__
+    stamp = table_cache.FileState.__init__
 
-    def frozen(self: table_cache.Look, fd: int) -> None:
+    def frozen(self: table_cache.FileState, fd: int) -> None:
         stamp(self, fd)
         self.stamp = [0]
 
-    monkeypatch.setattr(table_cache.Look, "__init__", frozen)
+    monkeypatch.setattr(table_cache.FileState, "__init__", frozen)
     path = write(tmp_path / "runs.jsonl", [make_run(seed=1)])
     assert load([path]).runs["seed"].tolist() == [1]
     path.write_bytes(path.read_bytes().replace(b'"seed":1', b'"seed":7'))

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.exchange.entry import Row as EntryRow
-from bench.exchange.entry import TrainEntry
+from bench.exchange.entry import EntryRow, TrainEntry
 from bench.exchange.to_runs import run_of
 from bench.scores.leaderboard import Board, Row, boards, rank
 from bench.scores.published import load_records

@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.exchange import dawnbench
 from bench.exchange.entry import InferenceEntry, TrainEntry
 from bench.exchange.to_runs import run_of
-from bench.scores.published import COLUMNS, RECORDS, Record, load_records
+from bench.scores.published import COLUMNS, RECORDS, PublishedResult, load_records
 from bench.scores.rules import rule
 
 GOOD = {
@@ -108,7 +108,7 @@ def test_dawnbench_rows_are_what_the_entries_say(real_entries: Path) -> None:
         assert record.cost_usd == (None if entry.cost_usd is None else pytest.approx(entry.cost_usd, rel=1e-4))
 
 
-def _same_training(record: Record, entry: TrainEntry) -> None:
+def _same_training(record: PublishedResult, entry: TrainEntry) -> None:
     assert record.time_s == pytest.approx(entry.time_s, abs=1e-3)
     assert record.accuracy == pytest.approx(entry.result.top1_percent / 100, abs=1e-6)
     assert (record.epochs, record.price_per_hour) == (entry.result.epoch, entry.cost_per_hour)

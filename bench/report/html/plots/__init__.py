@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.html.cells import Cell
+from bench.report.html.cells import CellPage
 from bench.report.html.figure import Plot, style
 from bench.report.html.plots.curves import curves
 from bench.report.html.plots.heatmaps import heatmaps
@@ -13,14 +13,14 @@ from bench.report.html.plots.scaling import scaling
 from bench.report.html.plots.spans import spans
 from bench.runs.run import Run
 from bench.scores.leaderboard import Board
-from bench.scores.published import Record
+from bench.scores.published import PublishedResult
 
 # Headings, and the plots below each.
 Chapter = tuple[str, list[Plot]]
 
 
 def draw(
-    cells: Sequence[Cell], imported: Sequence[Run], records: Sequence[Record], boards: Sequence[Board]
+    cells: Sequence[CellPage], imported: Sequence[Run], records: Sequence[PublishedResult], boards: Sequence[Board]
 ) -> list[Chapter]:
     """Every plot that there is something for; `imported` are entries of others, whose epochs are known."""
     with style():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from bench.report.html.cells import Cell, featured
+from bench.report.html.cells import CellPage, featured
 from bench.report.html.figure import MUTED, SERIES, Plot, axes, finish
 from bench.report.html.plots.ticks import duration_axis
 from bench.runs.run import Run
@@ -23,7 +23,7 @@ TICKS = (0.9, 0.5, 0.3, 0.2, 0.1, 0.06, 0.05, 0.03, 0.02, 0.01, 0.005)
 LOG_FROM = 30
 
 
-def curves(cells: Sequence[Cell], imported: Sequence[Run]) -> list[Plot]:
+def curves(cells: Sequence[CellPage], imported: Sequence[Run]) -> list[Plot]:
     """A plot for each task of which epochs are known."""
     plots: list[Plot] = []
     tasks = dict.fromkeys([cell.task for cell in cells] + [task(run) for run in imported])
@@ -45,7 +45,7 @@ def _rows(run: Run) -> list[EpochRow]:
 
 
 def _draw(
-    task_name: str, own: list[tuple[Cell, list[list[EpochRow]]]], others: list[list[EpochRow]], count: int
+    task_name: str, own: list[tuple[CellPage, list[list[EpochRow]]]], others: list[list[EpochRow]], count: int
 ) -> Plot:
     figure, (ax, *_) = axes(7.2, 4.0 + 0.18 * (len(own) + bool(others)))
     for rows in others:

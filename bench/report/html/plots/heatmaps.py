@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from bench.report.html.cells import HEADLINES, Cell
+from bench.report.html.cells import HEADLINES, CellPage
 from bench.report.html.figure import PAPER, Plot, axes, finish
 from bench.runs.labels import differing, ordered, show
 from bench.text import units
@@ -32,9 +32,9 @@ class Grid:
     means: tuple[tuple[float | None, ...], ...]
 
 
-def heatmaps(cells: Sequence[Cell]) -> list[Plot]:
+def heatmaps(cells: Sequence[CellPage]) -> list[Plot]:
     """A figure for each sweep with two axes or more, with a map for each pair of them."""
-    sweeps: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
+    sweeps: dict[tuple[str, str, str], list[CellPage]] = defaultdict(list)
     for cell in cells:
         if cell.first.sweep:
             sweeps[cell.first.sweep, cell.first.measure, str(cell.first.machine.get("id"))].append(cell)
@@ -50,7 +50,7 @@ def heatmaps(cells: Sequence[Cell]) -> list[Plot]:
     return plots
 
 
-def grids_of(cells: Sequence[Cell], metric: str) -> list[Grid]:
+def grids_of(cells: Sequence[CellPage], metric: str) -> list[Grid]:
     """A grid for each of the first MOST_PAIRS pairs of keys that differ between the cells."""
     done = [(cell, estimate.value) for cell in cells if (estimate := cell.mean(metric))]
     keys = differing([cell.first.config for cell, _ in done]) if done else {}

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report.html.figure import SERIES, Plot, axes, finish
 from bench.report.html.plots.ticks import duration_axis
 from bench.scores.leaderboard import Board, Row
-from bench.scores.published import Record
+from bench.scores.published import PublishedResult
 from bench.scores.rules import RULES
 
 LEAST_RECORDS = 2
@@ -21,10 +21,10 @@ OTHER = "another clock"
 COLOUR = {rule: SERIES[position] for position, rule in enumerate(RULES)} | {OTHER: SERIES[7]}
 # A label's distance to the next, in years and in factors of time, below which they would overlap.
 NEAR_YEARS, NEAR_FACTOR = 1.9, 1.35
-Point = tuple[float, float, float, Record]
+Point = tuple[float, float, float, PublishedResult]
 
 
-def history(records: Sequence[Record], boards: Sequence[Board]) -> list[Plot]:
+def history(records: Sequence[PublishedResult], boards: Sequence[Board]) -> list[Plot]:
     """A plot for each task with dated records of its commonest target."""
     plots: list[Plot] = []
     for task in dict.fromkeys(record.task for record in records):
@@ -58,7 +58,7 @@ def _own(board: Board) -> list[tuple[str, Row]]:
     return [(board.rule.name, best)] if best else []
 
 
-def _draw(task: str, target: float, records: list[Record], undated: int, own: list[tuple[str, Row]]) -> Plot:
+def _draw(task: str, target: float, records: list[PublishedResult], undated: int, own: list[tuple[str, Row]]) -> Plot:
     figure, (ax, *_) = axes(7.2, 4.6)
     metric = "latency" if task.endswith("/inference") else "time"
     by_rule: dict[str, list[Point]] = defaultdict(list)
@@ -119,7 +119,9 @@ def _frontier(points: Sequence[Point]) -> list[Point]:
     return best
 
 
-def _label(ax: Axes, labelled: list[tuple[float, float]], x: float, y: float, record: Record, colour: str) -> None:
+def _label(
+    ax: Axes, labelled: list[tuple[float, float]], x: float, y: float, record: PublishedResult, colour: str
+) -> None:
     if any(
         abs(x - other_x) < NEAR_YEARS and 1 / NEAR_FACTOR < y / other_y < NEAR_FACTOR for other_x, other_y in labelled
     ):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bench.report.html.cells import Cell
+from bench.report.html.cells import CellPage
 from bench.report.html.figure import MUTED, SERIES, Plot, axes, finish
 from bench.runs.run import FINISHED
 from bench.scores.scaling import efficiency, one_device_config
@@ -25,7 +25,7 @@ class Line:
     points: tuple[tuple[int, Estimate], ...]
 
 
-def scaling(cells: Sequence[Cell]) -> list[Plot]:
+def scaling(cells: Sequence[CellPage]) -> list[Plot]:
     """One plot, where some cell ran on several devices and on one."""
     lines = lines_of(cells)
     if not lines:
@@ -58,9 +58,9 @@ def scaling(cells: Sequence[Cell]) -> list[Plot]:
     return [finish(figure, "scaling", "Scaling efficiency by devices", caption)]
 
 
-def lines_of(cells: Sequence[Cell]) -> list[Line]:
+def lines_of(cells: Sequence[CellPage]) -> list[Line]:
     """A line for each network of each sweep and machine that ran on one device and on more."""
-    alike: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
+    alike: dict[tuple[object, ...], list[CellPage]] = defaultdict(list)
     for cell in cells:
         first = cell.first
         key = (first.sweep, first.measure, first.machine.get("id"), one_device_config(first.config))
@@ -77,7 +77,7 @@ def lines_of(cells: Sequence[Cell]) -> list[Line]:
     return found
 
 
-def _speeds(cell: Cell) -> list[float]:
+def _speeds(cell: CellPage) -> list[float]:
     """Samples per second of the runs that came to their end."""
     done = [run.metrics.get("samples_per_s") for run in cell.runs if run.status in FINISHED]
     return [float(speed) for speed in done if speed]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import PercentFormatter
 
-from bench.report.html.cells import Cell, featured
+from bench.report.html.cells import CellPage, featured
 from bench.report.html.figure import PAPER, SERIES, Plot, axes, finish
-from bench.scores.rules import Timeline
+from bench.scores.rules import RunTimeline
 from bench.text import units
 
 MOST_CELLS = 12
@@ -30,7 +30,7 @@ COLOURS = dict(
 )
 
 
-def spans(cells: Sequence[Cell]) -> list[Plot]:
+def spans(cells: Sequence[CellPage]) -> list[Plot]:
     """A plot for each task."""
     plots: list[Plot] = []
     for task in dict.fromkeys(cell.task for cell in cells if not cell.is_imported):
@@ -40,17 +40,17 @@ def spans(cells: Sequence[Cell]) -> list[Plot]:
     return plots
 
 
-def mean_parts_s(cell: Cell) -> dict[str, float]:
+def mean_parts_s(cell: CellPage) -> dict[str, float]:
     """Mean seconds of a run of the cell in each of PARTS, which together are the whole run."""
     part_of = {name: part for part, names in PARTS.items() for name in names}
     sums = dict.fromkeys(PARTS, 0.0)
     for run in cell.runs:
-        for piece in Timeline(run).pieces:
+        for piece in RunTimeline(run).pieces:
             sums[part_of.get(piece.name, "other")] += piece.end_s - piece.start_s
     return {part: total / len(cell.runs) for part, total in sums.items()}
 
 
-def _draw(task: str, cells: Sequence[Cell], count: int) -> Plot:
+def _draw(task: str, cells: Sequence[CellPage], count: int) -> Plot:
     figure, (ax, *_) = axes(7.2, 1.3 + 0.42 * len(cells))
     used: set[str] = set()
     for position, cell in enumerate(cells):
@@ -85,7 +85,7 @@ def _draw(task: str, cells: Sequence[Cell], count: int) -> Plot:
     return finish(figure, f"spans-{task.replace('/', '-')}", f"Where the time went, {task}", caption)
 
 
-def _wrapped(cell: Cell) -> str:
+def _wrapped(cell: CellPage) -> str:
     """A label of at most two lines."""
     name = f"{cell.label}, {cell.first.measure}".removesuffix(", time_to_accuracy")
     return "\n".join(textwrap.wrap(name, WRAP_CHARS, max_lines=2, placeholder=" …"))

@@ -14,7 +14,7 @@ import pytest
 import bench
 from bench.cli.app import main
 from bench.exchange import dawnbench
-from bench.exchange.entry import Row, TrainEntry
+from bench.exchange.entry import EntryRow, TrainEntry
 from bench.exchange.to_runs import run_of
 from bench.runs.run import Run
 from bench.runs.store import Store
@@ -27,7 +27,7 @@ ENTRY = TrainEntry(
     model="ResNet 9",
     hardware="1 V100",
     timestamp="2018-11-06",
-    rows=(Row(1.0, 0.1, 90.0), Row(2.0, 0.2, 94.5)),
+    rows=(EntryRow(1.0, 0.1, 90.0), EntryRow(2.0, 0.2, 94.5)),
     cost_per_hour=3.06,
 )
 

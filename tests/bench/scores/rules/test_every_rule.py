@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.runs.store import Store
-from bench.scores.rules import RULES, Timeline, groups, rule, rules_for
+from bench.scores.rules import RULES, RunTimeline, groups, rule, rules_for
 from bench.scores.rules.base import task
 from bench.spec.measures import MEASURES
 
@@ -47,7 +47,7 @@ def test_good_runs_qualify_and_have_every_figure(trained: Callable[..., Run], na
 
 def test_timelines_are_as_good_as_runs(trained: Callable[..., Run], name: str) -> None:
     runs = good(trained)
-    assert rule(name).score([Timeline(run) for run in runs]) == rule(name).score(runs)
+    assert rule(name).score([RunTimeline(run) for run in runs]) == rule(name).score(runs)
 
 
 @given(accuracies=st.lists(st.floats(0.9, 1), min_size=1, max_size=6), final=st.none() | st.floats(0.9, 1))
