@@ -154,6 +154,63 @@ def run(
     raise typer.Exit(run_command(options, LastingConsole()))
 
 
+@app.command("time", epilog=EXIT_CODES, context_settings={"allow_interspersed_args": False})
+def time_(
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="-- COMMAND…", help="What to run, as by hand; {seed} in it becomes each run's seed."),
+    ],
+    target: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="The accuracy to be reached, such as 0.94.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …")] = 1,
+    first_seed: Annotated[
+        int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Start at this seed.")
+    ] = 0,
+    epoch_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help=r"Finds epochs in the printed lines, such as 'epoch (?P<epoch>\d+).*acc (?P<accuracy>[\d.]+)'.",
+        ),
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="End a run that takes longer.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="What is learned, such as cifar10/train; such runs stand on one leaderboard with recipes."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What tables call it, instead of the script's name.")] = None,
+    buffered: Annotated[
+        bool, typer.Option("--buffered", help="Leave Python's output buffered, as it is by hand.")
+    ] = False,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+    price: Price = None,
+) -> None:
+    """Time a script as it is, from its start to its exit, once for each seed.
+
+    What happens inside is told by --epoch-pattern, or by events that the script writes to BENCH_EVENTS: docs/script.md.
+    """
+    from bench.cli.commands.time import TimeOptions, time_script
+    from bench.text.console import LastingConsole
+
+    options = TimeOptions(
+        command,
+        target,
+        seeds,
+        first_seed,
+        epoch_pattern,
+        timeout,
+        task,
+        name,
+        buffered,
+        device.value,
+        results,
+        price,
+    )
+    raise typer.Exit(time_script(options, LastingConsole()))
+
+
 @app.command(epilog=SWEEP_EXIT_CODES)
 def sweep(
     matrix: Annotated[str, typer.Argument(help="A shipped matrix (digits, precision, …) or a .yaml file.")],

@@ -25,12 +25,9 @@ class Expectation(NamedTuple):
 def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
     """The duration of one run of `cell`: here, else elsewhere, else unknown."""
     finished = [run for run in own if run.cell == cell and run.status in FINISHED]
-    here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
-    if here_s:
-        mean_s = fmean(here_s)
-        return Expectation(
-            mean_s, f"{units.duration(mean_s)} a seed, the mean of {len(here_s)} earlier on this machine"
-        )
+    here = [run for run in finished if run.machine.get("id") == machine_id]
+    if (mean_s := mean_here_s(cell, machine_id, here)) is not None:
+        return Expectation(mean_s, f"{units.duration(mean_s)} a seed, the mean of {len(here)} earlier on this machine")
     published = [run for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]
     elsewhere = finished or [run for run in published if cell_now(run) == cell and run.status in FINISHED]
     if elsewhere:
@@ -39,6 +36,13 @@ def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
         about_s = _total_s(run)
         return Expectation(about_s, f"about {units.duration(about_s)} a seed, as on another machine ({machine})")
     return Expectation(None, "unknown, this has not been run before; the time left is shown after the first steps")
+
+
+def mean_here_s(cell: str, machine_id: str, runs: Iterable[Run]) -> float | None:
+    """The mean duration of the cell's finished runs on this machine; None where there is none."""
+    finished = (run for run in runs if run.cell == cell and run.status in FINISHED)
+    here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
+    return fmean(here_s) if here_s else None
 
 
 def cell_now(run: Run) -> str:

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.execution import scratch
 from bench.execution.measured import Measured
+from bench.execution.recorded_code import HarnessCode, RecordedCode
 from bench.host.fingerprint import fingerprint
-from bench.host.provenance import NOT_PYTHONS_OWN, Bytecode, Sources
 from bench.runs.run import Run, new_run_id
 from bench.runs.store import Store, StoreError
-from bench.spec.recipe import Recipe
 from bench.text.console import visible_json
 from bench.text.undecodable import command_line
+
+if TYPE_CHECKING:
+    from bench.spec.recipe import Recipe
 
 # Much more than one record takes, and too little to notice.
 ROOM_FOR_A_RECORD_BYTES = 1 << 20
@@ -43,35 +45,31 @@ class Attempt:
 class Recorder:
     """Turns what was measured into records of the store below `results`."""
 
-    def __init__(self, results: Path, recipe: str, sweep: str | None = None) -> None:
-        """`recipe` and `sweep` are names."""
+    def __init__(self, results: Path, recipe: str, sweep: str | None = None, code: RecordedCode | None = None) -> None:
+        """`recipe` (of a script, its own) and `sweep` are names; `code` is this tree where nothing else is given."""
         self.results, self.recipe, self.sweep = results, recipe, sweep
         self.store = Store(results / "runs" / "runs.jsonl")
-        # Before any worker imports them: what is changed afterwards is seen at the end of each run.
-        self._sources = Sources.now()
-        self._bytecode = Bytecode(self._sources.root)
+        self._code = code or HarnessCode()
 
     def check_writable(self) -> None:
         """Raises StoreError where a record could not be kept now; takes away logs of commands that were killed."""
         self.store.check_writable(ROOM_FOR_A_RECORD_BYTES)
         scratch.remove_dead_files(self._logs_of_now)
 
-    @cached_property
+    @property
     def code(self) -> dict[str, Any]:
         """The identity of the sources that were there when the command began."""
-        return self._sources.identity()
+        return self._code.identity
 
     def _code_of(self, facts: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
-        """The same with what was seen of it at the end of a run, and in the process that ran it."""
-        changed = Sources.now(self._sources.root).differing_from(self._sources) + _changed(attempt)
-        if facts.get("imported_sources_sha256", self._sources.sha256) != self._sources.sha256:
-            changed = changed or ["what the worker imported"]
-        loaded = facts.get("loaded", {})
-        wrong = self._bytecode.not_of_its_source()
-        seen = {"changed_during_run": changed, "bytecode_not_of_source": wrong, "loaded": loaded}
-        if (wrong or any(name.endswith(NOT_PYTHONS_OWN) for name in loaded)) and self.code["dirty"] is False:
-            seen["dirty"] = True
-        return self.code | seen | ({"own": list(attempt.own)} if attempt.own else {})
+        """The same with what was seen of it at the end of a run, and of the user's things that its recipe names."""
+        code = self._code.after(facts)
+        if not attempt.own:
+            return code
+        return code | {
+            "changed_during_run": [*code["changed_during_run"], *_changed(attempt)],
+            "own": list(attempt.own),
+        }
 
     @cached_property
     def machine(self) -> dict[str, Any]:

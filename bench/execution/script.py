@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.execution import imports, scratch
+from bench.execution import scratch
 from bench.execution.event_source import EventSource
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured
 from bench.execution.pauses import Pauses
 from bench.execution.script_output import Lines, ScriptLog, read_available
-from bench.execution.script_process import ScriptProcess
+from bench.execution.script_process import ScriptProcess, environment_of
 from bench.execution.script_verdict import Ending, verdict
 from bench.execution.time_limit import TimeLimit
 from bench.host import contention
@@ -80,8 +80,8 @@ class ScriptFollower:
         self._oom_kills: Callable[[], int] = lambda: oom_kills() - oom_before
         try:
             folder = folder_of(command, root)
-            env = {**imports.ENVIRONMENT, **command.env_of(seed), "BENCH_EVENTS": str(self._events.path)}
-            self.process = ScriptProcess(command.argv_of(seed), folder, env | _gpus_of(share))
+            env = environment_of(command, seed) | {"BENCH_EVENTS": str(self._events.path)} | _gpus_of(share)
+            self.process = ScriptProcess(command.argv_of(seed), folder, env)
             self.process.asked = lambda: interrupts.last or signal.SIGTERM
             with _on_cores(share):
                 interrupts.start(self.process)
@@ -94,6 +94,7 @@ class ScriptFollower:
         self._account = ScriptAccount(pattern, self.process.began_s)
         self._sampler = contention.Sampler(root=self.process.pid)
         self._readings = {0.0: self._sampler.read()}
+        self._on_event({"kind": "phase", "name": self._account.timeline.phase, "spans": []})
 
     @property
     def sources(self) -> list[Any]:
@@ -155,22 +156,23 @@ class ScriptFollower:
     def _take_lines(self, lines: list[str], at_s: float) -> None:
         if not lines:
             return
-        if self._account.take_lines(lines, at_s):
-            self._read_usage()
-            self._tell_epoch()
-        if at_s >= self._next_line_told_s:
+        is_epoch = self._account.take_lines(lines, at_s)
+        if is_epoch or at_s >= self._next_line_told_s:
             self._next_line_told_s = at_s + TELL_LINE_EVERY_S
             self._on_event({"kind": "line", "text": lines[-1]})
+        if is_epoch:
+            self._read_usage()
+            self._tell_epoch()
 
     def _take_events(self, data: bytes, at_s: float) -> None:
         for event in self._account.take_bytes(data, at_s):
+            self._read_usage()
             if isinstance(event, Edge):
                 phase = self._account.timeline.phase
                 self._energy.enter(phase)
                 self._on_event({"kind": "phase", "name": phase, "spans": []})
             elif isinstance(event, Epoch):
                 self._tell_epoch()
-        self._read_usage()
 
     def _tell_epoch(self) -> None:
         rows = self._account.timeline.epochs

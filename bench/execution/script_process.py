@@ -18,7 +18,9 @@ from resource import struct_rusage
 
 from bench.documents.document import nearest
 from bench.errors import UsageError
+from bench.execution import imports
 from bench.host.process_tree import ProcessTree
+from bench.spec.command import Command
 
 MARK_VARIABLE = "BENCH_SCRIPT"
 # Programs whose first argument that is no option is a file to be run.
@@ -129,6 +131,11 @@ class ScriptProcess:
         if self.ended_s is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
+
+
+def environment_of(command: Command, seed: int) -> dict[str, str]:
+    """The user's own environment, as it was before this command changed its own, and what the command sets."""
+    return imports.ENVIRONMENT | command.env_of(seed)
 
 
 def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:

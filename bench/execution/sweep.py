@@ -11,11 +11,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.errors import UsageError
 from bench.execution.device_pool import Allotment
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import TICK_S, Follower, renew_fork_server, tail, warm_up_fork_server
+from bench.execution.script import OnEvent, ScriptFollower
 from bench.host.share import Share
 from bench.runs.store import StoreError
 from bench.spec import prices
@@ -35,6 +37,24 @@ class View(Protocol):
     def end(self, entry: Entry) -> None: ...
 
 
+@dataclass(frozen=True)
+class NotStarted:
+    """In the place of the follower of a command that could not be started."""
+
+    reason: str
+    over: bool = True
+    sources: tuple[Any, ...] = ()
+
+    def advance(self) -> None:
+        """There is nothing to go on."""
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def result(self) -> Measured:
+        raise Refused(self.reason, UsageError.exit_code)
+
+
 @dataclass
 class ActiveRun:
     """A run that goes on, and what it holds."""
@@ -42,7 +62,7 @@ class ActiveRun:
     entry: Entry
     attempt: Attempt
     share: Share
-    follower: Follower
+    follower: Follower | ScriptFollower | NotStarted
 
 
 # New starts are to take no more of a sweep's time.
@@ -91,6 +111,8 @@ class Sweep:
     data_dir: Path | None = None
     timeout_s: float | None = None
     price: Price | None = None
+    # Where commands run.
+    root: Path = Path()
 
     def run(self) -> bool:
         """Run all that is due; false where Ctrl-C left some of it.
@@ -102,7 +124,7 @@ class Sweep:
         due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
         running: list[ActiveRun] = []
         with Interrupts(patience=1) as interrupts:
-            starts = Starts() if self.plan.actions["run"] else None
+            starts = Starts() if any(e.action == "run" and e.cell.recipe is not None for e in due) else None
             try:
                 while running or (due and not interrupts.count):
                     if not interrupts.count:
@@ -138,9 +160,16 @@ class Sweep:
                 return
 
     def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> ActiveRun:
+        attempt = self.recorder.begin(entry.cell.recipe)
+        self.view.begin(entry)
+
+        def tell(event: dict[str, Any]) -> None:
+            self.view.take(entry, event)
+
+        if entry.cell.command is not None:
+            return ActiveRun(entry, attempt, share, self._follow_script(entry, attempt, share, tell, interrupts))
         recipe = entry.cell.recipe
-        assert recipe is not None  # a cell without one is skipped
-        attempt = self.recorder.begin(recipe)
+        assert recipe is not None  # a cell without either is skipped
         job = Job(
             recipe,
             entry.seed,
@@ -153,12 +182,18 @@ class Sweep:
             self.sampling,
             share,
         )
-        self.view.begin(entry)
-
-        def tell(event: dict[str, Any]) -> None:
-            self.view.take(entry, event)
-
         return ActiveRun(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
+
+    def _follow_script(
+        self, entry: Entry, attempt: Attempt, share: Share, tell: OnEvent, interrupts: Interrupts
+    ) -> ScriptFollower | NotStarted:
+        command = entry.cell.command
+        assert command is not None
+        command = command.model_copy(update={"timeout_s": command.timeout_s or self.timeout_s})
+        try:
+            return ScriptFollower(command, entry.seed, self.root, attempt.log, tell, interrupts, self.device, share)
+        except UsageError as error:
+            return NotStarted(str(error))
 
     def _end(self, one: ActiveRun) -> None:
         self.allotment.give_back(one.share)

@@ -10,6 +10,8 @@ from bench.runs.run import NOT_IDENTITY, Run
 from bench.text.canonical import canonical_json
 
 MOST_KEYS = 4
+# Before the names that a matrix gives the parts of a command that it varies.
+PARAMETER = "parameters."
 ID_DIGITS = 8
 # What follows from the machine, what a board says for all its rows, and what makes no difference.
 _NOT_SHOWN = (*NOT_IDENTITY, "resolved", "imported", "target_accuracy")
@@ -58,7 +60,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
         keys = differing([runs[position].config for position in positions])
         told = dict(list(keys.items())[:MOST_KEYS])
         for place, position in enumerate(positions):
-            parts = [f"{key}={show(values[place])}" for key, values in told.items()]
+            parts = [f"{key.removeprefix(PARAMETER)}={show(values[place])}" for key, values in told.items()]
             if len(keys) > MOST_KEYS:
                 parts.append(f"… {runs[position].cell[:ID_DIGITS]}")
             if parts:

@@ -90,6 +90,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.command
 
     @property
+    def is_script(self) -> bool:
+        """Whether it was a command of the user's, timed from outside, and no recipe."""
+        return "command" in self.config
+
+    @property
+    def reported(self) -> frozenset[str]:
+        """The spans that a script told of, and `epochs` where it is known when they ended."""
+        told = self._resolved("reported")
+        return frozenset(name for name in told if isinstance(name, str)) if isinstance(told, list) else frozenset()
+
+    @property
     def shares_process(self) -> bool:
         """Whether it was trained in one process with other seeds, which loaded, built and compiled once for all."""
         return self._resolved("shared_process") is True

@@ -52,6 +52,11 @@ class Command(Strict):
     buffered: bool = False
     parameters: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_line(cls, value: Any) -> Any:
+        return {"argv": value} if isinstance(value, str | list) else value
+
     @field_validator("argv", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -137,8 +142,16 @@ class Command(Strict):
         }
         return Command.model_validate(self.model_dump() | filled)
 
-    def identify(self, device: str) -> tuple[dict[str, Any], str]:
-        """The config that a record holds, and the id of its cell.
+    def with_env(self, variables: Mapping[str, Any]) -> Command:
+        """The same with these environment variables, which are parameters too."""
+        changed = {
+            "env": self.env | {name: _shown(value) for name, value in variables.items()},
+            "parameters": self.parameters | dict(variables),
+        }
+        return Command.model_validate(self.model_dump() | changed)
+
+    def identify(self, device: str, special: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+        """The config that a record holds, and the id of its cell; `special` are axes that are no parameters.
 
         Parameters stand first, because they tell cells apart in the fewest words. They are no part of the identity:
         `--lr 0.1` in a matrix and typed by hand are one command.
@@ -151,6 +164,7 @@ class Command(Strict):
             "target_accuracy": self.target,
             "data": {"name": self.data_name},
             "device": device,
+            **(special or {}),
         }
         identity = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
         return config, cell_id(identity | {"measure": "time_to_accuracy"})

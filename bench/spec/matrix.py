@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
 from bench.documents.document import Document, Incompatible, check_name, is_file, nearest
@@ -21,9 +21,10 @@ from bench.host.fingerprint import lack_of_precision
 from bench.ingredients.configs import Count, NotNegative, Positive, Seconds, Strict
 from bench.registry.reference import anchored_values
 from bench.runs.run import NOT_IDENTITY
+from bench.spec import command_cells as commands
 from bench.spec import recipe as recipes
 from bench.spec.buildable import why_not
-from bench.spec.command import SEED, Command
+from bench.spec.command import Command
 from bench.spec.for_gate import ForGate
 from bench.spec.measures import MEASURES, SAMPLED
 from bench.spec.own import portable
@@ -50,9 +51,6 @@ def _finite(value: JsonValue) -> JsonValue:
 Value = Annotated[JsonValue, AfterValidator(_finite)]
 
 
-_Command = Annotated[Command, BeforeValidator(lambda said: {"argv": said} if isinstance(said, str) else said)]
-
-
 class Sampling(Strict):
     """When the sampling of a figure may stop, and when it has to; what is not given is as `Bounds` has it."""
 
@@ -66,7 +64,7 @@ class Sampling(Strict):
 
 
 class MatrixSpec(ForGate):
-    """What a matrix file may say: of a `recipe`, or of a `command`, whose placeholders the axes fill.
+    """What a matrix file may say: of a `recipe`, or of a `command`, whose placeholders and `env.NAME` the axes fill.
 
     `set` holds changes of the recipe that all cells share, `axes` the values of each dotted key. A key of
     several, separated by commas, is an axis whose values are lists: one value for each key, moving together.
@@ -77,9 +75,7 @@ class MatrixSpec(ForGate):
 
     summary: str = ""
     recipe: str | None = None
-    command: (
-        Annotated[Command, BeforeValidator(lambda said: {"argv": said} if isinstance(said, str) else said)] | None
-    ) = None
+    command: Command | None = None
     set: dict[str, Value] = Field(default_factory=dict)
     measure: str = "time_to_accuracy"
     axes: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
@@ -105,6 +101,8 @@ class MatrixSpec(ForGate):
             raise ValueError("command: a matrix is of a recipe or of a command, and not of both")
         if self.command is not None and (needless := NOT_OF_COMMANDS & self.model_fields_set):
             raise ValueError(f"{min(needless)}: this key belongs to recipes, and the cells here are of a command")
+        if self.command is not None and self.command.parameters:
+            raise ValueError("command.parameters: what differs between cells stands in axes")
         check_name("measure", self.measure, MEASURES)
         if "sampling" in self.model_fields_set and self.measure not in SAMPLED:
             raise ValueError(f"sampling: {self.measure} samples nothing; {', '.join(SAMPLED)} do")
@@ -125,7 +123,13 @@ class Cell:
 
     @property
     def label(self) -> str:
-        return ", ".join(f"{key}={short(value)}" for key, value in self.values.items()) or "the recipe as it is"
+        usual = "the recipe as it is" if self.command is None else "the command as it is"
+        return ", ".join(f"{key}={short(value)}" for key, value in self.values.items()) or usual
+
+    @property
+    def target_accuracy(self) -> float | None:
+        """What its runs are to reach."""
+        return self.command.target if self.command else self.recipe.target_accuracy if self.recipe else None
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class Matrix:
 
     @property
     def folder(self) -> Path:
-        """Where its file is, from which names of files in it count."""
+        """Where its file is, from which names of files in it count, and where a command runs."""
         return self._document.path.parent
 
     @property
@@ -194,21 +198,20 @@ class Matrix:
         return draft
 
     def cell_of_command(self, values: Values, origins: Mapping[str, str], device: str) -> Cell:
-        """The command with these values in the place of its placeholders. Raises `UsageError` for an unknown one."""
+        """The command with these values in the place of its placeholders, or in its environment.
+
+        Raises `UsageError` for what cannot be in either.
+        """
         command = self.spec.command
         assert command is not None
+        special = {key: values[key] for key in SPECIAL if key in values}
+        own = {key: value for key, value in values.items() if key not in SPECIAL}
         try:
-            filled = command.with_values({key: value for key, value in values.items() if key not in SPECIAL})
-        except KeyError as error:
-            name, known = error.args[0], sorted(command.placeholders - {SEED})
-            there = f"there are: {', '.join(known)}" if known else "it has none; write {NAME} where the value goes"
-            raise UsageError(
-                f"{origins[name]}: {name!r} is no placeholder of the command{nearest(name, known)}; {there}"
-            ) from None
+            filled = commands.filled(command, own)
         except ValidationError as error:
-            raise UsageError(f"{self._document.where('axes')}: {error.errors()[0]['msg']}") from None
-        config, cell = filled.identify(device)
-        return Cell(values, cell, config, None, None, filled)
+            raise UsageError(f"{next(iter(origins.values()))}: {error.errors()[0]['msg']}") from None
+        config, cell = filled.identify(device, special)
+        return Cell(values, cell, config, None, command=filled)
 
     def _axis(self, key: str, values: Sequence[Any]) -> Axis:
         keys = tuple(part.strip() for part in key.split(","))
@@ -251,6 +254,8 @@ class Matrix:
             if key in NOT_IDENTITY:
                 hint = f"; write {key}: at the top of the matrix" if key in MatrixSpec.model_fields else ""
                 refuse(where, f"{key} does not change what a cell is, so it cannot be varied{hint}")
+        if self.spec.command is not None:
+            commands.check_axes(self.spec.command, {key: at for at, key in varied if key not in SPECIAL}, refuse)
         for index, rule in enumerate(self.spec.exclude):
             for key, value in rule.items():
                 where = f"exclude.{index}.{key}"

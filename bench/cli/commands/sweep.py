@@ -15,6 +15,7 @@ from bench.documents.document import nearest, parse_setting
 from bench.documents.limits import MOST_THREADS
 from bench.errors import MissingError, UsageError
 from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
+from bench.execution.recorded_code import ScriptCode
 from bench.execution.recording import Recorder
 from bench.execution.sweep import Sweep
 from bench.host.fingerprint import default_device, device_count, torch_build
@@ -65,7 +66,8 @@ def sweep(options: SweepOptions, console: Console) -> int:
     device = default_device() if options.device == "auto" else options.device
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
-    recorder = Recorder(options.results, spec.measured, matrix.name)
+    code = ScriptCode(matrix.folder, spec.command.argv) if spec.command is not None else None
+    recorder = Recorder(options.results, spec.measured, matrix.name, code)
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
     sampling = sampling_of(matrix, options.sampling_timeout_s)
@@ -123,6 +125,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
                     options.data_dir,
                     spec.timeout_s,
                     prices.choose(options.price, ("matrix", spec.price_per_hour)),
+                    matrix.folder,
                 ).run()
         finally:
             # Whatever ends the last run, those before it are done.
@@ -246,7 +249,7 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: 
         parts.append(f"{actions['later']} beyond the limit")
     say(
         console,
-        f"{matrix.name}: {spec.measure} of {spec.recipe} on {device}, {_count(len(made.cells), 'cell')} × "
+        f"{matrix.name}: {spec.measure} of {spec.measured} on {device}, {_count(len(made.cells), 'cell')} × "
         f"{_count(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
     )
     for note in made.notes:

@@ -26,16 +26,28 @@ PHASES = {
     "eval": "evaluating",
     "final_eval": "final evaluation",
     "measure": "measuring",
+    "rest": "running",
 }
 RATE_WINDOW_S = 20.0
 PLAIN_EVERY_S = 30.0
+# Of a line that a script printed.
+MOST_LINE_CHARS = 60
 
 
 class Progress:
     """Follows the messages of one run; `render` shows where it stands now."""
 
-    def __init__(self, title: str, target: float | None, price_per_hour: float | None, origin_s: float) -> None:
+    def __init__(
+        self,
+        title: str,
+        target: float | None,
+        price_per_hour: float | None,
+        origin_s: float,
+        expected_s: float | None = None,
+    ) -> None:
+        """`expected_s`, where it is known, says how far a run is that tells of no steps."""
         self.title, self.target, self.price_per_hour, self.origin_s = title, target, price_per_hour, origin_s
+        self.expected_s = expected_s
         self.phase = "starting"
         self.epoch = self.step = self.total_steps = self.examples = 0
         self.loss: float | None = None
@@ -56,6 +68,8 @@ class Progress:
             )
         elif kind == "stopping":
             self.note = "stopping after this step; Ctrl-C again stops at once"
+        elif kind == "line":
+            self.note = event["text"][:MOST_LINE_CHARS]
         elif kind in ("step", "epoch"):
             self.epoch = event["epoch"]
             self.loss = event["loss"] if event["loss"] is not None else self.loss
@@ -85,6 +99,8 @@ class Progress:
     @property
     def left_s(self) -> float | None:
         """Until the last step at the present pace, evaluations not counted."""
+        if not self.total_steps and self.expected_s is not None:
+            return max(0.0, self.expected_s - self.elapsed_s)
         if not self.step or not self.total_steps or len(self._window) < 2:
             return None
         (start_s, _, before), (end_s, _, after) = self._window[0], self._window[-1]
@@ -96,6 +112,8 @@ class Progress:
         if self.total_steps:
             facts.append(("epoch", str(self.epoch)))
             facts.append(("step", f"{self.step}/{self.total_steps}"))
+        elif self.epoch:
+            facts.append(("epoch", str(self.epoch)))
         if self.samples_per_s:
             facts.append(("samples", units.rate(self.samples_per_s)))
         if self.loss is not None:
@@ -118,7 +136,10 @@ class Progress:
     def __rich__(self) -> Table:
         lines = Table.grid()
         lines.add_row(Text.assemble((self.title, "bold"), "  ", (self.phase, "cyan"), f"  {self.note}"))
-        lines.add_row(ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=60))
+        if self.total_steps or self.expected_s is None:
+            lines.add_row(ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=60))
+        else:
+            lines.add_row(ProgressBar(total=self.expected_s, completed=min(self.elapsed_s, self.expected_s), width=60))
         lines.add_row(Text("  ".join(f"{label} {value}" for label, value in self.facts())))
         return lines
 

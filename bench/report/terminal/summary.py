@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,10 +45,10 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
     mean = math.fsum(values) / len(values)
     if len(values) < 2:
         return mean, None
-    from scipy import stats
+    from scipy import special  # a third of what scipy.stats takes to import
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return mean, float(stats.t.ppf(0.975, len(values) - 1)) * deviation / math.sqrt(len(values))
+    return mean, float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
 
 
 def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str]) -> str:
@@ -153,7 +154,8 @@ def table(runs: Sequence[Run]) -> Table:
         told = f"{len(runs) - shown.count('no')} of {len(runs)}"
         result.add_row("cut short", *(("", "") if many else shown), *([told] if averages else []))
     result.add_section()
-    spent = {name: [_span_s(run, name) for run in runs] for name in SPANS}
+    others = dict.fromkeys(span["name"] for run in runs for span in run.spans if span["name"] not in SPANS)
+    spent = {name: [_span_s(run, name) for run in runs] for name in (*SPANS, *others)}
     for name, seconds in spent.items():
         if any(value is not None and value > NEGLIGIBLE_S for value in seconds):
             row(f"{name} time", seconds, units.duration)
@@ -236,6 +238,8 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
 
 
 def _what(run: Run) -> str:
+    if run.is_script:
+        return shlex.join(run.config["command"])
     threads = units.get(run.config, "resolved", "threads") or "all"
     cpu = f"{threads} CPU thread{'' if threads == 1 else 's'}"
     where = cpu if run.config.get("device") == "cpu" else "CUDA"

@@ -39,8 +39,7 @@ class SweepProgress:
 
     def begin(self, entry: Entry) -> Progress:
         self._begun += 1
-        recipe = entry.cell.recipe
-        target = recipe.target_accuracy if recipe and self.measure == "time_to_accuracy" else None
+        target = entry.cell.target_accuracy if self.measure == "time_to_accuracy" else None
         title = f"{self.name}, run {self._begun} of {self.count}"
         progress = self.running[entry.key] = Progress(title, target, None, time.monotonic())
         return progress

@@ -9,14 +9,14 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
 from bench.pipelines.datasets import DATASETS
 from bench.runs.disturbed import disturbed
 from bench.runs.plausible import impossible
-from bench.runs.run import Run
+from bench.runs.run import FINISHED, Run
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
 from bench.statistics import estimates
 from bench.statistics.estimates import Estimate, SignificanceTest
@@ -137,6 +137,8 @@ class Rule(ABC):
     # Why seeds that shared a process do not count, None where they do; and whether compiled programs may be kept.
     against_shared_process: ClassVar[str | None] = None
     takes_kept_programs: ClassVar[bool] = True
+    # What a script has to tell of itself to be on this clock: of each group of spans one, and what for.
+    script_tells: ClassVar[tuple[tuple[tuple[str, ...], str], ...]] = ()
     # What a run has spent in joules; no rule says of what.
     energy_metric: ClassVar[str] = "train_energy_j"
 
@@ -160,14 +162,17 @@ class Rule(ABC):
         lines = sorted((line for line in lines if line.run.status not in NOT_TRIED), key=lambda line: line.run.run_id)
         tried = tuple(line.run for line in lines)
         timings = tuple(self.timing(line, target) for line in lines)
+        untold = self._untold(tried)
+        if untold:
+            timings = tuple(_by_accuracy_alone(timing, target) for timing in timings)
         kinds = _price_kinds(tried) if price_per_hour is None else frozenset({"on_demand"})
         trials = Trials(tried, target, timings, len(runs) - len(tried), kinds)
         accuracies = [timing.accuracy for timing in trials.timings if timing.accuracy is not None]
         joules = [value for run in tried if (value := number(run, self.energy_metric)) is not None]
         prices = {run.price_per_hour for run in tried} if price_per_hour is None else {price_per_hour}
         price = prices.pop() if len(prices) == 1 else None
-        figures = self.figures(trials, price)
-        findings = [*self._common_findings(trials, price), *self.findings(trials)]
+        figures = Figures() if untold else self.figures(trials, price)
+        findings = [*self._common_findings(trials, price), *(() if untold else self.findings(trials))]
         return Score(
             rule=self.name,
             task=task(first),
@@ -219,6 +224,7 @@ class Rule(ABC):
             text = "made by others, and imported" + ("" if self.takes_imported else ": their clock was not this one")
             yield Finding("imported", text, not self.takes_imported)
         yield from self._start_findings(runs)
+        yield from self._script_findings(runs)
         repeated = sorted(seed for seed, count in Counter(run.seed for run in runs).items() if count > 1)
         if self.distinct_seeds and repeated:
             yield Finding("seeds_repeated", f"seeds were used more than once: {', '.join(map(str, repeated))}", True)
@@ -251,6 +257,23 @@ class Rule(ABC):
             several = len({run.price_per_hour for run in runs}) > 1
             why = "the runs name several prices" if several else "price unknown"
             yield Finding("price_unknown", f"no cost: {why}; name one with --price")
+
+    def _script_findings(self, runs: Sequence[Run]) -> Iterator[Finding]:
+        for names, what_for in self._untold(runs):
+            how = f"send events of the span {' or '.join(names)}"
+            if "epochs" in names:
+                how = "give --epoch-pattern, or send epoch events"
+            yield Finding("script_tells_too_little", f"the script does not tell {what_for}: {how}", True)
+        if any(run.is_script for run in runs):
+            text = "a script's data are as it says: nobody checked them against the publisher's files"
+            yield Finding("data_of_a_script", text)
+
+    def _untold(self, runs: Sequence[Run]) -> list[tuple[tuple[str, ...], str]]:
+        """What this clock needs of scripts, and some of them did not tell; of one that failed, nobody can say."""
+        finished = [run for run in runs if run.is_script and run.status in FINISHED]
+        return [
+            (names, why) for names, why in self.script_tells if any(not run.reported & {*names} for run in finished)
+        ]
 
     def _start_findings(self, runs: Sequence[Run]) -> Iterator[Finding]:
         """What the runs did not have to do, because others had done it."""
@@ -314,6 +337,12 @@ def _one_kind(runs: Sequence[Run]) -> Run:
     return runs[0]
 
 
+def _by_accuracy_alone(timing: Timing, target: float | None) -> Timing:
+    """Of a script that does not tell enough for a clock, only whether it reached the target."""
+    reached = timing.accuracy is not None and target is not None and timing.accuracy >= target
+    return replace(timing, time_s=None, reached=reached)
+
+
 def _target_of(run: Run) -> float | None:
     target = run.metrics.get("target_accuracy") or at(run.config, "target_accuracy")
     return None if target is None else float(target)
@@ -338,6 +367,9 @@ def _impossible_findings(trials: Trials) -> Iterator[Finding]:
 def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]:
     if len({run.data.get("fingerprint") for run in runs}) > 1:
         yield Finding("data_differ", "the runs were made on different data", True)
-    # An entry of others is taken at its word. Nobody publishes a user's own data, and its name tells it from all other.
-    if not all(run.data.get("official") or is_own_data(run) or at(run.config, "imported") for run in runs):
+    # An entry of others is taken at its word, and so is a script. Nobody publishes a user's own data, whose name tells
+    # it from all other.
+    if not all(
+        run.data.get("official") or is_own_data(run) or at(run.config, "imported") or run.is_script for run in runs
+    ):
         yield Finding("data_not_official", "data not official: not checked against the publisher's files", disqualifies)

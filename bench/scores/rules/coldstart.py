@@ -43,5 +43,5 @@ class ColdStart(Rule):
         return of_time(time_s, price_per_hour)
 
     def findings(self, trials: Trials) -> Iterator[Finding]:
-        if any(run.sweep is not None for run in trials.runs):
+        if any(run.sweep is not None and not run.is_script for run in trials.runs):
             yield Finding("warm_start", "not cold: a sweep's workers find torch imported; use bench run", True)

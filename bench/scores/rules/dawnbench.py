@@ -45,6 +45,7 @@ class DawnBench(Rule):
     source = "github.com/stanford-futuredata/dawn-bench-entries"
     distinct_seeds = False
     takes_imported = True
+    script_tells = ((("epochs",), "when its epochs ended"),)
     against_shared_process = "loading, initialisation and compilation count, and all but the first found them done"
 
     def target(self, run: Run) -> float | None:

@@ -33,6 +33,10 @@ class MLPerf(Rule):
     source = "github.com/mlcommons/training_policies"
     # What it asks for in image classification.
     least_runs = 5
+    script_tells = (
+        (("data",), "when it first touched its data, where this clock starts"),
+        (("epochs",), "when its epochs ended"),
+    )
     against_shared_process = "its clock starts at the first touch of the data, which all but the first found loaded"
 
     def timing(self, line: RunTimeline, target: float | None) -> Timing:

@@ -35,6 +35,10 @@ class Speedrun(Rule):
     scoring = "mean time of all runs, whose mean accuracy reaches the target in a fixed number of epochs"
     source = "github.com/KellerJordan/cifar10-airbench"
     least_runs = 5
+    script_tells = (
+        (("train",), "when it trained"),
+        (("eval", "final_eval"), "when it evaluated"),
+    )
 
     def timing(self, line: RunTimeline, target: float | None) -> Timing:
         final = line.evaluations[-1] if line.evaluations and _complete(line.run) else None
@@ -92,4 +96,4 @@ def _accuracies(trials: Trials) -> list[float]:
 
 
 def _warmed_up(run: Run) -> bool:
-    return bool(at(run.config, "warm_up_steps"))
+    return bool(at(run.config, "warm_up_steps") or run.reported & {"warm_up", "compile"})

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from bench.execution.measured import Measured
+from bench.execution.recorded_code import HarnessCode
 from bench.execution.recording import Recorder
 from bench.host import provenance
 from bench.runs.run import Run
@@ -108,7 +109,7 @@ def test_what_the_worker_imported_is_compared(sources, tmp_path):
 
 
 def test_code_beside_the_commit_makes_it_dirty(recorder, monkeypatch):
-    monkeypatch.setattr(Recorder, "code", {"commit": "a" * 40, "dirty": False, "sources_sha256": "b" * 64})
+    monkeypatch.setattr(HarnessCode, "identity", {"commit": "a" * 40, "dirty": False, "sources_sha256": "b" * 64})
     for loaded, dirty in (({"winograd.cpp": "c"}, False), ({"sitecustomize, not of this Python": "c"}, True)):
         run = record(recorder, Measured("ok", facts={"loaded": loaded}))
         assert (run.code["loaded"], run.code["dirty"]) == (loaded, dirty)

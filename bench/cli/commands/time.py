@@ -1,0 +1,177 @@
+"""`bench time`: a script as it is, one run for each seed, each recorded as soon as it ends."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.documents.document import Document
+from bench.documents.limits import LARGEST_SEED
+from bench.errors import UsageError
+from bench.execution.duration_estimate import mean_here_s
+from bench.execution.interrupts import Interrupts
+from bench.execution.recorded_code import ScriptCode
+from bench.execution.recording import Recorder
+from bench.execution.script import folder_of, run_script
+from bench.execution.script_process import check_program, environment_of
+from bench.host.contention import LoadCheck
+from bench.host.gpus import visible_gpus
+from bench.report.terminal.harmless import Harmless
+from bench.report.terminal.progress import Progress, view
+from bench.report.terminal.summary import print_summary
+from bench.runs.run import Run
+from bench.spec import prices
+from bench.spec.command import Command
+from bench.text import streams, units
+from bench.text.console import say
+
+STOPPED = 130
+MEASURE = "time_to_accuracy"
+
+
+@dataclass(frozen=True)
+class TimeOptions:
+    """The command line of `bench time`."""
+
+    command: Sequence[str]
+    target: float | None = None
+    seeds: int = 1
+    first_seed: int = 0
+    epoch_pattern: str | None = None
+    timeout_s: float | None = None
+    task: str | None = None
+    name: str | None = None
+    buffered: bool = False
+    device: str = "auto"
+    results: Path = Path("results")
+    price: str | None = None
+
+
+def time_script(options: TimeOptions, console: Console) -> int:
+    """Run the command once for each seed and print the table; returns the exit code.
+
+    Raises `UsageError` for a command that cannot be run, `MissingError` where there is no room for the results. Both
+    come before anything is started.
+    """
+    load_check = LoadCheck()
+    streams.work_outlasts_output()
+    command = command_of(options)
+    check_program(command.argv, folder_of(command, Path()), environment_of(command, options.first_seed))
+    if options.first_seed + options.seeds - 1 > LARGEST_SEED:
+        raise UsageError(f"--first-seed {options.first_seed}: seeds are at most {LARGEST_SEED}")
+    recorder = Recorder(options.results, options.name or command.script, code=ScriptCode(Path(), command.argv))
+    recorder.check_writable()
+    timing = Timing(options, command, recorder, console)
+    timing.announce(load_check)
+    try:
+        timing.run_all()
+    finally:
+        # Whatever ends the last one, those before it are done.
+        if timing.finished:
+            print_summary(console, timing.finished, recorder.store.path)
+    return timing.exit_code()
+
+
+def command_of(options: TimeOptions) -> Command:
+    """The command line as a document; a mistake is blamed on its option. Raises `UsageError`."""
+    said: dict[str, Any] = {
+        "argv": list(options.command),
+        "target": options.target,
+        "epoch_pattern": options.epoch_pattern,
+        "timeout_s": options.timeout_s,
+        "task": options.task,
+        "buffered": options.buffered,
+    }
+    origin = {key: "--" + key.removesuffix("_s").replace("_", "-") for key in said} | {"argv": "the command"}
+    return Document(Path("bench time"), said, origin).validate(Command)
+
+
+class Timing:
+    """The runs of one command."""
+
+    def __init__(self, options: TimeOptions, command: Command, recorder: Recorder, console: Console) -> None:
+        self.options, self.command, self.recorder, self.console = options, command, recorder, console
+        self.device = _device(options.device)
+        self.config, self.cell = command.identify(self.device)
+        self.price = prices.choose(options.price)
+        self.finished: list[Run] = []
+        known = recorder.store.read({self.cell})
+        self.expected_s = mean_here_s(self.cell, recorder.machine["id"], known)
+
+    @property
+    def seeds(self) -> range:
+        return range(self.options.first_seed, self.options.first_seed + self.options.seeds)
+
+    def announce(self, load_check: LoadCheck) -> None:
+        """Say what will run, towards what, and how long it took before."""
+        command, count = self.command, len(self.seeds)
+        target = f" to {units.percent(command.target)}" if command.target is not None else ""
+        seeds = f"{count} seed{'s' if count > 1 else ''}"
+        self._say(f"{self.recorder.recipe}: {shlex.join(command.argv)}{target}, {self.device}, {seeds}")
+        if self.expected_s is not None:
+            self._say(f"Expected: {units.duration(self.expected_s)} a seed, as before on this machine")
+        if count > 1 and not command.uses_seed:
+            self._say(
+                "Note: the command has no {seed}, so that its runs differ only where it reads BENCH_SEED or has no seed"
+            )
+        if warning := load_check.warning(self.device, wait=False):
+            self._say(f"Warning: {warning}")
+
+    def run_all(self) -> None:
+        """One run a seed, in order; an interrupted one is the last."""
+        with Interrupts() as interrupts:
+            for seed in self.seeds:
+                if not interrupts.count:
+                    self._run(seed, interrupts)
+
+    def exit_code(self) -> int:
+        """Of the worst run, or 130 where not every seed had its run; that is said."""
+        done, wanted = sum(run.status != "interrupted" for run in self.finished), len(self.seeds)
+        if done < wanted:
+            self._say(f"Stopped: {done} of {wanted} seed{'s' if wanted > 1 else ''} done")
+            return STOPPED
+        return max(0 if run.status == "ok" else 1 for run in self.finished)
+
+    def _run(self, seed: int, interrupts: Interrupts) -> None:
+        count, place = len(self.seeds), len(self.finished) + 1
+        title = f"{self.recorder.recipe}, seed {seed}" + (f" ({place} of {count})" if count > 1 else "")
+        attempt = self.recorder.begin()
+        price = self.price.usd_per_hour if self.price else None
+        progress = Progress(title, self.command.target, price, time.monotonic(), self.expected_s)
+        try:
+            with Harmless(view(self.console, progress)) as shown:
+                measured = run_script(self.command, seed, Path(), attempt.log, shown, interrupts, self.device)
+                run = self.recorder.record(
+                    attempt,
+                    measured,
+                    cell=self.cell,
+                    config=self.config,
+                    seed=seed,
+                    measure=MEASURE,
+                    price_per_hour=price,
+                    price_source=self.price.source if self.price else None,
+                )
+        except UsageError:
+            self.recorder.drop(attempt)
+            raise
+        self.finished.append(run)
+        accuracy = run.metrics.get("accuracy")
+        outcome = f", accuracy {units.percent(accuracy)}" if accuracy is not None else ""
+        self._say(f"{title}: {run.status}{outcome}, {units.duration(run.metrics['total_s'])}")
+
+    def _say(self, line: str) -> None:
+        say(self.console, line)
+
+
+def _device(asked: str) -> str:
+    """What the script is taken to compute on: a GPU wherever one is visible, whichever torch is installed here."""
+    if asked != "auto":
+        return asked
+    with visible_gpus() as found:
+        return "cuda" if found.gpus else "cpu"
