@@ -98,7 +98,7 @@ def test_notes_are_pushed_beside_those_of_another_job(act, workspace, tmp_path):
     subprocess.run(["git", "clone", "--quiet", "--bare", str(workspace), str(origin)], check=True)
     git_in(workspace, "remote", "add", "origin", str(origin))
     git_in(origin, "notes", "--ref=bench", "add", "-m", "of another job", "HEAD~1")
-    ran = act("HEAD~1", comment="false", note="true", budget="5s")
+    ran = act("HEAD~1", comment="false", note="true", budget="20s")
     assert ran.outcomes["Push the notes"] == 0, ran.log
     assert git_in(origin, "notes", "--ref=bench", "show", "HEAD~1") == "of another job"
     assert '"cell": "bench"' in git_in(origin, "notes", "--ref=bench", "show", "HEAD")

@@ -62,7 +62,7 @@ class Tree:
         return {
             "matrix": len(self._opened) - 1,
             "measure": matrix.spec.measure,
-            "recipe": matrix.spec.measured,
+            "recipe": Path(matrix.spec.recipe or "").stem,
             "cells": [
                 {"values": dict(cell.values), "id": cell.id, "config": cell.config, "skip": cell.skip} for cell in cells
             ],

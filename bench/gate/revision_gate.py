@@ -213,10 +213,14 @@ def check_notable(sides: Sides) -> None:
         raise UsageError(f"--note: base and head are one commit, {head['commit'][:9]}; name an older --base")
 
 
-def note(top: Path, gate: RevisionGate) -> history.Entry:
-    """Keep what a gate measured in the notes of its head. Raises UsageError where git does not take it."""
+def note(top: Path, gate: RevisionGate) -> int:
+    """Keep what a gate measured in the notes of its head; returns how many figures these are, of none there is no note.
+
+    Raises UsageError where git does not take it.
+    """
     assert gate.sides is not None
     base, head = gate.sides.base.code["commit"], gate.sides.head.code["commit"]
-    entry = history.entry_of(base, head, str(gate.machine["id"]), gate.figures())
-    history.write(top, entry)
-    return entry
+    figures = gate.figures()
+    if figures:
+        history.write(top, history.entry_of(base, head, str(gate.machine["id"]), figures))
+    return len(figures)

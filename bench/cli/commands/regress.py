@@ -122,8 +122,8 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
         )
         report = gate.measure()
         if options.note:
-            entry = note(subject.top, gate)
-            say(console, f"Noted {len(entry.figures)} figures of {entry.head[:9]} in {REF}; `bench history` shows them")
+            count = note(subject.top, gate)
+            say(console, f"Noted {count} figures in {REF}; `bench history` shows them")
     return report
 
 
