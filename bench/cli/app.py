@@ -326,6 +326,44 @@ def profile(
     raise typer.Exit(profile_recipe(options, LastingConsole()))
 
 
+@app.command("find-lr", epilog=EXIT_CODES)
+def find_lr(
+    recipe: RecipeName,
+    settings: Settings = None,
+    seed: Annotated[int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Of weights and data.")] = 0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="The picture's file, .png or .svg; default: pictures/RUN.png below --results."),
+    ] = None,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+) -> None:
+    """Find a learning rate for RECIPE: let it grow batch by batch, record and draw the loss, and suggest one.
+
+    --set find_lr.start=, find_lr.end= and find_lr.steps= change the range and the number of batches.
+    """
+    from bench.cli.commands.find_lr import FindLrOptions
+    from bench.cli.commands.find_lr import find_lr as find_lr_command
+    from bench.text.console import LastingConsole
+
+    options = FindLrOptions(recipe, settings or (), seed, plot, data, device.value, results)
+    raise typer.Exit(find_lr_command(options, LastingConsole()))
+
+
+@app.command(epilog=EXIT_CODES)
+def picture(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="The beginning of a run's id, or a .jsonl file.")],
+    out: Annotated[Path, typer.Option(help="The picture's file, .png or .svg.")],
+    results: Results = Path("results"),
+) -> None:
+    """Draw what runs of find_lr or of surface found: curves on one another, surfaces side by side."""
+    from bench.cli.commands.picture import draw_runs
+    from bench.text.console import LastingConsole
+
+    draw_runs(runs, out, results, LastingConsole())
+
+
 @app.command()
 def data(
     name: Annotated[str | None, typer.Argument(help="Prepare this data set: fetch, verify, convert.")] = None,

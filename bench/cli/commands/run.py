@@ -62,7 +62,12 @@ class RunOptions:
 
 
 def run(options: RunOptions, console: Console) -> int:
-    """Run every seed and print the table; returns the exit code.
+    """`run_seeds`; returns the exit code."""
+    return run_seeds(options, console).exit_code()
+
+
+def run_seeds(options: RunOptions, console: Console) -> Campaign:
+    """Run every seed and print the table; the runs.
 
     Raises `UsageError` for a recipe that does not fit, `MissingError` for data, hardware or room for
     the results that is missing. Both come before any training.
@@ -95,7 +100,7 @@ def run(options: RunOptions, console: Console) -> int:
         # Whatever ends the last one, those before it are done.
         if campaign.finished:
             print_summary(console, campaign.finished, recorder.store.path)
-    return campaign.exit_code()
+    return campaign
 
 
 def _check_weights(options: RunOptions) -> None:

@@ -9,8 +9,10 @@ from bench.report.html.figure import Plot, style
 from bench.report.html.plots.curves import curves
 from bench.report.html.plots.heatmaps import heatmaps
 from bench.report.html.plots.history import history
+from bench.report.html.plots.rate_curves import rate_curves
 from bench.report.html.plots.scaling import scaling
 from bench.report.html.plots.spans import spans
+from bench.report.html.plots.surfaces import surfaces
 from bench.runs.run import Run
 from bench.scores.leaderboard import Board
 from bench.scores.published import PublishedResult
@@ -30,5 +32,7 @@ def draw(
             ("Where the time went", spans(cells)),
             ("Scaling by devices", scaling(cells)),
             ("Matrices", heatmaps(cells)),
+            ("Learning rates", rate_curves(cells)),
+            ("Loss surfaces", surfaces(cells)),
         ]
     return [(heading, plots) for heading, plots in chapters if plots]

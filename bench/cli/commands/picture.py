@@ -1,0 +1,65 @@
+"""`bench picture RUN…`: what runs found, drawn: the curves of `find_lr`, the slices of `surface`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.errors import MissingError, UsageError
+from bench.files import replacing
+from bench.report.html.figure import Plot, style
+from bench.report.html.plots.rate_curves import curve_of, rate_curve
+from bench.report.html.plots.surfaces import surface_of, surface_plot
+from bench.runs.lookup import find_runs
+from bench.runs.run import Run
+from bench.text.console import say
+
+SUFFIXES = (".png", ".svg")
+
+
+def draw_runs(references: Sequence[str], out: Path, results: Path, console: Console) -> None:
+    """Draw the runs into one picture; surfaces stand side by side.
+
+    Raises `UsageError` for runs that have nothing to draw or not the same, and for a file that cannot be written.
+    """
+    check_picture_file(out)
+    runs = find_runs(references, results)
+    write_picture(*runs, file=out)
+    say(console, f"{len(runs)} run{'s' if len(runs) > 1 else ''} drawn in {out}.")
+
+
+def check_picture_file(file: Path) -> None:
+    """Raise `UsageError` where no picture can be called so."""
+    if file.suffix not in SUFFIXES:
+        raise UsageError(f"{file}: a picture's name ends in {' or '.join(SUFFIXES)}")
+
+
+def write_picture(*runs: Run, file: Path, title: str = "") -> None:
+    """Raises `UsageError` where there is nothing to draw, `MissingError` where `file` cannot be written."""
+    plot = _plot(runs, title)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial:
+            partial.write_bytes(plot.svg.encode() if file.suffix == ".svg" else plot.png)
+    except OSError as error:
+        raise MissingError(f"{file}: the picture cannot be written: {error.strerror}") from error
+
+
+def _plot(runs: Sequence[Run], title: str) -> Plot:
+    with style():
+        if all(curve_of(run) for run in runs):
+            return rate_curve("rates", title or runs[0].recipe, runs)
+        if all(surface_of(run) for run in runs):
+            return surface_plot("surface", title or runs[0].recipe, [(_label(run), run) for run in runs])
+    kinds = ", ".join(dict.fromkeys(run.measure for run in runs))
+    raise UsageError(
+        f"only runs of find_lr, or only runs of surface can be drawn, not of {kinds}; `bench report` draws the others"
+    )
+
+
+def _label(run: Run) -> str:
+    model = run.config.get("model")
+    options = {key: value for key, value in model.items() if key != "name"} if isinstance(model, dict) else {}
+    return ", ".join(f"{key} {value}" for key, value in options.items()) or run.recipe

@@ -1,0 +1,67 @@
+"""`bench find-lr` and `bench picture` by the real command line: a record, a curve in the terminal, a picture."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.cli.commands.picture import draw_runs, write_picture
+from bench.errors import UsageError
+from bench.runs.run import Run
+from bench.text.console import LastingConsole
+
+CURVE = {"rate": [0.1, 0.2, 0.4], "loss": [2.0, 1.0, None], "smoothed": [2.0, 1.5, 9.0]}
+SURFACE = {"steps": [-1.0, 0.0, 1.0], "loss": [[3.0, 2.0, 3.0], [2.0, 0.0, None], [3.0, 2.0, 30.0]]}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """The folder of results, and what the command printed."""
+    results = tmp_path_factory.mktemp("results")
+    command = [sys.executable, "-m", "bench", "find-lr", "digits", "--set", "model.width=8", "--results", str(results)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return results, done.stdout
+
+
+def test_it_leaves_a_record_and_a_picture_and_says_what_to_try(found):
+    results, printed = found
+    (record,) = map(json.loads, (results / "runs" / "runs.jsonl").read_text().splitlines())
+    assert record["measure"] == "find_lr"
+    suggested = record["metrics"]["suggested_lr"]
+    assert f"bench run digits --set optimizer.lr={suggested:.2g}" in printed
+    assert printed.count("┊") > 5
+    (picture,) = (results / "pictures").iterdir()
+    assert picture.stem == record["run_id"]
+    with Image.open(picture) as image:
+        assert image.width > 1000
+        assert len(image.getcolors(1 << 24)) > 10
+
+
+def test_a_recorded_curve_is_drawn_again_as_svg(found, tmp_path):
+    results, _ = found
+    draw_runs([str(results / "runs" / "runs.jsonl")], tmp_path / "new" / "curve.svg", results, LastingConsole())
+    svg = (tmp_path / "new" / "curve.svg").read_text()
+    assert "learning rate" in svg
+    assert "smoothed, seed 0" in svg
+    assert "1e-03" in svg
+
+
+@pytest.mark.parametrize(("key", "value"), [("curve", CURVE), ("surface", SURFACE)])
+def test_what_a_record_lacks_or_has_as_null_is_no_obstacle(key, value, make_run, tmp_path):
+    run = make_run(measure="surface", config={"resolved": {key: value}})
+    again = Run.from_json_line(run.to_json_line())
+    write_picture(again, file=tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").stat().st_size > 1000
+
+
+def test_other_runs_have_nothing_to_draw_and_a_picture_is_a_png_or_an_svg(make_run, tmp_path):
+    with pytest.raises(UsageError, match="only runs of surface can be drawn, not of time_to_accuracy"):
+        write_picture(make_run(), file=tmp_path / "x.png")
+    damaged = make_run(measure="find_lr", config={"resolved": {"curve": {"rate": [1.0], "loss": [], "smoothed": []}}})
+    with pytest.raises(UsageError, match="not of find_lr"):
+        write_picture(damaged, file=tmp_path / "x.png")
+    with pytest.raises(UsageError, match=r"x.gif: a picture's name ends in .png or .svg"):
+        draw_runs([], Path("x.gif"), tmp_path, LastingConsole())
