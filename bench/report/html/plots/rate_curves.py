@@ -7,7 +7,7 @@ from itertools import islice
 
 from matplotlib.ticker import NullFormatter
 
-from bench.report.html.cells import Cell
+from bench.report.html.cells import CellPage
 from bench.report.html.figure import MUTED, SERIES, Plot, axes, finish
 from bench.runs.run import Run
 from bench.text import units
@@ -17,7 +17,7 @@ MOST_PLOTS = 12
 HEADROOM = 1.3
 
 
-def rate_curves(cells: Sequence[Cell]) -> list[Plot]:
+def rate_curves(cells: Sequence[CellPage]) -> list[Plot]:
     """A figure for each cell of `find_lr`."""
     found = ((cell, runs) for cell in cells if (runs := [run for run in cell.runs if curve_of(run)]))
     return [

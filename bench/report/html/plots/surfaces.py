@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report.html.cells import Cell
+from bench.report.html.cells import CellPage
 from bench.report.html.figure import INK, Plot, axes, finish
 from bench.runs.run import Run
 from bench.text import units
@@ -17,7 +17,7 @@ LEVELS = 16
 LEAST_LOSS = 1e-4
 
 
-def surfaces(cells: Sequence[Cell]) -> list[Plot]:
+def surfaces(cells: Sequence[CellPage]) -> list[Plot]:
     """A figure for each sweep of surfaces, with the first run of each cell; a cell of its own has its own."""
     groups: dict[str, list[tuple[str, Run]]] = defaultdict(list)
     for cell in cells:
