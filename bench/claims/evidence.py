@@ -51,7 +51,8 @@ class Answer:
 
     `reason` says what stands in the way of a verdict of the whole. `seeds_needed` is how many runs of each cell would
     decide every part that is open, and `minutes_needed` how long those that are missing take; None where unknown.
-    `is_mixed` is whether comparing was refused, because runs differ in more than what is compared.
+    `is_mixed` is whether comparing was refused, because runs differ in more than what is compared; `mistake`, whether
+    `reason` is a mistake in the claim's file.
     """
 
     claim: Claim
@@ -63,6 +64,7 @@ class Answer:
     seeds_needed: int | None = None
     minutes_needed: float | None = None
     is_mixed: bool = False
+    mistake: bool = False
 
     @property
     def seeds(self) -> int:

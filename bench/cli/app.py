@@ -57,6 +57,7 @@ class MetricChoice(StrEnum):
 class ClaimsFormat(StrEnum):
     terminal = "terminal"
     markdown = "markdown"
+    html = "html"
 
 
 class BoardFormat(StrEnum):
@@ -524,8 +525,10 @@ def claims(
         list[Path] | None,
         typer.Option(metavar="PATH", help="Measure nothing; judge by the runs in this file or folder. Repeatable."),
     ] = None,
-    format: Annotated[ClaimsFormat, typer.Option("--format", "-f", help="markdown is a page.")] = ClaimsFormat.terminal,
-    out: Annotated[Path | None, typer.Option(help="Write the page here; for --format markdown.")] = None,
+    format: Annotated[
+        ClaimsFormat, typer.Option("--format", "-f", help="markdown and html are pages.")
+    ] = ClaimsFormat.terminal,
+    out: Annotated[Path | None, typer.Option(help="Write the page here; for markdown and html.")] = None,
     data: DataDir = None,
     device: Device = DeviceChoice.auto,
     results: Results = Path("results"),

@@ -12,8 +12,9 @@ from typing import Literal
 from rich.console import Console
 
 from bench.claims import catalog
+from bench.claims.answers import answer_or_mistake, judge
 from bench.claims.cells import Claim
-from bench.claims.evidence import Answer, answer, is_complete
+from bench.claims.evidence import Answer, is_complete
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import Verdict
 from bench.cli.commands.leaderboard import write
@@ -35,7 +36,7 @@ from bench.spec.plan import Plan, plan
 from bench.text import streams, units
 from bench.text.console import say, write_out
 
-Format = Literal["terminal", "markdown"]
+Format = Literal["terminal", "markdown", "html"]
 # Where nothing is named and no budget given.
 USUAL_BUDGET_S = 3600.0
 FAILED = ("crashed", "failed", "oom", "timeout")
@@ -65,23 +66,39 @@ def claims(options: ClaimsOptions, console: Console) -> int:
     claim or in the options.
     """
     chosen = catalog.chosen(options.names)
+    if options.runs:
+        ids = _ids(chosen)
+        answers = judge(chosen, read_runs(jsonl_files(options.runs), lambda _, cell: cell in ids))
+        _write(options, answers, console)
+        return _exit_code(answers)
     device = default_device() if options.device == "auto" else options.device
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
-    session = _Session(options, device, console)
+    session = Session(options, device, console)
     session.read(chosen)
-    code = 0 if options.runs else session.measure(chosen)
+    finished = session.measure(chosen)
     answers = [session.answer(claim) for claim in chosen]
     _write(options, answers, console)
-    if code == 130:
+    if not finished:
         say(console, "Stopped before its end; the same command goes on")
-        return code
-    if any(one.is_mixed for one in answers) or session.failed:
+        return 130
+    return 1 if session.failed else _exit_code(answers)
+
+
+def _exit_code(answers: Sequence[Answer]) -> int:
+    if any(one.mistake for one in answers):
+        return UsageError.exit_code
+    if any(one.is_mixed for one in answers):
         return 1
-    return 3 if all(one.verdict is Verdict.NOT_TESTABLE for one in answers) else code
+    return 3 if all(one.verdict is Verdict.NOT_TESTABLE for one in answers) else 0
 
 
-class _Session:
+def _ids(claims: Sequence[Claim]) -> frozenset[str]:
+    """What runs of these claims' cells are called."""
+    return frozenset(name for claim in claims if claim.spec.matrix for cell in claim.cells for name in cell.ids)
+
+
+class Session:
     """What one command knows: the machine, the runs it may read, and what cannot be tested here."""
 
     def __init__(self, options: ClaimsOptions, device: str, console: Console) -> None:
@@ -89,7 +106,6 @@ class _Session:
         self.machine = fingerprint()
         self.failed = False
         self._store = Store(options.results / "runs" / "runs.jsonl")
-        self._files = jsonl_files(options.runs) if options.runs else []
         self._obstacles: dict[str, str] = {}
         self._runs: dict[str, list[Run]] = {}
 
@@ -98,15 +114,15 @@ class _Session:
         why = self._obstacles.get(claim.id) or obstacle(claim, self.machine, self.device)
         if claim.spec.matrix is None:
             return Answer(claim, Verdict.NOT_TESTABLE, reason=why or "")
-        found = answer(claim, self._runs_of(claim))
+        found = answer_or_mistake(claim, self._runs_of(claim))
         return replace(found, verdict=Verdict.NOT_TESTABLE, reason=why) if why and not found.runs else found
 
-    def measure(self, chosen: Sequence[Claim]) -> int:
-        """Run what is missing, the cheapest claim first; 130 where Ctrl-C ended it."""
+    def measure(self, chosen: Sequence[Claim]) -> bool:
+        """Run what is missing, the cheapest claim first; false where Ctrl-C ended it."""
         budget = Budget(budget_s(self.options))
         steps = in_order([self._step(claim) for claim in chosen])
         if not steps:
-            return 0
+            return True
         streams.work_outlasts_output()
         left: list[Step] = []
         for position, step in enumerate(steps, 1):
@@ -121,11 +137,11 @@ class _Session:
             finished = self._sweep(step.claim)
             budget.spend(now.expected_s, time.monotonic() - began_s)
             if not finished:
-                return 130
+                return False
         if left:
             names = ", ".join(f"{step.claim.id} ({units.duration(step.expected_s)})" for step in left)
             say(self.console, f"Beyond the budget and not measured: {names}; a larger --budget goes on")
-        return 0
+        return True
 
     def _step(self, claim: Claim) -> Step:
         known, why = self.answer(claim), self._obstacles.get(claim.id) or obstacle(claim, self.machine, self.device)
@@ -138,19 +154,15 @@ class _Session:
         return max(claim.seeds, self.options.seeds or 0)
 
     def read(self, claims: Sequence[Claim]) -> None:
-        """Take the runs of these claims' cells from the files; on a machine that measures, its own alone count."""
-        ids = frozenset().union(*(cell.ids for claim in claims if claim.spec.matrix for cell in claim.cells))
-        if self.options.runs:
-            found = read_runs(self._files, lambda _, cell: cell in ids)
-        else:
-            found = [run for run in self._store.read(ids) if run.machine.get("id") == self.machine["id"]]
+        """Take the runs of these claims' cells from the store; those of this machine alone count."""
+        ids = _ids(claims)
         self._runs |= {name: [] for name in ids}
-        for run in found:
-            self._runs[run.cell].append(run)
+        for run in self._store.read(ids):
+            if run.machine.get("id") == self.machine["id"]:
+                self._runs[run.cell].append(run)
 
     def _runs_of(self, claim: Claim) -> list[Run]:
-        ids = frozenset().union(*(cell.ids for cell in claim.cells))
-        return [run for name in ids for run in self._runs[name]]
+        return [run for name in _ids([claim]) for run in self._runs[name]]
 
     def _sweep(self, claim: Claim) -> bool:
         """Run the missing cells of a claim with the present sources; false after Ctrl-C."""
@@ -215,8 +227,13 @@ def _write(options: ClaimsOptions, answers: Sequence[Answer], console: Console) 
     if options.format == "terminal":
         print_answers(console, answers)
         return
-    files = " ".join(map(str, options.runs)) or f"{options.results}/runs"
-    content = to_markdown(answers, f"Written by `bench claims --runs {files} --format markdown`; do not edit.")
+    if options.format == "html":
+        from bench.report.html.pages import single_claims_page
+
+        content = single_claims_page(answers)
+    else:
+        files = " ".join(map(str, options.runs)) or f"{options.results}/runs"
+        content = to_markdown(answers, f"Written by `bench claims --runs {files} --format markdown`; do not edit.")
     if options.out is None:
         write_out(content)
     else:

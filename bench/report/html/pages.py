@@ -10,8 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.claims.evidence import Answer
 from bench.host.gc_pause import collector_paused
 from bench.report.html.cells import CellPage, cells_of
+from bench.report.html.claims import claim_answers, claim_views
 from bench.report.html.figure import COLOURS
 from bench.report.html.plots import draw
 from bench.report.html.views import (
@@ -26,6 +28,8 @@ from bench.report.html.views import (
     spans_by_rule,
     verdicts,
 )
+from bench.report.terminal.claims import summary
+from bench.report.terminal.claims_page import METHOD
 from bench.report.terminal.leaderboard import TIES, to_csv
 from bench.runs.labels import is_imported
 from bench.runs.run import Run
@@ -82,12 +86,21 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
         counts=counts,
         **common,
     )
+    answers = claim_answers(own)
+    claims = claim_views(answers, cells)
+    files["claims.html"] = _render(
+        "claims.html", root="", views=claims, summary=summary(answers), method=METHOD, **common
+    )
+    for plot in (view.plot for view in claims if view.plot is not None):
+        files[f"plots/{plot.name}.svg"] = plot.svg
+        files[f"plots/{plot.name}.png"] = plot.png
     for view in views:
         files[f"boards/{view.name}.html"] = _render("board.html", root="../", view=view, **common)
         files[f"boards/{view.name}.csv"] = to_csv([view.board])
     linked = {cell.page for cell in listed} | {
         row.page for view in views for part in view.sections for row in part.rows
     }
+    linked |= {page for view in claims for _, page in view.pages}
     judged = verdicts(made)
     for cell in cells:
         if cell.page not in linked:
@@ -107,6 +120,22 @@ def single_page(made: Sequence[Board]) -> str:
         generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         style=style(),
         script=_read("table.js"),
+    )
+
+
+def single_claims_page(answers: Sequence[Answer]) -> str:
+    """The claims as one page that holds its style and its plots; cells are named by their ids."""
+    runs = [run for answer in answers for run in answer.runs]
+    views = claim_views(answers, cells_of({run.run_id: run for run in runs}.values()))
+    generated = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    return _render(
+        "claims.html",
+        root=None,
+        views=views,
+        summary=summary(answers),
+        method=METHOD,
+        generated=generated,
+        style=style(),
     )
 
 

@@ -92,11 +92,15 @@ def remark(answer: Answer) -> str:
     """What stands in the way of a verdict, and how many runs would decide."""
     if answer.verdict in (Verdict.NOT_TESTABLE, Verdict.CONFIRMED):
         return answer.reason
-    reasons = list(dict.fromkeys(finding.reason for finding in answer.findings if finding.reason))
+    reasons = [_reason(answer, finding) for finding in answer.findings if finding.reason]
     told = "; ".join(filter(None, [answer.reason, *reasons]))
-    if answer.verdict is not Verdict.UNSURE or answer.is_mixed:
+    if answer.verdict is not Verdict.UNSURE or answer.is_mixed or answer.mistake:
         return told
     return f"{told}; {decides(answer)}"
+
+
+def _reason(answer: Answer, finding: Finding) -> str:
+    return f"{finding.comparison.what}: {finding.reason}" if len(answer.findings) > 1 else finding.reason
 
 
 def decides(answer: Answer) -> str:

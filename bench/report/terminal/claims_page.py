@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bench.claims.cells import Claim
 from bench.claims.evidence import Answer
-from bench.claims.verdict import Verdict
 from bench.report.terminal.claims import cells, part_verdict, remark, summary
 
 # What a page of verdicts says of the way to them.
@@ -34,7 +33,7 @@ def to_markdown(answers: Sequence[Answer], heading: str) -> str:
     ]
     lines += ["| Claim | Statement and its parts | Claimed | Measured | n | Verdict |", "|---|---|---|---|---:|---|"]
     for answer in answers:
-        reason = answer.reason if answer.verdict is Verdict.NOT_TESTABLE else ""
+        reason = "" if answer.findings else answer.reason
         verdict = f"**{answer.verdict.value}**" + (f": {reason}" if reason else "")
         lines.append(_row(answer.claim.id, answer.claim.spec.statement, "", "", "", verdict))
         for finding in answer.findings:

@@ -1,0 +1,41 @@
+"""The answers to many claims at once, from runs of any machine: what a page or a test of recorded verdicts asks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from bench.claims.cells import Claim
+from bench.claims.evidence import Answer, answer
+from bench.claims.verdict import Verdict
+from bench.errors import UsageError
+from bench.runs.run import Run
+
+
+def judge(claims: Sequence[Claim], runs: Iterable[Run]) -> list[Answer]:
+    """An answer for each claim; what needs more than any machine has, and was never measured, is not testable."""
+    by_cell: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_cell[run.cell].append(run)
+    return [_judge(claim, by_cell) for claim in claims]
+
+
+def answer_or_mistake(claim: Claim, runs: Iterable[Run]) -> Answer:
+    """The answer, or what is wrong with the claim: one mistake keeps no other verdict back."""
+    try:
+        return answer(claim, runs)
+    except UsageError as error:
+        return Answer(claim, Verdict.UNSURE, reason=str(error), mistake=True)
+
+
+def _judge(claim: Claim, by_cell: dict[str, list[Run]]) -> Answer:
+    needs = claim.spec.needs
+    if claim.spec.matrix is None:
+        return Answer(claim, Verdict.NOT_TESTABLE, reason=f"needs {needs}")
+    found = answer_or_mistake(
+        claim, (run for cell in claim.cells for name in cell.ids for run in by_cell.get(name, ()))
+    )
+    if needs is not None and not found.runs:
+        return replace(found, verdict=Verdict.NOT_TESTABLE, reason=f"needs {needs}")
+    return found
