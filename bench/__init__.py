@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 # The moment nearest to the user's command that Python lets us see; a run's spans start here.
 STARTED_S = time.monotonic()
 
-__all__ = ["STARTED_S", "load"]
+__version__ = "0.1.0"
+
+__all__ = ["STARTED_S", "__version__", "load"]
 
 
 def __getattr__(name: str) -> "Any":

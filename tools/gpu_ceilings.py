@@ -142,7 +142,7 @@ def convs(bench: Bench) -> None:
 
 def around_the_network(bench: Bench) -> None:
     """Initialisation, batches, optimisers and loss of the recipe, and its whole step, not compiled."""
-    recipe = recipes.load(bench.spec.recipe, bench.device.kind, () if bench.large else TINY)
+    recipe = recipes.load(bench.recipe, bench.device.kind, () if bench.large else TINY)
     recipe = recipe.model_copy(update={"compile": False, "cuda_graph": None})
     sizes = {"train_count": 50_000, "test_count": 2000} if bench.large else {"train_count": 64, "test_count": 8}
     data = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, **sizes})

@@ -98,6 +98,11 @@ def default_device() -> str:
     return _device_of(gpus, torch_build())
 
 
+def chosen_device(asked: str) -> str:
+    """`cpu` or `cuda`: what was asked for, and for `auto` the `default_device`."""
+    return default_device() if asked == "auto" else str(asked)
+
+
 def _device_of(gpus: Sequence[Mapping[str, Any]], build: Mapping[str, Any]) -> str:
     return "cuda" if gpus and build["torch_cuda"] else "cpu"
 

@@ -22,6 +22,8 @@ _OBEYED = re.compile(
     "\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
+# Wide enough that no line is folded for a program that reads it.
+PIPE_COLUMNS = 10_000
 # Python's own stand-ins for bytes that are no UTF-8, as in file names.
 _FIRST_STAND_IN, _LAST_STAND_IN = 0xDC80, 0xDCFF
 
@@ -65,6 +67,12 @@ class LastingConsole(Console):
         """Everything else on its way out; rich's own movements of the cursor are segments of another kind."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def unfolded_console() -> LastingConsole:
+    """A console that folds its lines for a terminal's width alone, and never for a program that reads them."""
+    console = LastingConsole()
+    return console if console.is_terminal else LastingConsole(width=PIPE_COLUMNS)
 
 
 def _escape(match: re.Match[str], in_json: bool = False) -> str:

@@ -37,6 +37,11 @@ def milliseconds(number: float | None) -> str:
     return duration(None if number is None else number / 1000)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def count(number: float | None) -> str:
     """`950`, `12,300`, `1.97 M`, `0.236 G`, `0.29 P`: three significant digits above 100,000."""
     if number is None:

@@ -1,19 +1,33 @@
-"""`bench data`: which data sets there are, where they lie, and getting one ready."""
+"""List the data sets and where they were found, or prepare one."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli import completion
+from bench.cli.options import DataDir
 from bench.errors import MissingError, UsageError
 from bench.pipelines.datasets import DATASETS, load_dataset, locate
 from bench.pipelines.errors import PipelineError, WrongOption
 from bench.text import units
 from bench.text.console import LastingConsole
+
+
+def data(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Prepare this data set: fetch, verify, convert.", autocompletion=completion.datasets),
+    ] = None,
+    data: DataDir = None,
+) -> None:
+    list_datasets(data) if name is None else prepare(name, data)
 
 
 def list_datasets(data_dir: Path | None) -> None:

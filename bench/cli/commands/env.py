@@ -1,10 +1,11 @@
-"""`bench env`: the machine's fingerprint."""
+"""Print the fingerprint of this machine: what its timings may be compared with."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
 from bench.host import provenance
@@ -12,8 +13,7 @@ from bench.host.fingerprint import fingerprint
 from bench.text.console import LastingConsole, write_out
 
 
-def print_environment(as_json: bool) -> None:
-    """The machine, the versions and the code's identity, as a table or as JSON."""
+def env(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     facts = {"machine": fingerprint(), "versions": provenance.versions(), "code": provenance.code_identity()}
     if as_json:
         write_out(json.dumps(facts, indent=2, sort_keys=True) + "\n", is_json=True)

@@ -1,81 +1,111 @@
-"""`bench leaderboard`: our runs and published records, ranked by rule book."""
+"""Rank runs and published records together, by rule book; say who does not qualify, and why."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from bench.documents.document import nearest
+from bench.cli import completion
+from bench.cli.options import Out, Price, Results, RunFiles, whole
+from bench.documents.limits import MOST_COUNT
 from bench.errors import MissingError, UsageError
 from bench.host.gc_pause import collector_paused
 from bench.report.terminal.leaderboard import print_boards, to_csv, to_markdown
 from bench.runs.labels import is_imported
 from bench.runs.run import Run
 from bench.runs.store import jsonl_files, read_records
-from bench.scores import leaderboard
 from bench.scores.leaderboard import Board, Metric
+from bench.scores.leaderboard import boards as ranked
 from bench.scores.published import PublishedResult, load_records
 from bench.scores.rules import RULES
-from bench.scores.rules.base import task
+from bench.scores.rules.base import task as task_of
 from bench.spec import prices
 from bench.text.console import LastingConsole, say, write_out
+from bench.text.nearest import unknown
 
 # Runs that are kept in the repository, beside those of this machine.
 PUBLISHED = "published"
 # Of the terminal's form in a file, which no window is too narrow for.
 FILE_WIDTH = 200
-Format = Literal["terminal", "markdown", "csv", "html"]
 
 
-@dataclass(frozen=True)
-class LeaderboardOptions:
-    files: Sequence[Path] = ()
-    results: Path = Path("results")
-    rule: str | None = None
-    task: str | None = None
-    metric: Metric | None = None
-    price: str | None = None
-    limit: int | None = None
-    format: Format = "terminal"
-    out: Path | None = None
+class BoardFormat(StrEnum):
+    terminal = "terminal"
+    markdown = "markdown"
+    csv = "csv"
+    html = "html"
 
 
-def show_leaderboard(options: LeaderboardOptions, console: Console) -> None:
-    """Print the boards, or write them to `out`.
+class MetricChoice(StrEnum):
+    time = "time"
+    cost = "cost"
+    latency = "latency"
+    energy = "energy"
 
-    Raises UsageError for a rule, task or price that there is not, StoreError for files that cannot be read.
-    """
-    runs, records = read_all(options.files, options.results)
-    made = _boards(options, runs, records)
-    if options.format == "terminal" and options.out is None:
-        print_boards(console, made, options.limit)
-        if not (options.rule or options.task or options.metric) and (left := _on_no_board(runs, made)):
+
+def leaderboard(
+    files: RunFiles = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(help="Only dawnbench, mlperf, speedrun or coldstart.", autocompletion=completion.rules),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only this one, such as cifar10/train.")] = None,
+    metric: Annotated[
+        MetricChoice | None, typer.Option(help="What to rank by; default: time, and latency for inference.")
+    ] = None,
+    price: Price = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole(0, MOST_COUNT),
+            help="Rows of a section, beside our own: terminal 10, Markdown all; 0 is all.",
+        ),
+    ] = None,
+    format: Annotated[BoardFormat, typer.Option("--format", "-f", help="csv holds bare values.")] = (
+        BoardFormat.terminal
+    ),
+    out: Out = None,
+    results: Results = Path("results"),
+) -> None:
+    """Raises UsageError for a rule, task or price that there is not, StoreError for files that cannot be read."""
+    console = LastingConsole()
+    runs, records = read_all(files or (), results)
+    made = _boards(runs, records, rule, task, metric.value if metric else None, price)
+    if out is not None:
+        write(out, _as_text(made, format, limit))
+        say(console, f"{out}: {len(made)} leaderboards")
+    elif format != "terminal":
+        write_out(_as_text(made, format, limit))
+    else:
+        print_boards(console, made, limit)
+        if not (rule or task or metric) and (left := _on_no_board(runs, made)):
             line = (
                 f"On no board: {left} of the cells here, because they have no target, never came to an end, or "
                 "measured what no rule scores; `bench results` lists every run."
             )
             console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
-        return
-    if options.format == "terminal":
-        file = io.StringIO()
-        print_boards(LastingConsole(file=file, width=FILE_WIDTH), made, options.limit)
-        content = file.getvalue()
-    elif options.format == "html":
-        from bench.report.html.pages import single_page
 
-        content = single_page(made)
-    else:
-        content = to_csv(made) if options.format == "csv" else to_markdown(made, options.limit)
-    if options.out is None:
-        write_out(content)
-        return
-    write(options.out, content)
-    say(console, f"{options.out}: {len(made)} leaderboards")
+
+def _as_text(made: list[Board], format: BoardFormat, limit: int | None) -> str:
+    match format:
+        case BoardFormat.csv:
+            return to_csv(made)
+        case BoardFormat.markdown:
+            return to_markdown(made, limit)
+        case BoardFormat.html:
+            from bench.report.html.pages import single_page
+
+            return single_page(made)
+        case BoardFormat.terminal:
+            file = io.StringIO()
+            print_boards(LastingConsole(file=file, width=FILE_WIDTH), made, limit)
+            return file.getvalue()
 
 
 @collector_paused()
@@ -110,13 +140,21 @@ def _on_demand(price: str | None) -> float | None:
     return parsed.usd_per_hour
 
 
-def _boards(options: LeaderboardOptions, runs: list[Run], records: list[PublishedResult]) -> list[Board]:
-    tasks = sorted({*map(task, runs), *(record.task for record in records)})
-    for name, value, known in (("rule", options.rule, RULES), ("task", options.task, tasks)):
-        if value is not None and value not in known:
-            raise UsageError(f"--{name} {value}: there is none{nearest(value, known)}; there are: {', '.join(known)}")
-    made = leaderboard.boards(runs, records, options.rule, options.task, options.metric, _on_demand(options.price))
+def _boards(
+    runs: list[Run],
+    records: list[PublishedResult],
+    rule: str | None,
+    task: str | None,
+    metric: Metric | None,
+    price: str | None,
+) -> list[Board]:
+    tasks = sorted({*map(task_of, runs), *(record.task for record in records)})
+    if rule is not None and rule not in RULES:
+        raise UsageError(f"--rule {rule}: {unknown('rule', rule, RULES, 'bench leaderboard --help')}")
+    if task is not None and task not in tasks:
+        raise UsageError(f"--task {task}: {unknown('task', task, tasks, 'bench leaderboard')}")
+    made = ranked(runs, records, rule, task, metric, _on_demand(price))
     if not made:
-        asked = ", ".join(str(value) for value in (options.rule, options.task, options.metric) if value)
+        asked = ", ".join(str(value) for value in (rule, task, metric) if value)
         raise UsageError(f"there is no leaderboard of {asked or 'these runs'}: nothing was measured that it could rank")
     return made

@@ -1,4 +1,4 @@
-"""`bench prices`: the table that `--price NAME` looks in."""
+"""List the dated price table that --price NAME looks in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.spec.prices import table
 from bench.text.console import LastingConsole
 
 
-def list_prices() -> None:
+def prices() -> None:
     shown = Table(
         "name", "$/h", "date", "kind", "hardware", title="bench run RECIPE --price NAME", title_justify="left"
     )

@@ -1,66 +1,70 @@
-"""`bench profile RECIPE`: where the time, the memory and the FLOPs of a training step go."""
+"""Show where a training step of RECIPE spends its time, memory and FLOPs, stage by stage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
+from bench.cli.options import DataDir, Device, DeviceChoice, RecipeName, Results, Settings, whole
+from bench.documents.limits import MOST_COUNT
 from bench.errors import MissingError
 from bench.execution import scratch
+from bench.host.fingerprint import chosen_device
 from bench.measures.assembly import check_graph
 from bench.measures.base import status_of
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.datasets import DATASETS, load_dataset, locate
-from bench.profiling.profile import profile
+from bench.profiling.profile import profile as profiled
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
 from bench.profiling.workbench import Workbench, at_full_size, refusals
 from bench.report.terminal.profile import print_profile
 from bench.spec import recipe as recipes
 from bench.spec.recipe import Recipe
-from bench.text.console import say
+from bench.text.console import LastingConsole, say
 
 
-@dataclass(frozen=True)
-class ProfileOptions:
-    """The command line of `bench profile`."""
+def profile(
+    recipe: RecipeName,
+    settings: Settings = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Instead of the recipe's.")
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole(0, MOST_COUNT),
+            help="Levels of modules to open; default: as many as fit on a screen.",
+        ),
+    ] = None,
+    trace: Annotated[Path | None, typer.Option(help="Also write a Chrome trace here (.json or .json.gz).")] = None,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+) -> None:
+    """Nothing is recorded and nothing downloaded.
 
-    recipe: str
-    settings: Sequence[str] = ()
-    batch_size: int | None = None
-    depth: int | None = None
-    trace: Path | None = None
-    data_dir: Path | None = None
-    device: str = "auto"
-    results: Path = Path("results")
-
-
-def profile_recipe(options: ProfileOptions, console: Console) -> int:
-    """Measure and print the table, and write the trace where one is asked for; returns the exit code.
-
-    Nothing is recorded and nothing downloaded. Raises `UsageError` for a recipe that does not fit or a trace that
-    cannot be written, `MissingError` for missing hardware.
+    Raises `UsageError` for a recipe that does not fit or a trace that cannot be written, `MissingError` for missing
+    hardware.
     """
-    from bench.host.fingerprint import default_device
-
-    if options.trace:
-        check_trace_file(options.trace)
-    device = default_device() if options.device == "auto" else options.device
-    batch_size = [] if options.batch_size is None else [f"batch_size={options.batch_size}"]
-    recipe = recipes.load(options.recipe, device, [*options.settings, *batch_size])
+    if trace:
+        check_trace_file(trace)
+    console, on = LastingConsole(), chosen_device(device)
+    changed = [] if batch_size is None else [f"batch_size={batch_size}"]
+    asked = recipes.load(recipe, on, [*(settings or ()), *changed])
     scratch.for_sockets()  # for the processes of a loader
-    check_graph(recipe, device == "cuda")
+    check_graph(asked, on == "cuda")
     with refusals(), ExitStack() as open_loaders:
-        data = _data(recipe, options.data_dir, console)
-        workbench = Workbench(at_full_size(recipe), device, data)
-        cache = options.results / "cache"
+        workbench = Workbench(at_full_size(asked), on, _data(asked, data, console))
+        cache = results / "cache"
         train, test = (open_loaders.enter_context(workbench.loader(split, cache)) for split in ("train", "test"))
         try:
             with console.status("profiling"):
-                found = profile(workbench, train, test, options.depth)
+                found = profiled(workbench, train, test, depth)
         except Exception as error:
             if status_of(error)[0] != "oom":
                 raise
@@ -68,12 +72,10 @@ def profile_recipe(options: ProfileOptions, console: Console) -> int:
                 f"out of memory: the inputs of every stage are kept, about twice what a step of {train.batch_size} "
                 f"images needs; give a smaller --batch-size"
             ) from None
-        print_profile(console, Path(options.recipe).stem, recipe, found)
-        if options.trace:
-            write_trace(workbench.trainer(train), train, options.trace, options.depth)
-            said = f"{STEPS} steps are traced in {options.trace}; ui.perfetto.dev and chrome://tracing open it."
-            say(console, said)
-    return 0
+        print_profile(console, Path(recipe).stem, asked, found)
+        if trace:
+            write_trace(workbench.trainer(train), train, trace, depth)
+            say(console, f"{STEPS} steps are traced in {trace}; ui.perfetto.dev and chrome://tracing open it.")
 
 
 def _data(recipe: Recipe, data_dir: Path | None, console: Console) -> Dataset:

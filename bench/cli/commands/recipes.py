@@ -1,16 +1,16 @@
-"""`bench recipes`: the recipes that come with the project."""
+"""List the recipes that come with the project."""
 
 from __future__ import annotations
 
 from rich.table import Table
 
 from bench.documents import yaml_reader
-from bench.spec import recipe as recipes
+from bench.spec import recipe
 from bench.text.console import LastingConsole
 
 
-def list_recipes() -> None:
+def recipes() -> None:
     table = Table("recipe", "what it does", title="bench run RECIPE, bench show RECIPE", title_justify="left")
-    for name in recipes.names():
-        table.add_row(name, yaml_reader.read(recipes.find(name))[0].get("summary", ""))
+    for name in recipe.names():
+        table.add_row(name, yaml_reader.read(recipe.find(name))[0].get("summary", ""))
     LastingConsole().print(table)

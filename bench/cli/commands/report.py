@@ -1,36 +1,40 @@
-"""`bench report`: everything that was measured, as a folder of static pages."""
+"""Write all that was measured as a folder of pages that need no server: leaderboards, plots, every cell."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
 from bench.cli.commands.leaderboard import read_all, write
+from bench.cli.options import Results, RunFiles
 from bench.errors import MissingError, UsageError
 from bench.report.html.pages import site
-from bench.text.console import say
+from bench.text.console import LastingConsole, say
 
 START = "index.html"
 # What the foot of every page says.
 SIGNATURE = "Made by <code>bench report</code>"
 
 
-def write_report(files: Sequence[Path], results: Path, out: Path, console: Console) -> None:
-    """Write the pages into `out`; those that are there are replaced.
+def report(
+    files: RunFiles = None,
+    out: Annotated[Path, typer.Option(help="The folder; its index.html is where to begin.")] = Path("results/report"),
+    results: Results = Path("results"),
+) -> None:
+    """Pages that are there are replaced.
 
     Raises UsageError for a folder of something else, MissingError where it cannot be written.
     """
     if out.exists() and not _is_ours(out):
         raise UsageError(f"--out {out}: there is something else already; name a new folder, or an older report's")
     _make(out)
-    runs, records = read_all(files, results)
+    runs, records = read_all(files or (), results)
     made = site(runs, records)
     for name, content in made.items():
         write(out / name, content)
-    line = f"{len(runs)} runs and {len(records)} records in {len(made)} files; open {out / START}"
-    say(console, line)
+    say(LastingConsole(), f"{len(runs)} runs and {len(records)} records in {len(made)} files; open {out / START}")
 
 
 def _is_ours(out: Path) -> bool:

@@ -1,4 +1,4 @@
-"""`bench run`: one recipe, one run for each seed, each recorded as soon as it ends."""
+"""Train RECIPE to its target, timed and recorded, once for each seed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
 import bench
-from bench.documents.limits import LARGEST_SEED
+from bench.cli import completion
+from bench.cli.options import (
+    DataDir,
+    Device,
+    DeviceChoice,
+    Price,
+    RecipeName,
+    Results,
+    SamplingTimeout,
+    Settings,
+    whole,
+)
+from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
 from bench.errors import MissingError, UsageError
 from bench.execution import duration_estimate, programs
 from bench.execution.device_pool import find_gpus
@@ -34,16 +47,81 @@ from bench.spec.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHI
 from bench.spec.recipe import Recipe
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
-from bench.text.console import say
+from bench.text.console import LastingConsole, say
 
 STOPPED = 130
 # A training of which it matters that the machine was busy before it began, and to which the look adds nothing.
 LONG_S = 60.0
 
 
+def run(
+    recipe: RecipeName,
+    settings: Settings = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …; default: the recipe's."),
+    ] = None,
+    first_seed: Annotated[
+        int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Start at this seed.")
+    ] = 0,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+    price: Price = None,
+    measure: Annotated[
+        str,
+        typer.Option(
+            help="time_to_accuracy, throughput, inference, loading or memory.", autocompletion=completion.measures
+        ),
+    ] = "time_to_accuracy",
+    sampling_timeout: SamplingTimeout = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep the final weights in runs/weights/ below --results.")
+    ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|FILE", help="For --measure inference: the weights that a run kept, by its id, or a file."
+        ),
+    ] = None,
+    shared_process: Annotated[
+        bool,
+        typer.Option(
+            "--shared-process",
+            help="Train all seeds in one process, which loads, builds and compiles once; the records say so.",
+        ),
+    ] = False,
+    keep_compiled: Annotated[
+        bool,
+        typer.Option(
+            "--keep-compiled",
+            help="Take compiled programs from earlier runs with this option, and keep them for later ones, in the "
+            "user's cache; the records say so.",
+        ),
+    ] = False,
+) -> int:
+    options = RunOptions(
+        recipe=recipe,
+        settings=settings or (),
+        seeds=seeds,
+        first_seed=first_seed,
+        data_dir=data,
+        device=device.value,
+        results=results,
+        price=price,
+        measure=measure,
+        sampling_timeout_s=sampling_timeout,
+        keep_weights=keep_weights,
+        weights=weights,
+        shared_process=shared_process,
+        keep_compiled=keep_compiled,
+    )
+    return run_seeds(options, LastingConsole()).exit_code()
+
+
 @dataclass(frozen=True)
 class RunOptions:
-    """The command line of `bench run`."""
+    """What `bench run` is asked for."""
 
     recipe: str
     settings: Sequence[str] = ()
@@ -59,11 +137,6 @@ class RunOptions:
     weights: str | None = None
     shared_process: bool = False
     keep_compiled: bool = False
-
-
-def run(options: RunOptions, console: Console) -> int:
-    """`run_seeds`; returns the exit code."""
-    return run_seeds(options, console).exit_code()
 
 
 def run_seeds(options: RunOptions, console: Console) -> Campaign:

@@ -1,80 +1,78 @@
-"""`bench show RECIPE`: what a recipe does, what it costs, and what it reached where it comes from and here."""
+"""Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here.
+
+With --device cuda also what a step asks of a GPU: operations, launches, waits and bytes, counted without one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
+from bench.cli import completion
+from bench.cli.options import Device, DeviceChoice, RecipeName, Results, Settings
 from bench.documents import yaml_writer
 from bench.errors import UsageError
 from bench.execution.duration_estimate import PUBLISHED, cell_now
+from bench.host.fingerprint import chosen_device
+from bench.measures.assembly import check_graph
+from bench.profiling import cards
+from bench.profiling.demand import NotCounted, demand
+from bench.profiling.footprint import footprint
+from bench.report.terminal.gpu import print_demand
 from bench.report.terminal.show import print_recipe
 from bench.runs.run import FINISHED, Run
 from bench.runs.store import Store
 from bench.spec import recipe as recipes
-from bench.text.console import write_out
+from bench.text.console import LastingConsole, say, write_out
 
 
-@dataclass(frozen=True)
-class ShowOptions:
-    """The command line of `bench show`."""
-
-    recipe: str
-    settings: Sequence[str] = ()
-    device: str = "auto"
-    results: Path = Path("results")
-    card: str | None = None
-    resolved: bool = False
-
-
-def show_recipe(options: ShowOptions, console: Console) -> int:
-    """Print the recipe; returns the exit code.
-
-    Raises `UsageError` for a recipe that does not fit and for a card that is not known, `MissingError` where there is
-    no such device.
-    """
-    from bench.host.fingerprint import default_device
-    from bench.profiling import cards
-
-    card = cards.find(options.card) if options.card else None
-    if card and options.device == "cpu":
+def show(
+    recipe: RecipeName,
+    settings: Settings = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+    card: Annotated[
+        str | None,
+        typer.Option(
+            help="Estimate a run on this GPU by its data sheet: h200, h100, a100, v100, rtx4090, … No GPU needed.",
+            autocompletion=completion.cards,
+        ),
+    ] = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print every value as YAML, which loads to the same recipe, and stop.")
+    ] = False,
+) -> None:
+    """Raises `UsageError` for a card that is not known, and where --device contradicts it."""
+    sheet = cards.find(card) if card else None
+    if sheet and device == "cpu":
         raise UsageError("--card is a GPU's; leave out --device cpu")
-    device = "cuda" if card else default_device() if options.device == "auto" else options.device
-    recipe = recipes.load(options.recipe, device, options.settings)
-    if options.resolved:
-        write_out(f"# {options.recipe} on {device}, with every value that is not null\n")
-        write_out(yaml_writer.write(recipe.model_dump(mode="json", exclude_none=True)))
-        return 0
+    console, name = LastingConsole(), Path(recipe).stem
+    on = "cuda" if sheet else chosen_device(device)
+    asked = recipes.load(recipe, on, settings or ())
+    if resolved:
+        write_out(f"# {recipe} on {on}, with every value that is not null\n")
+        write_out(yaml_writer.write(asked.model_dump(mode="json", exclude_none=True)))
+        return
+    work, not_counted = None, None
     with console.status("counting"):
-        from bench.measures.assembly import check_graph
-        from bench.profiling.footprint import footprint
-
-        check_graph(recipe, device == "cuda")
-        counted = footprint(recipe, device)
-        work, not_counted = None, None
-        if device == "cuda":
-            from bench.profiling.demand import NotCounted, demand
-
+        check_graph(asked, on == "cuda")
+        counted = footprint(asked, on)
+        if on == "cuda":
             try:
-                work = demand(recipe)
+                work = demand(asked)
             except NotCounted as error:
                 not_counted = f"What a GPU would be asked for is not counted, and no time estimated: {error}."
-    name = Path(options.recipe).stem
-    _, cell = recipes.identify(recipe.config(), device, "time_to_accuracy")
-    runs = _finished_runs(name, options.results)
+    _, cell = recipes.identify(asked.config(), on, "time_to_accuracy")
+    runs = _finished_runs(name, results)
     these = [run for run in runs if cell in (run.cell, cell_now(run))]
     others = [run for run in runs if run not in these]
-    print_recipe(console, name, recipe, device, counted, these, others)
+    print_recipe(console, name, asked, on, counted, these, others)
     if work is not None:
-        from bench.report.terminal.gpu import print_demand
-
-        print_demand(console, work, recipe, card)
+        print_demand(console, work, asked, sheet)
     elif not_counted:
-        console.print(not_counted, markup=False, highlight=False)
-    return 0
+        say(console, not_counted)
 
 
 def _finished_runs(name: str, results: Path) -> list[Run]:

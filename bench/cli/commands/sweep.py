@@ -1,4 +1,4 @@
-"""`bench sweep`: every cell of a matrix with every seed, each recorded as soon as it ends, none twice."""
+"""Run every cell of MATRIX with every seed, a process each, and nothing that is done already."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from bench.cli import completion
+from bench.cli.options import DataDir, Device, DeviceChoice, Price, Results, SamplingTimeout, whole
 from bench.documents.document import nearest, parse_setting
-from bench.documents.limits import MOST_THREADS
+from bench.documents.limits import MOST_COUNT, MOST_THREADS
 from bench.errors import MissingError, UsageError
 from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
 from bench.execution.recorded_code import ScriptCode
@@ -31,14 +36,76 @@ from bench.spec.measures import with_timeout
 from bench.spec.plan import FAILURES, Plan, check_rerun, plan
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
-from bench.text.console import say
+from bench.text.console import LastingConsole, say
 
+EPILOG = (
+    "Exit codes: 0 every cell that this machine can run is ok (cells that it cannot run are skipped, and said); "
+    "1 a cell failed or missed its target; 2 wrong usage or config; 3 no cell can be run here: data or hardware "
+    "missing; 130 stopped by Ctrl-C, once after the present run, twice at once; the same command goes on."
+)
 LOCK_POLL_S = 0.5
+
+
+class OrderChoice(StrEnum):
+    interleaved = "interleaved"
+    grouped = "grouped"
+    random = "random"
+
+
+def sweep(
+    matrix: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped matrix (digits, precision, …) or a .yaml file.", autocompletion=completion.matrices
+        ),
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=VALUE", help="Only cells with this value; repeatable."),
+    ] = None,
+    rerun: Annotated[
+        str | None, typer.Option(metavar="failed|all|CELL", help="Run these again although they are done.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most so many runs now.")
+    ] = None,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Runs at once, each on GPUs of its own (auto: as many as are free). On a CPU they share the cores.",
+        ),
+    ] = "1",
+    order: Annotated[OrderChoice | None, typer.Option(help="Instead of the matrix's own order.")] = None,
+    sampling_timeout: SamplingTimeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+    price: Price = None,
+) -> int:
+    options = SweepOptions(
+        matrix=matrix,
+        only=only or (),
+        rerun=rerun,
+        resume=resume,
+        limit=limit,
+        dry_run=dry_run,
+        data_dir=data,
+        device=device.value,
+        results=results,
+        price=price,
+        jobs=jobs,
+        order=order.value if order else None,
+        sampling_timeout_s=sampling_timeout,
+    )
+    return run_all_cells(options, LastingConsole())
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """The command line of `bench sweep`."""
+    """What `bench sweep` is asked for."""
 
     matrix: str
     only: Sequence[str] = ()
@@ -55,7 +122,7 @@ class SweepOptions:
     sampling_timeout_s: float | None = None
 
 
-def sweep(options: SweepOptions, console: Console) -> int:
+def run_all_cells(options: SweepOptions, console: Console) -> int:
     """Run what is not done yet and print the table; returns the exit code.
 
     0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1 where one is

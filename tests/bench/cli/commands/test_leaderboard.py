@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from bench.cli.app import app
-from bench.errors import BenchError
 from bench.runs.store import Store
+from tests.bench.cli.commands.conftest import Answer
 from tests.bench.competitors import cell
 
 
@@ -26,31 +25,35 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def call(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if isinstance(result.exception, BenchError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
+@pytest.fixture
+def call(bench: Callable[..., Answer]) -> Callable[..., str]:
+    """What a command that ends well prints."""
+
+    def call(*arguments: object) -> str:
+        answer = bench(*arguments)
+        assert answer.code == 0, answer.err
+        return answer.out
+
+    return call
 
 
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_ranks_the_runs_here_with_those_published_and_the_records(results: Path) -> None:
+def test_ranks_the_runs_here_with_those_published_and_the_records(call, results):
     found = rows(call("leaderboard", "--results", results, "--format", "csv"))
     coldstart = [row["system"] for row in found if (row["rule"], row["section"]) == ("coldstart", "ranked")]
     assert coldstart == ["ours", "published"]
     assert sum(row["kind"] == "record" and row["section"] == "ranked" for row in found) > 50
 
 
-def test_files_take_the_place_of_the_results(results: Path) -> None:
+def test_files_take_the_place_of_the_results(call, results):
     found = rows(call("leaderboard", results / "published", "--results", results, "-f", "csv", "--rule", "coldstart"))
     assert [row["system"] for row in found if row["kind"] == "run"] == ["published"]
 
 
-def test_task_rule_metric_and_price_choose(results: Path) -> None:
+def test_task_rule_metric_and_price_choose(call, results):
     text = call(
         "leaderboard", "--results", results, "--task", "digits/train", "--rule", "mlperf", "--metric", "cost",
         "--price", 3600, "-f", "csv",
@@ -58,7 +61,7 @@ def test_task_rule_metric_and_price_choose(results: Path) -> None:
     assert [(row["rule"], row["metric"], row["unit"]) for row in rows(text)] == [("mlperf", "cost", "USD")] * 2
 
 
-def test_cells_on_no_board_are_counted(results: Path) -> None:
+def test_cells_on_no_board_are_counted(call, results):
     store = Store(results / "runs" / "runs.jsonl")
     assert "On no board" not in call("leaderboard", "--results", results)
     for run in cell(1.0, "timed only", measure="throughput"):
@@ -66,20 +69,20 @@ def test_cells_on_no_board_are_counted(results: Path) -> None:
     assert "On no board: 1 of the cells here" in call("leaderboard", "--results", results)
 
 
-def test_without_runs_the_records_are_ranked(tmp_path: Path) -> None:
+def test_without_runs_the_records_are_ranked(call, tmp_path):
     text = call("leaderboard", "--results", tmp_path / "none", "--task", "cifar10/inference")
     assert "ResNet8" in text
 
 
 @pytest.mark.parametrize(("format", "word"), [("markdown", "## digits"), ("html", "<!doctype html>"), ("csv", "rule,")])
-def test_writes_to_a_file(results: Path, tmp_path: Path, format: str, word: str) -> None:
+def test_writes_to_a_file(call, results, tmp_path, format, word):
     out = tmp_path / "new" / "board"
     said = call("leaderboard", "--results", results, "--task", "digits/train", "-f", format, "--out", out)
     assert out.read_text(encoding="utf-8").startswith(word)
     assert str(out.name) in said
 
 
-def test_the_terminal_form_goes_to_a_file_too(results: Path, tmp_path: Path) -> None:
+def test_the_terminal_form_goes_to_a_file_too(call, results, tmp_path):
     out = tmp_path / "new" / "board.txt"
     said = call("leaderboard", "--results", results, "--task", "digits/train", "--out", out)
     assert "digits/train to 96 %, by dawnbench" in out.read_text(encoding="utf-8")
@@ -87,10 +90,13 @@ def test_the_terminal_form_goes_to_a_file_too(results: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("format", ["terminal", "markdown", "html", "csv"])
-def test_a_file_that_cannot_be_written_is_one_message(results: Path, tmp_path: Path, format: str) -> None:
+def test_a_file_that_cannot_be_written_is_one_message(
+    bench: Callable[..., Answer], results: Path, tmp_path: Path, format: str
+) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match="cannot write"):
-        call("leaderboard", "--results", results, "-f", format, "--out", tmp_path / "file" / "board")
+    answer = bench("leaderboard", "--results", results, "-f", format, "--out", tmp_path / "file" / "board")
+    assert answer.code
+    assert "cannot write" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -104,12 +110,15 @@ def test_a_file_that_cannot_be_written_is_one_message(results: Path, tmp_path: P
         (["nowhere.jsonl"], "there are no results at nowhere.jsonl"),
     ],
 )
-def test_a_users_mistake_is_one_message(results: Path, arguments: list[str], words: str) -> None:
-    with pytest.raises(BenchError, match=words):
-        call("leaderboard", "--results", results, *arguments)
+def test_a_users_mistake_is_one_message(
+    bench: Callable[..., Answer], results: Path, arguments: list[str], words: str
+) -> None:
+    answer = bench("leaderboard", "--results", results, *arguments)
+    assert answer.code
+    assert words in answer.err
 
 
-def test_report_writes_a_folder_and_replaces_it(results: Path, tmp_path: Path) -> None:
+def test_report_writes_a_folder_and_replaces_it(call, results, tmp_path):
     out = tmp_path / "report"
     for _ in range(2):
         assert "open" in call("report", "--results", results, "--out", out)
@@ -119,22 +128,29 @@ def test_report_writes_a_folder_and_replaces_it(results: Path, tmp_path: Path) -
     assert len(list((out / "cells").iterdir())) == 2
 
 
-def test_report_leaves_a_folder_of_something_else_alone(results: Path, tmp_path: Path) -> None:
+def test_report_leaves_a_folder_of_something_else_alone(
+    bench: Callable[..., Answer], results: Path, tmp_path: Path
+) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")
-    with pytest.raises(BenchError, match="there is something else already"):
-        call("report", "--results", results, "--out", tmp_path / "thesis")
+    answer = bench("report", "--results", results, "--out", tmp_path / "thesis")
+    assert answer.code
+    assert "there is something else already" in answer.err
     assert len(list((tmp_path / "thesis").iterdir())) == 1
 
 
-def test_report_takes_no_other_site_for_an_older_report(results: Path, tmp_path: Path) -> None:
+def test_report_takes_no_other_site_for_an_older_report(
+    bench: Callable[..., Answer], results: Path, tmp_path: Path
+) -> None:
     (tmp_path / "index.html").write_text("<h1>My home page</h1>")
-    with pytest.raises(BenchError, match="there is something else already"):
-        call("report", "--results", results, "--out", tmp_path)
+    answer = bench("report", "--results", results, "--out", tmp_path)
+    assert answer.code
+    assert "there is something else already" in answer.err
     assert "My home page" in (tmp_path / "index.html").read_text()
 
 
-def test_report_that_cannot_be_written_says_so(results: Path, tmp_path: Path) -> None:
+def test_report_that_cannot_be_written_says_so(bench, results, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match="cannot write"):
-        call("report", "--results", results, "--out", tmp_path / "file" / "report")
+    answer = bench("report", "--results", results, "--out", tmp_path / "file" / "report")
+    assert answer.code
+    assert "cannot write" in answer.err

@@ -5,27 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
-from bench.cli.commands.results import (
-    Filter,
-    Listing,
-    export_runs,
-    list_columns,
-    list_runs,
-    merge_files,
-    show_run,
-)
-from bench.errors import UsageError
 from bench.runs.run import Run
-from bench.runs.store import Store, StoreError
+from bench.runs.store import Store
+from bench.text.console import LastingConsole
+from tests import command
+from tests.bench.cli.commands.conftest import Answer
 
 MakeRun = Callable[..., Run]
 
@@ -58,20 +50,28 @@ def results(tmp_path: Path, make_run: MakeRun) -> Path:
     return tmp_path / "results"
 
 
-def said(call: Callable[[Console], None]) -> str:
-    console = Console(file=io.StringIO(), width=300)
-    call(console)
-    output = console.file
-    assert isinstance(output, io.StringIO)
-    return output.getvalue()
+@pytest.fixture
+def call(bench: Callable[..., Answer], results: Path) -> Callable[..., str]:
+    """What `bench results` prints where it ends well."""
+
+    def call(*arguments: object) -> str:
+        answer = bench("results", *arguments)
+        assert answer.code == 0, answer.err
+        return answer.out
+
+    return call
 
 
-def listed(results: Path, listing: Listing = Listing(), **conditions: object) -> str:
-    return said(lambda console: list_runs(Filter(results, **conditions), listing, console))  # type: ignore[arg-type]
+def options(conditions: dict[str, object]) -> list[str]:
+    """`--where … --where … --recipe …` of a filter."""
+    pairs = [
+        (name, one) for name, value in conditions.items() for one in (value if isinstance(value, list) else [value])
+    ]
+    return [part for name, one in pairs for part in (f"--{name}", str(one))]
 
 
-def test_the_newest_run_is_the_last(results: Path) -> None:
-    lines = listed(results).splitlines()
+def test_the_newest_run_is_the_last(call, results):
+    lines = call().splitlines()
     rows = [line.split() for line in lines if "2026-" in line]
     assert [row[2] for row in rows] == [f"{day:08x}" for day in range(5)]
     assert rows[0][3:9] == ["digits", "–", "abababab", "0", "ok", "90.00"]
@@ -81,28 +81,27 @@ def test_the_newest_run_is_the_last(results: Path) -> None:
     assert lines[-1] == "5 runs"
 
 
-def test_a_column_that_says_nothing_is_left_out(results: Path) -> None:
-    assert "sweep" in listed(results)
-    assert "sweep" not in listed(results, recipe="digits")
-    assert "measure" not in listed(results)
+def test_a_column_that_says_nothing_is_left_out(call, results):
+    assert "sweep" in call()
+    assert "sweep" not in call("--recipe", "digits")
+    assert "measure" not in call()
 
 
-def test_a_narrow_terminal_goes_without_columns_rather_than_letters(results: Path) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    list_runs(Filter(results), Listing(), console)
-    output = console.file
-    assert isinstance(output, io.StringIO)
-    text = output.getvalue()
+def test_a_narrow_terminal_goes_without_columns_rather_than_letters(
+    call: Callable[..., str], monkeypatch: pytest.MonkeyPatch, results: Path
+) -> None:
+    monkeypatch.setattr("bench.cli.commands.results.unfolded_console", lambda: LastingConsole(width=80))
+    text = call()
     assert "…" not in text
     assert "94.00 %" in text
     assert "too narrow for cell, sweep" in text
 
 
-def test_limit_and_sort(results: Path) -> None:
-    text = listed(results, Listing(("seed", "accuracy"), ("-accuracy",), 2))
+def test_limit_and_sort(call, results):
+    text = call("--columns", "seed,accuracy", "--sort=-accuracy", "--limit", 2)
     assert [line.split()[0] for line in text.splitlines() if "%" in line] == ["2", "0"]
     assert "5 runs, the last 2 shown: --limit 0 shows all" in text
-    assert "shown" not in listed(results, Listing(limit=0))
+    assert "shown" not in call("--limit", 0)
 
 
 @pytest.mark.parametrize(
@@ -117,20 +116,20 @@ def test_limit_and_sort(results: Path) -> None:
         ({"where": ["cost_dollars>0.05", "config.model.name~TIN"]}, [0, 2, 3, 4]),
     ],
 )
-def test_filters(results: Path, conditions: dict[str, object], seeds: list[int]) -> None:
-    assert Filter(results, **conditions).apply(Filter(results).load().runs)["seed"].tolist() == seeds  # type: ignore[arg-type]
+def test_filters(call, results, conditions, seeds):
+    listed = csv.DictReader(io.StringIO(call(*options(conditions), "-f", "csv")))
+    assert [int(row["seed"]) for row in listed] == seeds
 
 
-def test_an_age(results: Path, make_run: MakeRun) -> None:
+def test_an_age(call, results, make_run):
     hours_ago = pd.Timestamp.now("UTC") - pd.Timedelta(5, "h")
     Store(results / "runs" / "new.jsonl").append(make_run(seed=77, started_at=f"{hours_ago:%Y-%m-%dT%H:%M:%S}Z"))
-    runs = Filter(results).load().runs
-    assert 77 in Filter(results, since="6h").apply(runs)["seed"].tolist()
-    assert 77 not in Filter(results, since="290m").apply(runs)["seed"].tolist()
+    assert " 77 " in call("--since", "6h")
+    assert " 77 " not in call("--since", "290m")
 
 
-def test_nothing_that_meets_the_conditions(results: Path) -> None:
-    assert "None of the 5 runs in" in listed(results, where=["accuracy>1"])
+def test_nothing_that_meets_the_conditions(call, results):
+    assert "None of the 5 runs in" in call("--where", "accuracy>1")
 
 
 @pytest.mark.parametrize(
@@ -143,48 +142,49 @@ def test_nothing_that_meets_the_conditions(results: Path) -> None:
         ({"since": "xd"}, "--since xd: give a UTC date"),
     ],
 )
-def test_questions_that_cannot_be(results: Path, conditions: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        listed(results, **conditions)
+def test_questions_that_cannot_be(
+    bench: Callable[..., Answer], results: Path, conditions: dict[str, object], message: str
+) -> None:
+    answer = bench("results", *options(conditions))
+    assert answer.code == 2
+    assert re.search(message, answer.err)
 
 
-def test_groups_of_runs(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listed(results, Listing(by=("recipe",), format="csv"))
-    rows = {(row["recipe"], row["metric"]): row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+def test_groups_of_runs(call, results):
+    groups = csv.DictReader(io.StringIO(call("--by", "recipe", "-f", "csv")))
+    rows = {(row["recipe"], row["metric"]): row for row in groups}
     digits = rows["digits", "accuracy"]
     assert (digits["n"], float(digits["mean"])) == ("2", pytest.approx(0.91))
     assert float(digits["sd"]) == pytest.approx(0.02 / 2**0.5)
     assert float(rows["cifar94", "train_s"]["median"]) == 35.0
-    table = listed(results, Listing(by=("recipe", "status"), columns=("train_s",)))
+    table = call("--by", "recipe,status", "--columns", "train_s")
     assert [line.split()[:4] for line in table.splitlines() if "train_s" in line] == [
         ["cifar94", "ok", "train_s", "2"],
         ["digits", "ok", "train_s", "2"],
     ]
 
 
-def test_values_for_programs_are_bare_and_whole(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listed(results, Listing(("run_id", "accuracy", "started_at"), format="json"))
-    records = json.loads(capsys.readouterr().out)
+def test_values_for_programs_are_bare_and_whole(call, results):
+    records = json.loads(call("--columns", "run_id,accuracy,started_at", "-f", "json"))
     assert len(records) == 5
     assert records[1]["accuracy"] is None
     assert records[4]["accuracy"] == 0.94
     assert records[4]["started_at"].startswith("2026-11-24T10:00:00")
-    listed(results, Listing(format="csv", limit=1))
-    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    (row,) = csv.DictReader(io.StringIO(call("-f", "csv", "--limit", 1)))
     assert row["run_id"] == "20261124T100000.000000Z-00000004"
     assert row["config.model.name"] == "tiny"
 
 
-def test_columns(results: Path) -> None:
-    lines = said(lambda console: list_columns(Filter(results), console)).splitlines()
+def test_columns(call, results):
+    lines = call("columns").splitlines()
     found = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
     assert found["accuracy"] == ["float64", "4"]
     assert found["config.model.name"] == ["string", "5"]
 
 
 @pytest.mark.parametrize("wanted", ["20261122", "00000002", "20261122T100000.000000Z-00000002"])
-def test_one_run_in_full(results: Path, wanted: str) -> None:
-    text = said(lambda console: show_run(results, wanted, False, console))
+def test_one_run_in_full(call, results, wanted):
+    text = call("show", wanted)
     for part in (
         "20261122T100000.000000Z-00000002",
         "bench run digits --seeds 2",
@@ -199,61 +199,55 @@ def test_one_run_in_full(results: Path, wanted: str) -> None:
     assert "device_s" not in text
 
 
-def test_the_last_run_and_the_record_itself(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show_run(results, "last", True, Console())
-    assert json.loads(capsys.readouterr().out)["seed"] == 4
+def test_the_last_run_and_the_record_itself(call, results):
+    assert json.loads(call("show", "last", "--json"))["seed"] == 4
 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [("2026112", "(?s)beginning of 5 run ids; add digits:.*20261120"), ("fff", "no run in .* begins with 'fff'")],
 )
-def test_a_run_that_is_not_meant_clearly(results: Path, wanted: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        said(lambda console: show_run(results, wanted, False, console))
+def test_a_run_that_is_not_meant_clearly(
+    bench: Callable[..., Answer], results: Path, wanted: str, message: str
+) -> None:
+    answer = bench("results", "show", wanted)
+    assert answer.code == 2
+    assert re.search(message, answer.err)
 
 
-def test_export(results: Path, tmp_path: Path) -> None:
-    assert "3 runs" in said(
-        lambda console: export_runs(Filter(results, recipe="digits"), tmp_path / "runs.parquet", False, console)
-    )
+def test_export(call, results, tmp_path):
+    assert "3 runs" in call("export", "runs.parquet", "--recipe", "digits")
     assert pd.read_parquet(tmp_path / "runs.parquet")["seed"].tolist() == [0, 1, 2]
-    assert "2 epochs" in said(
-        lambda console: export_runs(Filter(results, recipe="cifar94"), tmp_path / "epochs.csv", True, console)
-    )
+    assert "2 epochs" in call("export", "epochs.csv", "--epochs", "--recipe", "cifar94")
     epochs = pd.read_csv(tmp_path / "epochs.csv")
     assert epochs["run_id"].str[:8].tolist() == ["20261124", "20261123"]
     assert epochs["loss"].tolist() == [0.25, 0.25]
 
 
-def test_merge(results: Path, tmp_path: Path) -> None:
+def test_merge(call, results, tmp_path):
     source, elsewhere = results / "runs" / "runs.jsonl", tmp_path / "elsewhere"
-    assert "5 runs would be added" in said(lambda console: merge_files(elsewhere, [source], True, console))
-    assert "5 runs added" in said(lambda console: merge_files(elsewhere, [source], False, console))
-    assert "0 added, 5 already there" in said(lambda console: merge_files(elsewhere, [source], False, console))
+    assert "5 runs would be added" in call("merge", source, "--dry-run", "--results", elsewhere)
+    assert "5 runs added" in call("merge", source, "--results", elsewhere)
+    assert "0 added, 5 already there" in call("merge", source, "--results", elsewhere)
     assert (elsewhere / "runs" / "runs.jsonl").read_bytes() == source.read_bytes()
 
 
-def test_merge_says_what_cannot_be(tmp_path: Path, make_run: Callable[..., Run]) -> None:
+def test_merge_says_what_cannot_be(bench, tmp_path, make_run):
     source = tmp_path / "theirs.jsonl"
     source.write_bytes(b"".join(make_run(metrics={"total_s": -1.0}).to_json_line() for _ in range(7)))
-    told = said(lambda console: merge_files(tmp_path / "results", [source], False, console))
+    told = bench("results", "merge", source).out
     assert told.count("its total_s is -1, below zero; no board ranks it") == 5
     assert "2 more runs have such numbers" in told
 
 
-def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"no runs in .*bench run digits.*--results") as caught:
-        listed(tmp_path)
-    assert caught.value.exit_code == 3
+def test_an_empty_store_says_what_to_do(bench, tmp_path):
+    answer = bench("results")
+    assert answer.code == 3
+    assert re.search("no runs in .*bench run digits.*--results", answer.err)
 
 
-def call(results: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "bench", "results", *arguments, "--results", str(results)]
-
-
-def test_a_pipe_gets_plain_whole_lines(results: Path) -> None:
-    done = subprocess.run(call(results), capture_output=True, text=True, timeout=60, check=True)
+def test_a_pipe_gets_plain_whole_lines(results):
+    done = command.bench("results", cwd=results.parent, check=True)
     rows = [line for line in done.stdout.splitlines() if "2026-" in line]
     assert len(rows) == 5
     assert all("$" in row or "crashed" in row for row in rows)
@@ -261,11 +255,13 @@ def test_a_pipe_gets_plain_whole_lines(results: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_reader_that_has_seen_enough(results: Path, make_run: MakeRun) -> None:
+def test_a_reader_that_has_seen_enough(results, make_run):
     many = results / "runs" / "many.jsonl"
     many.write_bytes(b"".join(make_run().to_json_line() for _ in range(1000)))  # more than a pipe holds
     for arguments in (("--limit", "0"), ("-f", "csv")):
-        process = subprocess.Popen(call(results, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command.line("results", *arguments, "--results", results), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -274,18 +270,19 @@ def test_a_reader_that_has_seen_enough(results: Path, make_run: MakeRun) -> None
         process.wait(timeout=60)
 
 
-def test_mistakes_are_one_line(results: Path) -> None:
-    done = subprocess.run(call(results, "--where", "nosuch=1"), capture_output=True, text=True, timeout=60, check=False)
+def test_mistakes_are_one_line(results):
+    done = command.bench("results", "--where", "nosuch=1", cwd=results.parent)
     assert done.returncode == 2
     assert done.stderr.startswith("bench: --where nosuch=1: there is no column")
     assert done.stderr.count("\n") == 1
 
 
-def test_an_option_of_the_list_is_not_lost_before_a_command(results: Path, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "bench", "results", "--recipe", "digits", "export", str(tmp_path / "runs.csv")]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert "--recipe stands before export" in done.stderr
+def test_an_option_of_the_list_is_not_lost_before_a_command(
+    bench: Callable[..., Answer], results: Path, tmp_path: Path
+) -> None:
+    answer = bench("results", "--recipe", "digits", "export", "runs.csv")
+    assert answer.code == 2
+    assert "--recipe stands before export" in answer.err
     assert not (tmp_path / "runs.csv").exists()
 
 

@@ -4,10 +4,7 @@ import json
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from bench.cli.app import app
-from bench.errors import MissingError, UsageError
 from bench.spec import recipe as recipes
 from bench.statistics.sampling import Bounds
 
@@ -15,9 +12,8 @@ TINY = ["--device", "cpu", "--set", "model.width=4", "--set", "threads=1"]
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch):
-    """Runs `bench` with these arguments in an empty folder; its output. Raises what the command raises."""
-    monkeypatch.chdir(tmp_path)
+def call(bench, tmp_path, monkeypatch):
+    """What a command that ends well prints."""
     monkeypatch.setenv("BENCH_DATA", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr("bench.profiling.reference.MATRIX_SIDE", {"cpu": 128})
@@ -26,9 +22,9 @@ def call(tmp_path, monkeypatch):
     threads = torch.get_num_threads()
 
     def invoke(*arguments: str) -> str:
-        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result.output
+        answer = bench(*arguments)
+        assert answer.code == 0, answer.err
+        return answer.out
 
     yield invoke
     torch.set_num_threads(threads)
@@ -86,24 +82,27 @@ def test_data_that_is_not_here_is_replaced_and_that_is_said(call):
         (["profile", "digits", "--batch-size", "100000"], "batch_size: 100,000 in all are more than the 1,437"),
     ],
 )
-def test_mistakes_are_refused(call, arguments, message):
-    with pytest.raises(UsageError, match=message):
-        call(*arguments, "--device", "cpu")
+def test_mistakes_are_refused(bench, call, arguments, message):
+    answer = bench(*arguments, "--device", "cpu")
+    assert answer.code == 2
+    assert message in answer.err
 
 
-def test_too_little_memory_names_the_remedy(call, monkeypatch):
+def test_too_little_memory_names_the_remedy(bench, call, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("bench.cli.commands.profile.profile", full)
-    with pytest.raises(MissingError, match="smaller --batch-size"):
-        call("profile", "digits", *TINY)
+    monkeypatch.setattr("bench.cli.commands.profile.profiled", full)
+    answer = bench("profile", "digits", *TINY)
+    assert answer.code == 3
+    assert "smaller --batch-size" in answer.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_missing_hardware(call):
-    with pytest.raises(MissingError, match="use --device cpu"):
-        call("profile", "digits", "--device", "cuda")
+def test_a_missing_gpu_is_missing_hardware(bench):
+    answer = bench("profile", "digits", "--device", "cuda")
+    assert answer.code == 3
+    assert "use --device cpu" in answer.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -141,7 +140,7 @@ def test_what_cannot_be_scaled_up_is_said_and_the_rest_is_shown(call):
         (["--card", "h100", "--device", "cpu"], "leave out --device cpu"),
     ],
 )
-def test_a_card_that_cannot_be_estimated_is_refused(call, arguments, message):
-    with pytest.raises(UsageError, match=message) as refused:
-        call("show", "digits", *arguments)
-    assert refused.value.exit_code == 2
+def test_a_card_that_cannot_be_estimated_is_refused(bench, arguments, message):
+    answer = bench("show", "digits", *arguments)
+    assert answer.code == 2
+    assert message in answer.err

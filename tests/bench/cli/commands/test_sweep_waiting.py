@@ -14,9 +14,9 @@ from bench.cli.commands.sweep import SweepOptions
 def test_devices_are_looked_for_again_after_waiting(tmp_path, monkeypatch, waited, skipped):
     found, plans = iter([1, 2]), []
     monkeypatch.setattr(command, "device_count", lambda facts, device: next(found))
-    monkeypatch.setattr(command, "_alone", lambda lock, console: nullcontext(waited))
+    monkeypatch.setattr(command, "alone", lambda lock, console: nullcontext(waited))
     monkeypatch.setattr(command.Sweep, "run", lambda self: plans.append(self.plan) or True)
     (tmp_path / "mine.yaml").write_text("recipe: digits\naxes: {devices: [1, 2]}\n")
     options = SweepOptions(str(tmp_path / "mine.yaml"), device="cpu", results=tmp_path / "results")
-    command.sweep(options, Console(file=io.StringIO()))
+    command.run_all_cells(options, Console(file=io.StringIO()))
     assert [entry.cell.skip for entry in plans[0].entries] == [None, skipped]

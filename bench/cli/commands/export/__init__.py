@@ -1,0 +1,3 @@
+"""Write runs in a foreign format."""
+
+COMMANDS = ("dawnbench", "mllog")

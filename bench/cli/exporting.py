@@ -1,0 +1,54 @@
+"""What the exports share: which runs, and the files that are made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from bench.errors import MissingError, UsageError
+from bench.exchange.entry import Unfit
+from bench.runs.run import Run
+from bench.text.console import say
+
+T = TypeVar("T")
+# File systems take 255 bytes; the name of a run and a suffix come after.
+MOST_NAME_CHARS = 200
+
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN…", help="The beginning of a run's id, or a .jsonl file: all its runs.")
+]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `MissingError` where a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise MissingError(f"{path} cannot be written: {error.strerror}; name another folder with --out") from None
+
+
+def each(runs: Sequence[Run], make: Callable[[Run], T], console: Console) -> list[tuple[Run, T]]:
+    """What is made of each run; those that are unfit are left out and named, unless all are: then it raises."""
+    made, unfit = [], []
+    for run in runs:
+        try:
+            made.append((run, make(run)))
+        except Unfit as error:
+            unfit.append(str(error))
+    if not made:
+        raise UsageError("\n".join(unfit))
+    for line in unfit:
+        say(console, f"left out: {line}")
+    return made
+
+
+def file_name(text: str) -> str:
+    """A name from a record, which may come from others, as one that stays in its folder."""
+    return re.sub(r"[/\\\x00-\x1f]", "-", text)[:MOST_NAME_CHARS]

@@ -1,0 +1,128 @@
+"""Commands that are imported when they are called, so that `bench --help` and shell completion stay fast.
+
+A command is a module of `bench.cli.commands`. Its docstring is the command's help, and its first line is what the list
+of commands shows. The function of the same name does the work: its signature declares the options, it may return the
+exit code, and a parameter whose type is a dataclass stands for all fields of that, each an option. `EPILOG` is what
+`--help` ends with where the usual exit codes are not all. A package is a group of commands, named by its `COMMANDS`;
+a function of its name, where there is one, is called before them, or alone if it is `INVOKED_ALONE`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from importlib import import_module, util
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import typer
+import typer.core
+import typer.main
+
+from bench.cli.options import EXIT_CODES
+from bench.text.nearest import did_you_mean
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(typer.core.TyperGroup):
+    """The commands of a package."""
+
+    package: ModuleType
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return [*self.package.COMMANDS, *self.commands]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """What is listed of a command, by name: its summary, and not yet what it does."""
+        if cmd_name not in self.package.COMMANDS:
+            return self.commands.get(cmd_name)
+        return typer.core.TyperCommand(cmd_name, help=_summary(self._module_name(cmd_name)))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, imported now."""
+        name, *rest = args
+        if name in self.package.COMMANDS:
+            return name, load(self._module_name(name)), rest
+        if name in self.commands:
+            return name, self.commands[name], rest
+        if ctx.resilient_parsing:
+            return None, None, rest
+        if name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        return ctx.fail(f"there is no command {name[:80]!r}{did_you_mean(name, self.package.COMMANDS)}")
+
+    def _module_name(self, name: str) -> str:
+        part = name.replace("-", "_")
+        # Names that Python keeps for itself, `import` and `list`.
+        return f"{self.package.__name__}.{f'{part}_' if part in ('import', 'list') else part}"
+
+
+def load(module_name: str) -> Any:
+    """The command, or the group of commands, that a module declares."""
+    module = import_module(module_name)
+    path = module_name.split(".")
+    name = path[-1].rstrip("_").replace("_", "-")
+    function = getattr(module, path[-1], None)
+    shown: dict[str, Any] = {"help": module.__doc__, "epilog": getattr(module, "EPILOG", EXIT_CODES)}
+    if not hasattr(module, "COMMANDS"):
+        assert function is not None
+        one = typer.Typer(add_completion=False, context_settings=CONTEXT)
+        one.command(name, **shown)(with_fields_as_options(function))
+        return typer.main.get_command(one)
+    alone = getattr(module, "INVOKED_ALONE", False)
+    group = typer.Typer(
+        cls=LazyGroup,
+        name=name,
+        invoke_without_command=alone,
+        no_args_is_help=not alone,
+        # That of the program itself.
+        add_completion=len(path) == 3,
+        context_settings=CONTEXT,
+        **shown,
+    )
+    group.callback()(with_fields_as_options(function or _nothing))
+    made = cast(LazyGroup, typer.main.get_command(group))
+    made.package = module
+    return made
+
+
+def with_fields_as_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with a parameter for each field of the dataclasses among its parameters, in their place."""
+    signature = inspect.signature(function, eval_str=True)
+    groups: dict[str, Any] = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if dataclasses.is_dataclass(parameter.annotation)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        found = inspect.signature(groups[name], eval_str=True).parameters.values() if name in groups else [parameter]
+        parameters += (one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in found)
+
+    @functools.wraps(function)
+    def call(**given: Any) -> Any:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+        return function(**given)
+
+    del call.__wrapped__
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": signature.return_annotation}
+    return call
+
+
+def _nothing() -> None:
+    """What a group of commands does itself."""
+
+
+def _summary(module_name: str) -> str:
+    """The first line of a module's docstring, read without importing it."""
+    spec = util.find_spec(module_name)
+    assert spec is not None
+    assert spec.origin is not None
+    with Path(spec.origin).open(encoding="utf-8") as file:
+        return file.readline().strip().strip('"')
