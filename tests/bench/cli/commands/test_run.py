@@ -19,7 +19,7 @@ def test_a_busy_machine_is_told_before_a_long_training(tmp_path, monkeypatch, to
             asked.append((device, wait))
             return "other processes use 1.0 of this machine's 2 cores"
 
-    monkeypatch.setattr(command, "Look", BusyLook)
+    monkeypatch.setattr(command, "LoadCheck", BusyLook)
     monkeypatch.setattr(command.duration_estimate, "expect", lambda *_: Expectation(total_s, "so long"))
     monkeypatch.setattr(Campaign, "run_all", lambda self: None)
     console = Console(file=io.StringIO(), width=200)
