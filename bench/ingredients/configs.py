@@ -298,6 +298,16 @@ class Freeze(Strict):
     after: Annotated[float, Field(gt=0, lt=1)]
 
 
+class LayerRates(Strict):
+    """`first` is the rate of the first layers in that of the last; those between rise geometrically.
+
+    The layers, in the network's order, are divided into `groups` of one rate each; null is a group for each layer.
+    """
+
+    first: Positive
+    groups: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
+
+
 class DropEasy(Strict):
     """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
 

@@ -18,6 +18,7 @@ from bench.ingredients.cutmix import CutMix
 from bench.ingredients.ema import Ema
 from bench.ingredients.ghost_norm import use_ghost_batches
 from bench.ingredients.hard_examples import HardExamples, ShortEpochs
+from bench.ingredients.layer_rates import rate_factors
 from bench.ingredients.lookahead import Lookahead
 from bench.ingredients.registries import SCHEDULES
 from bench.ingredients.winograd import use_winograd
@@ -62,6 +63,7 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
         check_own_output(recipe, model, data)
     for index, stage in enumerate(recipe.freeze or []):
         check_part(f"freeze.{index}.part", stage.part, model)
+    _rate_factors(recipe, model)
     if recipe.ghost_batch:
         try:
             use_ghost_batches(model, recipe.ghost_batch)
@@ -202,6 +204,7 @@ def build_trainer(
     goal = Goal(
         epochs=recipe.epochs,
         target_accuracy=recipe.target_accuracy,
+        target_loss=recipe.target_loss,
         stop_at_target=recipe.stop_at_target,
         tta=recipe.evaluation.tta,
         epoch_tta=recipe.evaluation.epoch_tta,
@@ -245,6 +248,7 @@ def build_trainer(
             freeze={stage.part: stage.after for stage in freeze},
             fused=fused,
             lr_on=precision.device.torch if recipe.cuda_graph else None,
+            rate_factors=_rate_factors(recipe, model),
         )
 
     loss = Loss(recipe.loss.label_smoothing, recipe.loss.reduction)
@@ -289,6 +293,16 @@ def build_trainer(
     if before:
         trainer.take_over(before)
     return trainer
+
+
+def _rate_factors(recipe: Recipe, model: nn.Module) -> dict[nn.Parameter, float]:
+    """Of each parameter that does not have the recipe's rate. Raises `ImpossibleModel` for more groups than layers."""
+    if recipe.layer_rates is None:
+        return {}
+    try:
+        return rate_factors(model, recipe.layer_rates.first, recipe.layer_rates.groups)
+    except ValueError as error:
+        raise ImpossibleModel(f"layer_rates.{error}") from None
 
 
 def _freezings(recipe: Recipe) -> int:

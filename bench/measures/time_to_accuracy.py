@@ -54,6 +54,8 @@ class TimeToAccuracy(Measure):
     def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         super().__init__(job, clock, tell)
         self.metrics["target_accuracy"] = job.recipe.target_accuracy
+        if job.recipe.target_loss is not None:
+            self.metrics["target_loss"] = job.recipe.target_loss
         self._trainer: Trainer | None = None
         self._scene: Scene | None = None
 
@@ -131,7 +133,7 @@ class TimeToAccuracy(Measure):
                     looking = forward_flops(proxy.model, image)
                     of_one = training_flops(proxy.model, image, trained) if trained else looking
                     self.metrics["train_flops"] += examples * of_one
-        status, reason = verdict(trainer.accuracy or 0.0, trainer.goal.target_accuracy)
+        status, reason = _verdict(trainer)
         return status, "; ".join(filter(None, (reason, remark))) or None
 
     def _rehearse(self, model: nn.Module, data: Dataset) -> None:
@@ -163,7 +165,7 @@ class TimeToAccuracy(Measure):
         train_s = self.clock.total_s("train")
         return {
             "accuracy": trainer.accuracy,
-            "reached": trainer.goal.reached_by(trainer.accuracy) if trainer.goal.target_accuracy else None,
+            "reached": _reached(trainer),
             "epochs": trainer.epochs,
             "steps": trainer.step,
             "examples": trainer.examples,
@@ -201,3 +203,23 @@ class TimeToAccuracy(Measure):
 
     def _report(self, event: dict[str, Any]) -> None:
         self.tell(**event)
+
+
+def _reached(trainer: Trainer) -> bool | None:
+    """Whether the target is reached at the end; None where there is none."""
+    goal = trainer.goal
+    if goal.target_accuracy is None and goal.target_loss is None:
+        return None
+    return goal.reached_by(trainer.accuracy, trainer.rows[-1]["loss"] if trainer.rows else None)
+
+
+def _verdict(trainer: Trainer) -> tuple[Status, str | None]:
+    target = trainer.goal.target_loss
+    if target is None:
+        return verdict(trainer.accuracy or 0.0, trainer.goal.target_accuracy)
+    loss = trainer.rows[-1]["loss"]
+    return (
+        ("ok", None)
+        if loss <= target
+        else ("not_reached", f"training loss {loss:.4g} is above the target of {target:g}")
+    )

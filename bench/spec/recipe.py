@@ -28,6 +28,7 @@ from bench.ingredients.configs import (
     Freeze,
     ImageSize,
     Inference,
+    LayerRates,
     Lookahead,
     Loss,
     LrWarmUp,
@@ -124,6 +125,8 @@ class Recipe(Strict):
     accumulate: Count | None = None
     epochs: Epochs
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
+    # In place of an accuracy: the mean training loss of an epoch.
+    target_loss: Positive | None = None
     stop_at_target: bool = False
     evaluation: Evaluation = Evaluation()
     loss: Loss = Loss()
@@ -133,6 +136,7 @@ class Recipe(Strict):
     lookahead: Lookahead | None = None
     ema: Ema | None = None
     freeze: Annotated[list[Freeze], Field(min_length=1)] | None = None
+    layer_rates: LayerRates | None = None
 
     # What the measures of these names measure; each is a part of its own measure's cells alone.
     inference: Inference | None = None
@@ -168,9 +172,11 @@ class Recipe(Strict):
             raise ValueError(
                 f"target_accuracy: {self.data.name} data has nothing to learn; set it to null to time throughput"
             )
-        if self.stop_at_target and self.target_accuracy is None:
-            raise ValueError("stop_at_target: needs a target_accuracy")
-        if self.stop_at_target and not self.evaluation.every_epochs:
+        if self.target_accuracy is not None and self.target_loss is not None:
+            raise ValueError("target_loss: there is one target; set target_accuracy to null, or leave this out")
+        if self.stop_at_target and self.target_accuracy is None and self.target_loss is None:
+            raise ValueError("stop_at_target: needs a target_accuracy or a target_loss")
+        if self.stop_at_target and self.target_loss is None and not self.evaluation.every_epochs:
             raise ValueError("stop_at_target: needs evaluation.every_epochs of at least 1")
         if self.compile and not self.warm_up_steps:
             raise ValueError("compile: needs warm_up_steps of at least 1, or the first epoch would pay for compilation")

@@ -50,7 +50,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Goal:
-    """How long to train, when to look, and what to reach (accuracies in [0, 1])."""
+    """How long to train, when to look, and what to reach: an accuracy in [0, 1], or an epoch's mean training loss."""
 
     epochs: float
     target_accuracy: float | None = None
@@ -61,8 +61,11 @@ class Goal:
     tta_below: float | None = None
     first_eval_epoch: int = 1
     equal_views: bool = False
+    target_loss: float | None = None
 
-    def reached_by(self, accuracy: float | None) -> bool:
+    def reached_by(self, accuracy: float | None, loss: float | None = None) -> bool:
+        if self.target_loss is not None:
+            return loss is not None and loss <= self.target_loss
         return accuracy is not None and self.target_accuracy is not None and accuracy >= self.target_accuracy
 
 
@@ -71,7 +74,7 @@ class Trainer:
 
     `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The
     state after an exception is the state up to it: `rows`, `step` and `examples` stay readable.
-    `time_to_target_s` is when an accuracy at the target was first known, on the clock.
+    `time_to_target_s` is when an accuracy at the target, or an epoch's loss, was first known, on the clock.
 
     `plan` None trains on every batch whole. `accumulate` parts of a step's batch go through the network one after
     the other, and their gradients are added up. `make_averages` makes what follows the weights after each step; an
@@ -186,10 +189,11 @@ class Trainer:
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
                 mean_loss = self._epoch(epoch, optimizers)
+            self._note_target(None, mean_loss)
             last = self.step >= self.total_steps
             accuracy = self._evaluate(epoch, last)
             self._record(epoch, mean_loss, optimizers, accuracy)
-            stop = self.goal.stop_at_target and self.goal.reached_by(accuracy)
+            stop = self.goal.stop_at_target and self.goal.reached_by(accuracy, mean_loss)
             if last or stop:
                 if accuracy is not None and self.goal.tta == self.goal.epoch_tta:
                     self.accuracy = accuracy
@@ -348,9 +352,12 @@ class Trainer:
     def _accuracy(self, tta: int) -> float:
         with self.evaluated():
             accuracy = self._share_right(tta)
-        if self.time_to_target_s is None and self.goal.reached_by(accuracy):
-            self.time_to_target_s = self.clock.elapsed_s()
+        self._note_target(accuracy)
         return accuracy
+
+    def _note_target(self, accuracy: float | None, loss: float | None = None) -> None:
+        if self.time_to_target_s is None and self.goal.reached_by(accuracy, loss):
+            self.time_to_target_s = self.clock.elapsed_s()
 
     def _share_right(self, tta: int) -> float:
         """Of the test set, by the weights as they are."""

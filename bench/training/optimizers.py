@@ -137,6 +137,8 @@ class Optimizers:
     With `lr_on` the learning rates are tensors on that device, which a captured step reads anew each time; so is
     whether filters are rescaled, where Muon's `unit_filters_every` (`rescaling_steps`) leaves it out of some steps.
 
+    `rate_factors` multiply the rates of single parameters.
+
     Steps are counted in whole batches: where smaller ones are trained on, a step is a part of one.
 
     Raises `UsageError` for a role that the model lacks and for Muon on parameters that are no matrices.
@@ -154,6 +156,7 @@ class Optimizers:
         freeze: Mapping[str, float] = MappingProxyType({}),
         fused: bool | None = None,
         lr_on: torch.device | None = None,
+        rate_factors: Mapping[nn.Parameter, float] = MappingProxyType({}),
     ) -> None:
         by_role = roles(model)
         if fused is None:
@@ -178,14 +181,16 @@ class Optimizers:
             if name == "muon" and role not in ("filters", "head"):
                 raise UsageError(f"optimizer.groups.{role}: muon trains matrices; give {role} name: sgd or adamw")
             steps = total_steps if epochs is None else min(round(epochs * steps_per_epoch), total_steps)
-            timing = {"base_lr": settings["lr"], "schedule": total_steps if squeeze is False else steps}
+            timing: dict[str, Any] = {"schedule": total_steps if squeeze is False else steps}
             if sparse is not None:
                 timing |= {"rescales_at": rescaling_steps(total_steps, *sparse)}
-            by_end: dict[int, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[tuple[int, float], list[nn.Parameter]] = defaultdict(list)
             for parameter in parameters:
-                by_end[min(steps, until.get(parameter, steps))].append(parameter)
-            for end, some in by_end.items():
-                by_kind[name, decoupled].append({"params": some, "role": role, **settings, **timing, "steps": end})
+                alike[min(steps, until.get(parameter, steps)), rate_factors.get(parameter, 1.0)].append(parameter)
+            for (end, factor), some in alike.items():
+                rate = settings["lr"] * factor
+                timed = timing | {"lr": rate, "base_lr": rate, "steps": end}
+                by_kind[name, decoupled].append({"params": some, "role": role, **settings, **timed})
         self.all = [_make(*kind, found, fused) for kind, found in by_kind.items()]
         self._groups = [group for optimizer in self.all for group in optimizer.param_groups]
         # Those that gradients are computed for.
@@ -273,5 +278,6 @@ class Optimizers:
 
     @property
     def _main_group(self) -> dict[str, Any]:
-        """Of the main role, the group that is trained longest: parts of a network may be frozen early."""
-        return max((group for group in self._groups if group["role"] == self.main_role), key=lambda one: one["steps"])
+        """Of the main role, the group trained longest, for parts may be frozen early; of those the one of most rate."""
+        of_role = (group for group in self._groups if group["role"] == self.main_role)
+        return max(of_role, key=lambda one: (one["steps"], one["base_lr"]))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_GROUPS = 5
 THESE = "these"
 # Said elsewhere on the screen.
-_ELSEWHERE = ("data", "seeds", "target_accuracy", "summary", "source", "published")
+_ELSEWHERE = ("data", "seeds", "target_accuracy", "target_loss", "summary", "source", "published")
 
 
 def print_recipe(
@@ -70,6 +70,8 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
             rows.append((key, said))
         rows += [(f"  {role}", words(group)) for role, group in groups.items()]
     target = units.percent(recipe.target_accuracy) if recipe.target_accuracy is not None else "none"
+    if recipe.target_loss is not None:
+        target = f"a training loss of {recipe.target_loss:g}"
     rows.append(("target", f"{target}, {recipe.seeds} seed{'s' if recipe.seeds > 1 else ''}"))
     return rows
 

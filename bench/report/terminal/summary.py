@@ -139,6 +139,9 @@ def table(runs: Sequence[Run]) -> Table:
     result.add_row("status", *(("", "", told) if many else (run.status for run in runs)))
     metric("accuracy", "accuracy", units.percent)
     metric("target", "target_accuracy", units.percent)
+    if any(run.metrics.get("target_loss") is not None for run in runs):
+        metric("training loss", "loss", units.number)
+        metric("target loss", "target_loss", units.number)
     metric("samples/s, training", "samples_per_s", units.rate)
     metric("time to the target", "time_to_target_s", units.duration)
     metric("epochs", "epochs", lambda epochs: units.MISSING if epochs is None else f"{epochs:.3g}")
