@@ -1,4 +1,4 @@
-"""What ends a command early; the text is one message for the user, the class decides the exit code."""
+"""Errors that end a command early. The text is one message for the user; the class determines the exit code."""
 
 
 class BenchError(Exception):
@@ -14,6 +14,6 @@ class UsageError(BenchError):
 
 
 class MissingError(BenchError):
-    """Data, hardware or room for the results is not there."""
+    """Data, hardware or space for the results is missing."""
 
     exit_code = 3

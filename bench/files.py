@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, that are files at all, and that are nobody else's."""
+"""Files: written atomically, opened only if regular, and kept in folders that nobody else can write to."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-# Recipes, matrices, records and published runs lie in it, also where it was installed.
+# The package's folder, installed or in a checkout; it holds recipes, matrices, records and published runs.
 PACKAGE = Path(__file__).parent
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A draft to write, beside `path`; it takes its place at the end, complete on the disk, or leaves no trace.
+    """A temporary file beside `path`. At the end it replaces `path` after a sync to disk; on an error it is removed.
 
-    Raises OSError where one of this is not possible.
+    Raises OSError if the file cannot be written or replaced.
     """
-    # Not by the process's number, which another host that shares the folder may have too.
+    # The process id would not do: another host that shares the folder may have a process of the same id.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield draft
@@ -32,16 +32,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 class NotRegular(OSError):
-    """A pipe, a device, a socket or a folder stands where a file should."""
+    """A pipe, device, socket or folder was found in place of a regular file."""
 
 
 def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
-    """A descriptor of a regular file, which the caller closes.
+    """A descriptor of a regular file; the caller closes it.
 
-    Opening a named pipe would wait for a writer, and reading a device may never end. Raises `NotRegular` for these
-    and whatever else is no regular file, OSError where it cannot be opened.
+    Opening a named pipe would wait for a writer, and reading a device may never end. Raises `NotRegular` for anything
+    but a regular file, and OSError if it cannot be opened.
     """
-    # Without O_NONBLOCK, the opening itself hangs on a pipe.
+    # Without O_NONBLOCK, opening a pipe would block.
     fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     if stat.S_ISREG(os.fstat(fd).st_mode):
         os.set_blocking(fd, True)
@@ -51,20 +51,19 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) 
 
 
 def user_cache() -> Path:
-    """Where this project keeps what it can make again: below $XDG_CACHE_HOME, else ~/.cache.
+    """The folder for files that can be regenerated: below $XDG_CACHE_HOME, else ~/.cache.
 
-    A relative $XDG_CACHE_HOME counts as none, as its specification says: it would be another folder in every folder.
-    Raises RuntimeError for a user without a home.
+    A relative $XDG_CACHE_HOME is ignored, as its specification requires. Raises RuntimeError for a user without a home.
     """
     named = Path(os.environ.get("XDG_CACHE_HOME") or "")
     return (named if named.is_absolute() else Path.home() / ".cache") / "bench-to-accuracy"
 
 
 def private_folder(path: Path) -> Path:
-    """`path` as a folder that nobody but this user can write to or read; it is made where it is not there yet.
+    """`path` as a folder that only this user can read and write; it is created if missing.
 
-    What lies in it may be believed, because no one else can have put it there. Raises PermissionError where it, or a
-    link in its place, belongs to somebody else, OSError where it cannot be made.
+    Its content can be trusted, because nobody else can have put it there. Raises PermissionError if it, or a link in
+    its place, belongs to another user, and OSError if it cannot be created.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

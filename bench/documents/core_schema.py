@@ -1,4 +1,4 @@
-"""What a plain scalar is, by the core schema of YAML 1.2.2 (chapter 10.3): one answer for files and command lines.
+"""The value of a plain scalar by the core schema of YAML 1.2.2 (chapter 10.3), for files and command lines alike.
 
 So `0500` is 500, `1e-4` a number, and `no`, `1:30` and `1_000` are text.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 
-# What records, tables and seeds hold: 64 bits with a sign.
+# Records, tables and seeds hold signed 64-bit integers.
 LARGEST_INTEGER = 2**63 - 1
 _NULL = ("null", "Null", "NULL", "~", "")
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -16,12 +16,12 @@ _INTEGERS = ((re.compile(r"[-+]?[0-9]+"), 10), (re.compile(r"0o[0-7]+"), 8), (re
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = (".nan", ".NaN", ".NAN")
-# More would be refused anyway, and Python takes quadratic time to read them.
+# Longer numbers are refused, and Python needs quadratic time to parse them.
 _MOST_DIGITS = 100
 
 
 def scalar(text: str) -> str | int | float | bool | None:
-    """The value of a plain scalar. Raises ValueError for a number beyond 64 bits or beyond what a float holds."""
+    """The value of a plain scalar. Raises ValueError for an integer beyond 64 bits or a float that is too large."""
     if text in _NULL:
         return None
     if text in _BOOLS:
@@ -32,15 +32,15 @@ def scalar(text: str) -> str | int | float | bool | None:
 
 
 def number(text: str) -> int | float:
-    """The number that a text is. Raises ValueError where it is none, or beyond what a number can be."""
+    """The number that a text stands for. Raises ValueError if it is not a number or is too large."""
     found = scalar(text.strip())
     if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return found
 
 
 def tagged(tag: str, text: str) -> str | int | float | bool | None:
-    """The value of a scalar with an explicit tag, `!!int` and so on. Raises ValueError where it has none of that."""
+    """The value of a scalar with an explicit tag such as `!!int`. Raises ValueError if the text does not fit."""
     if tag == "str":
         return text
     found = scalar(text)

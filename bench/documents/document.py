@@ -1,4 +1,4 @@
-"""A YAML file whose values know where they came from, so that a mistake is told with its file, line and key."""
+"""A YAML file that remembers where each value was set, so that errors name the file, the line and the key."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bench.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
 
-# What pydantic finds when each value is allowed by itself.
+# The kinds of pydantic errors that occur when each value by itself is allowed.
 _COMBINATION = {"value_error", "missing"}
 
 
 class Incompatible(UsageError):
-    """Every value is allowed, but not all of them together."""
+    """Each value by itself is allowed, but their combination is not."""
 
 
 class Document:
@@ -61,7 +61,7 @@ class Document:
         return both
 
     def change(self, key: str, value: Any, origin: str) -> None:
-        """Change the value at a dotted key; `origin` is what a mistake in it is blamed on."""
+        """Change the value at a dotted key; errors about it will name `origin`."""
         nested = copy.deepcopy(value)
         for part in reversed(key.split(".")):
             nested = {part: nested}
@@ -69,7 +69,7 @@ class Document:
         self.origin[key] = origin
 
     def where(self, key: str) -> str:
-        """The place that set a dotted key: itself, what holds it, or what is in it; else the file."""
+        """The place that set a dotted key, else one of its parents, else something inside it, else the file."""
         inside = (known for known in self.origin if known.startswith(f"{key}."))
         return next((self.origin[k] for k in (key, *_parents(key), *inside) if k in self.origin), str(self.path))
 
@@ -80,8 +80,8 @@ class Document:
     def validate(self, model: type[M]) -> M:
         """The values as a `model`.
 
-        Raises `Incompatible` where the values do not fit together, `UsageError` where one of them cannot
-        be; one line each, naming the place, the key, what is allowed and the nearest name.
+        Raises `Incompatible` if the values do not fit together, and `UsageError` if one of them is not allowed. Each
+        line of the message names the place, the key, what is allowed and the nearest name.
         """
         try:
             return model.model_validate(self.values)
@@ -91,10 +91,10 @@ class Document:
             raise kind("\n".join(self._explain(item, model) for item in errors)) from None
 
     def _explain(self, error: Any, model: type[BaseModel]) -> str:
-        """One line for one pydantic error."""
+        """One line of message for one pydantic error."""
         parts = [str(part) for part in error["loc"]]
         if parts[:1] == ["schedule"] and len(parts) > 1:
-            del parts[1]  # the union's tag, which is no key of the file
+            del parts[1]  # the union's tag, which is not a key of the file
         key = ".".join(parts)
         place = self.where(key)
         message, given = error["msg"].removeprefix("Value error, "), error.get("input")
@@ -122,7 +122,7 @@ class Document:
 
 
 def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Lay `changes` over `values`, key by key; a mapping that brings another `name` replaces the old one."""
+    """Merge `changes` into `values` key by key; a mapping with another `name` replaces the old mapping."""
     for key, new in changes.items():
         old = values.get(key)
         if isinstance(old, str) and isinstance(new, dict) and "name" not in new:
@@ -150,7 +150,7 @@ def parse_setting(option: str, setting: str) -> tuple[str, Any]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file; no name is too long to be asked."""
+    """Whether `path` is a regular file; False for a name that is too long."""
     try:
         return path.is_file()
     except OSError:
@@ -158,7 +158,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; no name is too long to be asked."""
+    """Whether `path` is a folder; False for a name that is too long."""
     try:
         return path.is_dir()
     except OSError:
@@ -166,13 +166,13 @@ def is_folder(path: Path) -> bool:
 
 
 def check_name(key: str, name: str, known: Iterable[str]) -> None:
-    """For a model's validators: refuse a name that is not known, whatever the other values are."""
+    """For a model's validators: refuse an unknown name, as an error of this value alone."""
     if name not in (names := list(known)):
         refuse(key, f"unknown name {name!r}{nearest(name, names)}; there are: {', '.join(names)}")
 
 
 def refuse(key: str, why: str) -> NoReturn:
-    """For a model's validators: refuse a value that cannot be, whatever the other values are."""
+    """For a model's validators: refuse a value, as an error of this value alone."""
     raise PydanticCustomError("unknown_name", "{text}", {"text": f"{key}: {why}"})
 
 
@@ -200,7 +200,7 @@ def _parents(key: str) -> Iterable[str]:
 
 
 def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
-    """The keys that the schema allows at a place."""
+    """The keys that the schema allows below `parts`."""
     schema: Any = model.model_json_schema()
     definitions, here = schema.get("$defs", {}), schema
     for part in parts:

@@ -1,7 +1,7 @@
-"""YAML as values and the line of each, within limits that are told, whatever the file holds.
+"""Reads YAML into values and the line of each. Any file is read within fixed limits, which errors name.
 
-Values are those of YAML 1.2's core schema; merge keys (`<<: *alias`) are understood. The parser's events are followed
-one by one, so that no file takes more time, memory or stack than the limits allow.
+Values follow YAML 1.2's core schema, plus merge keys (`<<: *alias`). The reader follows the parser's events one by one,
+so that no file can use more time, memory or stack than the limits allow.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from bench.documents import core_schema
 from bench.errors import UsageError
 
 MOST_BYTES = 1 << 18
-# Values and keys, an alias counted as all that it stands for.
+# Values and keys; an alias counts as everything it stands for.
 MOST_NODES = 20_000
 MOST_DEPTH = 32
 _TAGS = "tag:yaml.org,2002:"
 _MERGE = "<<"
 
-# The keys and positions that lead to a value, and the line on which it stands.
+# Maps the keys and positions that lead to a value to its line.
 Lines = dict[tuple[str | int, ...], int]
 
 
 class BadYaml(ValueError):
-    """What is wrong, and on which line, counted from 1."""
+    """The text says what is wrong; `line` counts from 1."""
 
     def __init__(self, what: str, line: int) -> None:
         super().__init__(what)
@@ -38,7 +38,7 @@ class BadYaml(ValueError):
 
 @dataclass(frozen=True)
 class _Node:
-    """A value, how many nodes it has, itself included, and how deep it is nested."""
+    """A value, its number of nodes including itself, and its depth of nesting."""
 
     value: Any
     nodes: int = 1
@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[Any, Lines]:
 
 
 def parse(text: str) -> tuple[Any, Lines]:
-    """The value of the one document in a text, None where there is none, and the line of each key and item.
+    """The value of the single document in a text, None if there is no document, and the line of each key and item.
 
     Raises `BadYaml`.
     """
@@ -87,7 +87,7 @@ class _Reader:
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self._events = events
         self._nodes = 0
-        # None while what an anchor stands for is not complete.
+        # None until the anchored value is complete.
         self._anchored: dict[str, _Node | None] = {}
         self.lines: Lines = {}
 
@@ -103,7 +103,7 @@ class _Reader:
         return value
 
     def _node(self, event: yaml.Event, path: tuple[str | int, ...], depth: int) -> _Node:
-        """The value that begins with an event, inside `depth` others."""
+        """The value that starts with `event`, nested inside `depth` others."""
         line, anchor = _line(event), getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             return self._stood_for(str(anchor), line, depth)
@@ -141,7 +141,7 @@ class _Reader:
             line, name = _line(event), self._key(event)
             is_merge = name == _MERGE and getattr(event, "style", None) is None
             if name in own:
-                raise BadYaml(f"{'.'.join(map(str, (*path, name)))} stands twice in one mapping", line)
+                raise BadYaml(f"{'.'.join(map(str, (*path, name)))} appears twice in one mapping", line)
             here = (*path, name)
             if not is_merge:
                 self.lines[here] = line
@@ -160,7 +160,7 @@ class _Reader:
             raise BadYaml("a key has to be text, not an alias, a list or a mapping", line)
         name = _scalar(event)
         if not isinstance(name, str):
-            raise BadYaml(f"the key {event.value[:40]!r} is no text; put it in quotes", line)
+            raise BadYaml(f"the key {event.value[:40]!r} is not text; put it in quotes", line)
         if event.anchor:
             self._anchored[event.anchor] = _Node(name)
         return name
@@ -170,17 +170,17 @@ class _Reader:
             raise BadYaml(f"there is no &{anchor} before this *{anchor}", line)
         node = self._anchored[anchor]
         if node is None:
-            raise BadYaml(f"*{anchor} stands inside of &{anchor}, and so would never end", line)
+            raise BadYaml(f"*{anchor} stands inside &{anchor}, so its value would contain itself", line)
         self._count(node.nodes, line)
         if depth + node.depth > MOST_DEPTH:
             raise BadYaml(f"this is nested deeper than {MOST_DEPTH} levels, which are allowed", line)
-        # Of its own, so that a change at one place changes no other.
+        # A copy, so that changing one place does not change the others.
         return _Node(copy.deepcopy(node.value), node.nodes, node.depth)
 
     def _count(self, nodes: int, line: int) -> None:
         self._nodes += nodes
         if self._nodes > MOST_NODES:
-            raise BadYaml(f"here are more than {MOST_NODES:,} keys and values, aliases written out", line)
+            raise BadYaml(f"the file has more than {MOST_NODES:,} keys and values, counting aliases in full", line)
 
 
 def _line(event: yaml.Event) -> int:
@@ -191,7 +191,7 @@ def _line(event: yaml.Event) -> int:
 def _scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
     tag = event.tag
     try:
-        # "\\ud83d\\ude00", as JSON has it, is one character; half of it is none.
+        # JSON writes one character as the pair "\\ud83d\\ude00"; half of a pair is not a character.
         text = event.value.encode("utf-16", "surrogatepass").decode("utf-16")
         if tag is None and event.implicit[0]:
             return core_schema.scalar(text)
@@ -199,7 +199,7 @@ def _scalar(event: yaml.ScalarEvent) -> str | int | float | bool | None:
             if tag == _TAGS + name:
                 return core_schema.tagged(name, text)
     except UnicodeDecodeError:
-        raise BadYaml("a text has half of a surrogate pair; write the character itself", _line(event)) from None
+        raise BadYaml("a text contains half of a surrogate pair; write the character itself", _line(event)) from None
     except ValueError as error:
         raise BadYaml(str(error), _line(event)) from None
     _check_tag(event, "str")
@@ -214,7 +214,7 @@ def _check_tag(event: yaml.Event, kind: str) -> None:
 
 
 def _merged(value: Any, line: int) -> dict[str, Any]:
-    """What `<<` brings: the keys of a mapping, or of a list of them, of which the first counts."""
+    """The keys that `<<` adds: those of a mapping, or of a list of mappings, in which earlier ones take precedence."""
     result: dict[str, Any] = {}
     for one in reversed(value if isinstance(value, list) else [value]):
         if not isinstance(one, dict):

@@ -1,4 +1,4 @@
-"""Values as a YAML text that `yaml_reader` reads back as the same values."""
+"""Writes values as YAML text that `yaml_reader` reads back as the same values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 110
 
 
 def write(values: Any) -> str:
-    """Mappings and lists that hold no others are written on one line; keys keep their order."""
+    """The text; mappings and lists without nested ones take one line, and keys keep their order."""
     return yaml.dump(
         values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH, indent=2, default_flow_style=None
     )

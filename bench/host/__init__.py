@@ -1,1 +1,1 @@
-"""The machine under a run: what else it does meanwhile."""
+"""The machine and the code of a run: what they are, and what else the machine does meanwhile."""

@@ -1,6 +1,6 @@
 """Named spans of a run, on the host's clock and, on a GPU, by events on its stream.
 
-The clock measures and judges nothing: which spans count is a rule book's business.
+The clock only measures; rule books decide which spans count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class TimedDevice(Protocol):
         """Wait until the device has done all work given to it."""
 
     def event(self) -> Any:
-        """A recorded timing event, or None where the host's clock is the only one."""
+        """A recorded timing event, or None if there is only the host's clock."""
 
 
 class HostTimeline:
@@ -38,9 +38,8 @@ class HostTimeline:
 class Span:
     """One phase; seconds since the clock's origin, `device_s` by device events where there are any.
 
-    Where several ranks went through the phase, the times are the slowest one's and `rank_s` has the host
-    seconds of each. `host` says what else the machine did meanwhile (`bench.host.contention.Usage`), None where
-    nobody looked.
+    If several ranks took part, the times are those of the slowest, and `rank_s` has the host seconds of each. `host`
+    says what else the machine did meanwhile (`bench.host.contention.Usage`); it is None if that was not measured.
     """
 
     name: str
@@ -59,10 +58,10 @@ class Span:
 class Clock:
     """Spans since `origin_s`, a reading of `now` (by default the moment the clock is made).
 
-    `now` is `time.monotonic`: on Linux and macOS one clock for all processes, so that a worker's
-    spans can start at the command its parent was given. `agree` makes of this process's span the one
-    to be recorded; it is asked at the end of each body that raised nothing. `sampler` looks at the machine just
-    before and just after each body, which costs the body nothing.
+    `now` is `time.monotonic`, which on Linux and macOS is one clock for all processes, so that a worker's spans can
+    start when its parent's command did. `agree` turns this process's span into the one to record; it is called after
+    each body that raised nothing. `sampler` reads the machine's counters just before and just after each body, outside
+    the timed part.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class Clock:
             device_s = start_event.elapsed_time(end_event) / 1000 if start_event is not None else None
             host = self.sampler.since(before).to_dict() if self.sampler and before else None
             span = Span(name, start_s, end_s, epoch, device_s, host=host)
-            # The others would wait for ever for a rank that has failed.
+            # The other ranks would wait forever for a failed one.
             self.spans.append(self.agree(span) if agree else span)
 
     def total_s(self, name: str) -> float:

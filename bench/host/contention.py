@@ -1,7 +1,7 @@
-"""What else a machine did while something was timed: the kernel's counters, their differences, and a judgement.
+"""What else a machine did while something was timed, from differences of the kernel's counters.
 
-The counters cost some 30 µs to read and are read at the edges of spans alone, outside of them. Linux has them all; what
-a system or container does not tell is None, and then nothing is judged by it.
+Reading the counters takes some 30 µs and happens only between spans. Linux has all of them; a counter that a system or
+container does not provide is None and is not used.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from typing import Any, Self
 
 from bench.host.fingerprint import core_of
 
-# The kernel counts in ticks of 10 ms, several at a time: in a shorter time, one tick is several per cent of a core.
+# The kernel counts in ticks of 10 ms, several at a time: over a shorter time, one tick is several per cent of a core.
 LEAST_S = 0.5
-# A quiet machine's daemons take less than 1 % of two cores. 5 % costs a training on all cores about that much, which is
-# more than what a speed gate should miss.
+# The daemons of a quiet machine use less than 1 % of two cores. 5 % slows a training on all cores by about as much,
+# which is more than a speed gate should miss.
 OTHERS_SHARE = 0.05
-# A hypervisor that has room steals next to nothing; what it steals is lost at once.
+# A hypervisor with free cores steals next to nothing; stolen time is lost directly.
 STEAL_SHARE = 0.02
-# Others disturb where no core is left for them; on a machine with room they run beside.
+# Other processes disturb only if no core is idle.
 FULL = 0.9
-# Where the ticks do not add up to the time that went by, /proc/stat is made up, as in gVisor.
+# If the ticks do not add up to the elapsed time, /proc/stat is not real, as in gVisor.
 PLAUSIBLE = 0.5
 LONGEST_TICK_S = 0.02
-# Looking at every process of the machine takes 1 ms for 100 of them, so it is done only so rarely.
+# Scanning all processes takes 1 ms for 100 of them, hence this interval.
 SCAN_SHARE = 0.001
-# A process that has just begun has no children yet.
+# A process that has just started has no children yet.
 FIRST_SCAN_S = 0.5
-# Before a run: 25 ticks of each core tell a busy one from a quiet one.
+# Before a run: 25 ticks of each core distinguish a busy core from an idle one.
 LOOK_S = 0.25
 BUSY_SHARE = 0.1
-# A tenth of a tick, within which no counter of the kernel's moves.
+# A tenth of a tick, in which no counter of the kernel changes.
 LATELY_S = 0.001
 READ_BYTES = 1 << 20
-# No machine counts so many seconds, cores or switches of threads.
+# No machine has so many seconds, cores or context switches.
 MOST = 1e18
 
 
 @dataclass(frozen=True)
 class CounterReading:
-    """Counters at a moment, in seconds since whenever they began; None where the system does not say.
+    """Counters at a moment, in seconds since they started; None if the system does not provide them.
 
-    `own_cpu_s` is of the run's processes, `busy_s`, `steal_s` and `ticks_s` of the usable cores: what any process used,
-    what the hypervisor gave to other machines, and all time that was counted, idle too. `pressure_s` is the time in
-    which some process of the machine waited for a core (PSI, "some").
+    `own_cpu_s` is the CPU time of the run's processes. Of the usable cores, `busy_s` is the time used by any process,
+    `steal_s` the time that the hypervisor gave to other machines, and `ticks_s` all counted time including idle time.
+    `pressure_s` is the time in which some process of the machine waited for a core (PSI, "some").
     """
 
     at_s: float
@@ -63,7 +63,7 @@ class CounterReading:
 
 @dataclass(frozen=True)
 class Usage:
-    """Who used the cores during some wall time; None where the system does not say.
+    """Who used the cores during some wall time; None if the system does not say.
 
     `cores` are the usable physical ones, `threads` their hardware threads.
     """
@@ -82,7 +82,7 @@ class Usage:
         wall_s = last.at_s - first.at_s
         passed = {field.name: _passed(getattr(first, field.name), getattr(last, field.name)) for field in fields(first)}
         own_s, busy_s, ticks_s = passed["own_cpu_s"], passed["busy_s"], passed["ticks_s"]
-        # A time shorter than a tick may have none.
+        # A time shorter than a tick may contain none.
         plausible = ticks_s is not None and ticks_s >= PLAUSIBLE * (wall_s - LONGEST_TICK_S) * threads
         others_s = max(0.0, busy_s - own_s) if plausible and busy_s is not None and own_s is not None else None
         switches = passed["involuntary_switches"]
@@ -99,19 +99,19 @@ class Usage:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self | None:
-        """What a record's span or metrics hold, None where they hold none, as in older records."""
+        """The usage in a record's span or metrics; None if there is none, as in older records."""
         values: dict[str, Any] = {field.name: _plausible(record.get(field.name)) for field in fields(cls)}
         if None in (values["wall_s"], values["cores"], values["threads"]):
             return None
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """As a record keeps it, in microseconds at the finest."""
+        """The usage as a record keeps it, rounded to microseconds."""
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
     @property
     def others_share(self) -> float | None:
-        """Of the CPU time that was used, the part that was not the run's."""
+        """The share of the used CPU time that other processes used."""
         if self.own_cpu_s is None or self.others_cpu_s is None:
             return None
         used_s = self.own_cpu_s + self.others_cpu_s
@@ -119,7 +119,7 @@ class Usage:
 
     @property
     def steal_share(self) -> float | None:
-        """Of the CPU time that this machine wanted, the part that its host gave to others."""
+        """The share of the CPU time wanted by this machine that its host gave to others."""
         if self.steal_s is None or self.own_cpu_s is None or self.others_cpu_s is None:
             return None
         wanted_s = self.own_cpu_s + self.others_cpu_s + self.steal_s
@@ -127,13 +127,13 @@ class Usage:
 
     @property
     def is_full(self) -> bool:
-        """Whether there was hardly an idle core."""
+        """Whether hardly any core was idle."""
         used = (self.own_cpu_s, self.others_cpu_s, self.steal_s)
         return sum(seconds or 0.0 for seconds in used) >= FULL * self.wall_s * self.cores
 
     @property
     def disturbance(self) -> str | None:
-        """What disturbed the run, in words; None where nothing did, or nobody can say."""
+        """What disturbed the run, in words; None if nothing did or if it is unknown."""
         if self.wall_s < LEAST_S:
             return None
         if self.steal_share is not None and self.steal_share > STEAL_SHARE:
@@ -144,7 +144,7 @@ class Usage:
 
 
 def total(usages: Iterable[Usage]) -> Usage | None:
-    """The usages one after the other; None of none. What one of them does not know, the total does not know."""
+    """The sum of consecutive usages, None for an empty list. A value that one of them lacks is None in the sum."""
     every = list(usages)
     if not every:
         return None
@@ -156,7 +156,7 @@ def total(usages: Iterable[Usage]) -> Usage | None:
 
 
 def by_span(spans: Iterable[Mapping[str, Any]]) -> dict[str, Usage]:
-    """The usage of all spans of a name, of those names whose spans have one."""
+    """The total usage by name of span, for the names whose spans have a usage."""
     found: dict[str, list[Usage]] = defaultdict(list)
     for span in spans:
         host = span.get("host")
@@ -166,10 +166,10 @@ def by_span(spans: Iterable[Mapping[str, Any]]) -> dict[str, Usage]:
 
 
 def disturbances(spans: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, str]:
-    """What disturbed a run, by the name of the spans in which it did: of all spans, or of these alone.
+    """What disturbed a run, by name of span; of all spans, or only of those in `names`.
 
-    Where the spans are too short to be judged alone, they are judged together, under the name `run`; and where that is
-    too short as well, so is all of the run.
+    Spans that are too short to be judged alone are judged together under the name `run`; if their sum is still too
+    short, the whole run is judged.
     """
     every = by_span(spans)
     wanted = set(every if names is None else names)
@@ -184,20 +184,20 @@ def disturbances(spans: Iterable[Mapping[str, Any]], names: Iterable[str] | None
 
 
 def _plausible(value: Any) -> int | float | None:
-    """A number from a record; None for what is none, or what no count of seconds, cores or switches can be."""
+    """A number from a record; None if it is not a number, or not a possible count of seconds, cores or switches."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_number and 0 <= value < MOST else None
 
 
 def _passed(first: float | None, last: float | None) -> float | None:
-    """How far a counter went; one that went back, as some of the kernel's do by a tick, stood still."""
+    """By how much a counter rose; 0 if it fell, as some of the kernel's counters do by a tick."""
     return None if first is None or last is None else max(0.0, last - first)
 
 
 def metrics(whole: Usage, spans: Iterable[Mapping[str, Any]]) -> dict[str, float | int | bool | None]:
-    """What a run's record says of it as a whole.
+    """The metrics about contention in a run's record.
 
-    `contended` is whether something disturbed it or any of its spans, None where nobody can say.
+    `contended` is whether something disturbed the run or any of its spans, None if that is unknown.
     """
     names = ("own_cpu_s", "others_cpu_s", "steal_s", "pressure_s", "involuntary_switches")
     told = {name: value for name, value in whole.to_dict().items() if name in names}
@@ -208,8 +208,8 @@ def metrics(whole: Usage, spans: Iterable[Mapping[str, Any]]) -> dict[str, float
 class Sampler:
     """Reads the counters for this process and those that belong to its run.
 
-    `root` is the process whose descendants all belong to the run, by default this one; of the `helpers`, such as the
-    command that shows the progress, only they themselves do. `proc` is the kernel's folder, for tests.
+    All descendants of the process `root`, by default this one, belong to the run. The `helpers`, such as the command
+    that shows the progress, belong to it without their descendants. `proc` is the kernel's folder, for tests.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class Sampler:
         self._first = self._latest = self.read()
 
     def read(self) -> CounterReading:
-        """The counters now; raises nothing, whatever the system does not tell."""
+        """The counters now; raises nothing if the system lacks some of them."""
         at_s = self._now()
         if at_s >= self._next_scan_s:
             self._scan()
@@ -247,11 +247,12 @@ class Sampler:
         return self._latest
 
     def read_lately(self) -> CounterReading:
-        """The last reading where it is hardly older than now, as at the beginning of a span right behind another."""
+        """The last reading if it is recent enough, as between two spans that follow each other directly; else a new
+        one."""
         return self._latest if self._now() - self._latest.at_s <= LATELY_S else self.read()
 
     def since_the_first(self) -> Usage:
-        """Who used the cores since this was made."""
+        """Who used the cores since this sampler was made."""
         return self.since(self._first)
 
     def since(self, first: CounterReading) -> Usage:
@@ -275,12 +276,12 @@ class Sampler:
         for pid in self.helpers:
             if stat := self._stat(pid):
                 own_s += sum(stat[1:3]) * self._tick_s
-        # A process that has ended, and that nobody has waited for yet, is in no count for a moment.
+        # A process that has ended but was not yet waited for is temporarily in no count.
         self._most_own_s = max(self._most_own_s, own_s)
         return self._most_own_s, sum(one.ru_nivcsw for one in own)
 
     def _stat(self, pid: int | str) -> tuple[int, ...] | None:
-        """A process's parent, and its ticks in user mode, in the kernel, and the same of its ended children."""
+        """A process's parent and its ticks in user and kernel mode, including those of its ended children."""
         text = self._text(f"{pid}/stat")
         try:
             numbers = text[text.rindex(b")") + 2 :].split()
@@ -337,7 +338,7 @@ class Sampler:
             return None
 
     def _text(self, name: str) -> bytes:
-        """A file's content, empty where there is none; without the layers of `open`, which take most of the time."""
+        """A file's content, empty if it cannot be read. It avoids `open`, whose layers would take most of the time."""
         try:
             file = os.open(f"{self._proc}/{name}", os.O_RDONLY)
             try:
@@ -349,15 +350,16 @@ class Sampler:
 
 
 class LoadCheck:
-    """How busy the machine is before anything is timed, from when this is made."""
+    """Measures how busy the machine is before anything is timed, from the moment this object is made."""
 
     def __init__(self, sampler: Sampler | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sampler, self._sleep = sampler or Sampler(), sleep
 
     def warning(self, device: str, wait: bool) -> str | None:
-        """What should be said before a run on `cpu` or `cuda`; None where nothing should, or nobody can say.
+        """A warning to print before a run on `cpu` or `cuda`; None if the machine is quiet or its load unknown.
 
-        `wait` a fraction of a second where it has not gone by yet; else a shorter time says nothing.
+        With `wait` it waits until enough time has passed for a judgement, a fraction of a second; else too short a time
+        gives None.
         """
         usage = self._sampler.since_the_first()
         if wait and usage.wall_s < LOOK_S:
@@ -366,7 +368,7 @@ class LoadCheck:
         if usage.wall_s < LOOK_S or usage.others_cpu_s is None:
             return None
         busy = usage.others_cpu_s / usage.wall_s
-        # A training on a CPU takes all cores; one on a GPU is fed by one or two.
+        # A training on a CPU uses all cores; one on a GPU needs one or two.
         if busy < (BUSY_SHARE if device == "cpu" else FULL) * usage.cores:
             return None
         return (
@@ -376,10 +378,10 @@ class LoadCheck:
 
 
 def of_this_run(*, is_rank: bool = False) -> Sampler:
-    """For a worker, or one of the ranks that a worker has started, which all belong to the run."""
+    """A sampler for a worker, or for one of the ranks that a worker has started, all of which belong to the run."""
     parent = multiprocessing.parent_process()
     sampler = Sampler(root=parent.pid if is_rank and parent is not None else None)
-    # The command, which shows the progress, and the fork server between.
+    # The command, which shows the progress, and the fork server between them.
     started_by = (sampler.parent_of(sampler.root), parent.pid if parent is not None else None)
     sampler.helpers = {pid for pid in started_by if pid is not None} - {sampler.root}
     return sampler

@@ -1,8 +1,8 @@
-"""Energy in joules, from the counters that the hardware keeps.
+"""Energy in joules, from the hardware's own counters.
 
-On a GPU, NVML's total energy counter of each board that is used (since Volta); on a CPU, RAPL's counter of each
-package, where the kernel lets us read it. Both count all that runs there, ours or not. NVML's counter is renewed a few
-dozen times a second at best, so that the energy of less than a second is more noise than figure.
+On a GPU, NVML's total energy counter of each used board (since Volta); on a CPU, RAPL's counter of each package, if the
+kernel allows reading it. Both count everything that runs there, not only this run. NVML updates its counter a few dozen
+times a second at best, so the energy of less than a second is mostly noise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class Counter(Protocol):
-    """Joules since some moment; `name` says who counts."""
+    """A counter of joules since some moment; `name` says which."""
 
     name: str
 
@@ -25,7 +25,7 @@ class Counter(Protocol):
 
 
 class NvmlCounter:
-    """The boards of `handles`, in sum. Raises NVMLError where one of them does not count."""
+    """The sum over the boards of `handles`. Raises NVMLError if one of them has no counter."""
 
     name = "nvml"
 
@@ -38,7 +38,7 @@ class NvmlCounter:
 
 
 class RaplCounter:
-    """The CPU packages in sum; each counter starts again at zero after its range. Raises OSError where unreadable."""
+    """The sum over the CPU packages, each of whose counters wraps around. Raises OSError if one cannot be read."""
 
     name = "rapl"
 
@@ -61,7 +61,7 @@ class RaplCounter:
 
 
 def open_counter(is_cuda: bool, count: int = 1) -> Counter | None:
-    """What counts the energy of the CPU, or of the first `count` visible GPUs; None where nothing does."""
+    """A counter of the energy of the CPU, or of the first `count` visible GPUs; None if there is none."""
     if not is_cuda:
         return cpu_counter()
     import torch
@@ -70,9 +70,9 @@ def open_counter(is_cuda: bool, count: int = 1) -> Counter | None:
 
 
 def gpu_counter(uuids: Sequence[str], nvml: Any = None) -> Counter | None:
-    """The counter of the GPUs with these UUIDs (`GPU-…`), None where one of them has none.
+    """The counter of the GPUs with these UUIDs (`GPU-…`); None if one of them has no counter.
 
-    None too where a board is divided (MIG): its counter holds what the neighbours use.
+    Also None if a board is divided (MIG), because its counter includes what the other slices use.
     """
     if nvml is None:
         import pynvml
@@ -89,8 +89,8 @@ def gpu_counter(uuids: Sequence[str], nvml: Any = None) -> Counter | None:
 
 
 def cpu_counter(powercap: Path = POWERCAP) -> Counter | None:
-    """The counter of the CPU packages, None where there is none or the kernel keeps it to root."""
-    # intel-rapl:0 is a package (AMD's too); intel-rapl:0:0 is a part of it.
+    """The counter of the CPU packages; None if there is none or only root may read it."""
+    # intel-rapl:0 is a package (also on AMD); intel-rapl:0:0 is a part of it.
     zones = [zone for zone in sorted(powercap.glob("intel-rapl:*")) if zone.name.count(":") == 1]
     try:
         packages = [zone for zone in zones if (zone / "name").read_text().startswith("package")]
@@ -100,7 +100,7 @@ def cpu_counter(powercap: Path = POWERCAP) -> Counter | None:
 
 
 class EnergyMeter:
-    """Tells the joules of each phase, from a reading at the beginning of the next one."""
+    """Measures the joules of each phase; a phase ends when the next one is entered."""
 
     def __init__(self, counter: Counter | None) -> None:
         self.source = counter.name if counter else None
@@ -109,16 +109,16 @@ class EnergyMeter:
         self._phase, self._phase_began_j = "", self._safely()
 
     def enter(self, phase: str) -> None:
-        """What is spent from now on belongs to `phase`."""
+        """Count energy for `phase` from now on."""
         now_j = self._safely()
         if now_j is not None and self._phase_began_j is not None:
             self._spent_j[self._phase] += now_j - self._phase_began_j
         self._phase, self._phase_began_j = phase, now_j
 
     def metrics(self, train_s: float) -> dict[str, float | bool | None]:
-        """`energy_j` since the meter was made, `train_energy_j` of the phases `train`; None where nobody counts.
+        """`energy_j` since the meter was made, `train_energy_j` of the phases `train`; None without a counter.
 
-        Where there was training, `train_energy_coarse` says whether it was too short for the counter.
+        If there was training, `train_energy_coarse` says whether it was too short for the counter.
         """
         self.enter(self._phase)
         counts = self.source is not None
@@ -131,7 +131,7 @@ class EnergyMeter:
         }
 
     def _safely(self) -> float | None:
-        """A reading; a counter that fails later ends the measuring of energy, not of the run."""
+        """Read the counter; if it fails, the energy is no longer measured but the run goes on."""
         try:
             return self._read()
         except Exception as error:
@@ -146,5 +146,5 @@ def _is_divided(nvml: Any, handle: Any) -> bool:
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(handle)
     except nvml.NVMLError:
-        return False  # a board that cannot be divided does not know the question
+        return False  # a board that cannot be divided does not support the query
     return bool(current)

@@ -1,4 +1,4 @@
-"""The machine's fingerprint: what decides its speed, and nothing that tells whose it is."""
+"""The machine's fingerprint: the facts that determine its speed, without any that identify its owner."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from bench.text.canonical import canonical_json
 
 Value = TypeVar("Value")
 
-# The instruction sets that linear algebra is dispatched on.
+# The instruction sets between which linear algebra libraries choose.
 CPU_FLAGS = (
     "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_bf16", "avx512_fp16",
     "avx512_vnni", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8", "amx_fp16", "asimd", "asimdhp", "bf16",
     "sve", "sve2", "i8mm",
 )  # fmt: skip
 
-# Not in the id: the kernel's and Python's versions, exact bytes of memory (they move with the kernel), and
-# what only a loaded torch tells. OMP_NUM_THREADS is in it: the usual reason why a machine is suddenly slower.
+# Not in the id: the versions of the kernel and of Python, the exact bytes of memory (they change with the kernel), and
+# facts that need torch to be loaded. OMP_NUM_THREADS is in it, the usual reason why a machine is suddenly slower.
 _IDENTITY = (
     "device", "cpu_model", "cpu_stepping", "cpu_flags", "cpu_mhz_max", "usable_cores",
     "usable_physical_cores", "cpu_quota", "omp_num_threads", "gpus", "gpu_driver", "torch", "torch_cuda", "torch_hip",
@@ -40,12 +40,11 @@ CORE_IDS = ("physical_package_id", "core_id")
 
 
 def fingerprint() -> dict[str, Any]:
-    """The facts as a flat dict of JSON values, None where the machine does not say; takes milliseconds, raises nothing.
+    """The facts as a flat dict of JSON values, None if unknown. Takes milliseconds and raises nothing.
 
-    `id` is 12 hex digits, equal where timings may be compared. It does not depend on whether torch is
-    loaded; `torch_cudnn`, `torch_cpu_capability` and `torch_threads` do: they are None where it is not.
-    `usable_cores` respects affinity; `cpu_quota` is the container's limit in cores. `gpu_unused` says why a GPU that
-    is there is not used.
+    `id` is 12 hex digits that are equal if timings may be compared. It does not depend on whether torch is loaded;
+    `torch_cudnn`, `torch_cpu_capability` and `torch_threads` do, and are None without it. `usable_cores` respects
+    affinity; `cpu_quota` is the container's limit in cores. `gpu_unused` says why an existing GPU is not used.
     """
     gpus, driver, hidden = _gpus()
     build, memory_bytes = torch_build(), _known(memory_bytes_usable)
@@ -69,7 +68,8 @@ def fingerprint() -> dict[str, Any]:
 
 
 def device_count(machine: Mapping[str, Any], device: str) -> int:
-    """How many ranks a run on `device` may have, by a machine's fingerprint: its GPUs, or the CPU's usable cores."""
+    """The largest number of ranks for a run on `device`, by a machine's fingerprint: its GPUs, or its usable
+    CPU cores."""
     if device == "cuda":
         return sum(int(gpu["count"]) for gpu in machine["gpus"])
     cores = int(machine["usable_physical_cores"] or machine["usable_cores"] or 1)
@@ -78,13 +78,13 @@ def device_count(machine: Mapping[str, Any], device: str) -> int:
 
 
 def core_of(cpu: int) -> tuple[int, int] | None:
-    """The package of a hardware thread and the number of its core there; None where the system does not say."""
+    """The package of a hardware thread and its core number there; None if the system does not say."""
     package, core = (_read_number(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/{name}")) for name in CORE_IDS)
     return None if package is None or core is None else (package, core)
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it booted; 0 where it does not say."""
+    """How many processes the kernel has killed for lack of memory since it booted; 0 if unknown."""
     try:
         with open("/proc/vmstat") as vmstat:
             return next((int(line.split()[1]) for line in vmstat if line.startswith("oom_kill ")), 0)
@@ -93,7 +93,7 @@ def oom_kills() -> int:
 
 
 def default_device() -> str:
-    """`cuda` where there is a GPU and a torch that was built for it, else `cpu`; torch is not imported."""
+    """`cuda` if there is a GPU and torch was built for it, else `cpu`. Does not import torch."""
     gpus, _, _ = _gpus()
     return _device_of(gpus, torch_build())
 
@@ -108,14 +108,14 @@ def _device_of(gpus: Sequence[Mapping[str, Any]], build: Mapping[str, Any]) -> s
 
 
 def _why_unused(gpus: Sequence[Mapping[str, Any]], hidden: str | None, build: Mapping[str, Any]) -> str | None:
-    """Why a machine's GPU is not used, in words for a person; None where it is, or there is none."""
+    """Why a machine's GPU is not used, in words; None if it is used or if there is none."""
     if gpus and not build["torch_cuda"]:
         return f"torch {build['torch']} is a CPU build, and this machine has a GPU; install a CUDA build to use it"
     return hidden
 
 
 def _known(question: Callable[[], Value]) -> Value | None:
-    """A fact, None where this machine does not say: no odd file of the system ends a run."""
+    """The answer, or None if the question raises: an odd system file must not end a run."""
     try:
         return question()
     except Exception:
@@ -123,7 +123,7 @@ def _known(question: Callable[[], Value]) -> Value | None:
 
 
 def lack_of_precision(precision: str, device: str) -> str | None:
-    """Why a device cannot compute in a precision; None where it can."""
+    """Why a device cannot compute in a precision; None if it can."""
     if precision == "tf32" and device != "cuda":
         return "precision: tf32 is a format of CUDA's tensor cores; on a CPU use fp32 or bf16"
     return None
@@ -131,21 +131,21 @@ def lack_of_precision(precision: str, device: str) -> str | None:
 
 @functools.cache
 def native_precision(device: str) -> str:
-    """What `precision: auto` means: the half precision that a device computes natively, else fp32."""
+    """The meaning of `precision: auto`: the half precision that a device computes natively, else fp32."""
     if device == "cuda":
         return "fp16"
     return "bf16" if {"avx512_bf16", "amx_bf16", "bf16"} & set(_cpu()["cpu_flags"]) else "fp32"
 
 
 def instruction_set() -> str:
-    """All that a compiler may ask of this CPU, in words: code made for one such text runs wherever it is the same."""
+    """A text describing this CPU's instruction sets. Code compiled for one text runs wherever the text is the same."""
     info = _cpuinfo()
     named = (info.get(key, "") for key in ("cpu family", "model", "stepping", "flags", "Features"))
     return " ".join((platform.machine(), _cpu_model(info), *named))
 
 
 def torch_build() -> dict[str, Any]:
-    """Version, CUDA and HIP of the installed torch, from its version file; None each without one."""
+    """Version, CUDA and HIP of the installed torch, from its version file; None for each that is missing."""
     text = _known(_torch_version_file) or ""
     keys = {"torch": "__version__", "torch_cuda": "cuda", "torch_hip": "hip"}
     return {key: _assigned(text, name) for key, name in keys.items()}
@@ -159,7 +159,7 @@ def _torch_version_file() -> str:
 
 
 def _assigned(source: str, name: str) -> str | None:
-    """The text that a Python module assigns to a name, with or without an annotation."""
+    """The string that a Python source assigns to a name, with or without an annotation."""
     found = re.search(rf"^{name}\s*(?::[^=]+)?=\s*['\"]([^'\"]+)['\"]", source, re.MULTILINE)
     return found[1] if found else None
 
@@ -182,7 +182,7 @@ def _cpu() -> dict[str, Any]:
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return {
         "cpu_model": _known(lambda: _cpu_model(info)),
-        # Virtual machines give several generations one name; these numbers tell them apart.
+        # Virtual machines give several generations the same name; these numbers distinguish them.
         "cpu_stepping": "/".join(map(str, stepping)) if all(stepping) else None,
         "cpu_arch": platform.machine(),
         "cpu_flags": [flag for flag in CPU_FLAGS if flag in flags],
@@ -206,7 +206,7 @@ def _mhz_max() -> int | None:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor's entry in /proc/cpuinfo, empty where there is none."""
+    """The first processor's entry in /proc/cpuinfo; empty if there is none."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
     except OSError:
@@ -227,7 +227,7 @@ def _cpu_model(info: dict[str, str]) -> str:
 
 
 def _physical(cpus: Sequence[int]) -> int | None:
-    """How many distinct cores these hardware threads are of."""
+    """The number of distinct cores to which these hardware threads belong."""
     cores = {core_of(cpu) for cpu in cpus}
     return None if None in cores else len(cores) or None
 
@@ -246,7 +246,7 @@ def _cgroup_folders(controller: str) -> list[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers == "" or controller in controllers.split(","):
             base = root / controller if controllers else root
-            # Inside a container the path is often the host's, and the limits are at the mount's top.
+            # Inside a container the path is often the host's, while the limits are at the top of the mount.
             own = base / path.lstrip("/")
             folders += [own, *(parent for parent in own.parents if parent.is_relative_to(base))]
     return folders
@@ -260,7 +260,7 @@ def _read_number(path: Path) -> int | None:
 
 
 def _cpu_quota() -> float | None:
-    """The least CPU limit on the way up, in cores; None where there is none."""
+    """The smallest CPU limit of this cgroup and its ancestors, in cores; None if there is none."""
     limits = []
     for folder in _cgroup_folders("cpu"):
         try:
@@ -273,7 +273,7 @@ def _cpu_quota() -> float | None:
 
 
 def memory_bytes_usable() -> int:
-    """What this process may use: the machine's memory or the least limit on the way up."""
+    """The memory that this process may use: the machine's, or the smallest limit of its cgroup and its ancestors."""
     limits = [psutil.virtual_memory().total]
     for folder in _cgroup_folders("memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):

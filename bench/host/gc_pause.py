@@ -1,4 +1,4 @@
-"""Python's collector of cycles, kept from what is not worth its time."""
+"""Pausing Python's cyclic garbage collector where it would only cost time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Millions of new objects make Python look for cycles again and again: a third of the time. Also a decorator."""
+    """Pause the collector. With millions of new objects it would take a third of the time. Also usable as a
+    decorator."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -21,7 +22,7 @@ def collector_paused() -> Iterator[None]:
 
 @contextmanager
 def heap_frozen() -> Iterator[None]:
-    """What is there is not looked through for cycles: a tenth of a second, in the middle of what is timed."""
+    """Exempt existing objects from collection, which would take a tenth of a second in the middle of timed work."""
     gc.freeze()
     try:
         yield

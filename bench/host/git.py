@@ -1,4 +1,4 @@
-"""Asking git about a folder: in its own words where it refuses, and deaf to the environment of a hook."""
+"""Runs git in a folder. Errors keep git's words; variables that a git hook sets are ignored."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 import subprocess
 from pathlib import Path
 
-# What says how git is to behave, such as which folders of others it trusts; all else may name another repository.
+# Variables that configure git, such as which folders it trusts; the others may name another repository.
 KEPT = "GIT_CONFIG"
 
 
 class GitFailed(Exception):
-    """git is not there, or said no; the text is what it said."""
+    """git is missing or refused; the text is its message."""
 
     @property
     def reason(self) -> str:
-        """The first thing it said, without its loud beginning."""
+        """The first line of its message, without `fatal:`."""
         return (str(self).splitlines() or ["no reason"])[0].removeprefix("fatal: ")
 
 
 def git(folder: Path, *arguments: str, stdin: str = "", timeout_s: float | None = None) -> str:
-    """What git prints, without white space around it. Raises GitFailed."""
-    # A lock would disturb the user's own git, and a hook of theirs is not to run.
+    """What git prints, stripped of surrounding white space. Raises GitFailed."""
+    # A lock would disturb the user's own git commands, and the user's hooks should not run.
     command = ["git", "--no-optional-locks", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)

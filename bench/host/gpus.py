@@ -1,8 +1,9 @@
-"""The NVIDIA GPUs that a process may use, as CUDA chooses and numbers them, asked of NVML without starting CUDA.
+"""The NVIDIA GPUs that a process may use, selected and numbered as CUDA does it, but by NVML without starting CUDA.
 
 CUDA_VISIBLE_DEVICES is read as CUDA reads it (https://docs.nvidia.com/cuda/cuda-c-programming-guide, "CUDA Environment
-Variables"): numbers count in CUDA's order, which on a machine of different boards is not NVML's; UUIDs may be shortened
-and may be of a MIG slice; what comes behind an unknown entry is ignored, and a device that is named twice hides all.
+Variables"): numbers count in CUDA's order, which differs from NVML's on a machine with different boards; UUIDs may be
+shortened and may name a MIG slice; entries after an unknown one are ignored, and a device that is named twice hides
+all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 ASK_CUDA_TIMEOUT_S = 20
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 NVIDIA, DISPLAY_CLASSES = "0x10de", ("0x0300", "0x0302")
-# In a process of its own, because a process that has started CUDA must not fork.
+# Run in a process of its own, because a process that has started CUDA must not fork.
 _ASK_CUDA = """
 import ctypes, uuid
 cuda = ctypes.CDLL("libcuda.so.1")
@@ -37,7 +38,7 @@ for number in range(count.value):
 
 @dataclass(frozen=True)
 class Gpu:
-    """A board, or a MIG slice of one. `ask` answers None where NVML does not; `uuid` is None where it has none."""
+    """A board, or a MIG slice of one. `ask` returns None if NVML has no answer; `uuid` is None if it has none."""
 
     handle: Any
     index: int
@@ -45,13 +46,13 @@ class Gpu:
     nvml: Any = field(repr=False)
 
     def ask(self, question: str, *arguments: Any) -> Any:
-        """What NVML's function of this name says of it, such as `nvmlDeviceGetName`."""
+        """The result of an NVML function for this GPU, such as `nvmlDeviceGetName`."""
         return _safely(lambda: getattr(self.nvml, question)(self.handle, *arguments))
 
 
 @dataclass(frozen=True)
 class Found:
-    """The visible GPUs in CUDA's order, the driver's version, and why GPUs that are there are not among them."""
+    """The visible GPUs in CUDA's order, the driver's version, and why existing GPUs are not among them."""
 
     gpus: tuple[Gpu, ...] = ()
     driver: str | None = None
@@ -60,7 +61,7 @@ class Found:
 
 @contextmanager
 def visible_gpus(nvml: Any = None, environ: Mapping[str, str] = os.environ, pci: Path = PCI_DEVICES) -> Iterator[Found]:
-    """The GPUs, for as long as NVML is open. Raises nothing of its own: no GPU is no error."""
+    """The GPUs, usable while NVML is open. A machine without GPUs is not an error."""
     try:
         nvml = nvml or importlib.import_module("pynvml")
         nvml.nvmlInit()
@@ -75,9 +76,9 @@ def visible_gpus(nvml: Any = None, environ: Mapping[str, str] = os.environ, pci:
 
 
 def other_processes(uuids: Sequence[str], nvml: Any = None) -> int | None:
-    """How many processes compute on these boards beside a run that has one on each; None where NVML does not say.
+    """How many processes compute on these boards, besides this run's one on each; None if NVML does not say.
 
-    They are counted and not named, because in a container a process has another number than NVML tells.
+    They are only counted, because inside a container a process has a different id than NVML reports.
     """
     with visible_gpus(nvml, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) as found:
         by_uuid = {gpu.uuid: gpu for gpu in found.gpus}
@@ -106,10 +107,10 @@ def _look(nvml: Any, environ: Mapping[str, str]) -> Found:
 
 
 def _chosen(boards: Sequence[Gpu], asked: str, environ: Mapping[str, str], nvml: Any) -> tuple[list[Gpu], str]:
-    """What CUDA_VISIBLE_DEVICES leaves, and why it is nothing where that is so."""
+    """The boards that CUDA_VISIBLE_DEVICES leaves visible; if none, also why."""
     items = [item.strip() for item in asked.split(",")]
     chosen: list[Gpu] = []
-    # Numbers and UUIDs are not mixed: the first entry decides.
+    # Numbers and UUIDs cannot be mixed: the first entry decides.
     by_number = re.match(r"[+-]?\d", items[0]) is not None
     ordered = _in_cuda_order(boards, environ) if by_number else list(boards)
     why = ""
@@ -144,7 +145,7 @@ def _by_uuid(boards: Sequence[Gpu], item: str, nvml: Any) -> Gpu | None:
 
 
 def _in_cuda_order(boards: Sequence[Gpu], environ: Mapping[str, str]) -> list[Gpu]:
-    """By PCI bus, as NVML counts, unless boards differ and CUDA puts the fastest first."""
+    """By PCI bus, as NVML counts, unless the boards differ and CUDA puts the fastest first."""
     by_bus = sorted(boards, key=lambda board: (_bus_of(board), board.index))
     names = {board.ask("nvmlDeviceGetName") for board in boards}
     if len(names) < 2 or environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
@@ -152,7 +153,7 @@ def _in_cuda_order(boards: Sequence[Gpu], environ: Mapping[str, str]) -> list[Gp
     place = {uuid: number for number, uuid in enumerate(cuda_uuids())}
     if all(board.uuid in place for board in boards):
         return sorted(boards, key=lambda board: place[str(board.uuid)])
-    # Without an answer, by what "fastest" is likely to mean.
+    # If CUDA gives no answer, by the likely meaning of "fastest".
     return sorted(by_bus, key=_speed, reverse=True)
 
 
@@ -170,7 +171,7 @@ def _speed(board: Gpu) -> tuple[float, float]:
 
 @functools.cache
 def cuda_uuids() -> tuple[str, ...]:
-    """The UUIDs of all boards in CUDA's own order; none where CUDA cannot be asked."""
+    """The UUIDs of all boards in CUDA's own order; empty if CUDA cannot be asked."""
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     command = [sys.executable, "-I", "-c", _ASK_CUDA]
     try:
@@ -183,7 +184,7 @@ def cuda_uuids() -> tuple[str, ...]:
 
 
 def _why_no_nvml(error: Exception, pci: Path) -> str | None:
-    """What hinders NVML on a machine that has a GPU; None where there is none."""
+    """Why NVML does not work on a machine that has a GPU; None if there is no GPU."""
     boards = 0
     with suppress(OSError):
         for device in pci.iterdir():
@@ -203,7 +204,7 @@ def _line(path: Path) -> str:
 
 
 def _safely(question: Callable[[], Any]) -> Any:
-    """The answer, None where there is none: an older driver or board does not know every question."""
+    """The answer, or None: older drivers and boards do not support every query."""
     try:
         return question()
     except Exception:

@@ -1,4 +1,4 @@
-"""C++ beside Python: compiled for this machine when it is first wanted, and kept for the next process."""
+"""C++ code that is compiled for this machine when first used, and cached for later processes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bench.host import fingerprint
 
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O3", "-std=c++17", "-march=native", "-fopenmp", "-shared", "-fPIC")
-# By the name of its source, what this process has loaded: code that ran and that no commit holds.
+# The libraries that this process has loaded, by the name of their source: code that ran and is in no commit.
 SHA256_OF_LOADED: dict[str, str] = {}
 
 
 @functools.cache
 def load(source: Path) -> ctypes.CDLL:
-    """The library that this C++ file makes. Load torch first, so that both share one pool of OpenMP threads.
+    """The compiled library of a C++ file. Load torch first, so that both share one pool of OpenMP threads.
 
-    Compiled by $CXX, else the first of `COMPILERS`, in a second or so; later processes on the same kind of machine find
-    it in $XDG_CACHE_HOME, else ~/.cache, in a folder that is this user's alone. One that is not what was compiled
-    is compiled again. Raises `MissingError` where there is no compiler, or it cannot do it.
+    $CXX, else the first of `COMPILERS`, compiles it in about a second. Later processes on the same kind of machine find
+    it in $XDG_CACHE_HOME, else ~/.cache, in a private folder; a damaged file is compiled again. Raises `MissingError`
+    if there is no compiler or it fails.
     """
     compiler = _compiler()
     made_by = (compiler, _output(compiler, "--version"), FLAGS, fingerprint.instruction_set())
@@ -38,12 +38,12 @@ def load(source: Path) -> ctypes.CDLL:
         loaded = ctypes.CDLL(str(library))
         SHA256_OF_LOADED[source.name] = _sha256(library)
         return loaded
-    except (OSError, RuntimeError) as error:  # no folder to keep it in; no home at all
+    except (OSError, RuntimeError) as error:  # no folder for the cache, or no home
         raise MissingError(f"{source.name} could not be compiled or loaded: {error}") from None
 
 
 def _is_whole(library: Path) -> bool:
-    """Whether it is there as it was compiled: loading a truncated one kills the process, an empty one never works."""
+    """Whether the file is unchanged since it was compiled: loading a truncated library kills the process."""
     try:
         return _sha256(library) == _checksum(library).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
@@ -51,7 +51,7 @@ def _is_whole(library: Path) -> bool:
 
 
 def _compile(compiler: str, source: Path, library: Path) -> None:
-    # First the checksum goes, so that a stop at any moment leaves a library that is compiled again.
+    # The checksum is removed first, so that an interruption at any moment leaves a library that is compiled again.
     _checksum(library).unlink(missing_ok=True)
     with replacing(library) as draft:
         _output(compiler, *FLAGS, "-o", str(draft), str(source))

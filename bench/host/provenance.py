@@ -1,4 +1,4 @@
-"""Which code made a number: the commit, whether it was changed, a hash of the sources, and what else ran with them."""
+"""Which code produced a number: the commit, whether files were changed, a hash of the sources, and what else ran."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bench.files import PACKAGE
 from bench.host.git import GitFailed, git
 
 PACKAGES = ("bench", "models", "pipelines")
-# What decides beside them which code runs, at the top of the tree; Python imports the last two by itself.
+# Other files at the top of the tree that decide which code runs; Python imports the last two by itself.
 BESIDE = ("constraints.txt", "pyproject.toml", "sitecustomize.py", "usercustomize.py")
 STARTUP_MODULES = ("sitecustomize", "usercustomize")
 SOURCES = (".py", ".yaml", ".cpp")
-# What Python would import in the place of a source, or without one.
+# Suffixes of files that Python would import in place of a source, or without one.
 COMPILED = (*EXTENSION_SUFFIXES, ".pyc")
-# What can change a result or a time; what is not installed is left out.
+# Packages that can change a result or a time; those not installed are left out.
 DISTRIBUTIONS = (
     "torch", "torchvision", "triton", "numpy", "ffcv", "numba", "pillow", "scikit-learn", "nvidia-cudnn-cu12",
     "nvidia-cudnn-cu13", "nvidia-ml-py", "pandas", "pyarrow",
@@ -35,15 +35,15 @@ DISTRIBUTIONS = (
 GIT_TIMEOUT_S = 10
 
 
-# Of a compiled module (PEP 552): it names a hash of its source, and nobody is to compare it.
+# The flags of a compiled module (PEP 552) that contains a hash of its source which Python does not check.
 HASHED, CHECKED = 0b01, 0b10
-# So many changed files are told of.
+# How many changed files are named.
 MOST_NAMES = 3
 NOT_PYTHONS_OWN = ", not of this Python"
 
 
 class File(NamedTuple):
-    """What a file holds, the same as git names it (SHA-1 and SHA-256), and when it was last written or moved."""
+    """The hash of a file, its names in git (SHA-1 and SHA-256), and when it was last written or moved."""
 
     sha256: str
     blobs: tuple[str, str]
@@ -52,49 +52,50 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that decide which code runs, by their names relative to `root`, as they are at one moment."""
+    """The files that decide which code runs, by their names relative to `root`, at one moment."""
 
     root: Path
     files: Mapping[str, File]
 
     @classmethod
     def now(cls, root: Path | None = None) -> Self:
-        """Those in `root`, by default those that are running; takes some ten milliseconds."""
+        """The sources in `root` now, by default the running ones. Takes some ten milliseconds."""
         root = root or own_root()
         return cls(root, {path.relative_to(root).as_posix(): file for path in _paths(root) if (file := _read(path))})
 
     @cached_property
     def sha256(self) -> str:
-        """Over names and contents."""
+        """The hash over names and contents."""
         digest = hashlib.sha256()
         for name in sorted(self.files):
             digest.update(f"{name}\0{self.files[name].sha256}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def differing_from(self, earlier: Sources) -> list[str]:
-        """The files that are new, gone or changed since then, and those that were written meanwhile and put back."""
+        """The files that are new, deleted or changed since `earlier`, including those that were changed and
+        restored."""
         names = sorted(self.files.keys() | earlier.files.keys())
         return [name for name in names if self.files.get(name) != earlier.files.get(name)]
 
     def identity(self) -> dict[str, Any]:
-        """`{commit, dirty, sources_sha256}`, and `commit_unknown`, why it is, where there is no commit.
+        """`{commit, dirty, sources_sha256}`, and `commit_unknown` with the reason if there is no commit.
 
-        `dirty` is whether any of these files is not as in that commit, whatever git's index and its list of ignored
-        files say of it. Both are None where `root` is not the top of a git checkout, as in an installed package.
+        `dirty` is whether any of these files differs from that commit, regardless of git's index and ignore rules. Both
+        are None if `root` is not the top of a git checkout, as in an installed package.
         """
         try:
             return {**self._in_git(), "sources_sha256": self.sha256}
         except GitFailed as error:
-            # The folder's name is the user's own affair.
+            # The folder's name is private.
             why = error.reason.replace(str(self.root), "this folder")
             return {"commit": None, "dirty": None, "commit_unknown": why, "sources_sha256": self.sha256}
 
     def _in_git(self) -> dict[str, Any]:
-        # The folder's name may hold an end of line.
+        # The folder's name may contain a line break.
         top, _, commit = git(self.root, "rev-parse", "--show-toplevel", "HEAD", timeout_s=GIT_TIMEOUT_S).rpartition(
             "\n"
         )
-        # Elsewhere than at the top, the repository is another one, around the environment we are installed in.
+        # If this is not the top, it is another repository, around the environment in which the package is installed.
         if Path(top).resolve() != self.root:
             raise GitFailed("not the top of a git checkout")
         listed = git(self.root, "ls-tree", "-r", "-z", commit, "--", *PACKAGES, *BESIDE, timeout_s=GIT_TIMEOUT_S)
@@ -108,10 +109,10 @@ class Sources:
         return {"commit": commit, "dirty": dirty or self._differ_by_content(sorted(differing), committed)}
 
     def _differ_by_content(self, names: list[str], committed: Mapping[str, str]) -> bool:
-        """Whether files differ from the commit also as git would store them, by its rules for ends of lines."""
+        """Whether files also differ from the commit after git's conversion of line endings."""
         if not names:
             return False
-        # git is asked about what is there now, which may be no more what was there.
+        # git sees the files as they are now, which may have changed since.
         now = {name: _read(self.root / name) for name in names}
         if any("\n" in name or (file := now[name]) is None or file.sha256 != self.files[name].sha256 for name in names):
             return True
@@ -120,17 +121,17 @@ class Sources:
 
 
 class Bytecode:
-    """The compiled modules beside the sources in `root`, each looked at once as long as it stays as it is."""
+    """The compiled modules beside the sources in `root`; each is examined again only after it has changed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._seen: dict[Path, tuple[int, bool]] = {}
 
     def not_of_its_source(self) -> list[str]:
-        """The sources in whose place Python would run something else that lies compiled beside them.
+        """The sources for which Python would run a compiled module that was not made from them.
 
-        A compiled module is believed by Python if it bears its source's size and time, or a hash that nobody compares.
-        Takes a tenth of a second at first.
+        Python trusts a compiled module that states its source's size and time, or an unchecked hash. The first call
+        takes a tenth of a second.
         """
         return [path.relative_to(self._root).as_posix() for path in _paths(self._root) if self._is_wrong(path)]
 
@@ -143,12 +144,12 @@ class Bytecode:
             if self._seen.get(source, (0, False))[0] != changed_ns:
                 self._seen[source] = changed_ns, _would_run_other_code(source.read_bytes(), source, compiled)
             return self._seen[source][1]
-        except (OSError, NotImplementedError):  # there is none, which Python then makes of the source
+        except (OSError, NotImplementedError):  # there is none; Python will compile the source
             return False
 
 
 def own_root() -> Path:
-    """The folder that the running packages are in."""
+    """The folder that contains the running packages."""
     return PACKAGE.resolve().parent
 
 
@@ -158,14 +159,14 @@ def code_identity(root: Path | None = None) -> dict[str, Any]:
 
 
 def sources_sha256(root: Path) -> str:
-    """Over the names (relative to `root`) and contents of the files that decide which code runs."""
+    """The hash over the names (relative to `root`) and contents of the files that decide which code runs."""
     return Sources.now(root).sha256
 
 
 def loaded_beside() -> dict[str, str]:
-    """What runs in this process beside the sources and the installed packages, by name, with its SHA-256.
+    """Code in this process besides the sources and the installed packages: names with SHA-256.
 
-    That is what Python imports by itself at its start, and what was compiled from C++ for this machine.
+    These are modules that Python imports by itself at its start, and C++ libraries compiled for this machine.
     """
     from bench.host.native import SHA256_OF_LOADED
 
@@ -189,7 +190,7 @@ def versions() -> dict[str, str]:
 
 
 def remarks(code: Mapping[str, Any]) -> list[str]:
-    """What a person should be told of the code of a run, as its record has it."""
+    """What to print about the code of a run, from its record."""
     told = [f"Qualifies under no rule: {what}." for what in faults(code).values()]
     if why := code.get("commit_unknown"):
         told.append(f"Commit unknown: {why}; so nobody can tell which code this was but by its hash.")
@@ -197,7 +198,7 @@ def remarks(code: Mapping[str, Any]) -> list[str]:
 
 
 def faults(*codes: Mapping[str, Any]) -> dict[str, str]:
-    """Why runs of such code count nowhere, by a code for programs."""
+    """The reasons why runs of such code do not count, by a code for programs."""
     changed = sorted({name for code in codes for name in code.get("changed_during_run") or ()})
     wrong = sorted({name for code in codes for name in code.get("bytecode_not_of_source") or ()})
     found = {}
@@ -212,7 +213,7 @@ def faults(*codes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few names."""
+    """The first few names, as one text."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"{', '.join(names[:MOST_NAMES])}{more}"
 
@@ -222,7 +223,7 @@ def _paths(root: Path) -> Iterator[Path]:
     own = {os.path.realpath(package) for package in packages}
     for package in packages:
         for folder, folders, names in os.walk(package, followlinks=True):
-            # bench/models is a link to models, whose files count once and by the name that git knows them by.
+            # bench/models is a link to models; its files count once, under the name that git has for them.
             folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in own]
             if Path(folder).name == "__pycache__":
                 folders.clear()
@@ -233,12 +234,12 @@ def _paths(root: Path) -> Iterator[Path]:
 
 
 def _counts(name: str) -> bool:
-    """Whether a file of the commit is one of those that decide which code runs."""
+    """Whether a file of the commit is one that decides which code runs."""
     return name in BESIDE or (name.endswith((*SOURCES, *COMPILED)) and "__pycache__" not in name.split("/"))
 
 
 def _is_unchecked(compiled: Path) -> bool:
-    """Whether Python would run this compiled module without asking whether it is its source's."""
+    """Whether Python would run this compiled module without comparing it with its source."""
     try:
         with open(compiled, "rb") as file:
             head = file.read(8)
@@ -265,7 +266,7 @@ def _would_run_other_code(text: bytes, source: Path, compiled: Path) -> bool:
 
 
 def _read(path: Path) -> File | None:
-    """None where there is no such file; one that is none, such as a pipe, is not waited for."""
+    """The file; None if there is none. Anything but a regular file, such as a pipe, is not opened."""
     try:
         if not path.is_file():
             return None
@@ -279,7 +280,7 @@ def _read(path: Path) -> File | None:
 
 
 def _is_pythons_own(file: Path) -> bool:
-    """Whether a module is the installation's or stands among the sources, and not in a folder that PYTHONPATH names."""
+    """Whether a module belongs to the Python installation or to the sources, and not to a folder on PYTHONPATH."""
     if file.resolve().parent == own_root():
         return True
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}

@@ -1,7 +1,7 @@
-"""Which start a run is of: the process in which all was imported that the run began with.
+"""The start to which a run belongs: the process that imported everything the run started with.
 
-Runs that were forked off one server, or share a process, have in common what its start has fixed: where memory lies,
-hash seeds, how large the heap already was. So they are no independent measurements of times and memory.
+Runs that were forked from one server, or share a process, have in common what its start fixed: memory layout, hash
+seeds and heap size. They are therefore not independent measurements of time and memory.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import psutil
 
 
 def start_of_this_process() -> str:
-    """Equal for processes of this machine that have one start: this process itself, or its fork server."""
+    """An id that is equal for processes with the same start, which is this process itself or its fork server."""
     parent = multiprocessing.parent_process()
-    is_forked = parent is not None and parent.pid != os.getppid()  # by a server, and asked for by the parent
+    is_forked = parent is not None and parent.pid != os.getppid()  # forked by a server, on behalf of the parent
     pid = os.getppid() if is_forked else os.getpid()
     try:
         return f"{pid}-{psutil.Process(pid).create_time():.2f}"
-    except Exception:  # nothing that is asked only to be told may end a run
+    except Exception:  # a fact that is only recorded must not end a run
         return f"{pid}-unknown"

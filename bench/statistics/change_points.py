@@ -1,12 +1,12 @@
 """Where a quantity changed along a line of commits, from comparisons of one commit with another.
 
-A comparison of commits a and b says by how much the logarithm (or the value) rose between them, with its standard
-error, on whatever machine it was made. The model: each rise is the sum of the changes at the commits a+1 … b, few of
-which differ from zero, and noise. The changes are found by forward selection: the one that explains most is added, all
-are fitted anew by weighted least squares, and those that no longer count are dropped (binary segmentation, Scott and
-Knott, Biometrics 30, 1974, in the form for regressions; Harchaoui and Lévy-Leduc, JASA 105, 2010, for the model of
-sparse increments). What is added has to be so significant that a line with no change at all shows a false one in at
-most a share `false_alarms` of cases, by Šidák's bound (JASA 62, 1967).
+A comparison of commits a and b gives the rise of the logarithm (or the value) between them and its standard error, on
+any machine. The model: each rise is the sum of the changes at the commits a+1 … b, few of which differ from zero, and
+noise. The changes are found by forward selection: the one that explains most is added, all are fitted anew by weighted
+least squares, and those that no longer count are dropped (binary segmentation, Scott and Knott, Biometrics 30, 1974, in
+the form for regressions; Harchaoui and Lévy-Leduc, JASA 105, 2010, for the model of sparse increments). What is added
+has to be so significant that a line with no change at all shows a false one in at most a share `false_alarms` of cases,
+by Šidák's bound (JASA 62, 1967).
 
 Comparisons of equal code differ by more than their own errors say, because each has its own checkout, process and
 hour. How much more is estimated from all of them, by the median, so that changes do not count as noise (a robust form
@@ -25,7 +25,7 @@ import numpy as np
 from scipy import optimize, stats
 
 FALSE_ALARMS = 0.01
-# Fewer comparisons do not say by how much sessions differ beyond their own errors.
+# Fewer comparisons do not show how much sessions differ beyond their own errors.
 LEAST = 8
 # Of a squared standard normal value.
 MEDIAN_CHI_SQUARED = float(stats.chi2.median(1))
@@ -45,7 +45,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Change:
-    """A change by `rise` at one of the commits `first` … `last`, between which no comparison tells."""
+    """A change by `rise` at one of the commits `first` … `last`, which no comparison can tell apart."""
 
     first: int
     last: int
@@ -59,7 +59,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Level:
-    """How far a commit lies above the first commit of its piece; pieces are not connected by any comparison."""
+    """How far a commit lies above the first commit of its piece; no comparison connects two pieces."""
 
     position: int
     piece: int
@@ -102,7 +102,7 @@ def find_changes(comparisons: Sequence[Comparison], false_alarms: float = FALSE_
 
 
 def excess_variance(residuals: Floats, errors: Floats) -> float:
-    """What comparisons of equal code vary by beyond their own errors."""
+    """The variance of comparisons of equal code beyond their own errors."""
 
     def too_large(variance: float) -> float:
         return float(np.median(residuals**2 / (errors**2 + variance))) - MEDIAN_CHI_SQUARED
@@ -181,7 +181,7 @@ def _fitted(crossed: Floats, chosen: Sequence[int], rises: Floats, weights: Floa
 
 
 def _scores(crossed: Floats, chosen: Sequence[int], rises: Floats, weights: Floats) -> Floats:
-    """By how many standard errors each change would differ from zero, were it added to the chosen ones."""
+    """By how many standard errors each change would differ from zero if it were added to the chosen ones."""
     root = np.sqrt(weights)[:, None]
     design, target = root * crossed, root[:, 0] * rises
     if chosen:

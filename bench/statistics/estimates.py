@@ -1,8 +1,8 @@
-"""Statistics of repeated runs: a value never travels without its n, and never with an interval it has not earned.
+"""Statistics of repeated runs: estimates with their n and, where n allows, an interval.
 
-What n runs cannot give is None: one run has no interval, and neither have values that do not vary at all.
-How often an interval of 95 % covers the truth is measured in tests/bench/statistics/test_estimates.py, with 2,000 draws
-at n = 5, 10 and 40 of normal times; where it falls short, the function says so.
+What n runs cannot give is None: a single run has no interval, nor do values that are all equal.
+tests/bench/statistics/test_estimates.py measures how often the 95 % intervals cover the truth, with 2,000 draws of
+normal times at n = 5, 10 and 40. Functions whose intervals fall short say so.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ CONFIDENCE = 0.95
 class Estimate:
     """A value from `n` runs, with the interval from `low` to `high` where n allows one; `method` names both.
 
-    `high` is infinite where the runs bound the value from below only. `values` are those that a mean was taken of, if
-    they are too few for their interval to say much.
+    `high` is infinite if the runs bound the value only from below. `values` holds the single values of a mean if they
+    are too few for a useful interval.
     """
 
     value: float
@@ -45,7 +45,7 @@ class Estimate:
         return replace(self, value=self.value * factor, low=low, high=high, unit=unit, values=values)
 
     def overlaps(self, other: Estimate) -> bool:
-        """Whether the two intervals meet; without an interval, the value stands for it."""
+        """Whether the two intervals overlap; an estimate without an interval counts as a point."""
         low, high = (self.value if bound is None else bound for bound in (self.low, self.high))
         other_low, other_high = (other.value if bound is None else bound for bound in (other.low, other.high))
         return low <= other_high and other_low <= high
@@ -53,7 +53,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SignificanceTest:
-    """The outcome of a significance test on `n` values; `p` is None where they cannot tell."""
+    """The outcome of a significance test on `n` values; `p` is None if they do not allow the test."""
 
     __test__ = False  # not pytest's
 
@@ -77,11 +77,12 @@ def mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = ""
 def median(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = "") -> Estimate:
     """The median, with the interval between two order statistics (W. R. Thompson, 1936), for any distribution.
 
-    Fewer than six values have none at 95 %. It covers at least as often as promised: 97.9 % at n = 10, 96.2 % at 40.
+    Fewer than six values have no 95 % interval. It covers at least as often as promised: 97.9 % at n = 10, 96.2 % at
+    40.
     """
     sample = np.sort(_sample(values))
     n = sample.size
-    outside = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5)) - 1  # so many values lie beyond either end
+    outside = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5)) - 1  # the number of values beyond each end
     low, high = (float(sample[outside]), float(sample[n - 1 - outside])) if outside >= 0 else (None, None)
     return Estimate(float(np.median(sample)), n, "median, order statistics", low, high, confidence, unit)
 
@@ -89,9 +90,9 @@ def median(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = 
 def olympic_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = "") -> Estimate:
     """The mean without the fastest and the slowest (MLPerf training rules, "Benchmark Results"; n counts all).
 
-    The interval is the trimmed mean's (Tukey and McLaughlin, 1963), from n = 4 on. A single infinite value,
-    for a run that never arrived, is the slowest one. It covers a little too seldom for few values: 92.7 % at
-    n = 5, 94 % from 10 on. Raises ValueError for fewer than three values.
+    The interval is that of a trimmed mean (Tukey and McLaughlin, 1963), from n = 4 on. One value may be infinite, for a
+    run that never reached the target; it counts as the slowest. Coverage is slightly low for few values: 92.7 % at n =
+    5, 94 % from n = 10 on. Raises ValueError for fewer than three values.
     """
     sample = np.sort(_sample(values))
     n, kept = sample.size, sample[1:-1]
@@ -103,11 +104,11 @@ def olympic_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: 
     return _student(float(kept.mean()), error, kept.size - 1, n, method, confidence, unit)
 
 
-@functools.cache  # SciPy works out a p-value too, and there are few arguments that differ
+@functools.cache  # slow, because SciPy also computes a p-value; there are few different arguments
 def share(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """The share of successes among n runs, with Wilson's score interval (JASA 22, 1927).
 
-    It needs no least n, and stays in [0, 1]. As n runs give only n + 1 shares, it covers in 92 to 98 % of draws.
+    It works for any n and stays in [0, 1]. Because n runs give only n + 1 different shares, coverage is 92 to 98 %.
     Raises ValueError where `successes` is not in 0 to n, or n is 0.
     """
     if n < 1:
@@ -117,17 +118,17 @@ def share(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def p_at_least(values: Sequence[float], target: float) -> SignificanceTest:
-    """How surely the mean is at or above `target`: a one-sided one-sample t test (Student, 1908).
+    """A one-sided one-sample t test (Student, 1908) of whether the mean is above `target`.
 
-    The null hypothesis is that the true mean is at most the target. p is how often values with a true mean of
-    exactly the target would have a t this large or larger; a small p is evidence that the mean is above.
-    modded-nanogpt asks for p < .01 in its way down to a loss. p is None for one value, and for values all alike.
+    The null hypothesis is that the true mean is at most the target. p is the probability of a t this large or larger if
+    the true mean equals the target; a small p is evidence that the mean is above it. modded-nanogpt requires p < .01
+    for its target loss. p is None for a single value and for equal values.
     """
     sample = _sample(values)
     p = None
     if sample.size > 1 and float(np.ptp(sample)) > 0:
         t = (float(sample.mean()) - target) / (float(sample.std(ddof=1)) / math.sqrt(sample.size))
-        # Of SciPy's ways to it the one that takes microseconds: a leaderboard asks for thousands.
+        # The fastest of SciPy's functions for it, a few microseconds: a leaderboard needs thousands.
         p = float(special.stdtr(sample.size - 1, -t))
     return SignificanceTest(p, sample.size, "one-sided one-sample t test", f"true mean <= {target:g}")
 
@@ -135,13 +136,12 @@ def p_at_least(values: Sequence[float], target: float) -> SignificanceTest:
 def time_to_success(
     success_s: Sequence[float], failure_s: Sequence[float] = (), confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Expected seconds until a success, where failed runs are repeated: all time spent over the number of successes.
+    """Expected seconds until a success if failed runs are repeated: all time spent over the number of successes.
 
-    That is the expected running time, ERT (Auger and Hansen, 2005): the mean time of a success, and that of a
-    failure for each of the failures to expect before it. The interval combines those of the mean and of Wilson's
-    share (MOVER: Zou and Donner, 2008); while no failure was seen, one is taken to last as long as a success.
-    It covers in 92 to 98 % of draws where failures last as long. Without a success the value is infinite and has
-    no interval.
+    That is the expected running time, ERT (Auger and Hansen, 2005): the mean time of a success plus the mean time of a
+    failure for each failure expected before it. The interval combines the intervals of the mean and of Wilson's share
+    (MOVER: Zou and Donner, 2008). If no failure was seen, a failure is assumed to last as long as a success. Coverage
+    is 92 to 98 % if failures last that long. Without a success the value is infinite and has no interval.
     """
     n = len(success_s) + len(failure_s)
     estimate = Estimate(math.inf, n, "expected time to a success, MOVER interval", None, None, confidence, "s")
@@ -152,7 +152,7 @@ def time_to_success(
     value = success.value + (1 / reached.value - 1) * lost_s
     if n < 2 or reached.low is None or reached.high is None:
         return replace(estimate, value=value)
-    # A single success is all that is known of how long one takes; what is uncertain then is how often it comes.
+    # With a single success, its time is taken as certain and only the share of successes as uncertain.
     low, high = (success.value if bound is None else bound for bound in (success.low, success.high))
     below = math.hypot(success.value - low, (1 / reached.value - 1 / reached.high) * lost_s)
     above = math.hypot(high - success.value, (1 / reached.low - 1 / reached.value) * lost_s)
@@ -162,7 +162,7 @@ def time_to_success(
 def geometric_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = "") -> Estimate:
     """The geometric mean of positive values (for ratios over cells: Fleming and Wallace, CACM 29, 1986).
 
-    The interval is Student's on the logarithms. It takes the cells for a sample of those one could have asked.
+    The interval is Student's on the logarithms. It treats the cells as a sample from all possible cells.
     """
     sample = _sample(values)
     if (sample <= 0).any():
@@ -177,9 +177,9 @@ def geometric_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit
 def rank_correlation(x: Sequence[float], y: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """Spearman's rank correlation of pairs (1904), from -1 to 1; ties share their mean rank.
 
-    The interval is that of Fisher's transform with the standard error of Bonett and Wright (Psychometrika 65,
-    2000), from n = 4 on, and none where the ranks agree or disagree throughout. Raises ValueError where x and y
-    differ in length, have fewer than two pairs, or one of them never varies.
+    From n = 4 on, the interval is Fisher's transform with the standard error of Bonett and Wright (Psychometrika 65,
+    2000); there is none if the ranks agree or disagree completely. Raises ValueError if x and y differ in length, have
+    fewer than two pairs, or one of them is constant.
     """
     first, second = _sample(x), _sample(y)
     if first.size != second.size or first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -200,22 +200,22 @@ def _sample(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _student(value: float, error: float, degrees: int, n: int, method: str, confidence: float, unit: str) -> Estimate:
-    """The value with its t interval; with none where the standard error is zero or unknown."""
+    """The value with its t interval, without one if the standard error is zero or unknown."""
     if degrees < 1 or not (0 < error < math.inf):
         return Estimate(value, n, method, None, None, confidence, unit)
     reach = _quantile(confidence, degrees) * error
     return Estimate(value, n, method, value - reach, value + reach, confidence, unit)
 
 
-@functools.cache  # SciPy takes a long way to it, and there are few arguments that differ
+@functools.cache  # slow in SciPy; there are few different arguments
 def _quantile(confidence: float, degrees: int) -> float:
-    """How many standard errors a two-sided t interval reaches."""
+    """Half the width of a two-sided t interval, in standard errors."""
     return float(stats.t.ppf((1 + confidence) / 2, degrees))
 
 
 def from_error(
     value: float, relative_error: float | None, n: int, confidence: float = CONFIDENCE, unit: str = ""
 ) -> Estimate:
-    """A mean of n samples that are gone, with Student's t interval from its standard error as a share of it."""
+    """A mean of n samples that were not kept, with Student's t interval from its relative standard error."""
     error = value * relative_error if relative_error is not None else 0.0
     return _student(value, error, n - 1, n, "mean, t interval", confidence, unit)

@@ -1,6 +1,6 @@
-"""Sampling until a mean is known well enough: when to stop, and what the samples are worth.
+"""Sampling until a mean is known precisely enough: when to stop, and how good the samples are.
 
-What is sampled, the clock and the throttle gauge are given, so that all of this is tested without time.
+The sampled function, the clock and the throttle gauge are arguments, so that tests need no real time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from enum import StrEnum
 from functools import cached_property
 from statistics import fmean, median, stdev
 
-# The relative deviation of single samples, followed over a window. Once it keeps within a twentieth of
-# where it is now, more samples will not bring it down. The figures are nvbench's, as is looking at every
-# sixteenth sample only: a test made often enough comes true by chance.
+# The relative deviation of single samples is followed over a window. Once it stays within a twentieth of its present
+# value, more samples will not reduce it. These figures are nvbench's, and so is checking only every sixteenth sample: a
+# test that is repeated often enough comes true by chance.
 NOISE_LEAST_SAMPLES = 5
 STABLE_WINDOW = 512
 STABLE_LEAST = 64
@@ -37,7 +37,7 @@ class Stop(StrEnum):
 
 
 class Condition(StrEnum):
-    """What a time-out or an interruption can leave unmet."""
+    """A condition that a time-out or an interruption can leave unmet."""
 
     LEAST_SAMPLES = "least_samples"
     LEAST_TIME = "least_time"
@@ -45,7 +45,7 @@ class Condition(StrEnum):
 
 
 class Caution(StrEnum):
-    """What a reader of the figure should know, and what to do about it."""
+    """Something that a reader of the figure should know, and what to do about it."""
 
     SLOW_FIRST = (
         "the first sample is far slower than the rest: a late warm-up; trust the median, or raise warm_up_steps"
@@ -60,7 +60,7 @@ class Bounds:
     """When sampling may stop: a relative standard error of the mean below `relative_error`, or steady noise,
     after `least_samples` samples of `least_s` seconds in all; and `timeout_s` after which it stops anyway.
 
-    The least values and the half percent are nvbench's, which bounds the deviation of single samples.
+    The least values and the 0.5 % are nvbench's, which applies them to the deviation of single samples.
     """
 
     relative_error: float = 0.005
@@ -70,10 +70,9 @@ class Bounds:
 
 
 class Criterion:
-    """Takes samples as they come, in constant time each, and says once they suffice; after nvbench's `stdrel`.
+    """Decides when there are enough samples, in constant time for each new one; modelled on nvbench's `stdrel`.
 
-    The standard error is that of independent samples, and neighbours in time seldom are quite that: a drift
-    that is slow beside the sampling is not in it.
+    The standard error assumes independent samples. Neighbouring samples seldom are: a slow drift is not included.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -84,10 +83,10 @@ class Criterion:
         self._noise: deque[float] = deque(maxlen=STABLE_WINDOW)
 
     def add(self, seconds: float) -> None:
-        """Count one sample; `met` keeps the first condition that came true."""
+        """Add one sample; `met` keeps the first condition that was fulfilled."""
         self.n += 1
         self.total_s += seconds
-        # Welford's update: sums of squares lose every digit when the deviation is small.
+        # Welford's update: a sum of squares loses its digits when the deviation is small.
         before = seconds - self._mean_s
         self._mean_s += before / self.n
         self._squares += before * (seconds - self._mean_s)
@@ -97,7 +96,7 @@ class Criterion:
 
     @property
     def relative_deviation(self) -> float:
-        """Standard deviation of the samples as a share of their mean, infinite while there is none."""
+        """Standard deviation of the samples relative to their mean; infinite with fewer than two samples."""
         if self.n < 2 or self._mean_s <= 0:
             return math.inf
         return math.sqrt(self._squares / (self.n - 1)) / self._mean_s
@@ -119,9 +118,10 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Samples:
-    """At least one sample, in seconds and in order; `throttled` others were set aside.
+    """At least one sample, in seconds and in order, and the number of `throttled` ones that were left out.
 
-    Where an arm would have none left, nothing is set aside: the samples are `slowed`, `throttled` of them by the clock.
+    If an arm would have no sample left, none is left out: the samples are `slowed`, and `throttled` counts the slow
+    ones.
     """
 
     seconds: tuple[float, ...]
@@ -159,19 +159,19 @@ class Samples:
         return self.quantile_s(0.99)
 
     def quantile_s(self, fraction: float) -> float:
-        """The sample that this fraction lies below, on the straight line between the two nearest (NumPy's default)."""
+        """The quantile of the samples, interpolated linearly (NumPy's default)."""
         position = fraction * (self.n - 1)
         below, above = self._sorted[math.floor(position)], self._sorted[math.ceil(position)]
         return below + (above - below) * (position - math.floor(position))
 
     @cached_property
     def relative_error(self) -> float | None:
-        """Standard error of the mean as a share of it; None for a single sample."""
+        """Standard error of the mean relative to the mean; None for a single sample."""
         return stdev(self.seconds) / math.sqrt(self.n) / self.mean_s if self.n > 1 and self.mean_s > 0 else None
 
     @cached_property
     def outliers(self) -> tuple[int, ...]:
-        """Positions of the samples that no ordinary noise explains; they are in the statistics all the same."""
+        """Positions of samples too far from the median for ordinary noise; they stay in the statistics."""
         deviations = [abs(seconds - self.median_s) for seconds in self.seconds]
         bound = OUTLIER_MADS * median(deviations)
         return tuple(position for position, deviation in enumerate(deviations) if deviation > bound)
@@ -189,7 +189,7 @@ class Samples:
 
     @property
     def unmet(self) -> list[Condition]:
-        """What was cut short; empty where nothing was."""
+        """The conditions that were not met."""
         if self.stopped_by not in (Stop.TIMEOUT, Stop.INTERRUPT):
             return []
         bounds, error = self.bounds, self.relative_error
@@ -201,7 +201,7 @@ class Samples:
         return [condition for condition, holds in found.items() if holds]
 
     def notes(self) -> list[str]:
-        """All that is wrong with these samples, a clause each."""
+        """Everything a reader should know about these samples, as clauses."""
         shown = "unknown" if self.relative_error is None else f"{self.relative_error:.2%}"
         error = f"relative standard error {shown}, not below {self.bounds.relative_error:.2%}"
         words = {
@@ -219,7 +219,7 @@ class Samples:
         return stopped[self.stopped_by] + [caution.value for caution in self.cautions]
 
     def quality(self, prefix: str = "") -> dict[str, float | int | bool | None]:
-        """What the figure is worth, as flat metrics."""
+        """The quality of the figure, as flat metrics."""
         quality = {
             "n": self.n,
             "relative_error": self.relative_error,
@@ -237,15 +237,15 @@ def sample(
     now: Callable[[], float] = time.monotonic,
     keep: Callable[[dict[str, Samples]], None] = lambda _: None,
 ) -> dict[str, Samples]:
-    """Let the arms take turns until the mean of each is known well enough or time is up; at least once.
+    """Sample the arms in turns until the mean of each is precise enough or time is up, at least once.
 
-    An arm takes one sample and returns its seconds. Every round has one of each, in the opposite order of
-    the round before, so that a drift of the machine hits all alike and none always comes second. A sample
-    after which `throttled` is true is set aside, unless an arm has no other by the end: then all are kept, of every
-    arm, because only figures of the same clock can be compared. Time is looked at between rounds.
+    Calling an arm takes one sample and returns its seconds. Each round samples every arm once, in the opposite order of
+    the previous round, so that a drift of the machine affects all arms alike and none always comes second. A sample is
+    left out if `throttled` is true after it. If that would leave an arm without samples, all samples of all arms are
+    kept, because only figures of the same clock can be compared. The deadline is checked between rounds.
 
-    `keep` gets what comes of it, and after a KeyboardInterrupt, which goes on its way, what there is by then,
-    if every arm has a sample.
+    `keep` receives the result. On a KeyboardInterrupt, which is raised again, it receives the samples so far if every
+    arm has one.
     """
     every: dict[str, list[float]] = {name: [] for name in arms}
     kept: dict[str, list[float]] = {name: [] for name in arms}

@@ -1,6 +1,6 @@
-"""How far two samples are apart: an estimate, a test and an interval that belong together.
+"""The shift between two samples: an estimate with the test and the interval that belong to it.
 
-The two of ranks hold for noise of any shape, which timings have; the one of means is for accuracies.
+The two rank methods hold for noise of any shape, which timings need; the method of means is for accuracies.
 """
 
 from __future__ import annotations
@@ -16,39 +16,40 @@ from scipy import stats
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-# Beyond these the distributions of ranks are normal to more digits than anybody reads.
+# Above these sizes the normal approximation of the rank distributions is accurate to all digits shown.
 EXACT_PAIRS = 60
 EXACT_EACH = 40
-# Accuracies that differ by less are equal but for the last bits of a float32.
+# Accuracies that differ by less are equal up to the last bits of a float32.
 ROUNDING = 1e-7
 
 
 class Shift(Protocol):
-    """How much the second arm is above the first."""
+    """How much the second sample is above the first."""
 
     @property
     def n(self) -> int:
-        """Pairs, or values of the smaller arm."""
+        """The number of pairs, or of values in the smaller sample."""
 
     @property
     def estimate(self) -> float: ...
 
     def p_above(self, bound: float = 0.0) -> float:
-        """How often chance alone would make the shift look this large, were it at most `bound`."""
+        """The probability of a shift that looks this large, if the true shift is at most `bound`."""
 
     def p_below(self, bound: float = 0.0) -> float:
-        """The same for a shift that looks small, were it at least `bound`."""
+        """The probability of a shift that looks this small, if the true shift is at least `bound`."""
 
     def interval(self, level: float) -> tuple[float, float]:
-        """What no one-sided test at `level` excludes; infinite where n allows no such test."""
+        """The shifts that no one-sided test at `level` excludes; infinite if n is too small for such a test."""
 
 
 class PairShift:
     """A shift of pairs, by the ranks of their `differences`.
 
-    The test adds up a score for each difference above the bound: the rank of its distance, but at most half the number
-    of pairs. So a pair in which one side had a hiccup weighs no more than an ordinary large one; with Wilcoxon's own
-    scores two such pairs out of twenty hide any change. Ties and zeros count for no shift: p is never too small.
+    The test sums a score for each difference above the bound: the rank of its distance, but at most half the number of
+    pairs. A pair in which one side had a hiccup therefore weighs no more than any large difference; with Wilcoxon's
+    scores two such pairs out of twenty hide any change. Ties and zeros count as evidence for no shift, so p is never
+    too small.
     """
 
     def __init__(self, differences: Floats) -> None:
@@ -79,25 +80,25 @@ class PairShift:
 
     @functools.cached_property
     def _steps(self) -> Floats:
-        """The bounds at which the score changes: the differences, and the middles of any two."""
+        """The bounds at which the score changes: the differences, and the midpoints of any two."""
         first, second = np.triu_indices(self.n)
         steps: Floats = np.unique((self._differences[first] + self._differences[second]) / 2)
         return steps
 
     def _last_step_with(self, score: float) -> float:
-        """The last step below which the score is still as large as this."""
+        """The last step below which the score is at least this large."""
         position = bisect.bisect_right(range(self._steps.size), -score, key=lambda step: -self._below(step))
         return float(self._steps[position - 1])
 
     def _first_step_with(self, score: float) -> float:
-        """The first step above which the score is no larger than this."""
+        """The first step above which the score is at most this large."""
         position = bisect.bisect_left(range(1, self._steps.size + 1), -score, key=lambda step: -self._below(step))
         return float(self._steps[position])
 
     def _below(self, step: int) -> int:
-        """The score between the step of this number and the one before; it falls as the number rises.
+        """The score between step number `step` and the one before; it falls with rising numbers.
 
-        Taken in the middle, because at a step two distances are equal but for rounding.
+        Evaluated at the midpoint, because at a step two distances are equal up to rounding.
         """
         if step in (0, self._steps.size):
             return 0 if step else self._total
@@ -105,10 +106,10 @@ class PairShift:
         return int(self._score_above(np.array([middle]))[0])
 
     def _score_above(self, bounds: Floats) -> Any:
-        """The score for bounds that are a trace above those given."""
+        """The score for bounds just above those given."""
         distances = self._differences[None, :] - bounds[:, None]
         is_below = distances <= 0
-        # A trace higher, what is above is nearer than what is as far below.
+        # Just above the bound, a value above is nearer than one that lies equally far below.
         order = np.lexsort((is_below, np.abs(distances)), axis=-1)
         return np.where(np.take_along_axis(is_below, order, axis=-1), 0, self._scores).sum(axis=-1)
 
@@ -116,7 +117,7 @@ class PairShift:
 class RankShift:
     """A shift of two samples, by the ranks: `steps` are the differences of which the median is the estimate.
 
-    `survival[k]` is how often, with no shift at all, k or more of them are above zero. Ties count for no shift.
+    `survival[k]` is the probability, without any shift, that k or more of them are above zero. Ties count as no shift.
     """
 
     def __init__(self, steps: Floats, survival: Floats, n: int) -> None:
@@ -133,14 +134,14 @@ class RankShift:
         return float(self._survival[np.searchsorted(self._steps, bound, "left")])
 
     def interval(self, level: float) -> tuple[float, float]:
-        needed = int(np.searchsorted(-self._survival, -level, "left"))  # so many above zero are significant
+        needed = int(np.searchsorted(-self._survival, -level, "left"))  # the number above zero that is significant
         if needed > self._steps.size:
             return -math.inf, math.inf
         return float(self._steps[self._steps.size - needed]), float(self._steps[needed - 1])
 
 
 class MeanShift:
-    """A shift by the means, with Student's t."""
+    """A shift of the means, with Student's t."""
 
     def __init__(self, estimate: float, error: float, degrees: float, n: int) -> None:
         self.n, self.estimate, self._error, self._degrees = n, estimate, error, degrees
@@ -165,8 +166,7 @@ def of_pairs(base: Sequence[float], head: Sequence[float]) -> PairShift:
     JASA 71, 1976), and the estimate and the interval that belong to it (Hodges and Lehmann, Annals of Mathematical
     Statistics 34, 1963).
 
-    Exact where each pair is as likely to differ in one direction as in the other, which is what equal code does,
-    whatever the noise.
+    Exact if each pair is equally likely to differ in either direction, which holds for equal code and any noise.
     """
     return PairShift(np.asarray(head, np.float64) - np.asarray(base, np.float64))
 
@@ -198,15 +198,15 @@ def means_of_two(base: Sequence[float], head: Sequence[float]) -> MeanShift:
 
 
 def _variance(values: Floats) -> float:
-    """0 for equal values, which NumPy's is not always."""
+    """The variance, exactly 0 for equal values; NumPy's result is not always."""
     return float(values.var(ddof=1)) if np.ptp(values) > 0 else 0.0
 
 
 def _rounding_variance(a: Floats, b: Floats) -> float:
-    """What counting whole test images hides of a value's variance: that of a uniform error one step wide.
+    """The variance that counting whole test images hides: that of a uniform error one step wide.
 
-    The step is the least by which any two values differ. Without this, three accuracies that happen to fall by the
-    same image would be beyond any doubt.
+    The step is the smallest difference between any two values. Without this term, three accuracies that happen to fall
+    by the same number of images would have no variance and count as certain.
     """
     gaps = np.diff(np.unique(np.concatenate([a, b])))
     gaps = gaps[gaps > ROUNDING]
@@ -219,7 +219,7 @@ def _cap(n: int) -> int:
 
 @functools.cache
 def _pair_survival(n: int) -> Floats:
-    """P(T >= k) for k = 0 … most + 1: each score belongs to a difference above or to one below."""
+    """P(T >= k) for k = 0 … most + 1, by adding one score after the other, above or below with equal probability."""
     scores = [min(rank, _cap(n)) for rank in range(1, n + 1)]
     if n > EXACT_PAIRS:
         return _normal_survival(sum(scores), sum(score**2 for score in scores) / 4)
@@ -231,7 +231,7 @@ def _pair_survival(n: int) -> Floats:
 
 @functools.cache
 def _rank_sum_survival(few: int, many: int) -> Floats:
-    """P(U >= k) for k = 0 … few · many + 1: the largest of all values is one of the first sample, or it is not."""
+    """P(U >= k) for k = 0 … few · many + 1, by recursion on which sample has the largest value."""
     if few > EXACT_EACH or many > EXACT_EACH:
         return _normal_survival(few * many, few * many * (few + many + 1) / 12)
     row = [np.ones(1) for _ in range(many + 1)]

@@ -1,4 +1,4 @@
-"""Values as one text that is the same wherever the values are: what identities are hashed from."""
+"""A text form of JSON values that is the same for equal values; identities are hashes of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The one gate to the terminal: it obeys nothing that is in a record, a file name or a message.
+"""All output to the terminal; control characters in records, file names and messages are shown, not obeyed.
 
-Whatever this package tells a person goes through here: tables and lines through a `LastingConsole`, text for programs
-through `write_out`, errors and warnings through `complain`. The streams below are `bench.text.streams`' affair.
+Tables and lines are printed by a `LastingConsole`, text for programs by `write_out`, errors and warnings by `complain`.
+`bench.text.streams` takes care of the streams themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-# What a terminal obeys or hides: Unicode's controls (Cc), formats such as those that turn the direction of writing
+# Characters that a terminal obeys or hides: Unicode's controls (Cc), formats such as changes of the writing direction
 # (Cf), halves of surrogate pairs (Cs), and separators of lines and paragraphs (Zl, Zp).
 _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
@@ -24,47 +24,47 @@ _OBEYED = re.compile(
 )
 # Wide enough that no line is folded for a program that reads it.
 PIPE_COLUMNS = 10_000
-# Python's own stand-ins for bytes that are no UTF-8, as in file names.
+# Python represents bytes that are not UTF-8, for instance in file names, by these characters.
 _FIRST_STAND_IN, _LAST_STAND_IN = 0xDC80, 0xDCFF
 
 
 def visible(text: str) -> str:
-    r"""The text with `\x1b` for an escape, `\r` for a return and so on; new lines and tabs stay as they are."""
+    r"""The text with `\x1b` in place of an escape, `\r` in place of a return and so on; new lines and tabs are kept."""
     return _OBEYED.sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    """JSON that holds the same values, with escapes for what a terminal would obey."""
+    """The same JSON, with characters that a terminal would obey written as escapes."""
     return _OBEYED.sub(lambda match: _escape(match, in_json=True), text)
 
 
 def write_out(text: str, *, is_json: bool = False) -> None:
-    """Text for a program, on standard output as it is but for what a terminal would obey."""
+    """Write text for a program to standard output, with characters that a terminal would obey written as escapes."""
     sys.stdout.write(visible_json(text) if is_json else visible(text))
 
 
 def complain(message: object) -> None:
-    """A message on standard error."""
+    """Write a message to standard error."""
     print(f"bench: {visible(str(message))}", file=sys.stderr)
 
 
 def say(console: Console, line: str) -> None:
-    """A line as it is: nothing in it is marked up, and it is not broken to the terminal's width."""
+    """Print a line unchanged: without markup, and not broken to the terminal's width."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LastingConsole(Console):
-    """Prints text as data: no markup, no emoji codes, no escapes, whatever is in it."""
+    """A rich console that prints text literally: it interprets no markup, emoji codes or escapes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string before rich sees it, which drops some controls without a word."""
+        """Escape a string before rich sees it, because rich silently drops some control characters."""
         return super().render_str(visible(text), **options | {"markup": False, "emoji": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Everything else on its way out; rich's own movements of the cursor are segments of another kind."""
+        """Escape everything else that is printed, except rich's own cursor movements, which are control segments."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 

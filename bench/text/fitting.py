@@ -1,4 +1,4 @@
-"""Tables that fit: a narrow terminal loses columns rather than fold them."""
+"""Tables that fit the terminal: if it is narrow, columns are left out instead of folded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNBOUNDED_WIDTH = 10_000
 
 
 def print_table(console: Console, table: Table, optional: Sequence[str] = ()) -> None:
-    """As wide as the terminal, for which `optional` columns are left out; in a log as wide as it needs."""
+    """Print a table. On a terminal, `optional` columns are left out until it fits; in a log it is as wide as needed."""
     if console.is_terminal:
         smaller = fitted(table, console.width, optional)
         console.print(smaller)
@@ -26,7 +26,7 @@ def print_table(console: Console, table: Table, optional: Sequence[str] = ()) ->
 
 
 def fitted(table: Table, width: int, optional: Sequence[str]) -> Table:
-    """The table without the first of the `optional` columns, as many as have to go for it to fit."""
+    """The table without as many of the first `optional` columns as necessary to fit `width`."""
     measure = LastingConsole(width=UNBOUNDED_WIDTH)
     gone: set[str] = set()
     smaller = table

@@ -1,4 +1,4 @@
-"""Frames as CSV that a spreadsheet opens without running what is in it."""
+"""Data frames as CSV in which a spreadsheet finds no formula to run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pandas as pd
 
 from bench.text.console import visible
 
-# With the full-width forms, which some spreadsheets take for the plain ones.
+# Some spreadsheets also accept the full-width forms.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # fmt: skip
 
 
 def harmless(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula with an apostrophe before it: names may come from anybody."""
+    """The value; text that a spreadsheet would take for a formula gets an apostrophe in front. Names may come from
+    anybody."""
     if not isinstance(value, str):
         return value
     is_formula = value.lstrip(" ").startswith(FORMULA_STARTS) and not _is_number(value)
@@ -22,7 +23,7 @@ def harmless(value: Any) -> Any:
 
 
 def as_csv(frame: pd.DataFrame) -> str:
-    """The frame as CSV, bare values and a line of names, its texts `harmless`."""
+    """The frame as CSV with a header line; all texts are made `harmless`."""
     made = frame.copy()
     for name in frame.columns:
         if pd.api.types.is_string_dtype(frame[name].dtype) or pd.api.types.is_object_dtype(frame[name].dtype):

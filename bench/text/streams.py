@@ -1,7 +1,7 @@
-"""Standard output and error that never fail: what happens to them changes no run, and no exit code but where said.
+"""Standard output and error that never raise, so that a lost output neither ends a run nor changes its exit code.
 
-Characters that an encoding lacks are replaced. A reader that ends early (`| head`) is no error. Where else a command's
-output is lost (a full disk, say), it says so on stderr, and exits with 3 if the output was all it was asked for.
+Characters that an encoding lacks are replaced. A reader that ends early (`| head`) is not an error. If output is lost
+in another way, such as a full disk, the command says so on stderr, and exits with 3 if printing was its only purpose.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ READER_GONE = (errno.EPIPE, errno.EIO)
 
 
 class Outlet(io.RawIOBase):
-    """A file descriptor for writing; once writing has failed, it swallows all, and `failure` says why."""
+    """A file descriptor for writing. After a write has failed, it discards everything, and `failure` has the error."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.failure: OSError | None = None
-        # Whether the command's work is of use although nobody reads what it prints.
+        # Whether the command's work is useful even if nobody reads what it prints.
         self.outlasted = False
         self._number = number
 
@@ -61,7 +61,7 @@ class Outlet(io.RawIOBase):
 def protect() -> None:
     """Make the three standard streams of this process safe to use, closed ones included.
 
-    To be called before any file is opened, which would take the number of a closed one.
+    Call it before any file is opened, because a new file would get the number of a closed stream.
     """
     for number in (0, 1, 2):
         try:
@@ -76,13 +76,14 @@ def protect() -> None:
 
 
 def work_outlasts_output() -> None:
-    """What this command does is of use, and its exit code holds, although its output may be lost."""
+    """Declare that this command's work is useful, and its exit code valid, even if its output is lost."""
     if (outlet := _outlet()) is not None:
         outlet.outlasted = True
 
 
 def exit_code(code: Any) -> Any:
-    """The exit code of a command that would end with `code`: 3 where all that it was asked for was lost."""
+    """The exit code of a command that would end with `code`: 3 if it failed to write the output that was its only
+    purpose."""
     sys.stdout.flush()
     outlet = _outlet()
     if outlet is None or outlet.failure is None or outlet.outlasted or outlet.failure.errno in READER_GONE:
@@ -91,7 +92,7 @@ def exit_code(code: Any) -> Any:
 
 
 def _protected(stream: TextIO | None, number: int, errors: str) -> TextIO:
-    """The same stream over an `Outlet`; one that is no file, as in a test, as it is."""
+    """The same stream over an `Outlet`; a stream that is not a file, as in tests, is returned unchanged."""
     if stream is not None:
         try:
             if stream.fileno() != number:
@@ -106,6 +107,6 @@ def _protected(stream: TextIO | None, number: int, errors: str) -> TextIO:
 
 
 def _outlet() -> Outlet | None:
-    """That of standard output, where it has one."""
+    """The `Outlet` of standard output, if it has one."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw if isinstance(raw, Outlet) else None

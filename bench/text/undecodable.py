@@ -1,4 +1,4 @@
-"""Bytes that are no text, in file names and arguments: Python keeps each as a lone surrogate (PEP 383)."""
+"""Bytes in file names and arguments that are not UTF-8; Python keeps each as a lone surrogate (PEP 383)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def command_line() -> str:
-    """What was typed to start this process, as `bench …`, quoted so that a shell makes the same bytes of it again."""
+    """The command that started this process, as `bench …`, quoted so that a shell reproduces the same bytes."""
     return " ".join(_quoted(argument) for argument in ["bench", *sys.argv[1:]])
 
 
 def readable(value: Any) -> Any:
-    """A JSON value whose text can be encoded: each byte that is no text is written out, as `\\xe9`."""
+    """The JSON value with text that can be encoded: each byte that is not UTF-8 is written out, as `\\xe9`."""
     if isinstance(value, str):
         return _written_out(value)
     if isinstance(value, dict):
@@ -29,7 +29,7 @@ def _quoted(argument: str) -> str:
         argument.encode()
         return shlex.quote(argument)
     except UnicodeEncodeError:
-        # Bash's and zsh's form: what is ASCII as it is, all else byte by byte.
+        # The quoting of Bash and zsh: ASCII is kept, everything else is written byte by byte.
         bytes_ = os.fsencode(argument)
         return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in bytes_) + "'"
 
@@ -41,5 +41,5 @@ def _written_out(text: str) -> str:
     except UnicodeEncodeError:
         try:
             return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        except UnicodeEncodeError:  # a surrogate that stands for no byte
+        except UnicodeEncodeError:  # a surrogate that does not represent a byte
             return text.encode(errors="backslashreplace").decode()

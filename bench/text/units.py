@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 MISSING = "–"
-# As many digits of an id as tell runs, or cells, apart; every command takes them for the whole.
+# Enough digits of an id to distinguish runs or cells; every command accepts them in place of the whole id.
 ID_DIGITS = 8
 
 
 def duration(seconds: float | None) -> str:
-    """`15 ns`, `1.2 µs`, `0.42 s`, `12.3 s`, `3 min 11 s`, `1 h 07 min`; `∞` for what never ended."""
+    """`15 ns`, `1.2 µs`, `0.42 s`, `12.3 s`, `3 min 11 s`, `1 h 07 min`; `∞` if it never ended."""
     if seconds is None or math.isnan(seconds):
         return MISSING
     if seconds == math.inf:
@@ -80,7 +80,7 @@ def energy(joules: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Of no unit, with three significant digits."""
+    """A number without unit, with three significant digits."""
     return MISSING if value is None else f"{value:.3g}"
 
 
@@ -95,7 +95,7 @@ def dollars(amount: float | None) -> str:
 
 
 def get(mapping: dict[str, Any], *keys: str) -> Any:
-    """The value at a path of nested dictionaries, None where any is absent."""
+    """The value at a path in nested dictionaries, None if any part is missing."""
     value: Any = mapping
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None

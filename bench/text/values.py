@@ -1,4 +1,4 @@
-"""Values as people read them, by the unit at the end of their names."""
+"""Values of metrics formatted for people, according to the unit at the end of the metric's name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMATS: tuple[tuple[str, Callable[[float | None], str]], ...] = (
 
 
 def show_metric(name: str, value: Any) -> str:
-    """A value of the metric `name`; what has no known unit as it is."""
+    """A value of the metric `name`, unchanged if the name ends in no known unit."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return units.MISSING
     if isinstance(value, bool):

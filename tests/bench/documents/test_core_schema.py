@@ -49,5 +49,5 @@ def test_numbers_beyond_what_can_be_held_are_refused_in_words(text):
 def test_a_number_for_an_option_is_read_alike():
     assert (number("0500"), number(" 1e-4")) == (500, 1e-4)
     for text in ("", "true", "1_000", "yes", "1:30"):
-        with pytest.raises(ValueError, match="is no number"):
+        with pytest.raises(ValueError, match="is not a number"):
             number(text)

@@ -45,7 +45,7 @@ def test_a_place_is_looked_for_at_the_key_then_above_then_inside(read):
 
 
 def test_circular_yaml_has_no_end_and_is_refused(read):
-    with pytest.raises(UsageError, match=r"thing\.yaml:2: \*x stands inside of &x"):
+    with pytest.raises(UsageError, match=r"thing\.yaml:2: \*x stands inside &x"):
         read("a: &x\n  b: *x\n  c: 1\n")
 
 

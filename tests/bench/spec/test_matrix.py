@@ -236,7 +236,7 @@ HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
         (HEAD + "measure: troughput\n", r":4: measure: unknown name 'troughput' \(did you mean 'throughput'\?\)"),
         (HEAD + "order: shuffled\n", r":4: order is 'shuffled'; allowed: 'interleaved', 'grouped' or 'random'"),
         (HEAD + "seeds: 0\n", r":4: seeds is 0: input should be greater than 0"),
-        (HEAD + "seeds: 1\nseeds: 2\n", r":5: seeds stands twice"),
+        (HEAD + "seeds: 1\nseeds: 2\n", r":5: seeds appears twice"),
         ("- a\n", r"should be a mapping of keys to values; see .*digits.yaml"),
     ],
 )  # fmt: skip
