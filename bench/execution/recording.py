@@ -18,6 +18,7 @@ from bench.execution.recorded_code import HarnessCode, RecordedCode
 from bench.host.fingerprint import fingerprint
 from bench.runs.run import Run, new_run_id
 from bench.runs.store import Store, StoreError
+from bench.spec.measures import label_of
 from bench.text.console import visible_json
 from bench.text.undecodable import command_line
 
@@ -39,6 +40,7 @@ class Attempt:
     started_at: datetime
     log: Path
     recipe: Recipe | None = None
+    measure: str = "time_to_accuracy"
     own: Sequence[dict[str, str]] = ()
 
 
@@ -75,11 +77,11 @@ class Recorder:
     def machine(self) -> dict[str, Any]:
         return fingerprint()
 
-    def begin(self, recipe: Recipe | None = None) -> Attempt:
+    def begin(self, recipe: Recipe | None = None, measure: str = "time_to_accuracy") -> Attempt:
         """A run of the recipe, None where there is none to run. Raises `MissingError` where own data is not there."""
         run_id = new_run_id()
-        own = recipe.own_things() if recipe is not None else ()
-        return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log", recipe, own)
+        own = recipe.own_things(measure) if recipe is not None else ()
+        return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log", recipe, measure, own)
 
     def drop(self, attempt: Attempt) -> None:
         """Take away the log of a run that will have no record."""
@@ -132,7 +134,7 @@ class Recorder:
             log_tail=measured.log_tail,
             command=command_line(),
             started_at=attempt.started_at.isoformat(timespec="milliseconds"),
-            measure=measure,
+            measure=label_of(measure),
             config=config | {"resolved": resolved},
             price_per_hour=price_per_hour,
             metrics=measured.metrics,
@@ -158,7 +160,7 @@ class Recorder:
 def _changed(attempt: Attempt) -> list[str]:
     """The user's things that are no more what they were when the run began, or cannot be read any more."""
     try:
-        now = attempt.recipe.own_things() if attempt.recipe is not None else []
+        now = attempt.recipe.own_things(attempt.measure) if attempt.recipe is not None else []
     except BenchError:
         now = []
     return [thing["path"] for thing in attempt.own if thing not in now]

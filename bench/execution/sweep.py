@@ -160,7 +160,7 @@ class Sweep:
                 return
 
     def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> ActiveRun:
-        attempt = self.recorder.begin(entry.cell.recipe)
+        attempt = self.recorder.begin(entry.cell.recipe, self.measure)
         self.view.begin(entry)
 
         def tell(event: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import BenchError
 from bench.execution import programs, scratch
 from bench.host.clock import Clock
 from bench.host.contention import of_this_run
@@ -115,8 +116,13 @@ def measure(job: Job, clock: Clock, tell: Teller, next_job: Callable[[], Job | N
     With `next_job`, go on with the jobs that it gives, on what the first has set up, until it gives none or one of them
     ends in an error.
     """
-    with clock.span("import"):
-        kind = measure_class(job.measure)
+    try:
+        with clock.span("import"):
+            kind = measure_class(job.measure)
+    except BenchError as error:
+        traceback.print_exc()
+        tell("refused", message=str(error), exit_code=error.exit_code)
+        return False
     measured = kind(job, clock, tell)
     with ExitStack() as open_loaders:
         good = _to_its_end(measured, lambda: measured.run(open_loaders))

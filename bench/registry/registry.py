@@ -21,6 +21,7 @@ from bench.errors import UsageError
 from bench.registry import importing
 from bench.registry.own_code import OwnCode, names_in
 from bench.registry.reference import parse
+from bench.text.nearest import unknown
 
 # So many names are told to somebody who made a mistake in one.
 SHOWN_NAMES = 3
@@ -175,12 +176,8 @@ class Registry(Mapping[str, E]):
         return self._in_module(f"{points[0].module}:{points[0].attr}", points[0].module, points[0].attr)
 
     def _unknown(self, name: str) -> str:
-        known = [*self._entries, *self.installed]
-        near = _listed(difflib.get_close_matches(name, known, n=SHOWN_NAMES, cutoff=0.4))
-        return (
-            f"there is no {self.kind} {name[:200]!r}{f'; nearest: {near}' if near else ''}. "
-            f"`bench list {self.group}` lists all; yours is path/to/file.py:Name or package.module:Name"
-        )
+        said = unknown(self.kind, name, [*self._entries, *self.installed], f"bench list {self.group}")
+        return f"{said}; name your own as path/to/file.py:Name or package.module:Name"
 
 
 def _check_name_in(file: Path, attribute: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
+
+from bench.text.nearest import did_you_mean
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -47,7 +48,7 @@ def check_options(what: str, call: Callable[..., Any], options: Mapping[str, Any
                 raise ValueError(f"{what}: {error}") from None
         elif not takes_any(parameters) or key in given:
             known = f"it has: {', '.join(named)}" if named else "it has none"
-            raise ValueError(f"{what} has no option {key!r}{nearest(key, named)}; {known}")
+            raise ValueError(f"{what} has no option {key!r}{did_you_mean(key, named)}; {known}")
     lacking = [key for key, each in named.items() if each.default is each.empty and key not in options]
     if lacking:
         raise ValueError(f"{what} needs the option {lacking[0]!r}, which has no default; give it a value")
@@ -64,7 +65,7 @@ def check_value(option: str, value: Any, hint: Any) -> None:
     elif get_origin(hint) is Literal:
         if value not in get_args(hint):
             allowed = get_args(hint)
-            near = nearest(value, allowed) if isinstance(value, str) else ""
+            near = did_you_mean(value, allowed) if isinstance(value, str) else ""
             raise ValueError(f"{option} is {value!r}{near}; allowed: {', '.join(map(str, allowed))}")
     elif get_origin(hint) in (Sequence, list):
         if not isinstance(value, list | tuple) or not value:
@@ -73,12 +74,6 @@ def check_value(option: str, value: Any, hint: Any) -> None:
             check_value(f"{option}, in {list(value)},", item, get_args(hint)[0])
     elif hint in (int, float, bool, str) and not _is(value, hint):
         raise ValueError(f"{option} is {value!r}; it takes {_KINDS[hint]}")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint at what is close among the known, to be put behind the name; empty where nothing is."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _check_union(option: str, value: Any, kinds: Sequence[Any]) -> None:

@@ -14,7 +14,7 @@ from bench.host.gc_pause import collector_paused
 from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.run import Run
 from bench.scores.published import PublishedResult
-from bench.scores.rules import RULES, Rule, RunTimeline, Score, groups, rules_for
+from bench.scores.rules import Rule, RunTimeline, Score, groups, position, rules_for
 from bench.scores.rules.base import task
 from bench.statistics.estimates import Estimate
 from bench.text import units
@@ -125,7 +125,7 @@ def boards(
         if record.rule and target and rule in (None, record.rule) and task_name in (None, record.task):
             book = next(book for book in rules_for(_measure(record.task)) if book.name == record.rule)
             drafts.setdefault((record.rule, record.task, target), _Draft(book)).records.append(_of_record(record))
-    keys = sorted(drafts, key=lambda key: (key[1], key[2], RULES.index(key[0])))
+    keys = sorted(drafts, key=lambda key: (key[1], key[2], position(key[0])))
     made = []
     for key in keys:
         wanted = metric or METRICS[_kind(key[1])][0]

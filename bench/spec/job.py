@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.errors import UsageError
 from bench.host.share import Share
 from bench.runs.weights import WeightsFile
 from bench.spec.measures import MEASURES
@@ -19,8 +18,8 @@ class Job:
 
     `keep_weights` is where a training leaves its final weights, `weights` are those that an inference takes.
     `origin_s` is the reading of `time.monotonic` at which the user's command, or this run of several,
-    began. `cache` is where loaders keep converted data. `measure` is one of MEASURES; those that sample
-    stop by `sampling`. `share` is what of the machine the run may use. Raises `UsageError` for another measure.
+    began. `cache` is where loaders keep converted data. `measure` is one of MEASURES or a user's; those that
+    sample stop by `sampling`. `share` is what of the machine the run may use. Raises `UsageError` for another measure.
     """
 
     recipe: Recipe
@@ -44,5 +43,4 @@ class Job:
     keep_compiled: bool = False
 
     def __post_init__(self) -> None:
-        if self.measure not in MEASURES:
-            raise UsageError(f"there is no measure {self.measure!r}; there are: {', '.join(MEASURES)}")
+        MEASURES.find(self.measure)

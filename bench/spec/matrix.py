@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
-from bench.documents.document import Document, Incompatible, check_name, is_file, nearest
+from bench.documents.document import Document, Incompatible, is_file, nearest
 from bench.documents.limits import LARGEST_SEED, MOST_CELLS, MOST_RUNS, MOST_SEEDS
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import lack_of_precision
 from bench.ingredients.configs import Count, NotNegative, Positive, Seconds, Strict
-from bench.registry.reference import anchored_values
+from bench.registry.checks import check_known
+from bench.registry.reference import anchored, anchored_values
 from bench.runs.run import NOT_IDENTITY
 from bench.spec import command_cells as commands
 from bench.spec import recipe as recipes
@@ -103,7 +104,7 @@ class MatrixSpec(ForGate):
             raise ValueError(f"{min(needless)}: this key belongs to recipes, and the cells here are of a command")
         if self.command is not None and self.command.parameters:
             raise ValueError("command.parameters: what differs between cells stands in axes")
-        check_name("measure", self.measure, MEASURES)
+        check_known("measure", self.measure, MEASURES)
         if "sampling" in self.model_fields_set and self.measure not in SAMPLED:
             raise ValueError(f"sampling: {self.measure} samples nothing; {', '.join(SAMPLED)} do")
         return self
@@ -148,6 +149,8 @@ class Matrix:
         """Raises `UsageError`, with file, line and key, for a mistake that needs no recipe to be seen."""
         self._document = document
         self.name = document.path.stem
+        if "measure" in document.values:
+            document.values["measure"] = anchored(document.values["measure"], document.path.parent)
         self.spec = document.validate(MatrixSpec)
         self.axes = [self._axis(key, values) for key, values in self.spec.axes.items()]
         self._check_keys()

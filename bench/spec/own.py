@@ -14,7 +14,9 @@ from bench.pipelines.datasets.own import content_sha256
 from bench.pipelines.loaders import LOADERS
 from bench.registry.reference import is_path
 from bench.registry.registry import Found, Registry
+from bench.spec.measures import MEASURES
 
+HASHES = ("sources_sha256", "content_sha256")
 Place = tuple[dict[str, Any], str, Registry[Any]]
 
 
@@ -44,6 +46,13 @@ def described(config: Mapping[str, Any]) -> list[dict[str, str]]:
     return told
 
 
+def without_hashes(config: Any) -> Any:
+    """A portable config without the hashes of users' things: the same for two revisions of one repository."""
+    if isinstance(config, dict):
+        return {key: without_hashes(value) for key, value in config.items() if key not in HASHES}
+    return [without_hashes(value) for value in config] if isinstance(config, list) else config
+
+
 def _identity(name: str, registry: Registry[Any]) -> dict[str, str]:
     if registry is DATASETS and is_path(name):
         return {"name": Path(name).name, "content_sha256": content_sha256(Path(name))}
@@ -62,6 +71,8 @@ def _places(config: Mapping[str, Any]) -> Iterator[Place]:
             yield holder, "name", registry
     if isinstance(config.get("loader"), str) and isinstance(config, dict):
         yield config, "loader", LOADERS
+    if isinstance(config.get("measure"), str) and isinstance(config, dict):
+        yield config, "measure", MEASURES
     optimizer, schedule, augment = (config.get(key) or {} for key in ("optimizer", "schedule", "augment"))
     for holder in (optimizer, *(optimizer.get("groups") or {}).values()):
         yield holder, "name", OPTIMIZERS

@@ -347,9 +347,9 @@ class Recipe(Strict):
         """Every value that is no prose, as plain JSON types; of a user's thing what it holds, not where it lies."""
         return portable(self._config())
 
-    def own_things(self) -> list[dict[str, str]]:
-        """What a record says of the user's network, data and so on: kind, name, path and hash of each."""
-        return described(self._config())
+    def own_things(self, measure: str = "time_to_accuracy") -> list[dict[str, str]]:
+        """What a record says of the user's network, data, measure and so on: kind, name, path and hash of each."""
+        return described(self._config() | {"measure": measure})
 
     def _config(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude=set(WORDS))
@@ -477,7 +477,9 @@ def identify(
             recorded.pop(other, None)
     if measure in TRAIN_NOTHING:
         kept = (measure, "device", *TRAIN_NOTHING[measure])
-        return (recorded := {key: recorded.get(key) for key in kept}), cell_id(recorded | {"measure": measure})
+        return (recorded := {key: recorded.get(key) for key in kept}), cell_id(
+            recorded | portable({"measure": measure})
+        )
     if recorded.get("precision") == "auto":
         recorded["precision"] = native or native_precision(device)
-    return recorded, cell_id(recorded | {"measure": measure})
+    return recorded, cell_id(recorded | portable({"measure": measure}))

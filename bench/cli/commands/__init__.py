@@ -11,6 +11,7 @@ COMMANDS = (
     "run",
     "sweep",
     "recipes",
+    "list",
     "show",
     "profile",
     "data",

@@ -13,8 +13,9 @@ import typer
 from bench.cli import completion
 from bench.cli.options import Out, Price, Results, RunFiles, whole
 from bench.documents.limits import MOST_COUNT
-from bench.errors import MissingError, UsageError
+from bench.errors import BenchError, MissingError, UsageError
 from bench.host.gc_pause import collector_paused
+from bench.registry.reference import anchored
 from bench.report.terminal.leaderboard import print_boards, to_csv, to_markdown
 from bench.runs.labels import is_imported
 from bench.runs.run import Run
@@ -22,7 +23,7 @@ from bench.runs.store import jsonl_files, read_records
 from bench.scores.leaderboard import Board, Metric
 from bench.scores.leaderboard import boards as ranked
 from bench.scores.published import PublishedResult, load_records
-from bench.scores.rules import RULES
+from bench.scores.rules import use
 from bench.scores.rules.base import task as task_of
 from bench.spec import prices
 from bench.text.console import LastingConsole, say, write_out
@@ -149,8 +150,10 @@ def _boards(
     price: str | None,
 ) -> list[Board]:
     tasks = sorted({*map(task_of, runs), *(record.task for record in records)})
-    if rule is not None and rule not in RULES:
-        raise UsageError(f"--rule {rule}: {unknown('rule', rule, RULES, 'bench leaderboard --help')}")
+    try:
+        rule = use(anchored(rule, Path())) if rule is not None else None
+    except BenchError as error:
+        raise type(error)(f"--rule {rule}: {error}") from None
     if task is not None and task not in tasks:
         raise UsageError(f"--task {task}: {unknown('task', task, tasks, 'bench leaderboard')}")
     made = ranked(runs, records, rule, task, metric, _on_demand(price))

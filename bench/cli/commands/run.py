@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import execute
 from bench.host.contention import LoadCheck
-from bench.registry.reference import label
+from bench.registry.reference import anchored, label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
@@ -43,7 +43,7 @@ from bench.runs.run import Run
 from bench.spec import prices
 from bench.spec import recipe as recipes
 from bench.spec.job import Job
-from bench.spec.measures import ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
+from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
 from bench.spec.recipe import Recipe
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
@@ -149,6 +149,8 @@ def run_seeds(options: RunOptions, console: Console) -> Campaign:
 
     look = LoadCheck()  # from here on, so that hardly anything has to be waited for
     streams.work_outlasts_output()
+    options = replace(options, measure=anchored(options.measure, Path()))
+    MEASURES.find(options.measure)
     device = default_device() if options.device == "auto" else options.device
     recipe = recipes.load(options.recipe, device, options.settings)
     _check_weights(options)
@@ -245,7 +247,7 @@ class Campaign:
         recipe, count = self.recipe, len(self.seeds)
         trains = self.options.measure == "time_to_accuracy"
         target = f" to {units.percent(self.target)}" if self.target is not None else ""
-        what = f"{recipe.epochs:g} epochs" if trains else self.options.measure
+        what = f"{recipe.epochs:g} epochs" if trains else label(self.options.measure)
         subject = f"{label(recipe.model.name)} on {label(recipe.data.name)}{target}, "
         subject = "" if self.options.measure in TRAIN_NOTHING else subject
         self._say(f"{self.name}: {subject}{what} on {self.device}, {count} seed{'s' if count > 1 else ''}")
@@ -319,7 +321,7 @@ class Campaign:
         position = len(self.finished)
         seed, title = self.seeds[position], self._title(position)
         origin_s = bench.STARTED_S if position == 0 else time.monotonic()
-        attempt = self.recorder.begin(self.recipe)
+        attempt = self.recorder.begin(self.recipe, self.options.measure)
         job = Job(
             self.recipe,
             seed,

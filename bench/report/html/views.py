@@ -23,7 +23,7 @@ from bench.report.terminal.summary import SPANS
 from bench.runs.labels import flat, show
 from bench.runs.run import Run
 from bench.scores.leaderboard import Board, Metric, Row
-from bench.scores.rules import RULES, Kind, Timing
+from bench.scores.rules import Kind, Timing, position
 from bench.text import units
 
 COMMANDS_SHOWN = 3
@@ -191,7 +191,7 @@ def verdicts(boards: Iterable[Board]) -> dict[Kind, list[RuleView]]:
                 view = RuleView(board, board_name(board), row, show_figure(row.figures.get(board.metric), board.metric))
                 found.setdefault(Kind.of(row.runs[0]), []).append(view)
     for views in found.values():
-        views.sort(key=lambda view: RULES.index(view.board.rule.name))
+        views.sort(key=lambda view: position(view.board.rule.name))
     return found
 
 

@@ -196,7 +196,9 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
             log = f"; its log is {store.parent.parent / run.log}" if run.log_tail and run.log else ""
             line = f"seed {run.seed}: {run.status}: {run.reason}{log}"
             say(console, line)
-    if runs[0].data and not runs[0].data["official"]:
+    if runs[0].data and runs[0].data["official"] is None:
+        say(console, f"Data: {runs[0].data['name']}, your own; runs on the same data are ranked together.")
+    elif runs[0].data and not runs[0].data["official"]:
         say(
             console,
             f"Data: not the publisher's files ({runs[0].data['fingerprint'][:12]}); say so with any result.",
