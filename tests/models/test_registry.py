@@ -46,10 +46,12 @@ def test_preloading_the_families_does_not_import_torchvision():
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("darknett", "darknet, "), ("torchvision:resnet19", "torchvision:resnet18, ")]
+    ("name", "nearest"), [("darknett", "'darknet'"), ("torchvision:resnet19", "'torchvision:resnet18'")]
 )
 def test_an_unknown_model_names_the_nearest_and_the_command_that_lists_all(name, nearest):
-    with pytest.raises(UsageError, match=f"no model '{name}'; nearest: {nearest}.*`bench list models` lists all"):
+    with pytest.raises(
+        UsageError, match=f"unknown model '{name}' .did you mean {nearest}.*`bench list models` lists all"
+    ):
         models.build(name, {}, **DATA)
 
 
@@ -71,7 +73,10 @@ def test_an_unknown_option_names_the_nearest_and_all():
         ({"blocks": [1, "2"]}, "blocks, in [1, '2'], is '2'; it takes a whole number"),
         ({"bias": "no"}, "bias is 'no'; it takes true or false"),
         ({"inner_ratio": float("inf")}, "it takes a number"),
-        ({"activation": "gelux"}, "(did you mean 'gelu'?); allowed: relu, leaky_relu, gelu, silu, hardswish, celu"),
+        (
+            {"activation": "gelux"},
+            "(did you mean 'gelu', 'selu' or 'relu'?); allowed: relu, leaky_relu, gelu, silu, hardswish, celu",
+        ),
         ({"activation": ["gelu"]}, "allowed: relu"),
         ({"padding": None}, "allowed: zeros, reflect"),
     ],

@@ -52,14 +52,15 @@ _USED: list[type[Rule]] = []
 def use(name: str) -> str:
     """Score by a user's rule book too, from now on in this process; what the book is called.
 
-    One of RULES is used already. Raises `UsageError` for a name that stands for no rule book, and for a book that is
+    One of BOOKS is used already. Raises `UsageError` for a name that stands for no rule book, and for a book that is
     called like another.
     """
-    if name in RULES:
-        return name
+    if name in BOOKS:
+        book: type[Rule] = BOOKS.load(name)
+        return book.name
     found = BOOKS.find(name)
     found.check_subclass(Rule)
-    book: type[Rule] = found.load()
+    book = found.load()
     if book.name in RULES or any(book.name == other.name and book is not other for other in _USED):
         raise UsageError(f"{found.label} is called {book.name!r}, as another rule book is; give it a name of its own")
     if book not in _USED:

@@ -65,11 +65,11 @@ def test_an_entry_point_and_a_file_of_equal_source_are_one_thing_but_for_the_pat
 
 
 def test_a_mistake_in_a_name_names_the_nearest_three_and_the_command_that_lists_all(site):
-    site("kit_b", "A = 1\n", *(f"resnet9{letter} = kit_b.net:A" for letter in "abcd"))
+    site("kit_b", "A = 1\n", *(f"resnet9{letter} = kit_b.net:A" for letter in "abcdef"))
     said = refusal("resnet9x")
-    assert said.startswith("there is no model 'resnet9x'; nearest: resnet9")
+    assert said.startswith("unknown model 'resnet9x' (did you mean 'resnet9")
     assert said.count("resnet9") == 4
-    assert "`bench list models` lists all; yours is path/to/file.py:Name" in said
+    assert "`bench list models` lists all 7; name your own as path/to/file.py:Name or package.module:Name" in said
 
 
 def test_two_packages_of_one_name_are_refused_unless_they_mean_the_same_thing(site):

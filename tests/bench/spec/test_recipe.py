@@ -114,7 +114,7 @@ def test_a_missing_file_is_named():
         ("threads: many", r"7: threads is 'many': input should be a valid integer"),
         ("target_accuracy: 94", r"7: target_accuracy is 94: input should be less than 1; accuracies are fractions"),
         ("precision: fp8", r"7: precision is 'fp8'.*allowed: 'auto', 'fp32'"),
-        ("loader: residnet", r"7: loader: there is no loader 'residnet'; nearest: resident\. `bench list loaders`"),
+        ("loader: residnet", r"7: loader: unknown loader 'residnet' \(did you mean 'resident'\?\); there are: "),
         ("schedule: {name: one_cycel}", r"7: schedule.name is 'one_cycel' \(did you mean 'one_cycle'\?\); allowed:"),
         ("schedule: {name: linear, div: 3}", r"7: unknown key 'schedule.div'.*; allowed here: name, start, end"),
         ("stop_at_target: true", r"7: stop_at_target: needs a target_accuracy"),

@@ -197,7 +197,7 @@ def test_a_test_batch_may_be_larger_than_the_set(name: str, make: MakeLoader) ->
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(dataset: Dataset) -> None:
-    with pytest.raises(UsageError, match=r"no loader 'residant'; nearest: resident\. `bench list loaders`"):
+    with pytest.raises(UsageError, match=r"unknown loader 'residant' \(did you mean 'resident'"):
         make_loader("residant", dataset, "train", 10, Augment(), Placement(torch.device("cpu")), 0)
 
 

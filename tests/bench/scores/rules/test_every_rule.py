@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.runs.store import Store
-from bench.scores.rules import RULES, RunTimeline, groups, rule, rules_for
+from bench.scores.rules import RULES, RunTimeline, groups, position, rule, rules_for, use
 from bench.scores.rules.base import task
 from bench.spec.measures import MEASURES
 
@@ -199,7 +199,7 @@ def replaced(run: Run, resolved: dict[str, object]) -> Run:
 
 
 def test_a_name_that_is_none() -> None:
-    with pytest.raises(UsageError, match="no rule book 'dawnbnech'; there are: dawnbench, mlperf"):
+    with pytest.raises(UsageError, match=r"unknown rule book 'dawnbnech' \(did you mean 'dawnbench'"):
         rule("dawnbnech")
     with pytest.raises(UsageError, match="mlperf does not score the measure 'inference'; who does: dawnbench"):
         rule("mlperf", "inference")
@@ -285,3 +285,16 @@ def test_a_set_of_another_size_is_another_task(make_run):
     assert of(name="cifar10", train_count=10_000, test_count=10_000) == "cifar10-10000-10000/train"
     assert of(name="cifar10", train_count=50_000, test_count=1_000) == "cifar10-50000-1000/train"
     assert of(name="mine", train_count=5, test_count=5) == "mine/train"
+
+
+def test_a_book_of_a_users_own_scores_beside_ours(tmp_path) -> None:
+    source = "from bench.scores.rules.coldstart import ColdStart\nclass {}(ColdStart):\n    name = '{}'\n"
+    (tmp_path / "mine.py").write_text(source.format("Patient", "patient") + source.format("Same", "mlperf"))
+    assert use(f"{tmp_path}/mine.py:Patient") == "patient"
+    assert rule("patient").name == "patient"
+    assert "patient" in [book.name for book in rules_for("time_to_accuracy")]
+    assert position("patient") == len(RULES)
+    with pytest.raises(UsageError, match=r"mine.py:Same is called 'mlperf', as another rule book is"):
+        use(f"{tmp_path}/mine.py:Same")
+    with pytest.raises(UsageError, match=r"mine.py:ColdStart is called 'coldstart'"):
+        use(f"{tmp_path}/mine.py:ColdStart")
