@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.runs.store import Store
+from bench.scores import rules
 from bench.scores.rules import RULES, RunTimeline, groups, position, rule, rules_for, use
 from bench.scores.rules.base import task
 from bench.spec.measures import MEASURES
@@ -287,7 +288,8 @@ def test_a_set_of_another_size_is_another_task(make_run):
     assert of(name="mine", train_count=5, test_count=5) == "mine/train"
 
 
-def test_a_book_of_a_users_own_scores_beside_ours(tmp_path) -> None:
+def test_a_book_of_a_users_own_scores_beside_ours(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(rules, "_USED", [])
     source = "from bench.scores.rules.coldstart import ColdStart\nclass {}(ColdStart):\n    name = '{}'\n"
     (tmp_path / "mine.py").write_text(source.format("Patient", "patient") + source.format("Same", "mlperf"))
     assert use(f"{tmp_path}/mine.py:Patient") == "patient"
