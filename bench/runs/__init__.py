@@ -1,1 +1,1 @@
-"""What a recorded run holds, and what of it can be believed."""
+"""Recorded runs: their format, where they are stored, and how they are read, merged and selected."""

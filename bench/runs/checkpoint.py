@@ -1,4 +1,4 @@
-"""A network's weights in a file, written whole or not at all, and put into a network that they fit."""
+"""Saves a network's weights atomically to a file, and loads them into a network that they fit."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ BATCH_COUNTER = ".num_batches_tracked"
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameters and buffers by name, on the CPU; `origin` says who made them, and is empty where nobody knows."""
+    """Parameters and buffers by name, on the CPU; `origin` says which run made them, and is empty if unknown."""
 
     state: dict[str, Tensor]
     origin: dict[str, str] = field(default_factory=dict)
 
 
 def save(weights: Weights, path: Path) -> WeightsFile:
-    """Write a file at once, or leave what was there: it is complete on the disk before it gets its name.
+    """Write the file atomically: it is complete on the disk before it replaces an earlier one.
 
-    Raises OSError where it cannot be written.
+    Raises OSError if it cannot be written.
     """
     memory = io.BytesIO()
     torch.save({"format": FORMAT, "origin": weights.origin, "state": weights.state}, memory)
@@ -42,9 +42,10 @@ def save(weights: Weights, path: Path) -> WeightsFile:
 
 
 def load(file: WeightsFile) -> Weights:
-    """The weights of a file of `save`, or of a bare state dict; nothing in it is run.
+    """The weights in a file written by `save`, or in a bare state dict. No code in the file is executed.
 
-    Raises `UsageError` for a file that cannot be read, has changed since it was chosen, is torn, or is something else.
+    Raises `UsageError` for a file that cannot be read, has changed since it was chosen, is truncated, or is something
+    else.
     """
     path = file.path
     try:
@@ -55,7 +56,7 @@ def load(file: WeightsFile) -> Weights:
         raise UsageError(f"{path}: was replaced while it was wanted; run the command again")
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception:  # whatever a parser of pickles and archives meets in bytes that are neither
+    except Exception:  # any error of a parser of pickles and archives on bytes that are neither
         raise UsageError(
             f"{path}: this is no file of weights, or a torn one; give one that `bench run RECIPE --keep-weights` "
             "wrote, or torch.save of a state dict"
@@ -68,7 +69,7 @@ def load(file: WeightsFile) -> Weights:
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """A network's parameters and buffers as they are now, copied to the CPU, each in its own number format."""
+    """A network's current parameters and buffers, copied to the CPU, each in its own number format."""
     return {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
@@ -76,9 +77,9 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def put_into(model: nn.Module, weights: Weights, path: Path) -> None:
-    """Give the network these weights, converted to its own number formats; `path` names them in errors.
+    """Load the weights into the network, converted to its number formats; errors name `path`.
 
-    How many batches a batch norm has seen may lack on either side. Raises `UsageError` with the first name or shape
+    Batch norm's counters of batches may be missing on either side. Raises `UsageError` with the first name or shape
     that differs.
     """
     if difference := _first_difference(_uncounted(model.state_dict()), _uncounted(weights.state)):
@@ -88,7 +89,7 @@ def put_into(model: nn.Module, weights: Weights, path: Path) -> None:
             f"{path}: these weights do not fit this network: {difference}.{whose} "
             "Give the model's options that they were trained with, by --set model.OPTION=VALUE"
         )
-    # Not strict, because torch would add the counters to a state without them, and then find that they do not fit.
+    # Not strict, because torch would add missing counters to the state and then find that they do not fit.
     model.load_state_dict(weights.state, strict=False)
 
 

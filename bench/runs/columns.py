@@ -1,4 +1,4 @@
-"""Columns of JSON values: packed into Arrow arrays without loss, and shown as pandas arrays."""
+"""Columns of JSON values: packed losslessly into Arrow arrays, and converted to pandas arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# The Arrow type says what the values were; what has no type of its own is JSON text, as bytes.
+# The Arrow type records the type of the values; values without a type of their own are JSON text, as bytes.
 _TYPES: dict[type, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
@@ -23,7 +23,7 @@ _JSON = pa.large_binary()
 
 
 def pack(values: list[Any]) -> pa.Array:
-    """An array from which `unpack` makes equal values of equal types; None is null, and NaN is not."""
+    """An array from which `unpack` restores equal values of equal types. None becomes null; NaN does not."""
     kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pa.nulls(len(values))
@@ -40,7 +40,7 @@ def pack(values: list[Any]) -> pa.Array:
 
 
 def unpack(array: pa.Array) -> list[Any]:
-    """The values again."""
+    """The values that `pack` was given."""
     values: list[Any] = array.to_pylist()
     if array.type == _JSON:
         return [None if value is None else json.loads(value) for value in values]
@@ -50,14 +50,14 @@ def unpack(array: pa.Array) -> list[Any]:
 
 
 def pack_shared(texts: list[str]) -> pa.Array:
-    """Texts of which many are equal, each kept once."""
+    """An array of texts that stores each distinct text once."""
     positions: dict[str, int] = {}
     indices = [positions.setdefault(text, len(positions)) for text in texts]
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(list(positions), pa.large_string()))
 
 
 def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of several tables, with null in a column that a table has not; columns in order of appearance."""
+    """The rows of several tables, with null where a table lacks a column; columns are in order of appearance."""
     if len(tables) == 1:
         return tables[0]
     names = dict.fromkeys(name for table in tables for name in table.column_names)
@@ -75,7 +75,7 @@ def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _join(arrays: Sequence[pa.Array]) -> pa.Array:
-    """What `pack` makes of the values of all."""
+    """The same as `pack` of all values together."""
     types = {array.type for array in arrays} - {pa.null()}
     if len(types) > 1:
         return pack([value for array in arrays for value in unpack(array)])
@@ -87,9 +87,9 @@ def _join(arrays: Sequence[pa.Array]) -> pa.Array:
 
 
 def show(array: pa.Array) -> Any:
-    """A pandas array of the one type that fits: int64, float64, bool or string, or with gaps Int64 and so on.
+    """A pandas array of the type that fits all values: int64, float64, bool or string, or with gaps Int64 and so on.
 
-    Lists, and columns of mixed types, are text: strings as they are, all else as JSON.
+    Lists and columns of mixed types become text: strings are unchanged, everything else is JSON.
     """
     if array.type == _JSON:
         return _show_json(array)
@@ -110,7 +110,7 @@ def show(array: pa.Array) -> Any:
 
 
 def strings(array: pa.Array) -> Any:
-    """Text of Arrow as text of pandas."""
+    """Arrow text as a pandas string array."""
     dtype: Any = pd.array([], dtype="string").dtype
     return dtype.__from_arrow__(array)
 
@@ -123,6 +123,6 @@ def _show_json(array: pa.Array) -> Any:
             floats = pa.array(np.array(distinct, dtype=np.float64))
             return show(floats.take(encoded.indices))
         except OverflowError:
-            pass  # beyond what a float can hold: its digits are all there is to show
+            pass  # too large for a float: show its digits
     texts = [value if type(value) is str else json.dumps(value, ensure_ascii=False) for value in distinct]
     return strings(pa.array(texts, pa.large_string()).take(encoded.indices))

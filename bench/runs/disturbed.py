@@ -1,4 +1,4 @@
-"""Which runs something else on the machine disturbed, in words."""
+"""Names the runs that other activity on the machine disturbed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.host.contention import disturbances
 from bench.runs.run import Run
 
-# So many runs are told of in a line.
+# How many runs a line names.
 MOST_TOLD = 3
 
 
 def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | None = None) -> str | None:
-    """Which of some runs were disturbed, by what and where, in one phrase; None where none was, or nobody can say.
+    """Which of the runs were disturbed, by what and in which spans, as one phrase; None if none was or if it is
+    unknown.
 
-    `counted` are the names of the spans that matter, for each run; by default all of them.
+    `counted` gives for each run the names of the spans to look at, by default all.
     """
     told = [
         disturbances(run.spans, names) | _on_gpus(run)

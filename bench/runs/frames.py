@@ -21,7 +21,7 @@ from bench.runs.store import StoreError, jsonl_files, warn_of_problems
 from bench.runs.table_cache import read_table
 from bench.runs.tables import EPOCH, FIELDS, LINE, METRIC, PART, PARTS, SPAN, EpochReader, RunReader
 
-# The columns that are there whatever the store holds, and their types.
+# The columns that always exist, and their types.
 RUN_DTYPES = FIELDS
 EPOCH_DTYPES = {"run_id": "string", "epoch": "int64"}
 # The position of a row's file in the list of files.
@@ -33,25 +33,25 @@ Columns = dict[str, Any]
 class Frames:
     """Two frames, also to be unpacked: `runs, epochs = load()`.
 
-    `runs` has a row for each run: RUN_DTYPES; every metric under its own name (under `metric.NAME` where
-    one of RUN_DTYPES has that name); `span.NAME_s`, the host seconds in all spans of that name, NaN where
-    there was none; and `config.`, `machine.`, `code.`, `data.` and `versions.` with the dotted keys of
-    those parts. `epochs` has a row for each run and epoch: `run_id`, and what the run noted then;
-    `lr` and `momentum` are of the parameters that `lr_role` names; without it, in older runs, of the network's first.
+    `runs` has a row for each run with these columns: RUN_DTYPES; every metric under its own name (or `metric.NAME` if
+    RUN_DTYPES has that name); `span.NAME_s`, the host seconds in all spans of that name, NaN if there was none; and
+    `config.`, `machine.`, `code.`, `data.` and `versions.` with the dotted keys of those parts. `epochs` has a row for
+    each run and epoch: `run_id` and what the run recorded in that epoch. `lr` and `momentum` are those of the
+    parameters named by `lr_role`, or in older runs, which lack it, of the network's first parameters.
 
-    A column is int64, float64, bool or string; with gaps Int64, float64 (NaN), boolean or string. Lists,
-    and columns of mixed types, are text: strings as they are, all else as JSON. The log's tail is in the
-    store alone.
+    A column is int64, float64, bool or string; with gaps Int64, float64 (NaN), boolean or string. Lists and columns of
+    mixed types are text: strings are unchanged, everything else is JSON. The frames do not contain the log's tail.
     """
 
     def __init__(self, table: pa.Table, files: list[Path]) -> None:
-        """`table` has what RunReader makes, each run once, and the position in `files` of each row's FILE."""
+        """`table` is made by RunReader, has each run once, and for each row the position of its FILE in `files`."""
         self._files, self._rows = files, table.select([FILE, LINE, "run_id"])
         self.runs = _runs_frame(table)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """Read when first asked for, because it is much work; raises StoreError where a file was replaced since."""
+        """The epochs, read on first use because it takes long. Raises StoreError if a file was replaced in the
+        meantime."""
         with collector_paused():
             tables = [self._epochs_in(position, path) for position, path in enumerate(self._files)]
             table = join_tables(tables) if tables else pa.table({})
@@ -63,7 +63,7 @@ class Frames:
         table, problems = read_table(path, EpochReader)
         lines = rows[LINE].to_numpy()
         warn_of_problems(path, [problem for problem in problems if problem[0] in lines])
-        # A line that is no run, or a run that is there twice, has epochs that do not count.
+        # Epochs of lines without a valid run, and of repeated runs, do not count.
         table = table.filter(pa.array(np.isin(table[LINE].to_numpy(), lines)))
         owner = np.searchsorted(lines, table[LINE].to_numpy())
         if not rows["run_id"].take(owner).equals(table["run_id"]):
@@ -75,10 +75,10 @@ class Frames:
 
 
 def load(paths: Iterable[Path | str] | None = None, results: Path | str = "results") -> Frames:
-    """Every run in `paths` (files, or folders of `*.jsonl`), by default in the folder `runs` of `results`.
+    """Every run in `paths` (files, or folders of `*.jsonl`), by default those in the folder `runs` of `results`.
 
-    A line that cannot be read is named in a StoreWarning and left out; a run that is there twice counts once.
-    Raises StoreError for a path that does not exist; a results folder without runs gives empty frames.
+    A line that cannot be read is left out with a StoreWarning; a repeated run counts once. Raises StoreError for a path
+    that does not exist. A results folder without runs gives empty frames.
     """
     folder = Path(results) / "runs"
     files = jsonl_files(map(Path, paths) if paths is not None else [folder] if folder.is_dir() else [])
@@ -122,7 +122,7 @@ def _part(text: str) -> dict[str, Any]:
 
 
 def _spread(rows: list[dict[str, Any]], prefix: str) -> Columns:
-    """Dotted names to arrays with a value for each row: dictionaries as columns of their own, to any depth."""
+    """Arrays with a value for each row, by dotted name: nested dictionaries become columns of their own."""
     columns: Columns = {}
     for name in dict.fromkeys(chain.from_iterable(rows)):
         values = [row.get(name) for row in rows]
@@ -141,7 +141,7 @@ def _shown(column: pa.ChunkedArray) -> Any:
 
 
 def _frame(columns: Columns, dtypes: Mapping[str, str]) -> pd.DataFrame:
-    """The standard columns first and of their types, whatever the values were."""
+    """A frame that begins with the standard columns in their fixed types."""
     standard = {name: pd.array(columns.get(name, []), dtype=dtype) for name, dtype in dtypes.items()}
     rest = {name: values for name, values in columns.items() if name not in dtypes}
     return pd.DataFrame(standard | rest)

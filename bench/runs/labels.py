@@ -13,12 +13,12 @@ MOST_KEYS = 4
 # Before the names that a matrix gives the parts of a command that it varies.
 PARAMETER = "parameters."
 ID_DIGITS = 8
-# What follows from the machine, what a board says for all its rows, and what makes no difference.
+# Keys left out of labels: they follow from the machine, are the same in the whole board, or make no difference.
 _NOT_SHOWN = (*NOT_IDENTITY, "resolved", "imported", "target_accuracy")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config by dotted keys, without what is null."""
+    """A nested config as a flat mapping of dotted keys, without nulls."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -29,9 +29,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The dotted keys whose values differ between these configs, and the value of each config, None for no value.
+    """The dotted keys whose values differ between these configs, each with the value in every config, None if absent.
 
-    Of keys that move together, as zipped axes do, the first stands for all.
+    If keys vary together, as zipped axes do, only the first is returned.
     """
     shown = [flat({key: value for key, value in config.items() if key not in _NOT_SHOWN}) for config in configs]
     found: dict[str, list[Any]] = {}
@@ -49,8 +49,8 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def labels(runs: Sequence[Run]) -> list[str]:
     """A name for each run, the first of its cell: `digits`, or `digits (model.block=wide, precision=bf16)`.
 
-    What differs is looked for in the sweep, or among the runs of the recipe that are of none. Equal names of
-    different cells are told apart by the beginnings of their ids.
+    Runs are compared within their sweep, or with the other runs of the recipe that belong to none. Different cells with
+    equal names get the beginning of their ids.
     """
     alike: dict[tuple[str, str, str | None], list[int]] = defaultdict(list)
     for position, run in enumerate(runs):
@@ -75,7 +75,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 def show(value: Any) -> str:
-    """A config value in a few characters."""
+    """A config value, shortened."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -86,7 +86,7 @@ def show(value: Any) -> str:
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:
-    """Each value once, numbers by size and all else by name."""
+    """The distinct values, numbers sorted by size and everything else by name."""
     distinct = {_hashable(value): value for value in values}.values()
 
     def key(value: Any) -> tuple[bool, float, str]:
@@ -112,5 +112,5 @@ def hardware(run: Run) -> str:
 
 
 def is_imported(run: Run) -> bool:
-    """Whether a run was made by others."""
+    """Whether a run was imported from somebody else's results."""
     return "imported" in run.config

@@ -1,4 +1,4 @@
-"""Runs of the store by what a person types: a run's id or its beginning, `last`, or a file of runs."""
+"""Finds runs by what a person types: a run's id or its beginning, `last`, or a file of runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FORMS = "give the beginning of a run's id or of the digits after its dash, `last
 
 
 def find_runs(references: Sequence[str], results: Path) -> list[Run]:
-    """The runs meant by the references, in their order, each once.
+    """The runs that the references name, in their order, each once.
 
-    A reference is a .jsonl file or a folder of them, which means all its runs, or what `find_run` takes. Raises
-    `UsageError` for one that means no run or several, StoreError for files that cannot be read.
+    A reference is a .jsonl file or a folder of such files, meaning all runs in it, or anything that `find_run` takes.
+    Raises `UsageError` if it names no run or several, StoreError for files that cannot be read.
     """
     found: dict[str, Run] = {}
     for reference in references:
@@ -35,10 +35,10 @@ def find_runs(references: Sequence[str], results: Path) -> list[Run]:
 
 
 def find_run(reference: str, results: Path) -> tuple[Run, Path]:
-    """The one run below `results` that is meant, and the file in which it stands.
+    """The run below `results` that the reference names, and the file that contains it.
 
-    That is the run of this id, or of an id that begins so, or whose digits after the dash do; `last` is the newest.
-    Raises `UsageError` where there is none, or more than one.
+    The reference is an id, the beginning of an id or of the digits after its dash, or `last` for the newest run. Raises
+    `UsageError` if it fits no run or more than one.
     """
     folder = results / "runs"
     files = jsonl_files([folder]) if folder.is_dir() else []
@@ -47,7 +47,7 @@ def find_run(reference: str, results: Path) -> tuple[Run, Path]:
     def is_meant(run_id: str, _: str) -> bool:
         return bool(wanted) and (run_id.startswith(wanted) or run_id.rpartition("-")[2].startswith(wanted))
 
-    # Of a run that stands in several files, the first counts, as it does everywhere.
+    # If several files contain a run, the first counts, as everywhere.
     found = {run.run_id: (run, path) for path in reversed(files) for run in read_runs([path], is_meant)}
     if wanted in found:
         return found[wanted]
@@ -63,11 +63,11 @@ def find_run(reference: str, results: Path) -> tuple[Run, Path]:
 
 
 def describe(run: Run) -> str:
-    """One line that tells a run from others."""
+    """One line that identifies a run."""
     return f"{run.run_id}  {run.recipe}, seed {run.seed}, {run.measure}, {run.status}"
 
 
 def _newest(files: Sequence[Path]) -> str:
-    """The id of the run that began last, nothing where there is none."""
+    """The id of the run that began last; empty if there are no runs."""
     runs = read_records(files, Run.from_json_line)
     return max(((run.started_at, run.run_id) for run in runs), default=("", ""))[1]

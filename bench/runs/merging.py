@@ -18,7 +18,7 @@ from bench.runs.run import Run
 from bench.runs.store import Store, StoreError, each_record, head_of, jsonl_files
 
 CONFLICTS_NAMED = 5
-# How files begin that hold runs in another dress: the bytes, what it is, and what to do.
+# The first bytes of files that hold runs in another form, with its name and a remedy.
 _FOREIGN = (
     (b"\x1f\x8b", "packed by gzip", "gunzip it first"),
     (b"PK\x03\x04", "packed by zip", "unzip it first"),
@@ -31,20 +31,20 @@ _FOREIGN = (
 )
 
 
-# A descriptor of this process, by the name that a shell gives it.
+# The name that a shell gives to a file descriptor of this process.
 _OPEN_ALREADY = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/([0-9]{1,6})")
 MOST_PIPED_BYTES = 1 << 28
 
 
 class ConflictError(BenchError):
-    """Two different runs claim to be the same one."""
+    """Two different runs have the same id."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """How many runs of a file were `new` to the store, and how many it had already.
+    """How many runs of a file were `new` to the store, and how many it already had.
 
-    `impossible` says of each new run what of its numbers cannot be; such a run is kept, and ranks nowhere.
+    `impossible` names the impossible numbers of new runs; such a run is kept but not ranked.
     """
 
     path: Path
@@ -54,12 +54,12 @@ class Merged:
 
 
 def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
-    """Append the runs of other files, folders of `*.jsonl` or results folders that the store has not.
+    """Append the runs that the store does not have yet from files, folders of `*.jsonl` or results folders.
 
-    A pipe that this process was given, as by `<(zcat runs.jsonl.gz)` or as its standard input, `-`, is read to its end.
+    A pipe passed to this process, for instance by `<(zcat runs.jsonl.gz)` or as standard input `-`, is read to its end.
 
-    Says what each file had. Lines are taken over as they are. Raises StoreError where a path holds no file of
-    runs or the store cannot be written, ConflictError where two different runs have one id; then nothing is taken.
+    Returns what each file had. Lines are copied unchanged. Raises StoreError if a path has no file of runs or the store
+    cannot be written, and ConflictError if two different runs have the same id; then nothing is appended.
     """
     incoming: dict[Path, list[_Line]] = {}
     for path in map(_stdin_by_name, paths):
@@ -96,9 +96,9 @@ def _stdin_by_name(path: Path) -> Path:
 
 
 def _piped(path: Path) -> bytes | None:
-    """What comes through a pipe that is open in this process already; None for everything else.
+    """The content of a pipe that is already open in this process; None for anything else.
 
-    Only such a pipe surely has, or had, somebody who writes to it. Raises StoreError for more than is kept in memory.
+    Only such a pipe is certain to have a writer. Raises StoreError for more data than is kept in memory.
     """
     match = _OPEN_ALREADY.fullmatch(str(path))
     try:
@@ -119,7 +119,7 @@ def _head(path: Path) -> bytes:
 
 
 def _not_lines(head: bytes) -> str | None:
-    """Why a file that begins like this, without any run in it, is no file of runs, with what to do; None if empty."""
+    """Why a file with this beginning and without any run is not a file of runs, with a remedy; None if it is empty."""
     for mark, what, remedy in _FOREIGN:
         if head.startswith(mark):
             return f"this is {what}, and no lines of JSON; {remedy}"
@@ -128,7 +128,7 @@ def _not_lines(head: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line that holds a run, as bytes that end with a newline."""
+    """A line with a run, as bytes that end with a newline."""
 
     run_id: str
     text: bytes
@@ -136,7 +136,7 @@ class _Line:
 
     @classmethod
     def read(cls, line: bytes, wanted: Collection[str] | None = None) -> _Line | None:
-        """None for a run whose id is not among the wanted ones. Raises RecordError where there is no run."""
+        """The line, or None if the run's id is not wanted. Raises RecordError if there is no run."""
         head = head_of(line) if wanted is not None else None
         if wanted is not None and head is not None and head[0] not in wanted:
             return None
@@ -144,7 +144,7 @@ class _Line:
         return cls(run.run_id, line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") + b"\n", next(impossible(run), None))
 
     def is_same(self, other: _Line) -> bool:
-        # Compared as text at last, because a NaN differs from itself.
+        # Finally compared as text, because a NaN differs from itself.
         return self.text == other.text or self._canonical() == other._canonical()
 
     def _canonical(self) -> bytes:
@@ -152,7 +152,7 @@ class _Line:
 
 
 def _compare(store: Path, incoming: Mapping[Path, Sequence[_Line]]) -> tuple[list[bytes], list[Merged]]:
-    """The lines of runs that the store has not, and what each file has; raises ConflictError."""
+    """The lines of runs that the store lacks, and what each file has. Raises ConflictError."""
     ids = {line.run_id for lines in incoming.values() for line in lines}
     here = each_record(store, lambda line: _Line.read(line, ids)) if store.exists() else ()
     known = {line.run_id: (line, store) for line in here}

@@ -1,4 +1,4 @@
-"""Numbers that no run can have: a record with one of them is kept, and ranks nowhere."""
+"""Impossible numbers in records: such a record is kept but not ranked."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.runs.run import Run
 
-# Metrics by the ends of their names, none of which can be below zero, or for these last ones zero.
+# Endings of metrics' names: none of these can be negative, and the last ones cannot be zero.
 NOT_NEGATIVE = ("_s", "_ms", "_j", "_bytes", "_usd", "_error", "flops", "epochs", "steps", "examples", "parameters")
 POSITIVE = ("latency_mean_ms", "latency_p50_ms", "samples_per_s", "time_to_target_s", "train_s", "total_s")
-# A clock of finite steps may read an end and the next beginning in another order by its last bits.
+# Rounding may swap the end of a span and the beginning of the next by the last bits.
 CLOCK_STEP_S = 1e-6
 
 
 def impossible(run: Run) -> Iterator[str]:
-    """What of this run cannot be, in words: times that run backwards, shares above one, a verdict its numbers deny."""
+    """The impossible facts of a run, in words: times that run backwards, shares above one, a status that contradicts
+    the numbers."""
     yield from _impossible_spans(run)
     yield from _impossible_metrics(run)
     accuracy, target = run.metrics.get("accuracy"), run.metrics.get("target_accuracy")
     target = run.config.get("target_accuracy") if target is None else target
-    # An entry of others is done at the first epoch that gets there, whatever came after it.
+    # An imported entry ends with the first epoch at the target, whatever came after it.
     looked = [row.get("accuracy") for row in run.epochs] if run.config.get("imported") else []
     reached = any(isinstance(one, int | float) and target is not None and one >= target for one in looked)
     if run.status == "ok" and accuracy is not None and target is not None and accuracy < target and not reached:
@@ -62,5 +63,5 @@ def _impossible_metrics(run: Run) -> Iterator[str]:
 
 
 def _is_diverged(run: Run, share: float | int | bool | str) -> bool:
-    """Whether this is the number of a training that came to nothing, which no clock counts as a success."""
+    """Whether this is the result of a training that diverged, which no rule counts as a success."""
     return run.status not in ("ok", "not_reached") and isinstance(share, float) and math.isnan(share)

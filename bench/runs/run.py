@@ -23,7 +23,7 @@ SCHEMA = 1
 Status = Literal["ok", "not_reached", "diverged", "oom", "timeout", "crashed", "interrupted", "skipped", "failed"]
 STATUSES: tuple[str, ...] = get_args(Status)
 UtcTime = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
-# A run that went to its end, and so has numbers to average.
+# The statuses of runs that completed and therefore have results to average.
 FINISHED: tuple[Status, ...] = ("ok", "not_reached")
 Scalar = float | int | bool | str | None
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
@@ -31,26 +31,26 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 # The step at position i turns a record of schema i + 1 into one of schema i + 2.
 MIGRATIONS: tuple[Migration, ...] = ()
 
-# What may differ between runs that are repeats of one another: chance, money and words.
+# Keys that may differ between repeats of the same cell: seeds, prices and texts.
 NOT_IDENTITY = frozenset({"seed", "seeds", "price_per_hour", "summary", "source", "published"})
 
 _NON_FINITE = "non_finite"
 
 
 class RecordError(MissingError):
-    """A record that is damaged, or that this version does not understand."""
+    """A record is damaged, or this version does not understand it."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One measurement of one cell, with everything needed to judge and to repeat it.
+    """One measurement of one cell, with everything needed to judge and repeat it.
 
-    A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the
-    device's own seconds where it has a clock; `host`, where somebody looked, is what else the machine did meanwhile
-    (`bench.host.contention.Usage`). A metric's unit stands in its name. `started_at` is ISO 8601
-    in UTC, `command` what was typed, quoted for a shell, and `log` relative to the results folder.
+    A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the device's own
+    seconds if it has a clock. `host`, if measured, says what else the machine did meanwhile
+    (`bench.host.contention.Usage`). A metric's unit is part of its name. `started_at` is ISO 8601 in UTC, `command` is
+    the command line quoted for a shell, and `log` is relative to the results folder.
 
-    Of a run on several devices a span is the slowest rank's, with every rank's host seconds in `rank_s`; those
-    before the ranks have met are rank 0's. The metrics `train_s_rank0` and so on are each rank's own seconds in
+    In a run on several devices, a span is that of the slowest rank, with every rank's host seconds in `rank_s`; spans
+    before the ranks have met are those of rank 0. The metrics `train_s_rank0` and so on are each rank's own seconds in
     training, `examples` and `samples_per_s` count all ranks, and peak memory is that of the rank with most.
     """
 
@@ -79,12 +79,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether it sampled until its time was up, so that it has fewer samples than its criterion asks for."""
+        """Whether sampling stopped at its time limit, with fewer samples than the criterion requires."""
         return any(value is True and name.endswith("timed_out") for name, value in self.metrics.items())
 
     @property
     def repeated_by(self) -> str:
-        """The command that makes such a run again; a sweep, for which it is done, has to be asked for the cell."""
+        """The command that repeats this run; a sweep, which skips finished cells, needs an option for it."""
         if self.command.startswith("bench sweep ") and "--rerun" not in self.command:
             return f"{self.command} --rerun {self.cell}"
         return self.command
@@ -102,12 +102,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def shares_process(self) -> bool:
-        """Whether it was trained in one process with other seeds, which loaded, built and compiled once for all."""
+        """Whether several seeds shared its process, which loaded, built and compiled only once."""
         return self._resolved("shared_process") is True
 
     @property
     def keeps_compiled(self) -> bool:
-        """Whether it could take compiled programs that were kept from earlier runs."""
+        """Whether it could reuse compiled programs from earlier runs."""
         return bool(self._resolved("compiled_cache") == "kept")
 
     def _resolved(self, name: str) -> Any:
@@ -117,12 +117,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def to_json_line(self) -> bytes:
         """UTF-8 JSON on one line, newline included; keys are the field names.
 
-        JSON knows no NaN and no infinities: each is written as null, and named in `non_finite`, a map from
-        its JSON pointer (RFC 6901) to "nan", "inf" or "-inf", so that a divergence can be read back.
+        JSON has no NaN and no infinities. Each is written as null and listed in `non_finite`, a map from its JSON
+        pointer (RFC 6901) to "nan", "inf" or "-inf", so that a divergence can be read back.
 
         Bytes of file names and arguments that are no text are written out, as `\\xe9`.
 
-        Raises TypeError for a field of the wrong type: what could not be read back is not written.
+        Raises TypeError for a field of the wrong type, because it could not be read back.
         """
         record = msgspec.to_builtins(self, enc_hook=_plain)
         non_finite = dict(_take_non_finite(record, ""))
@@ -140,7 +140,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @classmethod
     def from_json_line(cls, line: bytes) -> Run:
-        """Raises RecordError where the line is no record of this or an older schema."""
+        """The run on a line. Raises RecordError if the line is not a record of this schema or an older one."""
         try:
             run = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -149,7 +149,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Run:
-        """A Run from its JSON object; an older schema is migrated, a newer one refused by a RecordError."""
+        """A Run from its JSON object. An older schema is migrated; a newer one raises RecordError."""
         current = migrate(dict(record))
         non_finite = current.pop(_NON_FINITE, {})
         try:
@@ -160,7 +160,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise RecordError(f"not a run of schema {SCHEMA}: {error}") from None
 
     def _checked(self) -> Run:
-        """Itself. Raises RecordError where a part holds a value of a type that nothing here could work with."""
+        """This run. Raises RecordError if a part has a value of a type that the project cannot use."""
         try:
             shape.check(self)
         except msgspec.ValidationError as error:
@@ -172,21 +172,21 @@ _DECODER = msgspec.json.Decoder(Run)
 
 
 def new_run_id(now: datetime | None = None) -> str:
-    """UTC time to the microsecond and 32 random bits: text order is time order, on any machine."""
+    """UTC time to the microsecond and 32 random bits, so that text order is time order on all machines."""
     return f"{now or datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"
 
 
 def cell_id(config: Mapping[str, Any]) -> str:
-    """16 hex digits that are equal for configs that differ in seed, price and documentation alone.
+    """16 hex digits, equal for configs that differ only in seed, price and documentation.
 
-    What is null counts as absent, so that a key which a later version adds, null by default, renames no cell.
+    Nulls count as absent, so that a key that a later version adds with the default null does not change any id.
     """
     identity = _without_nulls({key: value for key, value in config.items() if key not in NOT_IDENTITY})
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
 
 
 def migrate(record: dict[str, Any], to: int = SCHEMA, steps: Sequence[Migration] = MIGRATIONS) -> dict[str, Any]:
-    """The record in schema `to`, by one step for each schema between."""
+    """The record in schema `to`, migrated schema by schema."""
     schema = record.get("schema")
     if type(schema) is not int or schema < 1:
         raise RecordError(f"not a run: its schema is {schema!r}, and should be 1 to {to}")
@@ -206,7 +206,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What a training script leaves in its numbers, as JSON: an hour's run is not lost to a NumPy scalar."""
+    """Values such as NumPy scalars as JSON, so that a long run is not lost because of one of them."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if callable(item := getattr(value, "item", None)):
@@ -215,7 +215,7 @@ def _plain(value: Any) -> Any:
 
 
 def _take_non_finite(node: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    """Replace by None what JSON cannot write, and yield where it stood and what it was."""
+    """Replace numbers that JSON cannot write by None, and yield their pointer and value."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
         here = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
@@ -236,7 +236,7 @@ def _put(node: Any, pointer: str, value: float) -> None:
 
 def _json_object(line: bytes) -> dict[str, Any]:
     try:
-        # A byte-order mark, as some editors leave it at the head of a file, is no part of the text.
+        # Some editors put a byte-order mark at the beginning of a file; it is not part of the text.
         return msgspec.json.decode(line.removeprefix(codecs.BOM_UTF8), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"not a JSON object: {error}") from None

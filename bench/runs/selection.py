@@ -1,4 +1,4 @@
-"""Questions to the frame of runs: which rows, which columns, and what their numbers are by group."""
+"""Selects rows and columns of the frame of runs, sorts them, and aggregates numbers by group."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ STATISTICS = ("n", "mean", "median", "sd")
 
 
 def select(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
-    """The rows that meet every condition, as a command line has them: `accuracy>=0.94`, `config.model.name~wide`.
+    """The rows that meet every condition of the command line, such as `accuracy>=0.94` or `config.model.name~wide`.
 
-    The operators are = != < <= > >= and ~, which finds a part of the value's text, upper case or not. A column
-    of numbers is compared as numbers, one of times as UTC times, one of booleans with true and false; `null` is
-    what is missing, which differs from every value and is neither more nor less. Raises UsageError for
-    what is no condition, for a column that does not exist, and for a value that its column cannot hold.
+    The operators are = != < <= > >= and ~, which searches the value's text, ignoring case. Numbers are compared as
+    numbers, times as UTC times, booleans with true and false. `null` means missing; a missing value differs from every
+    value and is neither more nor less. Raises UsageError for a malformed condition, an unknown column, and a value that
+    the column cannot hold.
     """
     for condition in conditions:
         match = _CONDITION.fullmatch(condition)
@@ -48,10 +48,10 @@ def select(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
 
 
 def column(frame: pd.DataFrame, name: str, origin: str) -> str:
-    """The column meant by its name, or by the key that recipes, matrices and --set have for a value.
+    """The column of a name, or of a key as recipes, matrices and --set use it.
 
     So `model.width` is `config.model.width`, and `model`, as in `model: darknet`, is `config.model.name`. Raises
-    UsageError, with the nearest names, where there is none.
+    UsageError with the nearest names if there is none.
     """
     for one in (name, f"config.{name}", f"config.{name}.name", f"{name}.name"):
         if one in frame:
@@ -63,7 +63,7 @@ def column(frame: pd.DataFrame, name: str, origin: str) -> str:
 
 
 def columns(frame: pd.DataFrame, names: Sequence[str], origin: str) -> list[str]:
-    """Several columns, each once. Raises UsageError for one that there is not, and for one that stands twice."""
+    """Several columns. Raises UsageError for one that does not exist or is named twice."""
     found = [column(frame, name, origin) for name in names]
     for position, one in enumerate(found):
         if one in found[:position]:
@@ -72,7 +72,7 @@ def columns(frame: pd.DataFrame, names: Sequence[str], origin: str) -> list[str]
 
 
 def sort(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """The rows in the order of some columns, `-NAME` from high to low; what is missing comes first."""
+    """The rows sorted by some columns, `-NAME` in descending order; missing values come first."""
     names = columns(frame, [name.removeprefix("-") for name in by], "--sort")
     ascending = [not name.startswith("-") for name in by]
     return frame.sort_values(names, ascending=ascending, kind="stable", na_position="first")
@@ -81,9 +81,9 @@ def sort(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def aggregate(frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
     """A row for each group and metric: the group's columns, the metric's name, n, mean, median, sd.
 
-    n counts the runs of the group that have the metric, sd is the sample's standard deviation (n - 1), NaN for
-    n < 2. Groups stand in the order of their columns; a missing value makes a group too. A metric that no run of
-    a group has is left out.
+    n counts the runs of the group that have the metric; sd is the sample standard deviation (n - 1), NaN for n < 2.
+    Groups are sorted by their columns; missing values form a group of their own. A metric that no run of a group has is
+    left out.
     """
     groups_by = columns(frame, by, "--by")
     metrics = columns(frame, metrics, "--columns")
@@ -102,7 +102,7 @@ def aggregate(frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) ->
         tables.append(table[table["n"] > 0])
     if not tables:
         return pd.DataFrame(columns=[*groups_by, "metric", *STATISTICS])
-    # Stable, so that the metrics of a group keep the order in which they were asked for.
+    # Stable, so that the metrics of a group keep the requested order.
     return pd.concat(tables, ignore_index=True).sort_values(groups_by, kind="stable", ignore_index=True)
 
 
@@ -111,9 +111,9 @@ def is_number(column: pd.Series[Any]) -> bool:
 
 
 def export(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as CSV or Parquet, as the suffix of `path` says; a file that is there is replaced.
+    """Write a frame as CSV or Parquet, depending on the suffix of `path`; an existing file is replaced.
 
-    Raises UsageError for another suffix, StoreError where it cannot be written.
+    Raises UsageError for another suffix, StoreError if the file cannot be written.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise UsageError(f"cannot export to {path}: name a file that ends in .csv or .parquet")
@@ -122,7 +122,7 @@ def export(frame: pd.DataFrame, path: Path) -> None:
             if path.suffix == ".csv":
                 draft.write_text(as_csv(frame), encoding="utf-8", newline="")
             else:
-                with draft.open("wb") as file:  # pyarrow itself opens no name that is not UTF-8
+                with draft.open("wb") as file:  # pyarrow cannot open a name that is not UTF-8
                     frame.to_parquet(file, index=False)
     except OSError as error:
         raise StoreError(f"cannot export to {path}: {error.strerror or error}; name another file") from None
@@ -138,7 +138,7 @@ def _meets(column: pd.Series[Any], sign: str, text: str) -> pd.Series[bool]:
 
 
 def _kind(column: pd.Series[Any]) -> str:
-    """What a column holds, in words."""
+    """The kind of values in a column, in words."""
     if is_number(column):
         return "numbers"
     if pd.api.types.is_bool_dtype(column.dtype):

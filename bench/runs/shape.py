@@ -1,6 +1,6 @@
-"""What stands inside the parts of a record: the types that every table, board and report relies on.
+"""The types of the values inside a record's parts, on which tables, boards and reports rely.
 
-A part may hold more than is named here, and may lack what is named. What is there has these types.
+A part may contain more than is named here, and may lack what is named. Named values have these types.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class _Imported(msgspec.Struct):
 
 
 class _Config(msgspec.Struct):
-    """The parts of a config that boards and summaries read by name; an imported entry has few of them."""
+    """The parts of a config that boards and summaries read; an imported entry has few of them."""
 
-    # As a recipe may have them, where a cell was skipped before it was resolved: by their name alone.
+    # A cell that was skipped before its recipe was resolved may have only a name here.
     data: _Named | str | Unset | None = UNSET
     model: _Named | str | Unset | None = UNSET
     device: Text = UNSET
@@ -92,7 +92,7 @@ class _Data(msgspec.Struct):
 
 
 class _Epoch(msgspec.Struct, gc=False):
-    """The numbers of an epoch; the rest of its row is free."""
+    """The numbers of an epoch; its row may contain anything else."""
 
     epoch: int | Unset | None = UNSET
     accuracy: Number = UNSET
@@ -102,7 +102,7 @@ class _Epoch(msgspec.Struct, gc=False):
     examples: Number = UNSET
 
 
-# What is no part named here is free.
+# Parts that are not named here may contain anything.
 PARTS: dict[str, Any] = {
     "spans": list[RecordedSpan],
     "epochs": list[_Epoch],
@@ -112,7 +112,7 @@ PARTS: dict[str, Any] = {
     "data": _Data,
 }
 _FLOAT_BITS = 1024
-# Metrics by the ends of their names: what is yes or no, and what is calculated with. Others are free.
+# Endings of metrics' names: booleans, and numbers used in calculations. Other metrics may be anything.
 _FLAGS = ("timed_out", "contended", "reached", "coarse")
 _NUMBERS = (
     "_s", "_ms", "_j", "_bytes", "_usd", "_error", "_fraction", "accuracy", "loss", "flops", "flops_per_example",
@@ -122,14 +122,14 @@ _DECODE = {name: msgspec.json.Decoder(shape).decode for name, shape in PARTS.ite
 
 
 def check_text(part: str, text: bytes | msgspec.Raw) -> None:
-    """Raises msgspec.ValidationError where the JSON of this part of a record has a value of another type."""
+    """Raises msgspec.ValidationError if the JSON of this part of a record has a value of another type."""
     if part in _DECODE:
         with _named(part):
             _DECODE[part](text)
 
 
 def check(record: Any) -> None:
-    """Raises msgspec.ValidationError where a part of this run has a value of another type."""
+    """Raises msgspec.ValidationError if a part of this run has a value of another type."""
     for part, shape in PARTS.items():
         with _named(part):
             msgspec.convert(getattr(record, part), shape)
@@ -137,8 +137,8 @@ def check(record: Any) -> None:
 
 
 def check_values(started_at: str, metrics: Mapping[str, Any]) -> None:
-    """Raises msgspec.ValidationError for a day that no calendar has, a number that stands for yes or no, or the other
-    way round, and a whole number beyond what a float holds.
+    """Raises msgspec.ValidationError for an impossible date, a number in place of a boolean or the reverse, and an
+    integer too large for a float.
     """
     try:
         datetime.fromisoformat(started_at)
@@ -153,12 +153,12 @@ def check_values(started_at: str, metrics: Mapping[str, Any]) -> None:
 
 @functools.lru_cache(1 << 12)
 def _is_flag(name: str) -> bool | None:
-    """Whether a metric is yes or no; None where nothing here relies on it."""
+    """Whether a metric is a boolean; None if nothing relies on its type."""
     return True if name.endswith(_FLAGS) else False if name.endswith(_NUMBERS) else None
 
 
 class _named:  # noqa: N801 - a context manager without a generator's cost, for it is entered for every line
-    """Puts the part's name into the path that an error names."""
+    """Adds the part's name to the path in an error."""
 
     def __init__(self, part: str) -> None:
         self._part = part

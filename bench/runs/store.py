@@ -1,4 +1,4 @@
-"""The store: runs as JSON lines, only ever appended, safe from crashes and from other processes."""
+"""The store: an append-only file of runs as JSON lines, safe against crashes and concurrent processes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from bench.errors import MissingError
 from bench.files import open_regular
 from bench.runs.run import RecordError, Run
 
-# An append takes milliseconds; who holds the lock for longer than this is stopped, not slow.
+# An append takes milliseconds; a process that holds the lock for longer than this is stopped, not slow.
 LOCK_TIMEOUT_S = 120
 LOCK_POLL_S = 0.005
 WARNINGS_PER_FILE = 5
 BATCH = 1000
 TAIL_BLOCK_BYTES = 1 << 16
-# How `Run.to_json_line` begins; a line that begins otherwise is decoded to know its run and cell.
+# How `Run.to_json_line` begins; other lines must be decoded to find their run and cell.
 _HEAD = re.compile(rb'\{"run_id":"([ !#-\[\]-~]*)","cell":"([ !#-\[\]-~]*)",')
 
 
 class StoreError(MissingError):
-    """The results cannot be kept or read: no permission, no room, no such place."""
+    """The results cannot be written or read: no permission, no space, or no such path."""
 
 
 class StoreWarning(UserWarning):
-    """A line of the store was set aside; the others were read."""
+    """A line of the store was left out; the others were read."""
 
 
 class HasRunId(Protocol):
@@ -45,27 +45,26 @@ R = TypeVar("R", bound=HasRunId)
 
 
 class Store:
-    """The file `path` of JSON lines, one for each run; it and its folder are made when first needed."""
+    """The file `path` of JSON lines, one for each run; the file and its folder are created when first needed."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        # Whatever links lead to it, a file has one lock.
+        # A file has one lock, whatever links lead to it.
         self._real_path = Path(os.path.realpath(self.path))
 
     def append(self, run: Run) -> None:
-        """Write one line and wait until it is on the disk. On failure the file is as it was before.
+        """Write one line and sync it to the disk. On failure the file is left as before.
 
-        Raises StoreError where it cannot be written, TypeError for a run that could not be read back.
+        Raises StoreError if it cannot be written, TypeError for a run that could not be read back.
         """
         line = run.to_json_line()
         with self._locked():
             self._append(line)
 
     def read(self, cells: Collection[str] | None = None) -> list[Run]:
-        """Every run, or those of some cells, in the order of writing; none where there is no file yet.
+        """Every run, or those of some cells, in the order of writing; empty if there is no file yet.
 
-        A line that cannot be read is named in a StoreWarning and left out; a run that is there twice counts
-        once.
+        A line that cannot be read is left out with a StoreWarning; a repeated run counts once.
         """
         files = [self.path] if self.path.exists() else []
         if cells is None:
@@ -73,9 +72,9 @@ class Store:
         return read_runs(files, lambda _, cell: cell in cells)
 
     def extend(self, make_lines: Callable[[], Sequence[bytes]]) -> None:
-        """Append the lines of runs that `make_lines` gives; it is called when nobody else can append any more.
+        """Append the lines that `make_lines` returns; it is called while the lock is held.
 
-        Raises StoreError where they cannot be written.
+        Raises StoreError if they cannot be written.
         """
         with self._locked():
             lines = make_lines()
@@ -83,9 +82,9 @@ class Store:
                 self._append(b"".join(lines[start : start + BATCH]))
 
     def check_writable(self, expected_bytes: int) -> None:
-        """Prove, by really doing it, that a record of that size can be written now.
+        """Check, by writing and removing it, that a record of that size can be written now.
 
-        Raises StoreError otherwise, so that it is known before hours of training and not after them.
+        Raises StoreError otherwise, before hours of training instead of after.
         """
         probe = self._real_path.with_name(f".probe-{os.getpid()}")
         try:
@@ -94,7 +93,7 @@ class Store:
                 _sync_folder(self._real_path.parent)
             try:
                 with open(probe, "wb") as file:
-                    # Random, because a file system that compresses would find room for any number of zeros.
+                    # Random bytes, because a compressing file system has space for any number of zeros.
                     file.write(os.urandom(expected_bytes))
                     file.flush()
                     os.fsync(file.fileno())
@@ -130,7 +129,7 @@ class Store:
             raise self._unwritable(error) from None
 
     def _set_aside(self, tail: bytes) -> None:
-        """Keep what a crash left of a line; it is copied safely before it is cut off."""
+        """Save the torn end of a line that a crash left: copy it to a file, then cut it off."""
         torn = self._real_path.with_name(self._real_path.name + ".torn")
         with open(torn, "ab") as file:
             file.write(tail + b"\n")
@@ -145,7 +144,7 @@ class Store:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the store's lock; the folder exists inside."""
+        """Hold the store's lock; the folder exists meanwhile."""
         real = self._real_path
         lock = FileLock(real.with_name(real.name + ".lock"), timeout=LOCK_TIMEOUT_S)
         try:
@@ -170,7 +169,7 @@ class Store:
 
 
 def jsonl_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are, folders as their `*.jsonl` in order of name.
+    """The given files, and the `*.jsonl` files of the given folders in order of name.
 
     Raises StoreError for a path that does not exist.
     """
@@ -183,10 +182,9 @@ def jsonl_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> Iterator[R]:
-    """What `decode` makes of each line, one record for each run id; where it makes None, no record is wanted.
+    """The result of `decode` for each line, one record for each run id; None results are skipped.
 
-    A line for which it raises RecordError is named in a StoreWarning. Raises StoreError for a file that
-    cannot be read.
+    A line for which it raises RecordError causes a StoreWarning. Raises StoreError for a file that cannot be read.
     """
     seen: set[str] = set()
     for path in files:
@@ -197,9 +195,9 @@ def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> 
 
 
 def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[Run]:
-    """The runs of which `wants(run_id, cell)` is true; the others are not decoded, which takes most of the time.
+    """The runs for which `wants(run_id, cell)` is true. Others are not decoded, which saves most of the time.
 
-    What a line that is not wanted holds beyond its head is not looked at, so that no damage in it is told.
+    Damage in lines that are not wanted is not reported, because only their beginning is read.
     """
 
     def decode(line: bytes) -> Run | None:
@@ -213,13 +211,13 @@ def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[
 
 
 def head_of(line: bytes) -> tuple[str, str] | None:
-    """The run's id and cell, where the line begins as this store writes it."""
+    """The run's id and cell if the line begins as this store writes it, else None."""
     match = _HEAD.match(line)
     return (match[1].decode(), match[2].decode()) if match else None
 
 
 def each_record(path: Path, decode: Callable[[bytes], R | None], opened: BinaryIO | None = None) -> Iterator[R]:
-    """Every record of a file that is wanted, one that is there twice too; of the file as it was `opened`, if it was."""
+    """Every wanted record of a file, including repeated ones; of the file `opened`, if given."""
     problems: list[tuple[int, str]] = []
     try:
         with opened or open(open_regular(path), "rb", buffering=1 << 20) as file:
@@ -238,14 +236,14 @@ def each_record(path: Path, decode: Callable[[bytes], R | None], opened: BinaryI
 
 
 def problem_of(line: bytes, error: RecordError) -> str:
-    """What to say of a line that cannot be read."""
+    """The message about a line that cannot be read."""
     if line.endswith(b"\n") or is_whole(line):
         return f"left out: {error}"
     return "left out: the line is incomplete, torn by a crash or being written just now"
 
 
 def warn_of_problems(path: Path, problems: Sequence[tuple[int, str]]) -> None:
-    """A StoreWarning for each line of which something was left out; of many, for the first ones."""
+    """Warn about each line that was left out; if there are many, about the first ones."""
     told = [f"{path}:{number}: {what}" for number, what in problems[:WARNINGS_PER_FILE]]
     if len(problems) > WARNINGS_PER_FILE:
         told.append(f"{path}: {len(problems) - WARNINGS_PER_FILE} more lines could not be read and were left out")
@@ -254,7 +252,7 @@ def warn_of_problems(path: Path, problems: Sequence[tuple[int, str]]) -> None:
 
 
 def unfinished_line(fd: int, end: int) -> bytes:
-    """What stands after the last newline of a file of `end` bytes."""
+    """The bytes after the last newline of a file of `end` bytes."""
     blocks: list[bytes] = []
     while end > 0:
         start = max(0, end - TAIL_BLOCK_BYTES)
@@ -268,7 +266,7 @@ def unfinished_line(fd: int, end: int) -> bytes:
 
 
 def is_whole(line: bytes) -> bool:
-    """Whether only the newline is missing: no proper prefix of a JSON object is JSON."""
+    """Whether only the newline is missing. No proper prefix of a JSON object is valid JSON."""
     try:
         msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -277,7 +275,7 @@ def is_whole(line: bytes) -> bool:
 
 
 def _write_or_undo(fd: int, lines: bytes, end: int) -> None:
-    """One write and one sync; on failure the file is cut back to `end` bytes, and OSError raised."""
+    """One write and one sync. On failure the file is truncated to `end` bytes and OSError raised."""
     try:
         written = os.write(fd, lines)
         if written < len(lines):
@@ -290,7 +288,7 @@ def _write_or_undo(fd: int, lines: bytes, end: int) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make it and its parents, so that they are there after a power cut too."""
+    """Create the folder and its parents, synced so that they survive a power failure."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

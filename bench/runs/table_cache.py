@@ -1,4 +1,4 @@
-"""Tables of files of JSON lines, of which only what is new is decoded: the rest is remembered in the user's cache."""
+"""Tables of files of JSON lines. Decoded rows are cached for the user, so that only new lines are decoded."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bench.runs.columns import join_tables
 from bench.runs.run import RecordError
 from bench.runs.store import StoreError, problem_of, unfinished_line
 
-# A smaller file is decoded as fast as its copy is read.
+# Decoding a smaller file is as fast as reading its copy.
 MIN_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 20
-# A file that changed so shortly before it was looked at may change again without a new time.
+# A file that changed so recently may change again within the same time stamp.
 SETTLED_NS = 2_000_000_000
 UNUSED_S = 30 * 24 * 3600.0
 
@@ -33,22 +33,22 @@ Problems = list[tuple[int, str]]
 
 
 class Reader(Protocol):
-    """One way to make a table of lines; an object for each reading."""
+    """A way to turn lines into a table; a new object for each reading."""
 
     kind: str
 
     def decode(self, line: bytes) -> Any:
-        """The record on a line; raises RecordError where there is none."""
+        """The record on a line. Raises RecordError if there is none."""
 
     def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
-        """The table of the records on the lines of these numbers."""
+        """The table of records; `numbers` are their line numbers."""
 
 
 @dataclass
 class Content:
-    """What stands in the first `end` bytes of a file, which are whole lines, `lines` in number.
+    """The content of the first `end` bytes of a file, which are `lines` whole lines.
 
-    `problems` are the lines that were left out, by number and with the reason.
+    `problems` are the numbers of lines that were left out, with the reason.
     """
 
     table: pa.Table
@@ -57,7 +57,7 @@ class Content:
     problems: Problems = field(default_factory=list)
 
     def __add__(self, following: Content) -> Content:
-        """This and what follows; `following` counts from the beginning of the file too."""
+        """This content and what follows it; `following` counts from the beginning of the file too."""
         table = join_tables([one.table for one in (self, following) if one.table.num_rows] or [self.table])
         return Content(table, following.end, following.lines, self.problems + following.problems)
 
@@ -65,8 +65,8 @@ class Content:
 def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problems]:
     """The file's rows in the order of its lines, and the lines that were left out.
 
-    What an earlier call has remembered is not decoded again, and is never other than what decoding gives.
-    Raises StoreError for a file that cannot be read.
+    Rows that an earlier call has cached are not decoded again; the result is the same. Raises StoreError for a file
+    that cannot be read.
     """
     try:
         with open(open_regular(path), "rb", buffering=BLOCK_BYTES) as file, ThreadPoolExecutor(1) as second:
@@ -76,7 +76,7 @@ def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problem
             end = look.num_bytes - len(tail)
             cache = _open_cache(path, make_reader.kind) if end >= MIN_BYTES else None
             content = cache.read(fd, look) if cache else None
-            # Hashing releases the interpreter's lock, so that it takes no time where there is a second core.
+            # Hashing releases the GIL, so with a second core it costs no extra time.
             hashing = second.submit(cache.sha256, fd, end) if cache and cache.is_stale else None
             if content is None:
                 content = _decode(make_reader(), _lines(file, 0, end))
@@ -92,7 +92,8 @@ def read_table(path: Path, make_reader: type[Reader]) -> tuple[pa.Table, Problem
 
 
 class FileState:
-    """What the file system says of an open file now: a change since is seen by another `stamp`, if it `is_settled`."""
+    """The state of an open file according to the file system. A later change gives another `stamp` if the state
+    `is_settled`."""
 
     def __init__(self, fd: int) -> None:
         stat = os.fstat(fd)
@@ -102,23 +103,23 @@ class FileState:
 
 
 class TableCache:
-    """The copy of what was read from `source`, one for each `kind` of table; it can be deleted at any time.
+    """The cached table of `source`, one for each `kind` of table; it can be deleted at any time.
 
-    It lies in a folder that this user alone can write to, and not beside the file: a copy that came with a folder of
-    results could show other numbers than the file. It is believed where the file has the identity, size and times that
-    it had when the copy was made, and else where the bytes that the copy covers have their SHA-256. The copy has a
-    checksum too, so that a torn one is none.
+    It lies in a folder that only this user can write to and not beside the file, because a copy that came with a folder
+    of results could contain other numbers than the file. It is used if the file has the identity, size and times that
+    it had when the copy was made, or else if the bytes that the copy covers have the recorded SHA-256. The copy has a
+    checksum of its own, so that a torn one is ignored.
     """
 
     def __init__(self, source: Path, kind: str) -> None:
-        """Raises OSError, or RuntimeError for a user without a home, where there is no place for copies."""
+        """Raises OSError if there is no place for copies, RuntimeError for a user without a home."""
         name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
         self.path = private_folder(user_cache() / "tables") / f"{name}.{kind}"
-        self.is_stale = True  # whether the copy should be written again
-        self._covered: tuple[Any, int] = hashlib.sha256(), 0  # a running hash, and of how many bytes
+        self.is_stale = True  # whether the copy should be rewritten
+        self._covered: tuple[Any, int] = hashlib.sha256(), 0  # a running hash, and the number of bytes hashed
 
     def read(self, fd: int, look: FileState) -> Content | None:
-        """The content of the beginning of the open file; None where there is no copy of what it is now."""
+        """The cached content of the beginning of the open file; None if there is no valid copy."""
         try:
             with open(open_regular(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
                 header = json.loads(file.readline())
@@ -139,12 +140,12 @@ class TableCache:
             return None
 
     def sha256(self, fd: int, end: int) -> Any:
-        """The hash of the first `end` bytes of the file; None where it has become shorter."""
+        """The hash of the first `end` bytes of the file; None if it has become shorter."""
         running, start = self._covered
         return _sha256(fd, start, end, running)
 
     def write(self, look: FileState, content: Content, sha256: Any) -> None:
-        """Replace the copy, whole or not at all. Where that is not possible nothing is lost but time."""
+        """Replace the copy atomically. A failure costs only time."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, content.table.schema) as writer:
             writer.write_table(content.table)
@@ -166,7 +167,7 @@ class TableCache:
 
 
 def _open_cache(source: Path, kind: str) -> TableCache | None:
-    """None where there is no place for copies: nothing is lost but time."""
+    """The cache; None if there is no place for copies, which costs only time."""
     try:
         return TableCache(source, kind)
     except (OSError, RuntimeError):
@@ -174,7 +175,7 @@ def _open_cache(source: Path, kind: str) -> TableCache | None:
 
 
 def _forget_unused(folder: Path) -> None:
-    """Delete the copies that nobody has read for a long time."""
+    """Delete copies that have not been read for a long time."""
     for copy in folder.iterdir():
         with contextlib.suppress(OSError):
             if time.time() - copy.stat().st_mtime > UNUSED_S:
@@ -182,7 +183,7 @@ def _forget_unused(folder: Path) -> None:
 
 
 def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0) -> Content:
-    """What stands on lines that follow the first `count`, which end at byte `end`."""
+    """The content of the lines after the first `count` lines, which end at byte `end`."""
     numbers: list[int] = []
     records: list[Any] = []
     problems: Problems = []
@@ -200,7 +201,7 @@ def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0
 
 
 def _lines(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
-    """The lines between two bytes, whatever is being appended meanwhile."""
+    """The lines between two byte positions, even while others append."""
     file.seek(start)
     for line in file:
         start += len(line)
@@ -210,7 +211,7 @@ def _lines(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def _sha256(fd: int, start: int, end: int, running: Any = None) -> Any:
-    """The hash of the bytes from `start` to `end`, on top of another one; None where the file is shorter."""
+    """The hash of the bytes from `start` to `end`, continuing `running`; None if the file is shorter."""
     sha256 = running.copy() if running else hashlib.sha256()
     while start < end:
         block = os.pread(fd, min(BLOCK_BYTES, end - start), start)
@@ -223,6 +224,6 @@ def _sha256(fd: int, start: int, end: int, running: Any = None) -> Any:
 
 @functools.cache
 def _version() -> str:
-    """A name for the sources that make the tables: with others the files are decoded anew."""
+    """A hash of the sources that make the tables; if they change, files are decoded again."""
     names = ("columns.py", "run.py", "shape.py", "store.py", "table_cache.py", "tables.py")
     return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in names)).hexdigest()

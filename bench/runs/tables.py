@@ -1,4 +1,4 @@
-"""Lines of JSON as Arrow tables: a row a run, or a row a run and epoch. Nothing of what they hold is lost."""
+"""Lines of JSON as lossless Arrow tables: a row for each run, or for each run and epoch."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ FIELDS = {
     "schema": "int64",
 }
 _ARROW = {"string": pa.large_string(), "int64": pa.int64(), "float64": pa.float64()}
-# Nested parts of a run, which many runs share.
+# Nested parts of a run, which are often equal in many runs.
 PARTS = ("config", "machine", "code", "data", "versions")
-# Other columns are named by what they are of: `metric:accuracy`, `span:train`, `part:config`, `epoch:loss`.
+# Other columns are named by kind: `metric:accuracy`, `span:train`, `part:config`, `epoch:loss`.
 METRIC, SPAN, PART, EPOCH = "metric:", "span:", "part:", "epoch:"
-# The number of a row's line in its file.
+# The column of the row's line number in its file.
 LINE = "line"
 
 
-# A Run whose bulky parts stay JSON: runs share most of them, and the epochs make a table of their own.
+# A Run whose large parts stay JSON: runs share most of them, and the epochs have a table of their own.
 _LazyRun: Any = msgspec.defstruct(
     "_LazyRun",
     [
@@ -60,7 +60,7 @@ _LazyRun: Any = msgspec.defstruct(
 
 
 class RunReader:
-    """A row a run: its FIELDS, metrics, host seconds by name of span, and its PARTS as JSON text."""
+    """A row for each run: its FIELDS, metrics, host seconds by name of span, and its PARTS as JSON text."""
 
     kind = "runs"
 
@@ -70,7 +70,7 @@ class RunReader:
         self._texts: dict[tuple[str, bytes], str] = {}
 
     def decode(self, line: bytes) -> Any:
-        """Raises RecordError where the line is no run."""
+        """The run on a line. Raises RecordError if there is none."""
         try:
             run = self._decode_run(line)
             if run.schema != SCHEMA:
@@ -84,12 +84,12 @@ class RunReader:
             run.versions = self._share("versions", bytes(run.versions))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._decode_slowly(line)
-        run.epochs = None  # a Raw would keep its whole line in memory
+        run.epochs = None  # a msgspec.Raw would keep the whole line in memory
         run.spans = _totals(run.spans)
         return run
 
     def _decode_slowly(self, line: bytes) -> Any:
-        """What the fast way does not understand: older schemas, numbers that are not finite, damage."""
+        """Decode lines that the fast way cannot: older schemas, numbers that are not finite, damage."""
         full = Run.from_json_line(line)
         try:
             run = _LazyRun(**{name: getattr(full, name) for name in full.__struct_fields__})
@@ -102,7 +102,7 @@ class RunReader:
         return run
 
     def _share(self, part: str, text: bytes) -> str:
-        """The same text for equal bytes, once it is known to be an object of JSON of that part's shape."""
+        """One shared text for equal bytes, after checking that it is a JSON object of that part's shape."""
         try:
             return self._texts[part, text]
         except KeyError:
@@ -120,7 +120,7 @@ class RunReader:
 
 
 class _Epochs(msgspec.Struct, gc=False):
-    """What the epochs' table needs of a line; `non_finite` says that numbers are missing in it."""
+    """The part of a line that the table of epochs needs; `non_finite` says that numbers are missing."""
 
     run_id: str
     schema: int
@@ -129,9 +129,9 @@ class _Epochs(msgspec.Struct, gc=False):
 
 
 class EpochReader:
-    """A row a run and epoch: the number of the run's line, the run's id, and what it noted at that epoch.
+    """A row for each run and epoch: the number of the run's line, the run's id, and the values of that epoch.
 
-    Of a line that is no run it says nothing, because RunReader does; it may even give rows for it.
+    It does not report lines without a valid run, because RunReader does; it may even give rows for them.
     """
 
     kind = "epochs"
@@ -141,7 +141,7 @@ class EpochReader:
         self._decode_epochs = msgspec.json.Decoder(list[dict[str, Scalar]]).decode
 
     def decode(self, line: bytes) -> tuple[str, list[dict[str, Scalar]]]:
-        """The run's id, and its epochs. Raises RecordError where there is no run."""
+        """The run's id and its epochs. Raises RecordError if there is no run."""
         try:
             run = self._decode_run(line)
             if run.schema == SCHEMA and run.non_finite is msgspec.UNSET:
@@ -173,7 +173,7 @@ def _totals(spans: list[RecordedSpan]) -> dict[str, float]:
 
 
 def _columns(rows: list[dict[str, Any]], prefix: str) -> dict[str, pa.Array]:
-    """A column for each key, in the order in which the keys appear."""
+    """A column for each key, in order of appearance."""
     columns = {}
     for name in dict.fromkeys(chain.from_iterable(rows)):
         try:

@@ -1,4 +1,4 @@
-"""Kept weights by what a person types: a file of them, or the run that trained them. Torch is not needed for this."""
+"""Finds kept weights by what a person types: a file, or the run that trained them. Does not import torch."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ IDENTITY_DIGITS = 16
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights, and the SHA-256 of its bytes at the time when it was written or chosen."""
+    """A file of weights, and the SHA-256 of its bytes when it was written or chosen."""
 
     path: Path
     sha256: str
 
     @property
     def identity(self) -> str:
-        """What the config of a run says that uses them: the beginning of the SHA-256."""
+        """The value in the config of a run that uses the weights: the beginning of the SHA-256."""
         return self.sha256[:IDENTITY_DIGITS]
 
 
 def place_of(run_id: str, results: Path) -> Path:
-    """Where a run keeps its weights, beside the store."""
+    """The file in which a run keeps its weights, beside the store."""
     return results / "runs" / "weights" / f"{run_id}{SUFFIX}"
 
 
 def make_room(results: Path) -> None:
-    """Make the folder of kept weights. Raises `MissingError` where it cannot be: before a training, not after it."""
+    """Create the folder of kept weights. Raises `MissingError` if that fails, before a training instead of after it."""
     folder = place_of("", results).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,13 @@ def make_room(results: Path) -> None:
 
 
 def find(reference: str, results: Path) -> WeightsFile:
-    """The weights meant by a file, or by the beginning of the id of a run below `results` that kept its own.
+    """The weights in a file, or those kept by a run below `results`, named by the beginning of its id.
 
-    Raises `UsageError` for a reference that means neither, and for a file that is not what the run wrote.
+    Raises `UsageError` for a reference that is neither, and for a file that has changed since the run wrote it.
     """
     try:
         is_there = Path(reference).exists()
-    except OSError:  # too long a name for any file
+    except OSError:  # the name is too long for a file
         is_there = False
     if is_there and not Path(reference).is_dir() and Path(reference).suffix != ".jsonl":
         return _hashed(Path(reference))
