@@ -97,6 +97,12 @@ class Tree:
                     os.unlink(log)  # of hundreds of runs that had nothing to say
         return {"started_at": started_at} | dataclasses.asdict(measured)
 
+    def profile(self, matrix: int, cell: int, device: str, data: str | None, cache: str) -> dict[str, Any]:
+        """Seconds that each operator takes in a training step of a recipe, measured in a fresh process."""
+        _, cells = self._opened[matrix]
+        folder = None if data is None else Path(data)
+        return {"kind": "operator", "seconds": _in_worker(_operators, cells[cell].recipe, device, folder, Path(cache))}
+
     def reference(self, device: str) -> dict[str, float | None]:
         """Seconds of the machine's own kernels, which no change of the code changes, and the clock meanwhile in Hz."""
         return dict(_in_worker(reference_kernels, device))
@@ -123,6 +129,21 @@ def _places() -> dict[str, str | None]:
     """Where this process has the tree's packages, or would take them from."""
     found = {name: util.find_spec(name) for name in ("bench", "bench.models", "bench.pipelines")}
     return {name: spec.origin if spec is not None else None for name, spec in found.items()}
+
+
+def _operators(recipe: Any, device: str, data_dir: Path | None, cache: Path) -> dict[str, float]:
+    from bench.pipelines.datasets import load_dataset
+    from bench.profiling.operators import operator_seconds
+    from bench.profiling.workbench import Workbench, at_full_size
+
+    try:
+        data = load_dataset(recipe.data.name, data_dir=data_dir, options=recipe.data.options)
+        workbench = Workbench(at_full_size(recipe), device, data)
+        with workbench.loader("train", cache) as train:
+            return operator_seconds(workbench.trainer(train), train)
+    except Exception:
+        traceback.print_exc()
+        return {}  # the verdict holds without its cause
 
 
 def reference_kernels(device: str) -> dict[str, float | None]:

@@ -135,9 +135,9 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
             elsewhere.add(f"{entry.base[:9]} and {entry.head[:9]}")
             continue
         for figure in entry.figures:
-            if figure.quantity is None or (estimate := _estimate(figure.rises, figure.quantity)) is None:
+            if figure.quantity is None or (known := estimate(figure.rises, figure.quantity)) is None:
                 continue
-            one = Comparison(position[entry.base], position[entry.head], *estimate)
+            one = Comparison(position[entry.base], position[entry.head], *known)
             found.setdefault((figure.cell, figure.measure, figure.metric), []).append((one, figure.head, entry.machine))
     made = []
     for (cell, measure, metric), several in found.items():
@@ -149,7 +149,7 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
     return made, notes
 
 
-def _estimate(rises: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:
+def estimate(rises: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:
     """The rise and its standard error, by what the gate judges with; None for too few pairs."""
     if len(rises) < (LEAST_ROUNDS if quantity.scale == "ratio" else 2):
         return None

@@ -19,6 +19,11 @@ command:
   epoch_pattern: 'acc (?P<accuracy>[.0-9]+)'
 judge: [wall_s, accuracy]
 """
+RECIPE_MATRIX = """
+recipe: recipe.yaml
+measure: throughput
+sampling: {relative_error: 1.0, least_samples: 2, least_s: 0.01, timeout_s: 5}
+"""
 SCRIPT = """
 import time
 import settings
@@ -100,6 +105,20 @@ def test_each_side_is_prepared_in_its_own_environment(theirs, monkeypatch):
     code, report = theirs.regress(budget_s=4.0)
     assert code == 0, report
     assert not (theirs.root / "made.txt").exists()
+
+
+@pytest.mark.slow  # two agents import torch for each of two rounds
+def test_a_recipe_runs_the_network_of_each_side(own_repository, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.gate.lock.lock_path", lambda: tmp_path / "lock")
+    monkeypatch.chdir(own_repository.root)
+    (own_repository.root / "bench.yaml").write_text(RECIPE_MATRIX)
+    own_repository.change("models/cnn.py", "    def forward(", "    def forwards(")
+    out = tmp_path / "report.json"
+    options = RegressOptions((), "HEAD", 60.0, results=tmp_path / "results", format="json", out=out)
+    assert regress(options, LastingConsole(width=200)) == 1
+    (finding,) = json.loads(out.read_text())["findings"]
+    assert (finding["verdict"], "forward" in finding["reason"]) == ("broken", True), finding
+    assert "models/cnn.py" in own_repository.git("status", "--porcelain")
 
 
 def test_what_the_base_lacks_leaves_nothing_to_compare(theirs):
