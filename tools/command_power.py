@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -147,7 +148,7 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
             block += 1
 
 
-def read(file: Path) -> tuple[dict[str, object], list[Run]]:
+def read(file: Path) -> tuple[dict[str, Any], list[Run]]:
     """Raises UsageError for a file of something else."""
     try:
         plan, *others = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -213,14 +214,14 @@ def page(runs: Sequence[Run], found: Sequence[Found], lines: Sequence[tuple[hist
          file: Path) -> str:  # fmt: skip
     """The result as Markdown."""
     machine = fingerprint()
+    where = f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores"
     plain_s = median(run.wall_s for run in runs if not run.slow_down)
     told = [
         "# What the gate finds of a command",
         "",
-        f"Written by `tools/command_power.py` from {len(runs)} runs of a script of about {plain_s:.2f} s on "
-        f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores ([the runs]({file.name}); `--minutes 0` judges "
-        f"them again): {COMPARISONS} comparisons of {ROUNDS} pairs at most, drawn as blocks A B B A, each `slower` "
-        "confirmed by a second one.",
+        f"Written by `tools/command_power.py` from {len(runs)} runs of a script of about {plain_s:.2f} s on {where} "
+        f"([the runs]({file.name}); `--minutes 0` judges them again): {COMPARISONS} comparisons of {ROUNDS} pairs at "
+        "most, drawn as blocks A B B A, each `slower` confirmed by a second one.",
         "",
         "| Really slower by | Called slower | Called faster | Rounds, mean | Time, mean |",
         "|---|---|---|---|---|",
@@ -237,8 +238,8 @@ def page(runs: Sequence[Run], found: Sequence[Found], lines: Sequence[tuple[hist
         "## History",
         "",
         f"{study.COMMITS} commits, {study.PLANTED} of which are {study.SLOW_DOWN:.0%} slower, measured on "
-        f"{len(study.MACHINES)} machines of other speeds, each against the one before it with {study.ROUNDS} pairs of the "
-        f"runs above; {len(lines)} such lines.",
+        f"{len(study.MACHINES)} machines of other speeds, each against the one before it with {study.ROUNDS} pairs of "
+        f"the runs above; {len(lines)} such lines.",
         "",
         "| Line | Found by the chain of ratios | False | Found in the raw times | False |",
         "|---|---|---|---|---|",

@@ -121,7 +121,7 @@ def regress(
         typer.Option(
             metavar="N",
             parser=whole(1, MOST_SEEDS),
-            help="Runs of a cell on each side at most: 30 with --base, 12 beside a baseline.",
+            help="Runs of a cell on each side at most: 30 with --base, 60 with --note, 12 beside a baseline.",
         ),
     ] = None,
     margin: Margin = None,

@@ -36,6 +36,8 @@ from bench.text import streams
 from bench.text.console import say
 from bench.text.undecodable import command_line
 
+# A note is to know a ratio so well that a change of 1 % stands out (docs/history.md).
+NOTE_ROUNDS = 60
 # The matrices of the gate are those whose names begin so.
 GATE = "gate_"
 COMMAND = command_line()
@@ -113,7 +115,7 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
             options.results.resolve() / "gate",
             options.limits,
             options.budget_s,
-            options.rounds or ROUNDS,
+            options.rounds or (NOTE_ROUNDS if options.note else ROUNDS),
             options.data_dir.resolve() if options.data_dir else None,
             options.fresh,
             options.note,
