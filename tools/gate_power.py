@@ -54,23 +54,23 @@ FIGURES = {
     LOADING: (QUANTITIES["loading"][0], QUANTITIES["loading"][1]),
 }
 PLANTED = (0.03, 0.05, 0.10)
-LOOP = "bench/training/loop.py"
+STEP_FILE = "bench/training/step.py"
 MORE = """
 
-_plain_step = Trainer.train_step
+_plain_step = TrainingStep.__call__
 _kept = []
 
 
-def _step_with_more(self, images, *others, **named):
+def _step_with_more(self, batch, *others, **named):
     if not _kept:
-        _kept.extend([torch.ones(64, 64, device=images.device), torch.ones({num_bytes}, dtype=torch.uint8)])
-    loss = _plain_step(self, images, *others, **named)
+        _kept.extend([torch.ones(64, 64, device=batch.images.device), torch.ones({num_bytes}, dtype=torch.uint8)])
+    loss = _plain_step(self, batch, *others, **named)
     for _ in range({products}):
         torch.mm(_kept[0], _kept[0])
     return loss
 
 
-Trainer.train_step = _step_with_more
+TrainingStep.__call__ = _step_with_more
 """
 # Of the same code twice as many blocks as of each slow-down.
 AGAIN_BLOCKS = 2
@@ -129,7 +129,7 @@ class StartRecorder:
         for package in PACKAGES:
             shutil.copytree(self._checkout.base / package, root / package)
         if more:
-            with (root / LOOP).open("a", encoding="utf-8") as file:
+            with (root / STEP_FILE).open("a", encoding="utf-8") as file:
                 file.write(MORE.format(products=more.products, num_bytes=more.num_bytes))
         tree = Tree(root, self._logs / f"{root.name}.log")
         self._open_trees.callback(tree.close)

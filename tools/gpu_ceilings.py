@@ -26,6 +26,7 @@ from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Placement
 from bench.spec import recipe as recipes
 from bench.training.device import Device
+from bench.training.examples import Examples
 from bench.training.muon import orthogonalize_all
 from bench.training.precision import Precision
 
@@ -164,19 +165,20 @@ def around_the_network(bench: Bench) -> None:
             recipe, model, precision, loader, loader, Clock(timeline=bench.device), print, fused=bench.large
         )
         images, labels = made_up_batch(recipe.batch_size, data, place)
-        optimizers = trainer.make_optimizers()
-        trainer.train_step(images, labels, optimizers, 0)
+        step = trainer.train_step
+        optimizers = step.make_optimizers()
+        step(Examples(images, labels), optimizers, 0)
         with precision.autocast():
-            logits = trainer.forward(images)
-        trainer.precision.backward(trainer.loss(logits, labels))
+            logits = step.forward(images)
+        step.precision.backward(step.loss(logits, labels))
         for optimizer in optimizers.all:
             print(f"{type(optimizer).__name__}, a step: {bench.median_ms(optimizer.step):.3f} ms")
         filters = [p.grad.flatten(1).clone() for p in model.parameters() if p.ndim == 4 and p.grad is not None]
         together_ms = bench.median_ms(lambda: orthogonalize_all(filters, 3, True))
         print(f"orthogonalisation of all {len(filters)} filter banks: {together_ms:.3f} ms")
         answers = logits.detach().requires_grad_()
-        print(f"loss, both ways: {bench.median_ms(lambda: trainer.loss(answers, labels).backward()):.3f} ms")
-        step_ms = bench.median_ms(lambda: trainer.train_step(images, labels, optimizers, 0))
+        print(f"loss, both ways: {bench.median_ms(lambda: step.loss(answers, labels).backward()):.3f} ms")
+        step_ms = bench.median_ms(lambda: step(Examples(images, labels), optimizers, 0))
         print(f"a whole step, not compiled: {step_ms:.3f} ms at batch {recipe.batch_size}")
 
 

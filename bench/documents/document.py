@@ -207,8 +207,8 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
         here = here.get("properties", {}).get(part) or here.get("items") or here.get("additionalProperties", {})
         options = here.get("anyOf") or here.get("oneOf") or [here]
         found = [definitions[o["$ref"].rpartition("/")[2]] for o in options if "$ref" in o]
-        if found:
-            here = {"properties": {k: v for one in found for k, v in one["properties"].items()}}
+        if keys := {k: v for one in found for k, v in one.get("properties", {}).items()}:
+            here = {"properties": keys}
         else:
-            here = next((option for option in options if "items" in option), here)
+            here = next((option for option in [*found, *options] if "items" in option), here)
     return list(here.get("properties", {}))

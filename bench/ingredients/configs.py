@@ -1,8 +1,7 @@
-"""The ingredients of a training as config values: what each is called, which values it allows, and its defaults."""
+"""The settings of plain training as config values: what each is called, which values it allows, and its defaults."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -18,10 +17,10 @@ from bench.documents.limits import (
     MOST_SECONDS,
     MOST_THREADS,
 )
-from bench.ingredients.registries import OPTIMIZERS, SCHEDULES
 from bench.pipelines.augmentations import AUGMENTATIONS
 from bench.registry.checks import check_known
 from bench.registry.reference import parse
+from bench.training.registries import OPTIMIZERS, SCHEDULES
 
 
 def _enough_for_a_step(epochs: float) -> float:
@@ -251,106 +250,9 @@ Schedule = Annotated[
 ]
 
 
-class LrWarmUp(Strict):
-    """Multiplies the schedule by a line from `start` to 1 over the first epochs; the schedule stays where it is."""
-
-    epochs: Epochs
-    start: Fraction = 0.0
-
-
 class Loss(Strict):
     label_smoothing: Fraction = 0.0
     reduction: Literal["mean", "sum"] = "mean"
-
-
-class Lookahead(Strict):
-    every: Count = 5
-    decay: Fraction = 0.95
-
-
-class Ema(Strict):
-    """An average of the weights that is evaluated in their place; `start` is the share of training before it."""
-
-    decay: Kept
-    every: Count = 1
-    start: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class CutMix(Strict):
-    alpha: Positive = 1.0
-    probability: Fraction = 0.5
-
-
-class ImageSize(Strict):
-    """The shorter side of the images, until this share of the training."""
-
-    pixels: Annotated[int, Field(gt=0, le=MOST_PIXELS)]
-    until: Share
-
-
-class Freeze(Strict):
-    """A part of the network, by the name of its module, that is trained no more after this share of the training.
-
-    What comes before it then needs no gradients either. Source: Brock et al., FreezeOut (arXiv 1706.04983).
-    """
-
-    part: str
-    after: Annotated[float, Field(gt=0, lt=1)]
-
-
-class LayerRates(Strict):
-    """`first` is the rate of the first layers in that of the last; those between rise geometrically.
-
-    The layers, in the network's order, are divided into `groups` of one rate each; null is a group for each layer.
-    """
-
-    first: Positive
-    groups: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
-
-
-class DropEasy(Strict):
-    """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
-
-    Those that begin when the share `until` is over are whole again: what the hard images teach of labels and of batch
-    norm's statistics is not what the test images are like. With `every` each so many-th of the short ones is whole too.
-    """
-
-    kept: Annotated[float, Field(gt=0, lt=1)]
-    start: Annotated[float, Field(ge=0, lt=1)]
-    until: Share | None = None
-    every: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
-
-    @model_validator(mode="after")
-    def _ends_later(self) -> Self:
-        if self.until is not None and self.until <= self.start:
-            raise ValueError(f"drop_easy.until: {self.until} should come after {self.start}, the start")
-        return self
-
-
-class Proxy(Strict):
-    """A small network that sees each batch first: the share `kept` with the largest loss is what is trained on.
-
-    It learns at every `every`-th step alone, with the recipe's optimiser and schedule. `model` holds the options in
-    which it differs from the recipe's network.
-    """
-
-    kept: Annotated[float, Field(gt=0, lt=1)]
-    every: Count = 1
-    model: dict[str, Any]
-
-
-class BatchSize(Strict):
-    """The examples of a step, until this share of the training."""
-
-    examples: Count
-    until: Share
-
-
-class BatchSizes(Strict):
-    """Batches smaller than `batch_size` to begin with; `scale_lr` keeps the learning rate per example."""
-
-    stages: Annotated[list[BatchSize], Field(min_length=1)]
-    scale_lr: bool
 
 
 class Evaluation(Strict):
@@ -468,11 +370,3 @@ class Resize(Strict):
                 f"resize.workers: serial is one worker, not {self.workers}; write how: threads or processes"
             )
         return self
-
-
-def check_stages(key: str, stages: Sequence[ImageSize] | Sequence[BatchSize]) -> None:
-    """Raise ValueError where a stage does not end after the one before it."""
-    for index in range(1, len(stages)):
-        before, until = stages[index - 1].until, stages[index].until
-        if until <= before:
-            raise ValueError(f"{key}.{index}.until: {until} should come after {before}, the end of the stage before")

@@ -8,31 +8,30 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import ClassVar
 
-from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """Images [B, C, H, W] of which the share `share` shows `labels`, and the rest `others` (int64 [B])."""
-
-    images: Tensor
-    labels: Tensor
-    others: Tensor | None = None
-    share: float = 1.0
-
-    def split(self, parts: int) -> Iterator[Mixed]:
-        """Equal parts of the batch, in order."""
-        if parts == 1:
-            yield self
-            return
-        others = self.others.chunk(parts) if self.others is not None else [None] * parts
-        for images, labels, other in zip(self.images.chunk(parts), self.labels.chunk(parts), others, strict=True):
-            yield Mixed(images, labels, other, self.share)
+from bench.ingredients.configs import Fraction, Positive, Strict
+from bench.ingredients.ingredient import Ingredient, Parts
+from bench.training.examples import Examples
+from bench.training.hook import Hook
 
 
-class CutMix:
+class CutMixConfig(Strict, Ingredient):
+    alpha: Positive = 1.0
+    probability: Fraction = 0.5
+
+    suits_text: ClassVar[bool] = False
+    why_no_graph: ClassVar[str | None] = "mixes each batch in another way"
+
+    def hooks(self, parts: Parts) -> Iterator[Hook]:
+        import torch
+
+        # The seed of the run, which torch was given; of several ranks each has one of its own.
+        yield CutMix(self.alpha, self.probability, torch.initial_seed())
+
+
+class CutMix(Hook):
     """Mixes a batch with the chance `probability`; the kept share is drawn from Beta(`alpha`, `alpha`).
 
     Each image gets its rectangle from the image before it, which is any image, since batches are shuffled.
@@ -42,9 +41,8 @@ class CutMix:
     def __init__(self, alpha: float = 1.0, probability: float = 0.5, seed: int = 0) -> None:
         self._alpha, self._probability, self._seed = alpha, probability, seed
 
-    def __call__(self, batch: Mixed, step: float) -> Mixed:
-        """The batch mixed with itself; `step` is when. What is given stays as it is."""
-        draws, images = random.Random(f"cutmix {self._seed} {float(step)}"), batch.images
+    def mix(self, batch: Examples, position: float) -> Examples:
+        draws, images = random.Random(f"cutmix {self._seed} {float(position)}"), batch.images
         if draws.random() >= self._probability:
             return batch
         height, width = images.shape[-2:]
@@ -54,7 +52,7 @@ class CutMix:
         mixed[1:, :, rows, columns] = images[:-1, :, rows, columns]
         mixed[0, :, rows, columns] = images[-1, :, rows, columns]
         cut = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
-        return Mixed(mixed, batch.labels, batch.labels.roll(1), 1 - cut)
+        return replace(batch, images=mixed, others=batch.labels.roll(1), share=1 - cut)
 
 
 def _span(draws: random.Random, length: int, side: float) -> slice:

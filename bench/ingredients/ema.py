@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from bench.ingredients.lists import by_format
+from bench.ingredients.configs import Count, Kept, Strict
+from bench.ingredients.ingredient import Ingredient, Parts
+from bench.training.hook import Hook
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
-class Ema:
+class EmaConfig(Strict, Ingredient):
+    """An average of the weights that is evaluated in their place; `start` is the share of training before it."""
+
+    decay: Kept
+    every: Count = 1
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def hooks(self, parts: Parts) -> Iterator[Hook]:
+        yield Ema(parts.model, self.decay, self.every, self.start)
+
+
+class Ema(Hook):
     """average ← decay·average + (1 − decay)·weights at each step, done for `every` steps at once.
 
     It begins with the weights after the share `start` of the steps; until then the weights themselves are
@@ -21,30 +37,38 @@ class Ema:
     """
 
     def __init__(self, model: nn.Module, decay: float, every: int = 1, start: float = 0.0) -> None:
-        weights = [value for value in model.state_dict().values() if value.is_floating_point()]
-        self._pairs = by_format(weights, [value.float().clone() for value in weights])
-        self._step_share = 1 - decay**every
+        self._model, self._step_share = model, 1 - decay**every
         self._every, self._start = every, start
-        self._begun = start == 0
+        self._pairs: list[tuple[list[Tensor], ...]] = []
+        self._begun = False
 
-    @torch.no_grad()
-    def update(self, step: int, total_steps: int) -> None:
-        """After step number `step`, counted from 1."""
+    def begin(self) -> None:
+        from bench.training.lists import by_format
+
+        weights = [value for value in self._model.state_dict().values() if value.is_floating_point()]
+        self._pairs = by_format(weights, [value.float().clone() for value in weights])
+        self._begun = self._start == 0
+
+    def after_step(self, step: int, total_steps: int) -> None:
         if step % self._every or step < self._start * total_steps:
             return
-        for weights, average in self._pairs:
-            if self._begun:
-                torch._foreach_lerp_(average, _float(weights), self._step_share)
-            else:
-                torch._foreach_copy_(average, weights)
+        import torch
+
+        with torch.no_grad():
+            for weights, average in self._pairs:
+                if self._begun:
+                    torch._foreach_lerp_(average, _float(weights), self._step_share)
+                else:
+                    torch._foreach_copy_(average, weights)
         self._begun = True
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The model with the average for its weights, in place; afterwards with its own again."""
+    def evaluated(self) -> Iterator[None]:
         if not self._begun:
             yield
             return
+        import torch
+
         with torch.no_grad():
             own = [[value.clone() for value in weights] for weights, _ in self._pairs]
             for weights, average in self._pairs:
@@ -58,6 +82,8 @@ class Ema:
 
 def _float(values: list[Tensor]) -> list[Tensor]:
     """The same in fp32, all at once: values of one number format."""
+    import torch
+
     if values[0].dtype == torch.float32:
         return values
     converted = [torch.empty_like(value, dtype=torch.float32) for value in values]

@@ -10,43 +10,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, runtime_checkable
 
-import torch
-from torch import Tensor
+from pydantic import Field, model_validator
 
-from bench.pipelines.augment import sent
+from bench.documents.limits import MOST_COUNT
+from bench.ingredients.configs import Share, Strict
+from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
+from bench.training.curriculum import ShortEpochs
+from bench.training.examples import Examples
+from bench.training.hook import Hook
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
-@dataclass(frozen=True)
-class ShortEpochs:
-    """Which epochs show the share `kept` of the images alone: from number `first`, counted from 0, to before `end`.
+class DropEasyConfig(Strict, Ingredient):
+    """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
 
-    With `every` each so many-th of them is whole, which renews the loss of every image.
+    Those that begin when the share `until` is over are whole again: what the hard images teach of labels and of batch
+    norm's statistics is not what the test images are like. With `every` each so many-th of the short ones is whole too.
     """
 
-    kept: float
-    first: int
-    end: int | None = None
-    every: int | None = None
+    kept: Annotated[float, Field(gt=0, lt=1)]
+    start: Annotated[float, Field(ge=0, lt=1)]
+    until: Share | None = None
+    every: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
 
-    @classmethod
-    def between(
-        cls, start: float, until: float | None, epochs: float, kept: float, every: int | None = None
-    ) -> ShortEpochs:
-        """Those that begin when the share `start` of `epochs` epochs is over, and `until` is not."""
-        first, end = (None if share is None else math.ceil(round(share * epochs, 6)) for share in (start, until))
-        return cls(kept, first or 0, end, every)
+    suits_text: ClassVar[bool] = False
 
-    def share(self, epoch: int) -> float:
-        """What epoch number `epoch` shows of the images, in (0, 1]."""
-        later = epoch - self.first
-        whole = later < 0 or (self.end is not None and epoch >= self.end)
-        whole = whole or (self.every is not None and (later + 1) % self.every == 0)
-        return 1.0 if whole else self.kept
+    @model_validator(mode="after")
+    def _ends_later(self) -> Self:
+        if self.until is not None and self.until <= self.start:
+            raise ValueError(f"drop_easy.until: {self.until} should come after {self.start}, the start")
+        return self
+
+    def check(self, key: str, recipe: RecipeFacts) -> None:
+        if "cutmix" in recipe.ingredients:
+            raise ValueError(
+                f"{key}: the loss of an image that cutmix made of two says of neither how hard it is; leave one out"
+            )
+        if recipe.device_count > 1:
+            raise ValueError(
+                f"{key}: each device knows the losses of its own images alone, and all would have to choose alike; "
+                f"leave out devices or {key}"
+            )
+
+    def curriculum(self, recipe: RecipeFacts) -> dict[str, Any]:
+        return {"short": ShortEpochs.between(self.start, self.until, recipe.epochs, self.kept, self.every)}
+
+    def hooks(self, parts: Parts) -> Iterator[Hook]:
+        # Where steps are counted alone, there are no images to choose from.
+        if isinstance(parts.train, Shuffled):
+            yield HardExamples(parts.train, parts.precision.device.torch)
 
 
+@runtime_checkable
 class Shuffled(Protocol):
     """Batches whose images have numbers and can be chosen by them."""
 
@@ -62,7 +83,7 @@ class Shuffled(Protocol):
         """Images [B, C, H, W] and labels int64 [B] of the images `order`, batch after batch."""
 
 
-class HardExamples:
+class HardExamples(Hook):
     """The last loss of every image of `train`, on `device`: the host waits neither to note it nor to choose by it.
 
     An image that was never shown, because the last incomplete batch of an epoch is dropped, counts as hard. One that is
@@ -70,21 +91,24 @@ class HardExamples:
     """
 
     def __init__(self, train: Shuffled, device: torch.device) -> None:
+        import torch
+
         self._train = train
         self._losses = torch.full((len(train.shuffled(0)),), math.inf, device=device)
 
-    def epoch(self, epoch: int, batches: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Images [B, C, H, W], labels and image numbers int64 [B] of each of `batches` batches of the epoch.
+    def epoch(self, epoch: int, batches: int) -> Iterator[Examples]:
+        """Where `batches` are fewer than an epoch's, the images are the hardest, in the order of the epoch."""
+        import torch
 
-        Where these are fewer than an epoch's, the images are the hardest, in the order of the epoch.
-        """
+        from bench.pipelines.augment import sent
+
         size = self._train.batch_size
         order = sent(self._train.shuffled(epoch), self._losses.device)
         if batches < self._train.steps_per_epoch:
             order = self.hardest(order, batches * size)
         order = order[: batches * size]
         for (images, labels), numbers in zip(self._train.epoch(epoch, order), torch.split(order, size), strict=True):
-            yield images, labels, numbers
+            yield Examples(images, labels, numbers)
 
     def hardest(self, numbers: Tensor, count: int) -> Tensor:
         """The `count` images with the largest loss among those with these numbers (int64), in their order.
@@ -94,10 +118,14 @@ class HardExamples:
         by_loss = self._losses[numbers].argsort(descending=True, stable=True)
         return numbers[by_loss[:count].sort().values]
 
-    def reset(self) -> None:
-        """Forget every loss, in the same memory."""
+    def note(self, numbers: Tensor, losses: Tensor) -> None:
+        self._losses.index_copy_(0, numbers, losses.float())
+
+    @contextmanager
+    def forgotten(self) -> Iterator[None]:
+        yield
         self._losses.fill_(math.inf)
 
-    def note(self, numbers: Tensor, losses: Tensor) -> None:
-        """Remember the losses [B] of the images with these numbers, int64 [B]."""
-        self._losses.index_copy_(0, numbers, losses.float())
+    def take_over(self, before: Self) -> None:
+        self._losses = before._losses
+        self._losses.fill_(math.inf)

@@ -6,7 +6,39 @@ the sliced rates of fast.ai's library.
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from bench.documents.limits import MOST_COUNT
+from bench.ingredients.configs import Positive, Strict
+from bench.ingredients.ingredient import Ingredient
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class LayerRatesConfig(Strict, Ingredient):
+    """`first` is the rate of the first layers in that of the last; those between rise geometrically.
+
+    The layers, in the network's order, are divided into `groups` of one rate each; null is a group for each layer.
+    """
+
+    first: Positive
+    groups: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
+
+    def change_network(self, key: str, model: nn.Module) -> None:
+        """Raises `ImpossibleModel` for more groups than layers; the network stays as it is."""
+        from bench.models import ImpossibleModel
+
+        try:
+            rate_factors(model, self.first, self.groups)
+        except ValueError as error:
+            raise ImpossibleModel(f"{key}.{error}") from None
+
+    def optimizer_arguments(self, model: nn.Module, device: torch.device) -> dict[str, Any]:
+        return {"rate_factors": rate_factors(model, self.first, self.groups)}
 
 
 def rate_factors(model: nn.Module, first: float, groups: int | None = None) -> dict[nn.Parameter, float]:

@@ -5,29 +5,51 @@ Source: Zhang et al., arXiv 1907.08610; with airbench94's schedule the slow weig
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from bench.ingredients.lists import by_format
+from bench.ingredients.configs import Count, Fraction, Strict
+from bench.ingredients.ingredient import Ingredient, Parts
+from bench.training.hook import Hook
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
-class Lookahead:
-    """Every `every` steps slow ← fast + α·(slow − fast) and fast ← slow, with α = decay^every · progress³."""
+class LookaheadConfig(Strict, Ingredient):
+    every: Count = 5
+    decay: Fraction = 0.95
+
+    def hooks(self, parts: Parts) -> Iterator[Hook]:
+        yield Lookahead(parts.model, self.every, self.decay)
+
+
+class Lookahead(Hook):
+    """Every `every` steps slow ← fast + α·(slow − fast) and fast ← slow, with α = decay^every · progress³.
+
+    At the last step the model gets the slow weights.
+    """
 
     def __init__(self, model: nn.Module, every: int = 5, decay: float = 0.95) -> None:
-        self._every, self._decay = every, decay**every
-        fast = [value for value in model.state_dict().values() if value.is_floating_point()]
+        self._model, self._every, self._decay = model, every, decay**every
+        self._pairs: list[tuple[list[Tensor], ...]] = []
+
+    def begin(self) -> None:
+        from bench.training.lists import by_format
+
+        fast = [value for value in self._model.state_dict().values() if value.is_floating_point()]
         self._pairs = by_format(fast, [value.clone() for value in fast])
 
-    @torch.no_grad()
-    def update(self, step: int, total_steps: int) -> None:
-        """After step number `step`, counted from 1; at the last one the model gets the slow weights."""
+    def after_step(self, step: int, total_steps: int) -> None:
         if step % self._every == 0:
             self._follow(self._decay * (step / total_steps) ** 3)
         if step == total_steps:
             self._follow(1.0)
 
     def _follow(self, keep: float) -> None:
-        for fast, slow in self._pairs:
-            torch._foreach_lerp_(slow, fast, 1 - keep)
-            torch._foreach_copy_(fast, slow)
+        import torch
+
+        with torch.no_grad():
+            for fast, slow in self._pairs:
+                torch._foreach_lerp_(slow, fast, 1 - keep)
+                torch._foreach_copy_(fast, slow)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,18 +10,10 @@ import torch
 from torch import nn
 
 from bench import models
-from bench.documents.document import nearest
-from bench.errors import MissingError, UsageError
+from bench.errors import UsageError
 from bench.host.clock import Clock
-from bench.ingredients.configs import Freeze, OptimizerGroup
-from bench.ingredients.cutmix import CutMix
-from bench.ingredients.ema import Ema
-from bench.ingredients.ghost_norm import use_ghost_batches
-from bench.ingredients.hard_examples import HardExamples, ShortEpochs
-from bench.ingredients.layer_rates import rate_factors
-from bench.ingredients.lookahead import Lookahead
-from bench.ingredients.registries import SCHEDULES
-from bench.ingredients.winograd import use_winograd
+from bench.ingredients.configs import OptimizerGroup
+from bench.ingredients.ingredient import Parts, SecondNetwork
 from bench.models import MODELS, ImpossibleModel
 from bench.models.own import check_output
 from bench.pipelines.augment import Augment
@@ -32,15 +24,16 @@ from bench.pipelines.loaders import make_loader
 from bench.spec.recipe import Recipe
 from bench.training.compiled import compiled
 from bench.training.cuda_graph import Captured
+from bench.training.curriculum import Curriculum
 from bench.training.in_place import become
 from bench.training.loop import Batches, Goal, Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
-from bench.training.plan import Plan
 from bench.training.precision import Precision
-from bench.training.proxy import Proxy
 from bench.training.ranks import ALONE, Ranks
-from bench.training.schedules import Schedule, own, warmed_up
+from bench.training.registries import SCHEDULES
+from bench.training.schedules import Schedule, own
+from bench.training.step import TrainingStep
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -52,23 +45,17 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
     """
     channels, height, width = data.image_shape
     name, options = recipe.model.name, recipe.model.options
-    for index, size in enumerate(recipe.image_sizes or []):
+    for index, pixels in enumerate(recipe.image_sizes.pixels if recipe.image_sizes else []):
         try:
-            models.check(name, options, in_channels=channels, classes=data.classes, image_size=size.pixels)
+            models.check(name, options, in_channels=channels, classes=data.classes, image_size=pixels)
         except ImpossibleModel as error:
             key = f"image_sizes.{index}.pixels"
-            raise ImpossibleModel(f"{key}: {size.pixels} does not suit this network: {error}") from None
+            raise ImpossibleModel(f"{key}: {pixels} does not suit this network: {error}") from None
     model = models.build(name, options, in_channels=channels, classes=data.classes, image_size=min(height, width))
     if name not in MODELS:
         check_own_output(recipe, model, data)
-    for index, stage in enumerate(recipe.freeze or []):
-        check_part(f"freeze.{index}.part", stage.part, model)
-    _rate_factors(recipe, model)
-    if recipe.ghost_batch:
-        try:
-            use_ghost_batches(model, recipe.ghost_batch)
-        except ValueError as error:
-            raise ImpossibleModel(str(error)) from None
+    for key, ingredient in recipe.ingredients.items():
+        ingredient.change_network(key, model)
     _drop_batch_counters(model)
     return model
 
@@ -77,8 +64,8 @@ def check_own_output(recipe: Recipe, model: nn.Module, data: Dataset) -> None:
     """Raise `UsageError` where a user's network does not answer in the right shape, at every size of the images."""
     channels, height, width = data.image_shape
     found, shapes = MODELS.find(recipe.model.name), [(channels, height, width)]
-    for size in recipe.image_sizes or []:
-        scale = size.pixels / min(height, width)
+    for pixels in recipe.image_sizes.pixels if recipe.image_sizes else []:
+        scale = pixels / min(height, width)
         shapes.append((channels, round(height * scale), round(width * scale)))
     for shape in shapes:
         check_output(found, model, shape, data.classes)
@@ -91,31 +78,15 @@ def _drop_batch_counters(model: nn.Module) -> None:
             module.num_batches_tracked = None
 
 
-def quicken(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:
-    """Let Winograd's form of convs do what the recipe lets it do on `device`; what the record says of it.
+def speed_up(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:
+    """Let ingredients make the network compute the same in another way on `device`; what the record says of it.
 
-    Raises `UsageError` and `MissingError` where the recipe insists on what cannot be here; `auto` goes without.
+    Raises `UsageError` and `MissingError` where the recipe insists on what cannot be here.
     """
-    if not recipe.winograd:
-        return {}
-    if device != "cpu":
-        if recipe.winograd == "auto":
-            return {"winograd": 0}
-        raise UsageError("winograd: it is made for a CPU; write winograd: auto, or leave it out on a GPU")
-    try:
-        return {"winograd": use_winograd(model)}
-    except MissingError as error:
-        if recipe.winograd == "auto":
-            return {"winograd": 0, "winograd_lacks": str(error)}
-        raise MissingError(f"winograd: {error}; winograd: auto goes without") from None
-
-
-def check_part(key: str, part: str, model: nn.Module) -> None:
-    """Raise `ImpossibleModel` where the network has no such module, or nothing in it is trained."""
-    parts = [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]
-    if part not in parts:
-        top = [name for name in parts if name.count(".") < 2]
-        raise ImpossibleModel(f"{key}: this network has no {part!r}{nearest(part, parts)}; it has {', '.join(top)}")
+    said: dict[str, Any] = {}
+    for key, ingredient in recipe.ingredients.items():
+        said |= ingredient.speed_up(key, model, device)
+    return said
 
 
 def build_loader(
@@ -144,12 +115,8 @@ def build_loader(
 
 def check_suits_text(recipe: Recipe) -> None:
     """Raise `UsageError` for an ingredient that needs images, or that chooses among examples, which a text has not."""
-    asked = {
-        "cutmix": recipe.cutmix,
-        "drop_easy": recipe.drop_easy,
-        "proxy": recipe.proxy,
-        "image_sizes": recipe.image_sizes,
-        "batch_sizes": recipe.batch_sizes,
+    asked: dict[str, object] = {key: True for key, one in recipe.ingredients.items() if not one.suits_text}
+    asked |= {
         "evaluation.tta": recipe.evaluation.tta or recipe.evaluation.epoch_tta,
         "devices": recipe.device_count > 1,
     }
@@ -172,13 +139,10 @@ def normalised(data: Dataset, count: int, device: torch.device) -> torch.Tensor:
     return (images - mean) / std
 
 
-def check_graph(recipe: Recipe, is_cuda: bool) -> None:
-    """Raise `UsageError` for a recipe that asks for a graph where there are none."""
-    if recipe.cuda_graph and not is_cuda:
-        raise UsageError(
-            "cuda_graph: only a CUDA device has graphs; leave it out on a CPU, or write it under on_cuda, as in "
-            "on_cuda: {cuda_graph: true}"
-        )
+def check_device(recipe: Recipe, device: str) -> None:
+    """Raise `UsageError` for an ingredient that cannot be on `cpu` or `cuda`."""
+    for key, ingredient in recipe.ingredients.items():
+        ingredient.check_device(key, device)
 
 
 def build_trainer(
@@ -200,134 +164,108 @@ def build_trainer(
     all other state is new. `data` is what a proxy's network is built and initialised for, and needed where the recipe
     has one.
     """
-    check_graph(recipe, precision.device.is_cuda)
-    goal = Goal(
-        epochs=recipe.epochs,
-        target_accuracy=recipe.target_accuracy,
-        target_loss=recipe.target_loss,
-        stop_at_target=recipe.stop_at_target,
-        tta=recipe.evaluation.tta,
-        epoch_tta=recipe.evaluation.epoch_tta,
-        eval_every_epochs=recipe.evaluation.every_epochs,
-        tta_below=recipe.evaluation.tta_below,
-        first_eval_epoch=recipe.evaluation.first_epoch or 1,
-        equal_views=bool(recipe.evaluation.equal_views),
-    )
-    plan = build_plan(recipe, train.steps_per_epoch)
-    schedule = build_schedule(recipe, plan)
-    if before:
-        forward = before.forward
-    else:
-        forward = ranks.wrap(model)
-        if recipe.compile:
-            forward = compiled(forward, len(plan.stages), _freezings(recipe))
-
-    def settings_of(group: OptimizerGroup) -> dict[str, Any]:
-        settings = group.settings()
-        return settings | {"epochs": plan.passes(group.epochs)} if group.epochs is not None else settings
-
-    def make_averages() -> list[Lookahead | Ema]:
-        lookahead, ema = recipe.lookahead, recipe.ema
-        averages: list[Lookahead | Ema] = []
-        if lookahead:
-            averages.append(Lookahead(model, lookahead.every, lookahead.decay))
-        if ema:
-            averages.append(Ema(model, ema.decay, ema.every, ema.start))
-        return averages
-
-    def make_optimizers(model: nn.Module = model, freeze: Sequence[Freeze] = recipe.freeze or ()) -> Optimizers:
-        return Optimizers(
-            model,
-            recipe.optimizer.settings(),
-            {role: settings_of(group) for role, group in recipe.optimizer.groups.items()},
-            schedule,
-            plan.total_batches,
-            train.steps_per_epoch,
-            # DDP waits for the gradient of every parameter.
-            drop_frozen=ranks.count == 1,
-            freeze={stage.part: stage.after for stage in freeze},
-            fused=fused,
-            lr_on=precision.device.torch if recipe.cuda_graph else None,
-            rate_factors=_rate_factors(recipe, model),
-        )
-
+    check_device(recipe, precision.device.kind)
+    curriculum = build_curriculum(recipe, train.steps_per_epoch)
     loss = Loss(recipe.loss.label_smoothing, recipe.loss.reduction)
+    shapes = len(curriculum.stages)
+    forward = before.train_step.forward if before else _compiled(recipe, ranks.wrap(model), shapes)
 
-    def make_proxy() -> Proxy | None:
-        of_proxy, said = recipe.of_proxy(), recipe.proxy
-        if of_proxy is None or said is None:
-            return None
+    def make_optimizers(recipe: Recipe, model: nn.Module) -> Callable[[], Optimizers]:
+        # DDP waits for the gradient of every parameter.
+        given = {"drop_frozen": ranks.count == 1, "fused": fused}
+        return lambda: build_optimizers(recipe, model, curriculum, train.steps_per_epoch, precision.device.torch, given)
+
+    def make_proxy(earlier: tuple[nn.Module, nn.Module] | None) -> SecondNetwork:
+        of_proxy = recipe.of_proxy()
+        assert of_proxy is not None
         assert data is not None
         net = build_model(of_proxy, data)
         init_from_data(net, data, precision.device.torch)
         precision.prepare(net, MEMORY_FORMATS[recipe.memory_format])
-        if before and before.proxy:
-            become(before.proxy.model, net)
-            net, through = before.proxy.model, before.proxy.forward
+        if earlier:
+            become(earlier[0], net)
+            net, through = earlier
         else:
-            through = compiled(net, 2 * len(plan.stages), _freezings(of_proxy)) if recipe.compile else net
-        return Proxy(net, through, lambda: make_optimizers(net, ()), precision, loss, said.kept, said.every)
+            # It is compiled for steps in which it learns, and for those in which it only looks.
+            through = _compiled(of_proxy, net, 2 * shapes)
+        return SecondNetwork(net, through, make_optimizers(of_proxy, net))
 
-    trainer = Trainer(
+    parts = Parts(model, train, precision, loss, before.train_step.hooks if before else (), make_proxy)
+    train_step = TrainingStep(
         model,
         forward,
-        make_optimizers,
+        make_optimizers(recipe, model),
         precision,
         loss,
-        goal,
-        train,
-        test,
-        clock,
-        make_averages,
-        report,
+        [hook for ingredient in recipe.ingredients.values() for hook in ingredient.hooks(parts)],
+        recipe.parts_of_a_step,
         ranks,
-        plan,
-        recipe.accumulate or 1,
-        # The seed of the run, which torch was given; of several ranks each has one of its own.
-        CutMix(**recipe.cutmix.model_dump(), seed=torch.initial_seed()) if recipe.cutmix else None,
-        # Where steps are counted alone, there are no images to choose from.
-        HardExamples(train, precision.device.torch) if recipe.drop_easy and isinstance(train, Loader) else None,
         Captured if recipe.cuda_graph else None,
-        make_proxy(),
     )
     if before:
-        trainer.take_over(before)
-    return trainer
+        train_step.take_over(before.train_step)
+    return Trainer(train_step, train, test, build_goal(recipe), clock, curriculum, report)
 
 
-def _rate_factors(recipe: Recipe, model: nn.Module) -> dict[nn.Parameter, float]:
-    """Of each parameter that does not have the recipe's rate. Raises `ImpossibleModel` for more groups than layers."""
-    if recipe.layer_rates is None:
-        return {}
-    try:
-        return rate_factors(model, recipe.layer_rates.first, recipe.layer_rates.groups)
-    except ValueError as error:
-        raise ImpossibleModel(f"layer_rates.{error}") from None
+def build_goal(recipe: Recipe) -> Goal:
+    evaluation = recipe.evaluation
+    return Goal(
+        epochs=recipe.epochs,
+        target_accuracy=recipe.target_accuracy,
+        target_loss=recipe.target_loss,
+        stop_at_target=recipe.stop_at_target,
+        tta=evaluation.tta,
+        epoch_tta=evaluation.epoch_tta,
+        eval_every_epochs=evaluation.every_epochs,
+        tta_below=evaluation.tta_below,
+        first_eval_epoch=evaluation.first_epoch or 1,
+        equal_views=bool(evaluation.equal_views),
+    )
 
 
-def _freezings(recipe: Recipe) -> int:
-    """How often less is trained than before: a role that stops, or a part that is frozen."""
-    return sum(group.epochs is not None for group in recipe.optimizer.groups.values()) + len(recipe.freeze or [])
+def build_optimizers(
+    recipe: Recipe,
+    model: nn.Module,
+    curriculum: Curriculum,
+    steps_per_epoch: int,
+    device: torch.device,
+    given: Mapping[str, Any],
+) -> Optimizers:
+    """The recipe's optimisers for a network on the device, with further arguments of `Optimizers`."""
+
+    def settings_of(group: OptimizerGroup) -> dict[str, Any]:
+        settings = group.settings()
+        return settings | {"epochs": curriculum.passes(group.epochs)} if group.epochs is not None else settings
+
+    arguments = {**given}
+    for ingredient in recipe.ingredients.values():
+        arguments |= ingredient.optimizer_arguments(model, device)
+    groups: dict[str, Any] = {role: settings_of(group) for role, group in recipe.optimizer.groups.items()}
+    schedule = build_schedule(recipe, curriculum)
+    common, batches = recipe.optimizer.settings(), curriculum.total_batches
+    return Optimizers(model, common, groups, schedule, batches, steps_per_epoch, **arguments)
 
 
-def build_schedule(recipe: Recipe, plan: Plan) -> Schedule:
+def build_schedule(recipe: Recipe, curriculum: Curriculum) -> Schedule:
     name, options = recipe.schedule.name, recipe.schedule.model_dump(exclude={"name"})
     schedule: Schedule = SCHEDULES.load(name)(**options) if name in SCHEDULES else own(SCHEDULES.find(name), options)
-    warm_up = recipe.lr_warm_up
-    if warm_up is None:
-        return schedule
-    return warmed_up(schedule, plan.passes(warm_up.epochs) / plan.passes(recipe.epochs), warm_up.start)
+    for ingredient in recipe.ingredients.values():
+        schedule = ingredient.change_schedule(schedule, curriculum, recipe.epochs)
+    return schedule
 
 
-def build_plan(recipe: Recipe, batches_per_epoch: int) -> Plan:
+def build_curriculum(recipe: Recipe, batches_per_epoch: int) -> Curriculum:
     """In how many steps and at how many pixels each batch of the run is trained on."""
-    smaller, drop = recipe.batch_sizes, recipe.drop_easy
-    return Plan(
-        recipe.epochs,
-        batches_per_epoch,
-        [(size.until, size.pixels) for size in recipe.image_sizes or []],
-        [(stage.until, recipe.batch_size // stage.examples) for stage in (smaller.stages if smaller else [])],
-        scale_lr=smaller is not None and smaller.scale_lr,
-        short=ShortEpochs.between(drop.start, drop.until, recipe.epochs, drop.kept, drop.every) if drop else None,
-        antialias=recipe.antialias is None,
-    )
+    arguments: dict[str, Any] = {}
+    for ingredient in recipe.ingredients.values():
+        arguments |= ingredient.curriculum(recipe)
+    return Curriculum(recipe.epochs, batches_per_epoch, **arguments)
+
+
+def _compiled(recipe: Recipe, forward: nn.Module, shapes: int) -> nn.Module:
+    """The network in the form that the recipe trains, for so many shapes of batches."""
+    if not recipe.compile:
+        return forward
+    # Less is trained where a role stops, or a part is frozen.
+    stops = sum(group.epochs is not None for group in recipe.optimizer.groups.values())
+    return compiled(forward, shapes, stops + sum(one.freezings for one in recipe.ingredients.values()))

@@ -212,8 +212,8 @@ class Measure(ABC):
         """The recipe's network, not yet on the device; a span."""
         with self.clock.span("build"):
             model = assembly.build_model(self.recipe, data)
-            quickened = assembly.quicken(self.recipe, model, self.device.kind)
-        self.tell_resolved(**quickened)
+            sped_up = assembly.speed_up(self.recipe, model, self.device.kind)
+        self.tell_resolved(**sped_up)
         return model
 
     def prepare(self, model: nn.Module, data: Dataset) -> None:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
-from bench.ingredients.winograd import PooledConv
+from bench.ingredients.pooled_conv import PooledConv
 from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds, verdict
+from bench.measures.fusion import fold_batch_norms
 from bench.measures.throttle import throttle_gauge
 from bench.models import ImpossibleModel
 from bench.pipelines.dataset import Dataset
@@ -26,7 +27,6 @@ from bench.pipelines.loader import Batch, Loader
 from bench.runs import checkpoint
 from bench.runs.run import Status
 from bench.statistics.sampling import Samples, sample
-from bench.training.fusion import fold_batch_norms
 from bench.training.mirrored import Mirrored
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count
 from bench.runs.run import Status
 from bench.training.activations import KeptActivations, tensor_bytes
+from bench.training.examples import Examples
 
 
 class Memory(Measure):
@@ -26,12 +27,12 @@ class Memory(Measure):
             trainer = assembly.build_trainer(
                 recipe, model, self.precision, train, train, clock, lambda _: None, self.ranks, data=data
             )
-            optimizers = trainer.make_optimizers()
+            optimizers = trainer.train_step.make_optimizers()
         with clock.span("warm_up"):
             train.warm_up()
             images, labels = next(train.epoch(0))
         with clock.span("measure"), KeptActivations(model.parameters()) as kept:
-            trainer.train_step(images, labels, optimizers, 0)
+            trainer.train_step(Examples(images, labels), optimizers, 0)
         self.metrics |= {
             "activation_bytes": kept.total_bytes,
             "activation_bytes_per_example": kept.total_bytes / len(images),

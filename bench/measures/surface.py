@@ -54,5 +54,5 @@ class Surface(TimeToAccuracy):
     def _loss(self, trainer: Trainer, batches: list[tuple[Tensor, Tensor]]) -> float:
         """The mean over the images."""
         with self.precision.autocast():
-            losses = [trainer.loss.of_each(trainer.model(images), labels) for images, labels in batches]
+            losses = [trainer.train_step.loss.of_each(trainer.model(images), labels) for images, labels in batches]
         return torch.cat(losses).mean().item()

@@ -17,8 +17,10 @@ from bench.measures.throttle import throttle_gauge
 from bench.pipelines.loader import Batch, Loader, usable_cores
 from bench.runs.run import Status
 from bench.statistics.sampling import Samples, sample
+from bench.training.curriculum import WHOLE
+from bench.training.examples import Examples
+from bench.training.hook import overridden
 from bench.training.loop import Diverged, Trainer
-from bench.training.plan import WHOLE
 
 WITH_LOADER, WITHOUT_LOADER = "with the loader", "without the loader"
 LEAST_WARM_UP_STEPS = 3
@@ -145,21 +147,21 @@ class Steps:
 
     def __init__(self, trainer: Trainer) -> None:
         self.count = 0
-        self._trainer = trainer
-        self._optimizers = trainer.make_optimizers()
-        self._averages = trainer.make_averages()
+        self._train_step, self._total_steps = trainer.train_step, trainer.total_steps
+        self._optimizers = self._train_step.begin()
+        self._after_step = overridden(self._train_step.hooks, "after_step")
 
     def capture(self, batch: Batch) -> None:
         """Replay all further steps as a graph of this one."""
-        self._trainer.capture(*batch, self._optimizers, 0, WHOLE)
+        self._train_step.capture(Examples(*batch), self._optimizers, 0, WHOLE)
 
     def run(self, batches: Iterable[Batch]) -> None:
         """A step on each batch; `loss` is that of the last one, float32 [] on the device."""
         for images, labels in batches:
-            self.loss = self._trainer.train_step(images, labels, self._optimizers, 0)
+            self.loss = self._train_step(Examples(images, labels), self._optimizers, 0)
             self.count += 1
-            for average in self._averages:
-                average.update(self.count % self._trainer.total_steps, self._trainer.total_steps)
+            for follow in self._after_step:
+                follow(self.count % self._total_steps, self._total_steps)
 
 
 def _batches_ahead(loader: Loader) -> int:

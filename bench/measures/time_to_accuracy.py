@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
+from bench.ingredients.proxy import Proxy
 from bench.measures import assembly
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.pipelines.dataset import Dataset
@@ -127,7 +128,7 @@ class TimeToAccuracy(Measure):
                 examples * training_flops(model, resized(images[:1], pixels), trained)
                 for (pixels, trained), examples in trainer.examples_by_work.items()
             )
-            if proxy := trainer.proxy:
+            for proxy in (hook for hook in trainer.train_step.hooks if isinstance(hook, Proxy)):
                 for (pixels, trained), examples in proxy.examples_by_work.items():
                     image = resized(images[:1], pixels)
                     looking = forward_flops(proxy.model, image)

@@ -23,6 +23,7 @@ from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTH
 from bench.profiling.workbench import Workbench, refusals
 from bench.spec.recipe import Recipe
 from bench.training import evaluation
+from bench.training.examples import Examples
 from bench.training.loop import Goal, Trainer
 from bench.training.optimizers import Optimizers
 
@@ -89,7 +90,8 @@ def demand(recipe: Recipe) -> list[Work]:
 def _counted(recipe: Recipe) -> list[Work]:
     shape, classes, train_count, test_count = data_shape(recipe)
     least = LEAST_PROXIED if recipe.proxy else LEAST_IMAGES
-    small = max(recipe.ghost_batch or 0, least) * (recipe.accumulate or 1)
+    ghosts = recipe.ghost_batch.root if recipe.ghost_batch else 0
+    small = max(ghosts, least) * recipe.parts_of_a_step
     counts = {"train_count": 4 * small, "test_count": 1}
     with refusals():
         noise = load_dataset("random", options={"shape": list(shape), "classes": classes, **counts})
@@ -100,16 +102,16 @@ def _counted(recipe: Recipe) -> list[Work]:
     # A CPU renders a larger batch piece by piece.
     if recipe.loader == "resident" and 2 * math.prod(shape) <= PIECE_VALUES:
         counted = [_batch_made(workbench, size) for size in (1, 2)]
-        work.append(_scaled("making a batch", trainer.plan.total_batches, images, 1, *counted))
-    plan, parts = trainer.plan, Parts()
+        work.append(_scaled("making a batch", trainer.curriculum.total_batches, images, 1, *counted))
+    curriculum, parts = trainer.curriculum, Parts()
     mark_parts(trainer, parts)
-    optimizers = trainer.make_optimizers()
-    trainer.train_step(*workbench.batch(small), optimizers, 0)  # which makes the optimisers' state
-    for start, end in zip(plan.starts, [*plan.starts[1:], plan.total_batches], strict=True):
-        stage = plan.stage(start)
+    optimizers = trainer.train_step.make_optimizers()
+    trainer.train_step(Examples(*workbench.batch(small)), optimizers, 0)  # which makes the optimisers' state
+    for start, end in zip(curriculum.starts, [*curriculum.starts[1:], curriculum.total_batches], strict=True):
+        stage = curriculum.stage(start)
         title, times = f"step at {stage.pixels or min(shape[1:])} px", (end - start) * stage.steps
         # A proxy learns in some steps and only looks in the others, of which one is like the other.
-        period = trainer.proxy.every if trainer.proxy else 1
+        period = recipe.proxy.every if recipe.proxy else 1
         both = [
             sorted(
                 (step_made(trainer, optimizers, workbench.batch(size), start, parts) for _ in range(period)),
@@ -132,7 +134,7 @@ def _counted(recipe: Recipe) -> list[Work]:
 def step_made(trainer: Trainer, optimizers: Optimizers, batch: Batch, start: int, parts: Parts) -> Operations:
     """What a step of the stage that begins with batch number `start` does; `trainer` tells `parts` of its own."""
     images, labels = batch
-    stage, numbers = trainer.plan.stage(start), torch.arange(len(labels), device=labels.device)
+    stage, numbers = trainer.curriculum.stage(start), torch.arange(len(labels), device=labels.device)
 
     def made(_module: object, _images: object, logits: Tensor) -> None:
         if logits.requires_grad:
@@ -142,7 +144,7 @@ def step_made(trainer: Trainer, optimizers: Optimizers, batch: Batch, start: int
     parts.operations = counted = Operations(only_on=images.device.type)
     parts.begin(OTHER)
     with counted:
-        trainer.train_step(images, labels, optimizers, start, stage, numbers)
+        trainer.train_step(Examples(images, labels, numbers), optimizers, start, stage)
     hook.remove()
     return counted
 
@@ -162,7 +164,7 @@ def _evaluated(trainer: Trainer, workbench: Workbench, count: int, tta: int) -> 
     """Of a batch of so many images; the answer, which is read once at the end, is in it."""
     views = 0 if trainer.goal.tta_below is not None else tta
     with Operations(part=FORWARD) as counted:
-        evaluation.accuracy(trainer.model, [workbench.batch(count)], trainer.precision, views)
+        evaluation.accuracy(trainer.model, [workbench.batch(count)], trainer.train_step.precision, views)
     return counted
 
 

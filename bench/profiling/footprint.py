@@ -13,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.host.fingerprint import native_precision
+from bench.ingredients.proxy import Proxy
 from bench.measures.assembly import build_loader
 from bench.pipelines.datasets import DATASETS, describe, load_dataset
 from bench.pipelines.loader import Batch
@@ -20,6 +21,7 @@ from bench.profiling.operations import Operations
 from bench.profiling.workbench import Workbench, at_full_size, refusals
 from bench.spec.recipe import Recipe
 from bench.training.activations import KeptActivations, tensor_bytes
+from bench.training.examples import Examples
 from bench.training.flops import forward_flops
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
@@ -105,32 +107,33 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     model = workbench.model
     of_all_devices = whole.batch_size * recipe.device_count
     trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)), fused=device == "cuda")
-    optimizers = trainer.make_optimizers()
-    proxy = trainer.proxy
+    optimizers = trainer.train_step.make_optimizers()
+    proxy = next((hook for hook in trainer.train_step.hooks if isinstance(hook, Proxy)), None)
     # A proxy learns at some steps alone, the first among them, and keeps a share of each batch.
     period = proxy.every if proxy else 1
-    small = max(min(recipe.ghost_batch or 0, whole.batch_size), LEAST_PROXIED if proxy else LEAST_IMAGES)
+    ghosts = min(recipe.ghost_batch.root if recipe.ghost_batch else 0, whole.batch_size)
+    small = max(ghosts, LEAST_PROXIED if proxy else LEAST_IMAGES)
     counts = []
     for images in (small, 2 * small):
-        batch = workbench.batch(images)
+        batch = Examples(*workbench.batch(images))
         with FlopCounterMode(display=False) as flops:
             with KeptActivations(model.parameters()) as kept:
-                trainer.train_step(*batch, optimizers, 0)
+                trainer.train_step(batch, optimizers, 0)
             for _ in range(period - 1):
-                trainer.train_step(*batch, optimizers, 0)
+                trainer.train_step(batch, optimizers, 0)
         counts.append((flops.get_total_flops() // period, kept.total_bytes))
     for _ in range(MOST_STEPS):
         if _state_bytes(optimizers):
             break
-        trainer.train_step(*workbench.batch(small), optimizers, 0)
-    batch = workbench.batch(small)
+        trainer.train_step(Examples(*workbench.batch(small)), optimizers, 0)
+    batch = Examples(*workbench.batch(small))
     with Operations() as operations:
-        trainer.train_step(*batch, optimizers, 0)
+        trainer.train_step(batch, optimizers, 0)
     loading = _loading(workbench, small) if device == "cuda" and recipe.loader == "resident" else None
     (flops_1, kept_1), (flops_2, kept_2) = counts
     per_example = (flops_2 - flops_1) // small
     per_step = flops_1 - per_example * small
-    together = whole.batch_size // (recipe.accumulate or 1)
+    together = whole.batch_size // recipe.parts_of_a_step
     nets = [model, proxy.model] if proxy else [model]
     weights = [weight for net in nets for weight in net.state_dict().values()]
     floating = [weight for weight in model.state_dict().values() if weight.is_floating_point()]

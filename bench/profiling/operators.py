@@ -20,7 +20,7 @@ def operator_seconds(trainer: Trainer, loader: Loader) -> dict[str, float]:
     The profiler slows small operators down, so only differences of two profiles say something.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell stderr that it starts and stops
-    device = trainer.precision.device
+    device = trainer.train_step.precision.device
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
     steps, batches = Steps(trainer), loader.epoch(0)
     steps.run([next(batches)])

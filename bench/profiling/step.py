@@ -57,7 +57,7 @@ class MarkedStep:
     """
 
     def __init__(self, trainer: Trainer, loader: Loader) -> None:
-        self._device, self._marks = trainer.precision.device, Marks(trainer.precision.device)
+        self._device, self._marks = trainer.train_step.precision.device, Marks(trainer.train_step.precision.device)
         mark_parts(trainer, self._marks)
         self._steps, self._batches = Steps(trainer), _endless(loader)
 
@@ -84,11 +84,12 @@ def mark_parts(trainer: Trainer, marks: Beginnings) -> None:
             setattr(owner, method, marked(part, getattr(owner, method)))
         return owner
 
-    trainer.forward, trainer.loss = marked(FORWARD, trainer.forward), marked(LOSS, trainer.loss)
-    own = copy.copy(trainer.precision)  # others go on with theirs unmarked
-    trainer.precision = with_methods(own, backward=BACKWARD, step=OPTIMIZER)
-    make_optimizers = trainer.make_optimizers
-    trainer.make_optimizers = lambda: with_methods(make_optimizers(), set_progress=OPTIMIZER, zero_grad=OPTIMIZER)
+    step = trainer.train_step
+    step.forward, step.loss = marked(FORWARD, step.forward), marked(LOSS, step.loss)
+    own = copy.copy(step.precision)  # others go on with theirs unmarked
+    step.precision = with_methods(own, backward=BACKWARD, step=OPTIMIZER)
+    make_optimizers = step.make_optimizers
+    step.make_optimizers = lambda: with_methods(make_optimizers(), set_progress=OPTIMIZER, zero_grad=OPTIMIZER)
 
 
 class Marked:

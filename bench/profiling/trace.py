@@ -37,7 +37,7 @@ def write_trace(trainer: Trainer, loader: Loader, path: Path, depth: int | None 
     The profiler slows small operations down: read proportions in it, and times in the table.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell stderr that it starts and stops
-    device = trainer.precision.device
+    device = trainer.train_step.precision.device
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
     steps, batches = Steps(trainer), loader.epoch(0)
     steps.run([next(batches)])

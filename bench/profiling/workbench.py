@@ -40,7 +40,7 @@ class Workbench:
         with refusals():
             models.check_options(recipe.model.name, recipe.model.options)
             self.model: nn.Module = assembly.build_model(recipe, data)
-            assembly.quicken(recipe, self.model, device)
+            assembly.speed_up(recipe, self.model, device)
             assembly.init_from_data(self.model, data, self.device.torch)
         self.precision.prepare(self.model, self.placement.memory_format)
 

@@ -31,7 +31,7 @@ def _why_not_alone(recipe: Recipe) -> str | None:
     shape, classes = options.get("shape", info.image_shape), options.get("classes", info.classes)
     try:
         channels, height, width = shape
-        sizes = [min(height, width), *(stage.pixels for stage in recipe.image_sizes or [])]
+        sizes = [min(height, width), *(recipe.image_sizes.pixels if recipe.image_sizes else [])]
         facts = json.dumps([recipe.model.name, recipe.model.options, channels, classes, sizes])
     except (TypeError, ValueError):
         return None  # these are no options that the data set would take, which it says better

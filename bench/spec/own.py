@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.ingredients.registries import OPTIMIZERS, SCHEDULES
 from bench.models import MODELS
 from bench.pipelines.augmentations import AUGMENTATIONS
 from bench.pipelines.datasets import DATASETS
@@ -15,6 +14,7 @@ from bench.pipelines.loaders import LOADERS
 from bench.registry.reference import is_path
 from bench.registry.registry import Found, Registry
 from bench.spec.measures import MEASURES
+from bench.training.registries import OPTIMIZERS, SCHEDULES
 
 HASHES = ("sources_sha256", "content_sha256")
 Place = tuple[dict[str, Any], str, Registry[Any]]

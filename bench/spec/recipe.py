@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,25 +13,18 @@ from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
+from bench.ingredients.accumulate import AccumulateConfig
+from bench.ingredients.batch_sizes import BatchSizesConfig
 from bench.ingredients.configs import (
     Augment,
-    BatchSizes,
     Checkerboard,
     Constant,
     Count,
-    CutMix,
-    DropEasy,
-    Ema,
     Epochs,
     Evaluation,
     Fraction,
-    Freeze,
-    ImageSize,
     Inference,
-    LayerRates,
-    Lookahead,
     Loss,
-    LrWarmUp,
     MemoryFormat,
     Named,
     Neighbours,
@@ -39,15 +32,27 @@ from bench.ingredients.configs import (
     NumberFormat,
     Optimizer,
     Positive,
-    Proxy,
     RateFinder,
     Resize,
     Schedule,
     Strict,
     Surface,
     Threads,
-    check_stages,
 )
+from bench.ingredients.cuda_graph import CudaGraphConfig
+from bench.ingredients.cutmix import CutMixConfig
+from bench.ingredients.ema import EmaConfig
+from bench.ingredients.freeze import FreezeConfig
+from bench.ingredients.ghost_batch import GhostBatchConfig
+from bench.ingredients.half_norms import HalfNormsConfig
+from bench.ingredients.hard_examples import DropEasyConfig
+from bench.ingredients.image_sizes import AntialiasConfig, ImageSizesConfig
+from bench.ingredients.ingredient import Ingredient
+from bench.ingredients.layer_rates import LayerRatesConfig
+from bench.ingredients.lookahead import LookaheadConfig
+from bench.ingredients.lr_warm_up import LrWarmUpConfig
+from bench.ingredients.proxy import ProxyConfig
+from bench.ingredients.winograd import WinogradConfig
 from bench.models import MODELS
 from bench.pipelines.datasets import DATASETS, check_options
 from bench.pipelines.errors import WrongOption
@@ -94,25 +99,20 @@ class Recipe(Strict):
     loader: str = "resident"
     workers: Annotated[int, Field(ge=0, le=MOST_THREADS)] | None = None
     augment: Augment = Augment()
-    cutmix: CutMix | None = None
-    image_sizes: Annotated[list[ImageSize], Field(min_length=1)] | None = None
-    # Of image_sizes: null is antialiased, so that a pixel is a mean of all that it covers; false is plain bilinear.
-    antialias: Literal[False] | None = None
-    drop_easy: DropEasy | None = None
-    proxy: Proxy | None = None
+    cutmix: CutMixConfig | None = None
+    image_sizes: ImageSizesConfig | None = None
+    antialias: AntialiasConfig | None = None
+    drop_easy: DropEasyConfig | None = None
+    proxy: ProxyConfig | None = None
 
     model: Named
-    ghost_batch: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
+    ghost_batch: GhostBatchConfig | None = None
     memory_format: MemoryFormat = "channels_last"
     precision: Literal["auto", NumberFormat] = "auto"
-    # Of pure_fp16 and pure_bf16: batch norm in half precision, too. Null is in fp32.
-    half_norms: Literal[True] | None = None
+    half_norms: HalfNormsConfig | None = None
     compile: bool = False
-    # CUDA alone: each step is replayed as a graph, its kernels launched all at once. Null is no.
-    cuda_graph: Literal[True] | None = None
-    # A CPU alone: convs that a max-pooling follows are computed with it, by Winograd's form. `auto` is where a C++
-    # compiler is found; null is no.
-    winograd: Literal[True, "auto"] | None = None
+    cuda_graph: CudaGraphConfig | None = None
+    winograd: WinogradConfig | None = None
     warm_up_steps: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
     # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
     threads: Threads | None = None
@@ -121,8 +121,8 @@ class Recipe(Strict):
     batch_per: Literal["global", "device"] | None = None
 
     batch_size: Count
-    batch_sizes: BatchSizes | None = None
-    accumulate: Count | None = None
+    batch_sizes: BatchSizesConfig | None = None
+    accumulate: AccumulateConfig | None = None
     epochs: Epochs
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
     # In place of an accuracy: the mean training loss of an epoch.
@@ -132,11 +132,11 @@ class Recipe(Strict):
     loss: Loss = Loss()
     optimizer: Optimizer
     schedule: Schedule = Constant(name="constant")
-    lr_warm_up: LrWarmUp | None = None
-    lookahead: Lookahead | None = None
-    ema: Ema | None = None
-    freeze: Annotated[list[Freeze], Field(min_length=1)] | None = None
-    layer_rates: LayerRates | None = None
+    lr_warm_up: LrWarmUpConfig | None = None
+    lookahead: LookaheadConfig | None = None
+    ema: EmaConfig | None = None
+    freeze: FreezeConfig | None = None
+    layer_rates: LayerRatesConfig | None = None
 
     # What the measures of these names measure; each is a part of its own measure's cells alone.
     inference: Inference | None = None
@@ -203,14 +203,13 @@ class Recipe(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_device_says_nothing(cls, value: Any) -> Any:
+    def _leave_out_what_says_nothing(cls, value: Any) -> Any:
         """What such a key does not change is every run without it, and so is the same cell."""
         if not isinstance(value, dict):
             return value
-        off = ("cuda_graph", "winograd", "half_norms")
-        usual: dict[str, Any] = {key: None for key in off if value.get(key) is False}
-        if value.get("antialias") is True:
-            usual["antialias"] = None
+        usual: dict[str, Any] = {
+            key: None for key, kind in cls._kinds().items() if key in value and value[key] is kind.says_nothing
+        }
         if value.get("devices") == 1 and type(value["devices"]) is int:
             usual["devices"] = None
         if value.get("batch_per") == "global" or (
@@ -219,23 +218,60 @@ class Recipe(Strict):
             usual["batch_per"] = None
         return {**value, **usual}
 
+    @classmethod
+    def _kinds(cls) -> dict[str, type[Ingredient]]:
+        """The class of every ingredient that a recipe can have, by its key."""
+        alternatives = {key: get_args(field.annotation) for key, field in cls.model_fields.items()}
+        return {
+            key: kind
+            for key, kinds in alternatives.items()
+            for kind in kinds
+            if isinstance(kind, type) and issubclass(kind, Ingredient)
+        }
+
     @model_validator(mode="after")
-    def _devices_share_the_batch(self) -> Self:
-        sizes = {"batch_size": self.batch_size}
-        for index, stage in enumerate(self.batch_sizes.stages if self.batch_sizes else []):
-            sizes[f"batch_sizes.stages.{index}.examples"] = stage.examples
-        for key, size in sizes.items():
+    def _parts_fit(self) -> Self:
+        for key, size in self.step_sizes.items():
             if self.batch_per is None and size % self.device_count:
                 raise ValueError(
                     f"{key}: {size} cannot be shared evenly by {self.devices} devices; "
                     "take a multiple, or batch_per: device to give each so many"
                 )
-            if self.accumulate and self.of_one_device(size) % self.accumulate and self.device_count > 1:
+        for key, name in self.optimizer_names.items():
+            if name == "adamw" and self.precision == "pure_fp16":
                 raise ValueError(
-                    f"accumulate: {self.accumulate} equal parts cannot be made of the {self.of_one_device(size)} "
-                    f"examples that each of {self.devices} devices gets of {key}"
+                    f"{key}.name: adamw divides by squares of gradients, most of which are 0 in pure_fp16; "
+                    "set precision to fp16 or pure_bf16, or take another optimiser"
                 )
+        for key, ingredient in self.ingredients.items():
+            ingredient.check(key, self)
         return self
+
+    @property
+    def ingredients(self) -> dict[str, Ingredient]:
+        """What the recipe adds to plain training, by key, in the order of the fields."""
+        return {key: value for key, value in self if isinstance(value, Ingredient)}
+
+    @property
+    def step_sizes(self) -> dict[str, int]:
+        """How many examples a step takes, as the recipe counts them, by the key that says so."""
+        stages = self.batch_sizes.stages if self.batch_sizes else []
+        smaller = {f"batch_sizes.stages.{index}.examples": stage.examples for index, stage in enumerate(stages)}
+        return {"batch_size": self.batch_size, **smaller}
+
+    @property
+    def parts_of_a_step(self) -> int:
+        return self.accumulate.root if self.accumulate else 1
+
+    @property
+    def optimizer_names(self) -> dict[str, str]:
+        """By key; a role without a name of its own has the network's optimiser."""
+        groups = {f"optimizer.groups.{role}": group.name for role, group in self.optimizer.groups.items()}
+        return {"optimizer": self.optimizer.name, **{key: name for key, name in groups.items() if name}}
+
+    @property
+    def schedule_name(self) -> str:
+        return self.schedule.name
 
     @property
     def device_count(self) -> int:
@@ -245,95 +281,11 @@ class Recipe(Strict):
         """Of so many examples, as the recipe counts them, those that one of its devices gets."""
         return examples if self.batch_per == "device" else examples // self.device_count
 
-    @model_validator(mode="after")
-    def _ingredients_fit(self) -> Self:
-        check_stages("image_sizes", self.image_sizes or [])
-        stages = self.batch_sizes.stages if self.batch_sizes else []
-        check_stages("batch_sizes.stages", stages)
-        sizes = {"batch_size": self.batch_size}
-        for index, stage in enumerate(stages):
-            key = f"batch_sizes.stages.{index}.examples"
-            if self.batch_size % stage.examples:
-                raise ValueError(
-                    f"{key}: {stage.examples} does not divide the batch_size of {self.batch_size}, "
-                    "which the loader delivers and the smaller batches are cut from"
-                )
-            sizes[key] = stage.examples
-        for key, size in sizes.items():
-            part = self.of_one_device(size)
-            if self.accumulate and part % self.accumulate:
-                raise ValueError(f"accumulate: {self.accumulate} equal parts cannot be made of a {key} of {part}")
-        kinds = {"optimizer": self.optimizer.name} | {
-            f"optimizer.groups.{role}": group.name for role, group in self.optimizer.groups.items()
-        }
-        for key, name in kinds.items():
-            if name == "adamw" and self.precision == "pure_fp16":
-                raise ValueError(
-                    f"{key}.name: adamw divides by squares of gradients, most of which are 0 in pure_fp16; "
-                    "set precision to fp16 or pure_bf16, or take another optimiser"
-                )
-        if self.antialias is False and not self.image_sizes:
-            raise ValueError("antialias: says how image_sizes are resized, and there are none; leave it out")
-        if self.half_norms and not self.precision.startswith("pure_"):
-            raise ValueError(
-                f"half_norms: {self.precision} keeps weights in fp32, and batch norm with them; "
-                "set precision to pure_fp16 or pure_bf16, or leave half_norms out"
-            )
-        if self.freeze and (self.compile or self.device_count > 1):
-            raise ValueError(
-                "freeze: a compiled network would be compiled again, and several devices wait for the gradients "
-                "that no longer come; leave out compile and devices"
-            )
-        if self.drop_easy and self.cutmix:
-            raise ValueError(
-                "drop_easy: the loss of an image that cutmix made of two says of neither how hard it is; leave one out"
-            )
-        if self.drop_easy and self.device_count > 1:
-            raise ValueError(
-                "drop_easy: each device knows the losses of its own images alone, and all would have to choose alike; "
-                "leave out devices or drop_easy"
-            )
-        if self.proxy and self.drop_easy:
-            raise ValueError("proxy: it chooses images of each batch, and drop_easy those of each epoch; leave one out")
-        if self.proxy and self.device_count > 1:
-            raise ValueError("proxy: each device would train one of its own; leave out devices or proxy")
-        if self.proxy:
-            for key, size in sizes.items():
-                kept = round(self.proxy.kept * size)
-                if not kept or kept % (self.accumulate or 1):
-                    raise ValueError(
-                        f"proxy.kept: {self.proxy.kept:g} of a {key} of {size} is {kept}, of which "
-                        f"{self.accumulate or 1} equal parts cannot be made"
-                    )
-        if self.lr_warm_up and self.lr_warm_up.epochs > self.epochs:
-            raise ValueError(f"lr_warm_up.epochs: {self.lr_warm_up.epochs:g} is more than the {self.epochs:g} epochs")
-        return self
-
-    @model_validator(mode="after")
-    def _a_graph_can_be_captured(self) -> Self:
-        if not self.cuda_graph:
-            return self
-        if not self.warm_up_steps:
-            raise ValueError("cuda_graph: needs warm_up_steps of at least 1; the graph is captured in the warm-up")
-        optimizers = {self.optimizer.name, *(group.name for group in self.optimizer.groups.values())}
-        lacks = {
-            "cutmix": self.cutmix and "mixes each batch in another way",
-            "proxy": self.proxy and "in some steps alone its proxy learns, and in all it is looked at eagerly",
-            "devices": self.device_count > 1 and "several of them meet in each step",
-            "precision": self.precision in ("auto", "fp16")
-            and "fp16, which auto means on a GPU, asks after each step whether it overflowed; take pure_fp16 or bf16",
-            "schedule": self.schedule.name in ("one_cycle", "fit_one_cycle")
-            and f"{self.schedule.name} changes the momentum, and a graph keeps it",
-            "optimizer": "adamw" in optimizers and "adamw counts its steps on the host; take sgd or muon",
-        }
-        for key, why in lacks.items():
-            if why:
-                raise ValueError(f"cuda_graph: every step is the same to a graph, which does not go with {key}: {why}")
-        return self
-
     def for_inference(self) -> Recipe:
         """The same network as it is timed at inference: what `inference` says takes the place of training's choice."""
         said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
+        if "winograd" in said:
+            said["winograd"] = WinogradConfig.model_validate(said["winograd"]) if said["winograd"] else None
         return self.model_copy(update=said)
 
     def of_proxy(self) -> Recipe | None:

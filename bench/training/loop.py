@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,19 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.host.clock import Clock
-from bench.ingredients.cutmix import CutMix, Mixed
-from bench.ingredients.ema import Ema
-from bench.ingredients.hard_examples import HardExamples
-from bench.ingredients.lookahead import Lookahead
 from bench.training import evaluation
-from bench.training.cuda_graph import Work
-from bench.training.loss import Loss
+from bench.training.curriculum import Curriculum, Stage
+from bench.training.examples import Examples
+from bench.training.hook import overridden
 from bench.training.optimizers import Optimizers
-from bench.training.plan import WHOLE, Plan, Stage
-from bench.training.precision import Precision
-from bench.training.proxy import Proxy
-from bench.training.ranks import ALONE, Ranks
-from bench.training.sizes import resized
+from bench.training.step import TrainingStep
 
 REPORT_EVERY_S = 0.25
 
@@ -70,54 +64,28 @@ class Goal:
 
 
 class Trainer:
-    """Trains `model` through `forward` (the model itself, or its compiled form).
+    """Trains with `train_step` on the batches of `train` until the goal is reached, and evaluates on `test`.
 
-    `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The
-    state after an exception is the state up to it: `rows`, `step` and `examples` stay readable.
-    `time_to_target_s` is when an accuracy at the target, or an epoch's loss, was first known, on the clock.
-
-    `plan` None trains on every batch whole. `accumulate` parts of a step's batch go through the network one after
-    the other, and their gradients are added up. `make_averages` makes what follows the weights after each step; an
-    `Ema` is evaluated in their place. `hard_examples` draws the batches of `train` instead, chooses the images of the
-    epochs that the plan makes short, and is told each image's loss. `proxy` chooses which images of each batch are
-    trained on, and only those are counted. `capture` records a step as a CUDA graph (`Captured`) during the
-    warm-up, which is needed then, once for every kind of step; later steps replay it. It goes neither with `cutmix` nor
-    with `proxy`.
+    `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The state after an
+    exception is the state up to it: `rows`, `step` and `examples` stay readable. `time_to_target_s` is when an accuracy
+    at the target, or an epoch's loss, was first known, on the clock. Without a `curriculum` every batch is one step.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        forward: nn.Module,
-        make_optimizers: Callable[[], Optimizers],
-        precision: Precision,
-        loss: Loss,
-        goal: Goal,
+        train_step: TrainingStep,
         train: Batches,
         test: Batches,
+        goal: Goal,
         clock: Clock,
-        make_averages: Callable[[], Sequence[Lookahead | Ema]] = tuple,
+        curriculum: Curriculum | None = None,
         report: Callable[[dict[str, Any]], None] = lambda _: None,
-        ranks: Ranks = ALONE,
-        plan: Plan | None = None,
-        accumulate: int = 1,
-        cutmix: CutMix | None = None,
-        hard_examples: HardExamples | None = None,
-        capture: Callable[[Work, Sequence[Tensor]], Work] | None = None,
-        proxy: Proxy | None = None,
     ) -> None:
-        self.model, self.forward, self.ranks = model, forward, ranks
-        self.precision, self.loss, self.goal = precision, loss, goal
-        self.train, self.test, self.clock = train, test, clock
-        self.make_optimizers, self.make_averages = make_optimizers, make_averages
-        self.plan = plan or Plan(goal.epochs, train.steps_per_epoch)
-        self._accumulate, self._cutmix, self._hard_examples = accumulate, cutmix, hard_examples
-        self._capture, self.proxy = capture, proxy
-        self._captured: dict[tuple[Stage, tuple[bool, ...]], Work] = {}
-        self._captured_optimizers: Optimizers | None = None
-        self._averages: Sequence[Lookahead | Ema] = ()
+        self.train_step, self.train, self.test, self.goal, self.clock = train_step, train, test, goal, clock
+        self.curriculum = curriculum or Curriculum(goal.epochs, train.steps_per_epoch)
+        self.total_steps = self.curriculum.total_steps
         self._report = report
-        self.total_steps = self.plan.total_steps
+        self._draw, self._after_step = (overridden(train_step.hooks, name) for name in ("epoch", "after_step"))
         self.rows: list[dict[str, Any]] = []
         self.step = self.batches = self.examples = 0
         # How many examples were shown at so many pixels while these parameters were trained.
@@ -125,57 +93,45 @@ class Trainer:
         self.accuracy: float | None = None
         self.time_to_target_s: float | None = None
 
+    @property
+    def model(self) -> nn.Module:
+        return self.train_step.model
+
     def warm_up(self, steps: int, images: Tensor, labels: Tensor) -> None:
         """Pay compilation and autotuning on made-up batches of the real shapes, then forget what was learnt.
 
         The weights, the batch statistics, the loss scale and the random state are put back, so that a run with a
         warm-up trains exactly as one without.
         """
-        before = copy.deepcopy(self.model.state_dict())
-        devices = [images.device] if images.is_cuda else []
-        numbers = torch.arange(len(labels), device=images.device) if self._hard_examples else None
-        with torch.random.fork_rng(devices), self.proxy.forgotten() if self.proxy else nullcontext():
-            optimizers = self.make_optimizers()
+        train_step, before = self.train_step, copy.deepcopy(self.model.state_dict())
+        numbers = torch.arange(len(labels), device=images.device) if train_step.asks_for_numbers else None
+        with torch.random.fork_rng([images.device] if images.is_cuda else []), ExitStack() as hooks:
+            for hook in train_step.hooks:
+                hooks.enter_context(hook.forgotten())
+            optimizers = train_step.make_optimizers()
             *_, last = changes = self._changes(optimizers)
             for start in changes:
-                stage = self.plan.stage(start)
-                some_images, some_labels = next(stage.cut(images, labels))
-                some_numbers = _parts(numbers, stage.steps)[0]
-                if self.proxy:
-                    small = resized(some_images, stage.pixels, stage.antialias)
-                    self.proxy.rehearse(small, some_labels, start, stage.lr_factor)
+                stage = self.curriculum.stage(start)
+                batch = next(stage.cut(Examples(images, labels, numbers)))
+                train_step.rehearse(batch, start, stage)
                 for _ in range(steps):
-                    self.train_step(some_images, some_labels, optimizers, start, stage, some_numbers)
-                if self._capture:
-                    self.capture(some_images, some_labels, optimizers, start, stage, some_numbers)
+                    train_step(batch, optimizers, start, stage)
+                if train_step.captures:
+                    train_step.capture(batch, optimizers, start, stage)
                 # A compiled network is another one when less of it is trained, at evaluation as well.
-                if evaluation.is_compiled(self.forward) or start == last:
+                if evaluation.is_compiled(train_step.forward) or start == last:
                     for tta in {self.goal.tta, self.goal.epoch_tta}:
-                        self._share_right(tta)
+                        self._test_accuracy(tta)
         optimizers.reset()
         self.model.load_state_dict(before)
-        self.precision.reset()
-        if self._hard_examples:
-            self._hard_examples.reset()
+        train_step.precision.reset()
         gc.collect()  # what compiling left behind, which would else be looked for in an epoch
-
-    def take_over(self, before: Trainer) -> None:
-        """Replay the steps that `before`, a trainer of the same network by the same recipe, has captured.
-
-        Its optimisers begin anew, in the memory that the captured steps know.
-        """
-        self._captured, self._captured_optimizers = before._captured, before._captured_optimizers
-        if self._captured_optimizers:
-            self._captured_optimizers.reset()
-        if self._captured and before._hard_examples:  # where the captured steps note the losses
-            self._hard_examples = before._hard_examples
-            self._hard_examples.reset()
 
     def _changes(self, optimizers: Optimizers) -> list[int]:
         """The batches, by their number from 0, that are the first of another step than those before."""
-        changes = set(self.plan.starts)
-        if self._capture or evaluation.is_compiled(self.forward):
-            changes |= {end for end in optimizers.ends if end < self.plan.total_batches}
+        changes = set(self.curriculum.starts)
+        if self.train_step.captures or evaluation.is_compiled(self.train_step.forward):
+            changes |= {end for end in optimizers.ends if end < self.curriculum.total_batches}
         return sorted(changes)
 
     def run(self) -> None:
@@ -184,8 +140,7 @@ class Trainer:
         Raises `Diverged` when the loss turns infinite or NaN.
         """
         with self.clock.span("init"):
-            optimizers = self._captured_optimizers or self.make_optimizers()
-            self._averages = self.make_averages()
+            optimizers = self.train_step.begin()
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
                 mean_loss = self._epoch(epoch, optimizers)
@@ -204,8 +159,9 @@ class Trainer:
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
         """The model with the weights that are evaluated, in place; afterwards with its own again."""
-        ema = next((average for average in self._averages if isinstance(average, Ema)), None)
-        with ema.applied() if ema else nullcontext():
+        with ExitStack() as hooks:
+            for hook in self.train_step.hooks:
+                hooks.enter_context(hook.evaluated())
             yield self.model
 
     @property
@@ -214,126 +170,44 @@ class Trainer:
         return self.batches / self.train.steps_per_epoch
 
     def _epoch(self, epoch: int, optimizers: Optimizers) -> float:
-        precision, free_reads = self.precision, self.precision.device.reads_are_free
-        loss_sum = torch.zeros((), device=precision.device.torch)
+        """Train for an epoch; the mean loss of its examples."""
+        train_step, ranks, summed = self.train_step, self.train_step.ranks, self.train_step.loss.reduction == "sum"
+        device = train_step.precision.device
+        loss_sum = torch.zeros((), device=device.torch)
         examples_before, next_report_s = self.examples, time.monotonic()
-        for images, labels, numbers, progress, stage in self._steps(epoch):
-            loss = self.train_step(images, labels, optimizers, progress, stage, numbers)
+        for batch, position, stage in self._steps(epoch):
+            loss = train_step(batch, optimizers, position, stage)
             self.step += 1
-            count = self.proxy.count(len(labels)) if self.proxy else len(labels)
-            self.examples += count * self.ranks.count
-            self.examples_by_work[stage.pixels, optimizers.trained] += count * self.ranks.count
-            for average in self._averages:
-                average.update(self.step, self.total_steps)
-            loss_sum += loss if self.loss.reduction == "sum" else loss * count
+            count = train_step.count(len(batch))
+            self.examples += count * ranks.count
+            self.examples_by_work[stage.pixels, optimizers.trained] += count * ranks.count
+            for follow in self._after_step:
+                follow(self.step, self.total_steps)
+            loss_sum += loss if summed else loss * count
             if time.monotonic() >= next_report_s:
                 next_report_s = time.monotonic() + REPORT_EVERY_S
-                per_example = loss.item() / (count if self.loss.reduction == "sum" else 1) if free_reads else None
+                per_example = loss.item() / (count if summed else 1) if device.reads_are_free else None
                 self._report_step(epoch, per_example)
-        mean_loss = self.ranks.sum(loss_sum).item() / (self.examples - examples_before)
+        mean_loss = ranks.sum(loss_sum).item() / (self.examples - examples_before)
         if not math.isfinite(mean_loss):
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}, by step {self.step}")
         return mean_loss
 
-    def _steps(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float, Stage]]:
-        """The batch of each step, its images' numbers, how many whole batches came before it, and its stage."""
-        for images, labels, numbers in self._batches(epoch):
-            before, stage = self.batches, self.plan.stage(self.batches)
+    def _steps(self, epoch: int) -> Iterator[tuple[Examples, float, Stage]]:
+        """The batch of each step, how many whole batches came before it, and its stage."""
+        for batch in self._batches(epoch):
+            before, stage = self.batches, self.curriculum.stage(self.batches)
             self.batches += 1
-            steps = zip(stage.cut(images, labels), _parts(numbers, stage.steps), strict=True)
-            for index, (step, step_numbers) in enumerate(steps):
-                yield *step, step_numbers, before + index / stage.steps, stage
-            if self.batches == self.plan.total_batches:
+            for index, part in enumerate(stage.cut(batch)):
+                yield part, before + index / stage.steps, stage
+            if self.batches == self.curriculum.total_batches:
                 return
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Images, labels and, where examples are chosen by their loss, the images' numbers."""
-        if self._hard_examples:
-            yield from self._hard_examples.epoch(epoch, self.plan.batches_in(epoch))
-        else:
-            for images, labels in self.train.epoch(epoch):
-                yield images, labels, None
-
-    def train_step(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        optimizers: Optimizers,
-        step: float,
-        stage: Stage = WHOLE,
-        numbers: Tensor | None = None,
-    ) -> Tensor:
-        """One step on images [B, C, H, W] and labels int64 [B], `step` whole batches into the schedule; the loss.
-
-        With the images' `numbers`, int64 [B], the loss of each is noted.
-        """
-        optimizers.set_progress(step, stage.lr_factor)
-        if self.proxy:
-            images = resized(images, stage.pixels, stage.antialias)
-            images, labels = self.proxy.choose(images, labels, step, stage.lr_factor)
-        if optimizers is self._captured_optimizers and (step_graph := self._captured.get((stage, optimizers.stopped))):
-            return step_graph(*_given(images, labels, numbers))
-        return self._compute(images, labels, optimizers, step, stage, numbers)
-
-    def capture(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        optimizers: Optimizers,
-        step: float,
-        stage: Stage,
-        numbers: Tensor | None = None,
-    ) -> None:
-        """Capture this step, which really runs, too: from now on such steps with these optimisers are replayed."""
-        optimizers.set_progress(step, stage.lr_factor)
-
-        def work(images: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Tensor:
-            return self._compute(images, labels, optimizers, step, stage, numbers)
-
-        assert self._capture is not None
-        self._captured[stage, optimizers.stopped] = self._capture(work, _given(images, labels, numbers))
-        self._captured_optimizers = optimizers
-
-    def _compute(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        optimizers: Optimizers,
-        step: float,
-        stage: Stage,
-        numbers: Tensor | None = None,
-    ) -> Tensor:
-        """What of a step the device does, once the learning rates are set."""
-        batch = Mixed(resized(images, stage.pixels, stage.antialias), labels)
-        if self._cutmix:
-            batch = self._cutmix(batch, step)
-        *parts, last = zip(batch.split(self._accumulate), _parts(numbers, self._accumulate), strict=True)
-        losses = []
-        if parts:
-            # DDP exchanges gradients once they are complete.
-            with getattr(self.forward, "no_sync", nullcontext)():
-                losses = [self._backward(*part) for part in parts]
-        loss = sum(losses, start=self._backward(*last))
-        self.precision.step(optimizers.all)
-        optimizers.zero_grad()
-        return loss
-
-    def _backward(self, part: Mixed, numbers: Tensor | None) -> Tensor:
-        """Add the gradients of a part of the batch to those of the parts before it; its part of the loss."""
-        with self.precision.autocast():
-            logits = self.forward(part.images)
-        if self._hard_examples and numbers is not None:
-            each = self.loss.of_each(logits, part.labels)
-            self._hard_examples.note(numbers, each.detach())
-            loss = self.loss.reduced(each)
-        else:
-            loss = self.loss(logits, part.labels, part.others, part.share)
-        summed = self.loss.reduction == "sum"
-        if self._accumulate > 1 and not summed:
-            loss = loss / self._accumulate
-        # The ranks' gradients are averaged; those of a sum are to be added up.
-        self.precision.backward(loss * self.ranks.count if summed and self.ranks.count > 1 else loss)
-        return loss.detach()
+    def _batches(self, epoch: int) -> Iterable[Examples]:
+        for draw in self._draw:
+            drawn: Iterator[Examples] = draw(epoch, self.curriculum.batches_in(epoch))
+            return drawn
+        return itertools.starmap(Examples, self.train.epoch(epoch))
 
     def _evaluate(self, epoch: int, last: bool) -> float | None:
         """The epoch's accuracy, None where none is due; the last one is the final one where both are the same."""
@@ -351,7 +225,7 @@ class Trainer:
 
     def _accuracy(self, tta: int) -> float:
         with self.evaluated():
-            accuracy = self._share_right(tta)
+            accuracy = self._test_accuracy(tta)
         self._note_target(accuracy)
         return accuracy
 
@@ -359,10 +233,13 @@ class Trainer:
         if self.time_to_target_s is None and self.goal.reached_by(accuracy, loss):
             self.time_to_target_s = self.clock.elapsed_s()
 
-    def _share_right(self, tta: int) -> float:
-        """Of the test set, by the weights as they are."""
-        below, equal = self.goal.tta_below, self.goal.equal_views
-        return evaluation.accuracy(self.forward, self.test.epoch(0), self.precision, tta, self.ranks, below, equal)
+    def _test_accuracy(self, tta: int) -> float:
+        """By the weights as they are."""
+        step, goal = self.train_step, self.goal
+        batches = self.test.epoch(0)
+        return evaluation.accuracy(
+            step.forward, batches, step.precision, tta, step.ranks, goal.tta_below, goal.equal_views
+        )
 
     def _record(self, epoch: int, mean_loss: float, optimizers: Optimizers, accuracy: float | None) -> None:
         row = {
@@ -392,13 +269,3 @@ class Trainer:
                 "loss": loss,
             }
         )
-
-
-def _given(*tensors: Tensor | None) -> list[Tensor]:
-    """Those that are there: the inputs of a captured step."""
-    return [tensor for tensor in tensors if tensor is not None]
-
-
-def _parts(numbers: Tensor | None, parts: int) -> Sequence[Tensor | None]:
-    """Equal parts of the images' numbers, where there are any."""
-    return [None] * parts if numbers is None else numbers.chunk(parts)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from bench.training.examples import Examples
 from bench.training.loop import Batches, Trainer
 
 # Of the running mean of the losses, how much of it is kept at each batch.
@@ -76,18 +77,20 @@ def find_rate(
     keep their ratio to it. `told` is called with each step and its loss.
     """
     before = copy.deepcopy(trainer.model.state_dict())
-    optimizers = trainer.make_optimizers()
-    stage = replace(trainer.plan.stage(0), steps=1)
+    train_step = trainer.train_step
+    optimizers = train_step.make_optimizers()
+    stage = replace(trainer.curriculum.stage(0), steps=1)
     curve = Curve()
     for step, (images, labels) in enumerate(itertools.islice(_endless(trainer.train), steps)):
         rate = start * (end / start) ** (step / max(steps - 1, 1))
-        loss = trainer.train_step(images, labels, optimizers, 0, replace(stage, lr_factor=rate / base_rate)).item()
-        curve.add(rate, loss / len(labels) if trainer.loss.reduction == "sum" else loss)
+        batch = Examples(images, labels)
+        loss = train_step(batch, optimizers, 0, replace(stage, lr_factor=rate / base_rate)).item()
+        curve.add(rate, loss / len(labels) if train_step.loss.reduction == "sum" else loss)
         told(step + 1, curve.losses[-1])
         if curve.exploded:
             break
     trainer.model.load_state_dict(before)
-    trainer.precision.reset()
+    train_step.precision.reset()
     optimizers.reset()
     return curve
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.ingredients.lists import by_format
-from bench.ingredients.registries import OPTIMIZERS
 from bench.registry.registry import Found
 from bench.registry.signature import check_options, parameters_of
+from bench.training.lists import by_format
 from bench.training.muon import Muon, rescaling_steps
+from bench.training.registries import OPTIMIZERS
 from bench.training.schedules import Schedule
 
 

@@ -19,7 +19,7 @@ def e1():
 
 
 def test_e1_changes_the_size_behind_its_third_and_its_sixth_epoch(e1):
-    plan = assembly.build_plan(e1, STEPS_PER_EPOCH)
+    plan = assembly.build_curriculum(e1, STEPS_PER_EPOCH)
     assert plan.total_batches == 284
     pixels = [plan.stage(batch).pixels for batch in range(284)]
     assert pixels == [24] * 96 + [28] * 96 + [None] * 92
@@ -27,7 +27,7 @@ def test_e1_changes_the_size_behind_its_third_and_its_sixth_epoch(e1):
 
 
 def test_e1s_rate_falls_for_eight_and_a_half_epochs_and_holds(e1):
-    schedule = assembly.build_schedule(e1, assembly.build_plan(e1, STEPS_PER_EPOCH))
+    schedule = assembly.build_schedule(e1, assembly.build_curriculum(e1, STEPS_PER_EPOCH))
     assert schedule(136 / 284).lr_factor == pytest.approx(0.525, abs=1e-4)
     assert [schedule(step / 284).lr_factor for step in (272, 278, 283)] == pytest.approx([0.05] * 3, abs=1e-4)
     assert schedule(271 / 284).lr_factor > 0.053
@@ -45,7 +45,7 @@ def test_ours_is_e1_with_a_shorter_middle_by_the_counts_that_it_states(e1):
     trained = frozenset(p for p in net.parameters() if p.requires_grad and p is not net.whiten.bias)
     of_pixels = {pixels: training_flops(net, torch.zeros(1, 3, pixels, pixels), trained) for pixels in (24, 28, 32)}
     for recipe in (e1, recipes.load("cifar94", "cuda")):
-        plan = assembly.build_plan(recipe, STEPS_PER_EPOCH)
+        plan = assembly.build_curriculum(recipe, STEPS_PER_EPOCH)
         pixels = [plan.stage(batch).pixels or 32 for batch in range(plan.total_batches)]
         flops.append(recipe.batch_size * sum(of_pixels[size] for size in pixels))
         steps.append(plan.total_steps)

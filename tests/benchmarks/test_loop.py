@@ -27,6 +27,7 @@ from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers, roles
 from bench.training.precision import Precision
 from bench.training.schedules import linear
+from bench.training.step import TrainingStep
 
 ROUNDS = 21
 EPOCHS = 1
@@ -70,17 +71,14 @@ def harness(train, test) -> float:
     """The same steps by the trainer; seconds of its `train` spans."""
     model = network()
     common = {"name": "sgd", "lr": LR, "momentum": MOMENTUM, "nesterov": True}
-    trainer = Trainer(
+    train_step = TrainingStep(
         model,
         model,
         lambda: Optimizers(model, common, {}, linear(), trainer.total_steps, train.steps_per_epoch),
         Precision("fp32", Device("cpu")),
         Loss(),
-        Goal(epochs=EPOCHS, eval_every_epochs=0),
-        train,
-        test,
-        Clock(),
     )
+    trainer = Trainer(train_step, train, test, Goal(epochs=EPOCHS, eval_every_epochs=0), Clock())
     trainer.run()
     return trainer.clock.total_s("train")
 

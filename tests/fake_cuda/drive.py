@@ -33,6 +33,7 @@ from bench.profiling.workbench import Workbench
 from bench.spec import recipe as recipes
 from bench.spec.job import Job
 from bench.spec.recipe import Recipe
+from bench.training.examples import Examples
 from tests.fake_cuda.gpu import TIMED, Event, FakeGpu
 from tests.fake_cuda.plants import PLANTS
 
@@ -118,9 +119,9 @@ def count(recipe: str, settings: list[str], part: str) -> dict[str, Any]:
         workbench = Workbench(whole, "cuda", noise)
         trainer, parts = workbench.trainer(NoBatches(100)), Parts()
         mark_parts(trainer, parts)
-        optimizers = trainer.make_optimizers()
-        size = whole.of_one_device(whole.batch_size) // trainer.plan.stage(0).steps
-        trainer.train_step(*workbench.batch(size), optimizers, 0)
+        optimizers = trainer.train_step.make_optimizers()
+        size = whole.of_one_device(whole.batch_size) // trainer.curriculum.stage(0).steps
+        trainer.train_step(Examples(*workbench.batch(size)), optimizers, 0)
         step = step_made(trainer, optimizers, workbench.batch(size), 0, parts)
     found = [operation for operation in step.each if operation.part.startswith(part)]
     return {

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bench.models.speedrun import SpeedrunNet
 from bench.pipelines.loaders.resident import ResidentLoader
-from bench.training.loop import Trainer
 from bench.training.loss import Loss
+from bench.training.step import TrainingStep
 
 
 def _changed(owner: type, method: str, change: Callable[..., Any]) -> Callable[[], AbstractContextManager[None]]:
@@ -48,8 +48,8 @@ def _lost_within(own: Any, net: SpeedrunNet, images: Tensor) -> Any:
 
 
 def _read(look: Callable[[Tensor], Any]) -> Callable[..., Any]:
-    def compute(own: Any, trainer: Trainer, *args: Any) -> Any:
-        loss = own(trainer, *args)
+    def compute(own: Any, step: TrainingStep, *args: Any) -> Any:
+        loss = own(step, *args)
         look(loss)
         return loss
 
@@ -71,13 +71,13 @@ def _pinned(labels: Tensor) -> Tensor:
 PLANTS = {
     "a constant on the CPU": _changed(Loss, "__call__", _cpu_constant),
     "an index on the CPU": _changed(Loss, "__call__", _cpu_index),
-    "item": _changed(Trainer, "_compute", _read(lambda loss: loss.item())),
-    "bool": _changed(Trainer, "_compute", _read(lambda loss: bool(loss > 0))),
-    "nonzero": _changed(Trainer, "_compute", _read(lambda loss: loss.nonzero())),
-    "a mask as index": _changed(Trainer, "_compute", _read(lambda loss: loss.view(1)[loss.view(1) > 0])),
-    "cpu": _changed(Trainer, "_compute", _read(lambda loss: loss.cpu())),
-    "tolist": _changed(Trainer, "_compute", _read(lambda loss: loss.tolist())),
-    "synchronize": _changed(Trainer, "_compute", _read(lambda _: torch.cuda.synchronize())),
+    "item": _changed(TrainingStep, "_compute", _read(lambda loss: loss.item())),
+    "bool": _changed(TrainingStep, "_compute", _read(lambda loss: bool(loss > 0))),
+    "nonzero": _changed(TrainingStep, "_compute", _read(lambda loss: loss.nonzero())),
+    "a mask as index": _changed(TrainingStep, "_compute", _read(lambda loss: loss.view(1)[loss.view(1) > 0])),
+    "cpu": _changed(TrainingStep, "_compute", _read(lambda loss: loss.cpu())),
+    "tolist": _changed(TrainingStep, "_compute", _read(lambda loss: loss.tolist())),
+    "synchronize": _changed(TrainingStep, "_compute", _read(lambda _: torch.cuda.synchronize())),
     "a copy of pageable memory": _changed(
         ResidentLoader,
         "_batches",

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.errors import UsageError
-from bench.ingredients.registries import OPTIMIZERS, SCHEDULES
 from bench.models import MODELS
 from bench.pipelines.augmentations import AUGMENTATIONS
 from bench.pipelines.datasets import DATASETS
@@ -18,6 +17,7 @@ from bench.registry.registry import Registry
 from bench.spec.measures import MEASURES
 from bench.text.console import LastingConsole, say
 from bench.text.nearest import did_you_mean
+from bench.training.registries import OPTIMIZERS, SCHEDULES
 
 YOURS = "Yours is named path/to/file.py:Name or package.module:Name; docs/your_network.md shows how."
 

@@ -14,7 +14,7 @@ from bench.documents.limits import MOST_COUNT
 from bench.errors import MissingError
 from bench.execution import scratch
 from bench.host.fingerprint import chosen_device
-from bench.measures.assembly import check_graph
+from bench.measures.assembly import check_device
 from bench.measures.base import status_of
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.datasets import DATASETS, load_dataset, locate
@@ -57,7 +57,7 @@ def profile(
     changed = [] if batch_size is None else [f"batch_size={batch_size}"]
     asked = recipes.load(recipe, on, [*(settings or ()), *changed])
     scratch.for_sockets()  # for the processes of a loader
-    check_graph(asked, on == "cuda")
+    check_device(asked, on)
     with refusals(), ExitStack() as open_loaders:
         workbench = Workbench(at_full_size(asked), on, _data(asked, data, console))
         cache = results / "cache"

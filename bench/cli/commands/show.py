@@ -16,7 +16,7 @@ from bench.documents import yaml_writer
 from bench.errors import UsageError
 from bench.execution.duration_estimate import PUBLISHED, cell_now
 from bench.host.fingerprint import chosen_device
-from bench.measures.assembly import check_graph
+from bench.measures.assembly import check_device
 from bench.profiling import cards
 from bench.profiling.demand import NotCounted, demand
 from bench.profiling.footprint import footprint
@@ -57,7 +57,7 @@ def show(
         return
     work, not_counted = None, None
     with console.status("counting"):
-        check_graph(asked, on == "cuda")
+        check_device(asked, on)
         counted = footprint(asked, on)
         if on == "cuda":
             try:

@@ -24,7 +24,7 @@ class Plant:
         file.write_text(source.replace(self.before, self.after), encoding="utf-8")
 
 
-BATCH = "batch = Mixed(resized(images, stage.pixels, stage.antialias), labels)"
+BATCH = "batch = _resized(batch, stage)"
 NORMALISE = "lines.mul_(self._scale).add_(self._bias)"
 PLANTS = (
     Plant(
@@ -61,11 +61,11 @@ PLANTS = (
     ),
     Plant(
         "a memory leak",
-        "bench/training/loop.py",
+        "bench/training/step.py",
         BATCH,
-        f"{BATCH}\n        self.__dict__.setdefault('seen', []).append(images.float().clone())",
+        f"{BATCH}\n        self.__dict__.setdefault('seen', []).append(batch.images.float().clone())",
         "more memory",
         ("gate_step",),
     ),
-    Plant("a comment", "bench/training/loop.py", BATCH, f"# What the step works on.\n        {BATCH}", None),
+    Plant("a comment", "bench/training/step.py", BATCH, f"# What the step works on.\n        {BATCH}", None),
 )

@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.ingredients.cutmix import CutMix, Mixed
+from bench.ingredients.cutmix import CutMix
+from bench.training.examples import Examples
 from bench.training.loss import Loss
 
 
@@ -12,13 +13,13 @@ def numbered(count=6, height=10, width=8):
     """Image i holds nothing but i, and so is its label."""
     labels = torch.arange(count)
     images = labels.float().view(-1, 1, 1, 1).expand(count, 3, height, width)
-    return Mixed(images.contiguous(memory_format=torch.channels_last), labels)
+    return Examples(images.contiguous(memory_format=torch.channels_last), labels)
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(0, 10_000), st.floats(0.1, 10))
 def test_labels_are_mixed_as_the_areas_are(seed, step, alpha):
     batch = numbered()
-    mixed = CutMix(alpha, 1.0, seed)(batch, step)
+    mixed = CutMix(alpha, 1.0, seed).mix(batch, step)
     for image, label, other in zip(mixed.images, mixed.labels, mixed.others, strict=True):
         assert (image == label).double().mean().item() == pytest.approx(mixed.share)
         assert (image == other).double().mean().item() == pytest.approx(1 - mixed.share)
@@ -26,7 +27,7 @@ def test_labels_are_mixed_as_the_areas_are(seed, step, alpha):
 
 
 def test_the_cut_is_a_rectangle_in_every_channel():
-    mixed = CutMix(probability=1.0, seed=3)(numbered(), 0)
+    mixed = CutMix(probability=1.0, seed=3).mix(numbered(), 0)
     foreign = mixed.images[2] != 2
     assert torch.equal(foreign, foreign[:1].expand_as(foreign))
     rows, columns = foreign[0].any(dim=1), foreign[0].any(dim=0)
@@ -36,14 +37,14 @@ def test_the_cut_is_a_rectangle_in_every_channel():
 def test_the_batch_itself_stays_as_it_is():
     batch = numbered()
     before = batch.images.clone()
-    mixed = CutMix(probability=1.0)(batch, 0)
+    mixed = CutMix(probability=1.0).mix(batch, 0)
     assert torch.equal(batch.images, before)
     assert mixed.images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_draws_are_repeated_by_seed_and_step_alone():
     def shares(seed):
-        return [CutMix(probability=1.0, seed=seed)(numbered(), step).share for step in range(20)]
+        return [CutMix(probability=1.0, seed=seed).mix(numbered(), step).share for step in range(20)]
 
     before = torch.get_rng_state()
     first = shares(0)
@@ -55,8 +56,8 @@ def test_draws_are_repeated_by_seed_and_step_alone():
 def test_kept_shares_follow_the_uniform_law_that_alpha_1_asks_for():
     """Before the border clips the rectangles the kept share is uniform; clipping only keeps more."""
     side = 200
-    batch = Mixed(torch.zeros(2, 1, side, side), torch.arange(2))
-    shares = torch.tensor([CutMix(1.0, 1.0, 0)(batch, step).share for step in range(1500)])
+    batch = Examples(torch.zeros(2, 1, side, side), torch.arange(2))
+    shares = torch.tensor([CutMix(1.0, 1.0, 0).mix(batch, step).share for step in range(1500)])
     kept_whole = torch.tensor([0.25, 0.5, 0.75])
     assert all((shares < share).double().mean() < share + 0.03 for share in kept_whole)
     # A uniform centre loses a known part: the mean cut area is ∫ (E of the covered length at side s)² over s² uniform.
@@ -67,9 +68,9 @@ def test_kept_shares_follow_the_uniform_law_that_alpha_1_asks_for():
 
 def test_batches_are_mixed_as_often_as_asked():
     batch = numbered()
-    mixed = sum(CutMix(probability=0.3)(batch, step).others is not None for step in range(1000))
+    mixed = sum(CutMix(probability=0.3).mix(batch, step).others is not None for step in range(1000))
     assert 250 < mixed < 350
-    assert CutMix(probability=0.0)(batch, 0) is batch
+    assert CutMix(probability=0.0).mix(batch, 0) is batch
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -83,7 +84,7 @@ def test_the_loss_is_that_of_the_mixed_labels(reduction, smoothing):
 
 
 def test_parts_keep_what_belongs_together():
-    mixed = CutMix(probability=1.0, seed=1)(numbered(), 0)
+    mixed = CutMix(probability=1.0, seed=1).mix(numbered(), 0)
     parts = list(mixed.split(3))
     assert [part.labels.tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
     assert [part.others.tolist() for part in parts] == [[5, 0], [1, 2], [3, 4]]

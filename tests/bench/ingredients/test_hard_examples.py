@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench.host.clock import Clock
-from bench.ingredients.hard_examples import HardExamples, ShortEpochs
+from bench.ingredients.hard_examples import HardExamples
+from bench.training.curriculum import Curriculum, ShortEpochs
 from bench.training.device import Device
 from bench.training.loop import Goal, Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
-from bench.training.plan import Plan
 from bench.training.precision import Precision
 from bench.training.schedules import linear
+from bench.training.step import TrainingStep
 
 CPU = torch.device("cpu")
 
@@ -44,30 +45,26 @@ def noted(losses):
 
 def trained(epochs, short, warm_up=0, **options):
     torch.manual_seed(0)
-    lr_on = CPU if "capture" in options else None
+    lr_on = CPU if "make_graph" in options else None
     train, precision = Numbered(), Precision("fp32", Device("cpu"))
     model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     with torch.no_grad():
         model[1].weight.mul_(0.1)
-    plan = Plan(epochs, train.steps_per_epoch, short=short)
+    curriculum = Curriculum(epochs, train.steps_per_epoch, short=short)
     hard = HardExamples(train, CPU)
     test = [(torch.zeros(1, 1, 1, 1), torch.zeros(1, dtype=torch.int64))]
-    made = Trainer(
+    sgd = {"name": "sgd", "lr": options.pop("lr", 1e-7)}
+    train_step = TrainingStep(
         model,
         model,
-        lambda: Optimizers(
-            model, {"name": "sgd", "lr": options.get("lr", 1e-7)}, {}, linear(), plan.total_batches, 5, lr_on=lr_on
-        ),
+        lambda: Optimizers(model, sgd, {}, linear(), curriculum.total_batches, 5, lr_on=lr_on),
         precision,
         Loss(0.1, options.pop("reduction", "mean")),
-        Goal(epochs, eval_every_epochs=0),
-        train,
-        type("Test", (), {"epoch": lambda self, _: test})(),
-        Clock(),
-        plan=plan,
-        hard_examples=hard,
-        **{name: value for name, value in options.items() if name != "lr"},
+        [hard],
+        **options,
     )
+    goal, tests = Goal(epochs, eval_every_epochs=0), type("Test", (), {"epoch": lambda self, _: test})()
+    made = Trainer(train_step, train, tests, goal, Clock(), curriculum)
     if warm_up:
         made.warm_up(warm_up, torch.arange(4.0).view(-1, 1, 1, 1), torch.arange(4) % 2)
     made.run()
@@ -170,7 +167,7 @@ class Replayed:
 def test_a_captured_step_notes_the_losses_of_its_own_images_and_a_warm_up_none(reduction):
     short = ShortEpochs(0.4, first=1)
     plain, shown, losses = trained(3, short, lr=1e-3, reduction=reduction)
-    for options in ({"warm_up": 2}, {"warm_up": 2, "capture": Replayed}):
+    for options in ({"warm_up": 2}, {"warm_up": 2, "make_graph": Replayed}):
         made, shown_here, losses_here = trained(3, short, lr=1e-3, reduction=reduction, **options)
         assert shown_here.shown == shown.shown
         assert torch.allclose(losses_here._losses, losses._losses, rtol=1e-5)
@@ -179,8 +176,8 @@ def test_a_captured_step_notes_the_losses_of_its_own_images_and_a_warm_up_none(r
 
 def test_another_run_of_captured_steps_begins_with_no_loss_known():
     short = ShortEpochs(0.4, first=1)
-    made, _, hard = trained(2, short, warm_up=1, capture=Replayed)
-    after, _, fresh = trained(2, short, warm_up=1, capture=Replayed)
-    after.take_over(made)
-    assert after._hard_examples is hard is not fresh
+    made, _, hard = trained(2, short, warm_up=1, make_graph=Replayed)
+    after, _, fresh = trained(2, short, warm_up=1, make_graph=Replayed)
+    after.train_step.take_over(made.train_step)
+    assert fresh._losses is hard._losses
     assert hard._losses.isinf().all()

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 from bench import models
 from bench.errors import MissingError, UsageError
 from bench.host import native
-from bench.ingredients import winograd
-from bench.ingredients.winograd import PooledConv, use_winograd
+from bench.ingredients import pooled_conv
+from bench.ingredients.pooled_conv import PooledConv, use_winograd
 from bench.measures import assembly
 from bench.measures.base import made_up_batch
+from bench.measures.fusion import fold_batch_norms
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.footprint import footprint
 from bench.profiling.workbench import Workbench
 from bench.spec import recipe as recipes
-from bench.training.fusion import fold_batch_norms
+from bench.training.examples import Examples
 
 pytestmark = pytest.mark.usefixtures("cxx")
 
@@ -31,7 +32,7 @@ def conv_and_pool(ins: int = 8, outs: int = 8, **options: object) -> nn.Sequenti
     return nn.Sequential(nn.Conv2d(ins, outs, **settings), nn.MaxPool2d(2)).to(memory_format=torch.channels_last)
 
 
-def quickened(net: nn.Module) -> nn.Module:
+def sped_up(net: nn.Module) -> nn.Module:
     fast = copy.deepcopy(net)
     assert use_winograd(fast) == 1
     return fast
@@ -68,7 +69,7 @@ def test_in_fp32_it_is_a_conv_and_a_max_pooling(images, height, width, ins, outs
     x = torch.randn(images, ins, height, width)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    fast = work(quickened(net), x, torch.float32)
+    fast = work(sped_up(net), x, torch.float32)
     exact = work(net.double(), x, torch.float64)
     assert fast[0].is_contiguous(memory_format=torch.channels_last)
     for result, expected in zip(fast, exact, strict=True):
@@ -80,7 +81,7 @@ def test_in_fp32_it_is_a_conv_and_a_max_pooling(images, height, width, ins, outs
 def test_in_bf16_it_errs_little_more_than_torch_does(ins, outs, pixels):
     torch.manual_seed(0)
     net, x = conv_and_pool(ins, outs), torch.randn(20, ins, pixels, pixels)
-    fast_net, exact = quickened(net), work(copy.deepcopy(net).double(), x.bfloat16(), torch.float64)
+    fast_net, exact = sped_up(net), work(copy.deepcopy(net).double(), x.bfloat16(), torch.float64)
     with torch.autocast("cpu", torch.bfloat16):
         fast, usual = (work(each, x, torch.bfloat16) for each in (fast_net, net))
     assert fast[0].dtype == torch.bfloat16
@@ -91,12 +92,12 @@ def test_in_bf16_it_errs_little_more_than_torch_does(ins, outs, pixels):
 
 def test_it_makes_no_difference_how_many_images_are_taken_at_once(monkeypatch):
     torch.manual_seed(0)
-    net, x = quickened(conv_and_pool(16, 24)), torch.randn(7, 16, 9, 6)
+    net, x = sped_up(conv_and_pool(16, 24)), torch.randn(7, 16, 9, 6)
     together = work(net, x, torch.float32)
     monkeypatch.setattr(
-        winograd, "CHUNK_BYTES", 16 * 4 * 3 * 24 * 4 * 3
+        pooled_conv, "CHUNK_BYTES", 16 * 4 * 3 * 24 * 4 * 3
     )  # three images, so that the last chunk is less
-    assert [shape for _, shape in winograd._chunks(x, 24)] == [(3, 9, 6), (3, 9, 6), (1, 9, 6)]
+    assert [shape for _, shape in pooled_conv._chunks(x, 24)] == [(3, 9, 6), (3, 9, 6), (1, 9, 6)]
     for result, expected in zip(work(net, x, torch.float32), together, strict=True):
         torch.testing.assert_close(result, expected)
 
@@ -106,14 +107,14 @@ def test_what_is_no_number_stays_none(type_):
     torch.manual_seed(0)
     net, x = conv_and_pool().to(type_), torch.randn(1, 8, 8, 8).to(type_)
     x[0, 0, 3, 3] = torch.nan
-    fast = quickened(net)(x)
+    fast = sped_up(net)(x)
     assert fast.isnan().any()
     assert (fast.isnan() | ~net(x).isnan()).all()  # a tile has it as a whole, and a conv in nine outputs
 
 
 def test_what_is_frozen_gets_no_gradient():
     torch.manual_seed(0)
-    net, x = quickened(conv_and_pool()), torch.randn(2, 8, 6, 6, requires_grad=True)
+    net, x = sped_up(conv_and_pool()), torch.randn(2, 8, 6, 6, requires_grad=True)
     out = net(x)
     alone = torch.autograd.grad(out.sum(), [x])
     net.requires_grad_(False)
@@ -125,7 +126,7 @@ def test_what_is_frozen_gets_no_gradient():
 
 def test_a_type_that_the_transforms_do_not_know_goes_the_usual_way():
     net = conv_and_pool().double()
-    fast = quickened(net)
+    fast = sped_up(net)
     x = torch.randn(2, 8, 6, 6, dtype=torch.float64)
     torch.testing.assert_close(fast(x), net(x))
 
@@ -174,9 +175,9 @@ def test_a_training_is_the_same_but_for_rounding():
         recipe = recipes.load("cifar94_cpu", "cpu", ["precision=fp32", "batch_size=16", f"winograd={winograd_}"])
         workbench = Workbench(recipe, "cpu", digits)
         trainer = workbench.trainer(workbench.loader("train", Path()))
-        optimizers = trainer.make_optimizers()
-        batch = made_up_batch(16, digits, workbench.placement)
-        losses[winograd_] = [float(trainer.train_step(*batch, optimizers, 0).sum()) for _ in range(4)]
+        optimizers = trainer.train_step.make_optimizers()
+        batch = Examples(*made_up_batch(16, digits, workbench.placement))
+        losses[winograd_] = [float(trainer.train_step(batch, optimizers, 0).sum()) for _ in range(4)]
     assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
     assert losses["true"][-1] < losses["true"][0]
 
@@ -230,7 +231,7 @@ def test_flops_are_those_that_are_computed():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_torch_and_the_transforms_share_their_threads():
-    native.load(winograd._SOURCE)
+    native.load(pooled_conv._SOURCE)
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     assert len({line.split()[-1] for line in maps.splitlines() if "libgomp" in line}) == 1
 
@@ -247,18 +248,18 @@ def no_compiler(monkeypatch):
 def test_without_a_compiler_a_recipe_that_insists_is_refused_and_auto_says_so():
     net = conv_and_pool()
     with pytest.raises(MissingError, match=r"winograd: no C\+\+ compiler: no-such-compiler not found; winograd: auto"):
-        assembly.quicken(recipes.load("cifar94_cpu", "cpu", ["winograd=true"]), net, "cpu")
-    facts = assembly.quicken(recipes.load("cifar94_cpu", "cpu", ["winograd=auto"]), net, "cpu")
+        assembly.speed_up(recipes.load("cifar94_cpu", "cpu", ["winograd=true"]), net, "cpu")
+    facts = assembly.speed_up(recipes.load("cifar94_cpu", "cpu", ["winograd=auto"]), net, "cpu")
     assert facts == {"winograd": 0, "winograd_lacks": "no C++ compiler: no-such-compiler not found"}
     assert type(net[0]) is nn.Conv2d
 
 
 def test_on_a_gpu_auto_is_no():
     net = conv_and_pool()
-    assert assembly.quicken(recipes.load("cifar94_cpu", "cuda", ["winograd=auto"]), net, "cuda") == {"winograd": 0}
+    assert assembly.speed_up(recipes.load("cifar94_cpu", "cuda", ["winograd=auto"]), net, "cuda") == {"winograd": 0}
     assert type(net[0]) is nn.Conv2d
     with pytest.raises(UsageError, match="winograd: it is made for a CPU; write winograd: auto"):
-        assembly.quicken(recipes.load("cifar94_cpu", "cuda", ["winograd=true"]), net, "cuda")
+        assembly.speed_up(recipes.load("cifar94_cpu", "cuda", ["winograd=true"]), net, "cuda")
 
 
 def test_no_winograd_is_every_run_without_the_key():

@@ -67,7 +67,7 @@ def test_what_a_loader_has_ready_does_not_flatter_a_part_of_an_epoch(slow_loader
 
 def test_every_step_is_the_training_loops_with_lookahead_after_the_recipes_warm_up(monkeypatch, make_job, run_here):
     updates = []
-    monkeypatch.setattr(Lookahead, "update", lambda self, step, total_steps: updates.append((step, total_steps)))
+    monkeypatch.setattr(Lookahead, "after_step", lambda self, step, total_steps: updates.append((step, total_steps)))
     settings = ("lookahead={every: 2, decay: 0.5}", "warm_up_steps=7", "epochs=1")
     metrics = run_here(make_job("throughput", *settings))[-1]["metrics"]
     rounds = metrics["n"]

@@ -49,7 +49,7 @@ def test_own_values_replace_inherited_ones_key_by_key(write):
     recipe = recipes.load(path, "cpu")
     assert (recipe.epochs, recipe.batch_size, recipe.optimizer.momentum) == (3, 64, 0.9)
     assert recipe.model.options == {"width": 8, "blocks": [1]}
-    assert [size.pixels for size in recipe.image_sizes] == [5]
+    assert recipe.image_sizes.pixels == [5]
     assert recipes.load(write("extends: base.yaml\nmodel: speedrun\n"), "cpu").model.options == {}
     assert recipes.load(write("extends: base.yaml\nimage_sizes: null\n"), "cpu").image_sizes is None
 

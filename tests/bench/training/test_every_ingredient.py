@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.host.clock import Clock
+from bench.ingredients.cutmix import CutMix
 from bench.ingredients.ema import Ema
-from bench.ingredients.ghost_norm import GhostBatchNorm2d
+from bench.ingredients.ghost_batch_norm import GhostBatchNorm2d
+from bench.ingredients.hard_examples import HardExamples
 from bench.ingredients.lookahead import Lookahead
+from bench.ingredients.proxy import Proxy
 from bench.measures import assembly
 from bench.models import ImpossibleModel
 from bench.pipelines.augment import Augment
@@ -42,7 +45,7 @@ def trained(recipe, data):
     precision = Precision(recipe.precision, Device("cpu"), bool(recipe.half_norms))
     memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
     placement = Placement(torch.device("cpu"), precision.inputs, memory_format)
-    augment = Augment(**recipe.augment.model_dump())
+    augment = Augment(**recipe.augment.model_dump(exclude={"then"}))
     model = assembly.build_model(recipe, data)
     assembly.init_from_data(model, data, torch.device("cpu"))
     precision.prepare(model, memory_format)
@@ -159,10 +162,16 @@ def test_any_combination_trains(data, values, vectors):
         return
     recipe = Recipe.model_validate(values)
     trainer = trained(recipe, data)
-    averages = {Lookahead: recipe.lookahead, Ema: recipe.ema}
-    assert [type(average) for average in trainer.make_averages()] == [kind for kind, on in averages.items() if on]
+    hooks = {
+        CutMix: recipe.cutmix,
+        HardExamples: recipe.drop_easy,
+        Proxy: recipe.proxy,
+        Lookahead: recipe.lookahead,
+        Ema: recipe.ema,
+    }
+    assert [type(hook) for hook in trainer.train_step.hooks] == [kind for kind, on in hooks.items() if on]
     ghosts = [module for module in trainer.model.modules() if isinstance(module, GhostBatchNorm2d)]
-    assert {ghost.size for ghost in ghosts} == ({recipe.ghost_batch} if recipe.ghost_batch else set())
+    assert {ghost.size for ghost in ghosts} == ({recipe.ghost_batch.root} if recipe.ghost_batch else set())
     assert math.isfinite(trainer.rows[-1]["loss"])
     assert all(value.isfinite().all() for value in trainer.model.state_dict().values() if value.is_floating_point())
     assert 0 <= trainer.accuracy <= 1

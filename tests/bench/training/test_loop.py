@@ -8,13 +8,14 @@ from bench.host.clock import Clock
 from bench.ingredients.cutmix import CutMix
 from bench.ingredients.ema import Ema
 from bench.training.compiled import compiled
+from bench.training.curriculum import Curriculum
 from bench.training.device import Device
 from bench.training.loop import Diverged, Goal, Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
-from bench.training.plan import Plan
 from bench.training.precision import Precision
 from bench.training.schedules import linear
+from bench.training.step import TrainingStep
 
 
 class Blobs:
@@ -40,30 +41,38 @@ def network(norm=True):
 
 
 def trainer(
-    train=None, test=None, lr=0.05, reduction="mean", report=lambda event: None, model=None, extras=None, **goal
+    train=None,
+    test=None,
+    lr=0.05,
+    reduction="mean",
+    report=lambda event: None,
+    model=None,
+    extras=None,
+    hooks=(),
+    **goal,
 ):
     model, extras = model or network(), extras or {}
     train, goal = train or Blobs(), Goal(**{"epochs": 3} | goal)
-    if "sizes" in extras or "cuts" in extras:
-        plan = {key: extras.pop(key) for key in ("sizes", "cuts", "scale_lr") if key in extras}
-        extras["plan"] = Plan(goal.epochs, train.steps_per_epoch, **plan)
-    average = extras.pop("ema", None)
-    if average:
-        extras["make_averages"] = lambda: [Ema(model, **average)]
-    made = Trainer(
+    curriculum = {key: extras.pop(key) for key in ("sizes", "cuts", "scale_lr") if key in extras}
+    train_step = TrainingStep(
         model,
         model,
         lambda: Optimizers(
-            model, {"name": "sgd", "lr": lr}, {}, linear(), made.plan.total_batches, train.steps_per_epoch
+            model, {"name": "sgd", "lr": lr}, {}, linear(), made.curriculum.total_batches, train.steps_per_epoch
         ),
         Precision("fp32", Device("cpu")),
         Loss(reduction=reduction),
-        goal,
+        hooks,
+        **extras,
+    )
+    made = Trainer(
+        train_step,
         train,
         test or Blobs(),
+        goal,
         Clock(),
-        report=report,
-        **extras,
+        Curriculum(goal.epochs, train.steps_per_epoch, **curriculum),
+        report,
     )
     return made
 
@@ -185,10 +194,10 @@ def test_one_seed_repeats_itself():
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("cutmix", [None, CutMix(probability=1.0)])
-def test_accumulated_parts_are_one_batch_where_no_norm_looks_at_the_batch(reduction, cutmix):
+@pytest.mark.parametrize("hooks", [(), (CutMix(probability=1.0),)])
+def test_accumulated_parts_are_one_batch_where_no_norm_looks_at_the_batch(reduction, hooks):
     whole, parts = (
-        trainer(lr=0.01, reduction=reduction, model=network(norm=False), extras={"accumulate": n, "cutmix": cutmix})
+        trainer(lr=0.01, reduction=reduction, model=network(norm=False), extras={"accumulate": n}, hooks=hooks)
         for n in (1, 4)
     )
     for made in (whole, parts):
@@ -213,14 +222,13 @@ def test_the_schedule_goes_by_examples_and_the_rate_by_the_batch_where_asked():
     rates = {}
     for scale_lr in (False, True):
         made = trainer(lr=1.0, epochs=2, extras={"cuts": [(0.5, 2)], "scale_lr": scale_lr})
-        step, rates[scale_lr] = made.train_step, []
+        step, rates[scale_lr] = made.train_step.precision.step, []
 
-        def noted(images, labels, optimizers, *args, step=step, seen=rates[scale_lr]):
-            loss = step(images, labels, optimizers, *args)
-            seen.append(optimizers.lr)
-            return loss
+        def noted(optimizers, step=step, seen=rates[scale_lr]):
+            seen.append(optimizers[0].param_groups[0]["lr"])
+            step(optimizers)
 
-        made.train_step = noted
+        made.train_step.precision.step = noted
         made.run()
     by_progress = [1 - half / 16 for half in range(8)] + [0.5 - quarter / 8 for quarter in range(4)]
     assert rates[False] == pytest.approx(by_progress)
@@ -237,7 +245,7 @@ def test_images_grow_and_are_counted_by_their_size():
 
     net = network()
     made = trainer(model=net, epochs=2, eval_every_epochs=0, extras={"sizes": [(0.25, 1), (0.75, 3)]})
-    made.forward = Watching()
+    made.train_step.forward = Watching()
     made.run()
     assert seen[:8] == [1, 1, 3, 3, 3, 3, 2, 2]
     assert set(seen[8:]) == {None}
@@ -247,16 +255,23 @@ def test_images_grow_and_are_counted_by_their_size():
 
 def test_a_warm_up_runs_every_shape_of_the_training():
     made = trainer(extras={"sizes": [(0.5, 1)], "cuts": [(0.25, 4)]})
-    shapes, forward = [], made.forward
-    made.forward = lambda images: shapes.append((len(images), images.shape[-1])) or forward(images)
-    made.forward.eval, made.forward.train = forward.eval, forward.train
+    shapes, forward = [], made.train_step.forward
+
+    def seen(images):
+        shapes.append((len(images), images.shape[-1]))
+        return forward(images)
+
+    made.train_step.forward = seen
+    seen.eval, seen.train = forward.eval, forward.train
     made.goal = Goal(epochs=3, tta=0)
     made.warm_up(2, torch.randn(8, 1, 2, 2), torch.zeros(8, dtype=torch.long))
     assert shapes[:6] == [(2, 1), (2, 1), (8, 1), (8, 1), (8, 2), (8, 2)]
 
 
 def test_the_averaged_weights_are_evaluated_and_the_own_ones_trained_on():
-    plain, averaged = trainer(eval_every_epochs=0), trainer(eval_every_epochs=0, extras={"ema": {"decay": 0.999999}})
+    model = network()
+    plain = trainer(eval_every_epochs=0)
+    averaged = trainer(eval_every_epochs=0, model=model, hooks=[Ema(model, decay=0.999999)])
     random_guess = trainer(epochs=3)
     for made in (plain, averaged):
         made.run()
@@ -297,10 +312,9 @@ def test_captured_steps_train_as_others_do(common, groups):
     for captured in (False, True):
         Replayed.made = []
         model = network()
-        plan = Plan(3, 4, cuts=[(0.25, 2)], scale_lr=True)
-        extras = {"plan": plan, "capture": Replayed if captured else None}
+        extras = {"cuts": [(0.25, 2)], "scale_lr": True, "make_graph": Replayed if captured else None}
         made = trainer(model=model, extras=extras)
-        made.make_optimizers = lambda made=made, captured=captured, model=model: Optimizers(
+        made.train_step.make_optimizers = lambda made=made, captured=captured, model=model: Optimizers(
             model, common, groups, linear(), 12, 4, fused=True, lr_on=torch.device("cpu") if captured else None
         )
         made.warm_up(2, torch.randn(8, 1, 2, 2), torch.zeros(8, dtype=torch.long))
@@ -308,7 +322,7 @@ def test_captured_steps_train_as_others_do(common, groups):
         rows.append([(row["loss"], row["accuracy"], row["lr"]) for row in made.rows])
         weights.append(list(model.state_dict().values()))
     # Two stages, and a further kind of step where a role stops in the second one.
-    assert len(Replayed.made) == len(plan.stages) + any("epochs" in group for group in groups.values())
+    assert len(Replayed.made) == len(made.curriculum.stages) + any("epochs" in group for group in groups.values())
     assert sum(one.calls for one in Replayed.made) == made.step == made.total_steps
     for left, right in zip(*rows, strict=True):
         assert left == pytest.approx(right, rel=1e-5)
@@ -324,8 +338,8 @@ def test_what_is_compiled_is_compiled_in_the_warm_up_for_less_that_is_trained_to
         return graph.forward
 
     made = trainer(model=model)
-    made.forward = compiled(model, shapes=1, freezings=1, backend=counted)
-    made.make_optimizers = lambda: Optimizers(
+    made.train_step.forward = compiled(model, shapes=1, freezings=1, backend=counted)
+    made.train_step.make_optimizers = lambda: Optimizers(
         model, {"name": "sgd", "lr": 0.05}, {"biases": {"epochs": 1}}, linear(), 12, 4
     )
     made.warm_up(1, torch.randn(8, 1, 2, 2), torch.zeros(8, dtype=torch.long))

@@ -14,6 +14,7 @@ from bench.training.lr_finder import BELOW_BEST, Curve, find_rate
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import constant
+from bench.training.step import TrainingStep
 
 
 def curve_of(loss):
@@ -73,17 +74,14 @@ def test_a_network_gets_its_weights_back_and_a_rate_at_which_it_learns(reduction
     rate = 0.5
 
     def trainer():
-        return Trainer(
+        train_step = TrainingStep(
             model,
             model,
             lambda: Optimizers(model, {"name": "sgd", "lr": rate, "momentum": 0.9}, {}, constant(), 30, 3),
             Precision("fp32", Device("cpu")),
             Loss(reduction=reduction),
-            Goal(epochs=10),
-            Batches(),
-            Batches(),
-            Clock(),
         )
+        return Trainer(train_step, Batches(), Batches(), Goal(epochs=10), Clock())
 
     told = []
     curve = find_rate(trainer(), rate, 1e-6, 10.0, 60, lambda step, loss: told.append((step, loss)))

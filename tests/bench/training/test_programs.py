@@ -16,6 +16,7 @@ import torch
 import torch._dynamo
 
 from bench.host.clock import Clock
+from bench.ingredients.proxy import Proxy
 from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.workbench import Workbench
@@ -84,7 +85,7 @@ def trainer_of(name: str, backend: Noting, monkeypatch: pytest.MonkeyPatch, *set
 def check(name: str, monkeypatch: pytest.MonkeyPatch, *settings: str) -> Noting:
     noting = Noting()
     trainer = trainer_of(name, noting, monkeypatch, *settings)
-    freezings = len(trainer.make_optimizers().ends)
+    freezings = len(trainer.train_step.make_optimizers().ends)
     trainer.warm_up(1, *next(iter(trainer.train.epoch(0))))
     warm = list(noting.programs)
     trainer.run()
@@ -93,10 +94,10 @@ def check(name: str, monkeypatch: pytest.MonkeyPatch, *settings: str) -> Noting:
     assert not torch._dynamo.utils.counters["graph_break"]
     assert [program for program, count in Counter(warm).items() if count > 1] == []
     # A form of training is a shape and a set of what is trained; each may be evaluated, on batches of two sizes.
-    forms = len({(stage.pixels, stage.steps) for stage in trainer.plan.stages}) + freezings
+    forms = len({(stage.pixels, stage.steps) for stage in trainer.curriculum.stages}) + freezings
     test_shapes = 1 + math.ceil(len(trainer.test.images) % trainer.test.batch_size / trainer.test.batch_size)
     # A proxy is another network, which sees each form of training in two ways.
-    proxied = forms if trainer.proxy else 0
+    proxied = forms if any(isinstance(hook, Proxy) for hook in trainer.train_step.hooks) else 0
     assert sum(program.trains for program in warm) <= forms + proxied
     assert sum(not program.trains for program in warm) <= test_shapes * (1 + freezings) + proxied
     return noting

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from bench.ingredients.registries import SCHEDULES
+from bench.training.registries import SCHEDULES
 from bench.training.schedules import constant, cosine, fit_one_cycle, linear, one_cycle, step, triangular, warmed_up
 
 

@@ -26,6 +26,7 @@ from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.schedules import linear
+from bench.training.step import TrainingStep
 
 BATCH_SIZE = 60
 
@@ -53,20 +54,17 @@ def train(
     model = network()
     first: dict[str, Tensor] = {}
     batches = loader("train", ranks, device)
-    trainer = Trainer(
+    train_step = TrainingStep(
         model,
         ranks.wrap(model),
         lambda: Optimizers(model, optimizer, {}, linear(), batches.steps_per_epoch, batches.steps_per_epoch),
         Precision("fp32", device),
         Loss(reduction=reduction),
-        Goal(epochs=1),
-        batches,
-        loader("test", ranks, device),
-        Clock(),
-        ranks=ranks,
         accumulate=accumulate,
+        ranks=ranks,
     )
-    step = trainer.precision.step
+    trainer = Trainer(train_step, batches, loader("test", ranks, device), Goal(epochs=1), Clock())
+    step = train_step.precision.step
 
     def keep_the_first(optimizers: list[torch.optim.Optimizer]) -> None:
         if not first:
@@ -75,7 +73,7 @@ def train(
             )
         step(optimizers)
 
-    trainer.precision.step = keep_the_first  # type: ignore[method-assign]
+    train_step.precision.step = keep_the_first  # type: ignore[method-assign]
     trainer.run()
     return {
         "gradients": first,

@@ -1,4 +1,7 @@
-"""What each batch of a run is trained on: in how many steps, and at how many pixels. Arithmetic alone."""
+"""The curriculum of a run: in how many steps each batch is trained on, at how many pixels, and which epochs are short.
+
+Arithmetic alone.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from bench.ingredients.hard_examples import ShortEpochs
+from bench.training.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,43 @@ class Stage:
     lr_factor: float = 1.0
     antialias: bool = True
 
-    def cut(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batch of each step.
-
-        Raises ValueError where the parts would not be equal.
-        """
-        if self.steps == 1:
-            return iter([(images, labels)])
-        if len(labels) % self.steps:
-            raise ValueError(f"a batch of {len(labels)} cannot be cut into {self.steps} equal steps")
-        return zip(images.chunk(self.steps), labels.chunk(self.steps), strict=True)
+    def cut(self, batch: Examples) -> Iterator[Examples]:
+        """The batch of each step. Raises ValueError where they would not be equal."""
+        return batch.split(self.steps)
 
 
 WHOLE = Stage()
 
 
-class Plan:
+@dataclass(frozen=True)
+class ShortEpochs:
+    """Which epochs show the share `kept` of the images alone: from number `first`, counted from 0, to before `end`.
+
+    With `every` each so many-th of them is whole, which renews the loss of every image.
+    """
+
+    kept: float
+    first: int
+    end: int | None = None
+    every: int | None = None
+
+    @classmethod
+    def between(
+        cls, start: float, until: float | None, epochs: float, kept: float, every: int | None = None
+    ) -> ShortEpochs:
+        """Those that begin when the share `start` of `epochs` epochs is over, and `until` is not."""
+        first, end = (None if share is None else math.ceil(round(share * epochs, 6)) for share in (start, until))
+        return cls(kept, first or 0, end, every)
+
+    def share(self, epoch: int) -> float:
+        """What epoch number `epoch` shows of the images, in (0, 1]."""
+        later = epoch - self.first
+        whole = later < 0 or (self.end is not None and epoch >= self.end)
+        whole = whole or (self.every is not None and (later + 1) % self.every == 0)
+        return 1.0 if whole else self.kept
+
+
+class Curriculum:
     """The stages of a run of `epochs` passes over the data.
 
     `sizes` holds (until, pixels) and `cuts` (until, steps a batch), each in order of `until`, a share of the

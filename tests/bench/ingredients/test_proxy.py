@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.errors import UsageError
 from bench.host.clock import Clock
+from bench.ingredients.proxy import Proxy
 from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.footprint import footprint
@@ -17,12 +18,12 @@ from bench.profiling.workbench import Workbench
 from bench.spec import recipe as recipes
 from bench.spec.buildable import why_not
 from bench.training.device import Device
+from bench.training.examples import Examples
 from bench.training.flops import forward_flops, training_flops
 from bench.training.loop import Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
-from bench.training.proxy import Proxy
 from bench.training.schedules import linear
 
 SHAPE = [3, 16, 16]
@@ -57,25 +58,26 @@ def batches(count, size=8):
     generator = torch.Generator().manual_seed(1)
     for _ in range(count):
         images = torch.randn(size, 3, 2, 2, generator=generator).contiguous(memory_format=torch.channels_last)
-        yield images, torch.randint(3, (size,), generator=generator)
+        yield Examples(images, torch.randint(3, (size,), generator=generator))
 
 
 def test_it_keeps_the_hardest_in_their_order_and_format():
     model = net()
-    ((images, labels),) = batches(1)
+    (batch,) = batches(1)
+    images, labels = batch.images, batch.labels
     losses = nn.functional.cross_entropy(model(images), labels, label_smoothing=0.1, reduction="none")
     expected = losses.argsort(descending=True)[:4].sort().values
-    kept, kept_labels = make(model).choose(images, labels, 0)
-    assert torch.equal(kept, images[expected])
-    assert torch.equal(kept_labels, labels[expected])
-    assert kept.is_contiguous(memory_format=torch.channels_last)
+    kept = make(model).choose(batch, 0)
+    assert torch.equal(kept.images, images[expected])
+    assert torch.equal(kept.labels, labels[expected])
+    assert kept.images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_of_equal_losses_the_first_are_kept():
     images, labels = torch.zeros(6, 3, 2, 2), torch.tensor([0, 0, 0, 0, 0, 0])
     images[:, 0, 0, 0] = torch.arange(6) * 1e-30
-    kept, _ = make(net()).choose(images, labels, 0)
-    assert torch.equal(kept, images[:3])
+    kept = make(net()).choose(Examples(images, labels), 0)
+    assert torch.equal(kept.images, images[:3])
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -83,11 +85,13 @@ def test_it_learns_as_torch_does_at_every_so_many_th_step_alone(reduction):
     model, same = net(), net()
     proxy = make(model, every=3, reduction=reduction)
     plain = torch.optim.SGD(same.parameters(), lr=0.01, momentum=0.9)
-    for step, (images, labels) in enumerate(batches(7)):
-        proxy.choose(images, labels, step)
+    for step, batch in enumerate(batches(7)):
+        proxy.choose(batch, step)
         if step % 3 == 0:
             plain.param_groups[0]["lr"] = 0.01 * (1 - step / 10)
-            loss = nn.functional.cross_entropy(same(images), labels, label_smoothing=0.1, reduction=reduction)
+            loss = nn.functional.cross_entropy(
+                same(batch.images), batch.labels, label_smoothing=0.1, reduction=reduction
+            )
             loss.backward()
             plain.step()
             plain.zero_grad()
@@ -104,16 +108,21 @@ def test_what_it_learnt_in_a_warm_up_is_forgotten():
     for rehearsal in (True, False):
         if rehearsal:
             with proxy.forgotten():
-                for images, labels in batches(3):
-                    proxy.rehearse(images, labels, 0)
-                    proxy.choose(images, labels, 0)
+                for batch in batches(3):
+                    proxy.rehearse(batch, 0)
+                    proxy.choose(batch, 0)
                 assert not torch.equal(model[1].weight, before["1.weight"])
             assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
             assert not proxy.examples_by_work
-        chosen.append([proxy.choose(*batch, step)[0] for step, batch in enumerate(batches(5))])
+        chosen.append([proxy.choose(batch, step).images for step, batch in enumerate(batches(5))])
         model.load_state_dict(before)
         proxy.reset()
     assert all(torch.equal(*pair) for pair in zip(*chosen, strict=True))
+
+
+def proxy_of(trainer):
+    (proxy,) = (hook for hook in trainer.train_step.hooks if isinstance(hook, Proxy))
+    return proxy
 
 
 def load(*settings, device="cpu"):
@@ -150,21 +159,21 @@ def trained(recipe, warm_up=0):
 def test_a_recipe_with_a_proxy_trains_on_half_of_its_images(settings):
     trainer = trained(load(*settings))
     assert trainer.examples == sum(trainer.examples_by_work.values()) == 2 * 80 // 2
-    assert sum(trainer.proxy.examples_by_work.values()) == 2 * 80
+    assert sum(proxy_of(trainer).examples_by_work.values()) == 2 * 80
     assert trainer.epochs == 2
     assert trainer.rows[-1]["loss"] > 0
-    values = [*trainer.model.state_dict().values(), *trainer.proxy.model.state_dict().values()]
+    values = [*trainer.model.state_dict().values(), *proxy_of(trainer).model.state_dict().values()]
     assert all(value.isfinite().all() for value in values if value.is_floating_point())
-    pixels = {pixels for pixels, _ in trainer.proxy.examples_by_work}
+    pixels = {pixels for pixels, _ in proxy_of(trainer).examples_by_work}
     assert pixels == ({10, 16} if any("image_sizes" in setting for setting in settings) else {16})
 
 
 def test_a_warm_up_changes_nothing():
     plain, warmed = trained(load("precision=fp32")), trained(load("precision=fp32"), warm_up=2)
-    for left, right in ((plain.model, warmed.model), (plain.proxy.model, warmed.proxy.model)):
+    for left, right in ((plain.model, warmed.model), (proxy_of(plain).model, proxy_of(warmed).model)):
         for a, b in zip(left.state_dict().values(), right.state_dict().values(), strict=True):
             assert torch.equal(a, b)
-    assert plain.proxy.examples_by_work.total() == warmed.proxy.examples_by_work.total()
+    assert proxy_of(plain).examples_by_work.total() == proxy_of(warmed).examples_by_work.total()
 
 
 def test_its_share_of_the_work_is_counted_by_show():
@@ -224,7 +233,7 @@ def test_a_proxy_that_cannot_be_built_is_told_before_anything_runs():
 
 def test_every_step_is_the_same_when_the_seed_is():
     first, second = (trained(load("precision=fp32")) for _ in range(2))
-    for a, b in itertools.zip_longest(first.proxy.model.parameters(), second.proxy.model.parameters()):
+    for a, b in itertools.zip_longest(proxy_of(first).model.parameters(), proxy_of(second).model.parameters()):
         assert torch.equal(a, b)
 
 

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from bench import models
-from bench.ingredients.ghost_norm import use_ghost_batches
+from bench.ingredients.ghost_batch_norm import use_ghost_batches
+from bench.measures.fusion import fold_batch_norms
 from bench.models import MODELS
-from bench.training.fusion import fold_batch_norms
 
 # Of each net: options, how many norms stand behind a conv of their own, and how many elsewhere.
 NETS = {

@@ -7,9 +7,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import models
 from bench.ingredients.ema import Ema
-from bench.ingredients.lists import by_format
 from bench.ingredients.lookahead import Lookahead
 from bench.training.device import Device
+from bench.training.lists import by_format
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import constant

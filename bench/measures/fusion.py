@@ -15,7 +15,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bench.ingredients.winograd import PooledConv
+from bench.ingredients.pooled_conv import PooledConv
 
 
 @dataclass(frozen=True)

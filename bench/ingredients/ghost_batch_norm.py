@@ -56,9 +56,9 @@ def use_ghost_batches(model: nn.Module, size: int) -> None:
     """
     norms = {module for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
     if not norms:
-        raise ValueError("ghost_batch: this model has no BatchNorm2d to replace; set it to null")
+        raise ValueError("this model has no BatchNorm2d to replace; set it to null")
     if any(norm.running_mean is None or norm.momentum is None for norm in norms):
-        raise ValueError("ghost_batch: needs batch norms with running statistics and a momentum")
+        raise ValueError("needs batch norms with running statistics and a momentum")
     ghosts = {norm: GhostBatchNorm2d(norm, size) for norm in norms}
     for parent in list(model.modules()):
         for name, child in parent.named_children():

@@ -1,0 +1,143 @@
+"""A proxy net that chooses: a small network sees each batch first, and the hardest of it alone are trained on.
+
+Source: Keller Jordan's airbench96_faster (github.com/KellerJordan/cifar10-airbench, 2024), after Coleman et al.,
+Selection via Proxy (arXiv 1906.11829). A proxy depends on nothing but its batches, so that it makes no difference
+whether it has seen all of them before the other network begins, or each of them just before.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from bench.ingredients.configs import Count, Strict
+from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
+from bench.training.examples import Examples
+from bench.training.hook import Hook
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.training.loss import Loss
+    from bench.training.optimizers import Optimizers
+    from bench.training.precision import Precision
+
+
+class ProxyConfig(Strict, Ingredient):
+    """A small network that sees each batch first: the share `kept` with the largest loss is what is trained on.
+
+    It learns at every `every`-th step alone, with the recipe's optimiser and schedule. `model` holds the options in
+    which it differs from the recipe's network.
+    """
+
+    kept: Annotated[float, Field(gt=0, lt=1)]
+    every: Count = 1
+    model: dict[str, Any]
+
+    suits_text: ClassVar[bool] = False
+    why_no_graph: ClassVar[str | None] = "in some steps alone its proxy learns, and in all it is looked at eagerly"
+
+    def check(self, key: str, recipe: RecipeFacts) -> None:
+        if "drop_easy" in recipe.ingredients:
+            raise ValueError(
+                f"{key}: it chooses images of each batch, and drop_easy those of each epoch; leave one out"
+            )
+        if recipe.device_count > 1:
+            raise ValueError(f"{key}: each device would train one of its own; leave out devices or {key}")
+        parts = recipe.parts_of_a_step
+        for size_key, size in recipe.step_sizes.items():
+            kept = round(self.kept * size)
+            if not kept or kept % parts:
+                raise ValueError(
+                    f"{key}.kept: {self.kept:g} of a {size_key} of {size} is {kept}, of which "
+                    f"{parts} equal parts cannot be made"
+                )
+
+    def hooks(self, parts: Parts) -> Iterator[Hook]:
+        earlier = next((hook for hook in parts.before if isinstance(hook, Proxy)), None)
+        network = parts.make_proxy((earlier.model, earlier.forward) if earlier else None)
+        yield Proxy(*network, parts.precision, parts.loss, self.kept, self.every)
+
+
+class Proxy(Hook):
+    """Trains `model` through `forward` (the model itself, or its compiled form) at every `every`-th step alone.
+
+    Of each batch it keeps the share `kept` with the largest loss. Neither is ever waited for. `examples_by_work` counts
+    the images of so many pixels that it saw while these parameters were trained; where there are none it only looked.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: nn.Module,
+        make_optimizers: Callable[[], Optimizers],
+        precision: Precision,
+        loss: Loss,
+        kept: float,
+        every: int,
+    ) -> None:
+        self.model, self.forward, self.every = model, forward, every
+        self._optimizers, self._precision, self._loss, self._kept = make_optimizers(), precision, loss, kept
+        self._steps = 0
+        self.examples_by_work: Counter[tuple[int, frozenset[nn.Parameter]]] = Counter()
+
+    def count(self, examples: int) -> int:
+        return max(round(self._kept * examples), 1)
+
+    def choose(self, batch: Examples, position: float, lr_factor: float = 1.0) -> Examples:
+        """The hardest of the batch, in their order. Of equal losses the first are taken, so that a seed repeats it."""
+        import torch
+
+        trains = self._steps % self.every == 0
+        self._steps += 1
+        losses = self._losses(batch, position, lr_factor, trains)
+        rows = losses.argsort(descending=True, stable=True)[: self.count(len(batch))].sort().values
+        channels_last = batch.images.is_contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        images = batch.images.index_select(0, rows).contiguous(memory_format=memory_format)
+        numbers = None if batch.numbers is None else batch.numbers.index_select(0, rows)
+        return replace(batch, images=images, labels=batch.labels.index_select(0, rows), numbers=numbers)
+
+    def _losses(self, batch: Examples, position: float, lr_factor: float, trains: bool) -> Tensor:
+        """The loss of each example, float32 [B], after which the proxy has learnt from them where it `trains`."""
+        import torch
+
+        optimizers = self._optimizers
+        optimizers.set_progress(position, lr_factor)
+        with torch.set_grad_enabled(trains), self._precision.autocast():
+            logits = self.forward(batch.images)
+        with torch.set_grad_enabled(trains):
+            losses = self._loss.of_each(logits, batch.labels)
+        if trains:
+            self._precision.backward(self._loss.reduced(losses))
+            self._precision.step(optimizers.all)
+            optimizers.zero_grad()
+        work = min(batch.images.shape[-2:]), optimizers.trained if trains else frozenset()
+        self.examples_by_work[work] += len(batch)
+        return losses.detach()
+
+    def rehearse(self, batch: Examples, position: float, lr_factor: float = 1.0) -> None:
+        for trains in (True, False):
+            self._losses(batch, position, lr_factor, trains)
+
+    @contextmanager
+    def forgotten(self) -> Iterator[None]:
+        # With its metadata, without which batch norms take it for one of torch 0.3 and look for counters.
+        before = copy.deepcopy(self.model.state_dict())
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(before)
+            self.reset()
+
+    def reset(self) -> None:
+        """Begin anew with the weights as they are, in the same memory."""
+        self._optimizers.reset()
+        self._steps = 0
+        self.examples_by_work.clear()
