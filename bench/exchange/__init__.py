@@ -1,1 +1,1 @@
-"""Foreign formats, in and out: DAWNBench entries and MLPerf log lines."""
+"""Import and export of other formats: DAWNBench entries and MLPerf logs."""

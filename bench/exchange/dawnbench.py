@@ -1,4 +1,4 @@
-"""DAWNBench entries on the disk: strict about what its rules demand, tolerant of what real entries do.
+"""Reads and writes DAWNBench entries: strict about its rules, tolerant of habits of real entries.
 
 The rules: github.com/stanford-futuredata/dawn-bench-entries. A training entry is a JSON file and a TSV file of the
 same stem, an inference entry a JSON file alone.
@@ -31,10 +31,10 @@ _REQUIRED = {
 _OPTIONAL = {"codeURL": "code_url", "commitHash": "commit_hash", "logFilename": "log_filename"}
 _COMMON = ("version", *_REQUIRED, *_OPTIONAL, "misc")
 _OF_TRAIN = ("costPerHour",)
-# DAWNBench's other tasks, by the folder that holds their entries and by what only they measure.
+# DAWNBench's other tasks, by the folder of their entries and by the keys that only they have.
 _OTHER_TASKS = {"ImageNet": "top5Accuracy", "SQuAD": "f1Score"}
 _TASK = "CIFAR10"
-# One address, or several with commas, semicolons, slashes or `and` between; each may stand in <> behind a name.
+# One address, or several separated by commas, semicolons, slashes or `and`; each may be in <> after a name.
 _NAMED_ADDRESS = re.compile(r"[^,;<>]*<([^<>]+)>")
 _BETWEEN_ADDRESSES = re.compile(r"[\s,;/|&]+(?:and\s+)?")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
@@ -43,9 +43,9 @@ _OF_INFERENCE = ("latency", "cost", "top1Accuracy")
 
 @dataclass
 class ReadEntry:
-    """One entry as it was found: `entry` is None where `errors`, each with its file and field or line, say why.
+    """The result of reading an entry: `entry` is None if there are `errors`, each with its file and field or line.
 
-    It is None too where `other_task` names the one that the entry is of, of which nothing more is asked.
+    It is also None if the entry is for `other_task`; then nothing else is checked.
     """
 
     path: Path
@@ -62,9 +62,9 @@ class ReadEntry:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The JSON files of the entries meant by JSON files, TSV files and folders, each once.
+    """The JSON files of the entries in the given JSON files, TSV files and folders, each once.
 
-    The JSON file of a TSV file may be missing. Raises `UsageError` for a path that is none of these.
+    The JSON file of a TSV file may be missing. Raises `UsageError` for any other path.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -83,13 +83,13 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def unread(paths: Iterable[Path]) -> list[Path]:
-    """The files in these folders that are no part of an entry, hidden ones left out."""
+    """The files in these folders that do not belong to an entry, except hidden ones."""
     files = (file for path in paths if path.is_dir() for file in sorted(path.rglob("*")) if file.is_file())
     return [file for file in files if file.suffix not in (".json", ".tsv") and not file.name.startswith(".")]
 
 
 def read(path: Path) -> ReadEntry:
-    """The entry whose JSON file is `path`, or all that is wrong with it; never raises for what is in the file."""
+    """The entry whose JSON file is `path`, or all its mistakes; never raises because of the file's content."""
     reading = ReadEntry(path)
     text = _text(path, reading)
     document = _parse(text, reading) if text is not None else None
@@ -110,14 +110,13 @@ def read(path: Path) -> ReadEntry:
 
 
 def load(path: Path) -> Entry:
-    """The entry whose JSON file is `path`. Raises `UsageError` with all that is wrong, a line each."""
+    """The entry whose JSON file is `path`. Raises `UsageError` with a line for each mistake."""
     return _or_raise(read(path))
 
 
 def from_document(document: dict[str, Any], rows: tuple[EntryRow, ...] | None, path: Path) -> Entry:
-    """The entry of a JSON document, with rows for training and None for inference; `path` names it in errors.
-
-    Raises `UsageError` with all that is wrong, a line each.
+    """The entry of a JSON document, with rows for training and None for inference; errors name `path`. Raises
+    `UsageError` with a line for each mistake.
     """
     reading = ReadEntry(path)
     _interpret(document, rows, reading)
@@ -125,7 +124,7 @@ def from_document(document: dict[str, Any], rows: tuple[EntryRow, ...] | None, p
 
 
 def checked(entry: Entry, where: str) -> Entry:
-    """The entry as it would be read again; `where` names it in errors.
+    """The entry as it would be read back; errors name `where`.
 
     Raises `UsageError` with all that is wrong, a line each: what is written has to be valid.
     """
@@ -168,7 +167,7 @@ def document(entry: Entry) -> dict[str, Any]:
 
 
 def _text(path: Path, reading: ReadEntry) -> str | None:
-    """A file as text, None where it cannot be read."""
+    """A file's text; None if it cannot be read."""
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -220,7 +219,7 @@ def _parse(text: str, reading: ReadEntry) -> dict[str, Any] | None:
 
 
 def _other_task(path: Path, document: dict[str, Any]) -> str | None:
-    """The task of DAWNBench that is not CIFAR10's, None where nothing says so."""
+    """Another task of DAWNBench to which the entry belongs; None if nothing indicates one."""
     folders = [part.casefold() for part in path.absolute().parts[:-1]]
     if _TASK.casefold() in folders[-2:]:
         return None
@@ -235,7 +234,7 @@ def _other_task(path: Path, document: dict[str, Any]) -> str | None:
 
 
 def _is_inference(path: Path, document: dict[str, Any]) -> bool:
-    """By the folder, as in DAWNBench's repository; elsewhere by the keys."""
+    """Whether it is an inference entry: by the folder, as in DAWNBench's repository, else by the keys."""
     if path.parent.name in ("train", "inference"):
         return path.parent.name == "inference"
     return any(key in document for key in _OF_INFERENCE) and not path.with_suffix(".tsv").exists()
@@ -250,7 +249,7 @@ def _or_raise(reading: ReadEntry) -> Entry:
 
 
 def _interpret(document: dict[str, Any], rows: tuple[EntryRow, ...] | None, reading: ReadEntry) -> None:
-    """Make the reading's entry, unless something is wrong."""
+    """Set the entry of `reading` unless there are mistakes."""
     is_inference = rows is None
     values = _submission(document, _OF_INFERENCE if is_inference else _OF_TRAIN, reading)
     if is_inference:
@@ -300,7 +299,7 @@ def _submission(document: dict[str, Any], own_keys: tuple[str, ...], reading: Re
 
 
 def _has_addresses(text: str) -> bool:
-    """Whether this is one address or several, and nothing else."""
+    """Whether the text consists of one or several addresses only."""
     parts = _BETWEEN_ADDRESSES.split(_NAMED_ADDRESS.sub(r" \1 ", text))
     found = [part for part in parts if part]
     return bool(found) and all(map(_ADDRESS.fullmatch, found))

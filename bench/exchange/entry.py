@@ -1,4 +1,4 @@
-"""An entry of DAWNBench's CIFAR10 tasks, as data: who, on what, and what was measured.
+"""An entry of DAWNBench's CIFAR10 tasks as data: its author, hardware and results.
 
 The names and units are DAWNBench's: accuracies in percent, hours that are cumulative, latency in milliseconds.
 """
@@ -15,12 +15,13 @@ TARGET_PERCENT = 94.0
 
 
 class Unfit(UsageError):
-    """A run that a format has no place for; the text says why."""
+    """A run cannot be expressed in a format; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What both kinds of entry say. `timestamp` is yyyy-mm-dd; `extra` holds keys that the format does not know."""
+    """The fields of both kinds of entry. `timestamp` is yyyy-mm-dd; `extra` holds keys that the format does not
+    define."""
 
     author: str
     author_email: str
@@ -37,7 +38,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class EntryRow:
-    """The state after an epoch, which may be a fraction; `hours` since the start, evaluation left out."""
+    """The state after an epoch, which may be fractional; `hours` are since the start, without evaluation."""
 
     epoch: float
     hours: float

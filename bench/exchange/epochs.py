@@ -12,15 +12,15 @@ from bench.exchange.entry import TARGET_PERCENT, EntryRow
 HEADER = ("epoch", "hours", "top1Accuracy")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
-# A place is `:LINE`, or nothing for the file as a whole.
+# A place is `:LINE`, or empty for the whole file.
 Note = tuple[str, str]
 
 
 def read_rows(text: str) -> tuple[tuple[EntryRow, ...], list[Note], list[Note]]:
-    """The rows, what is wrong, and what is unusual.
+    """The rows, the errors and the warnings.
 
-    Wrong is what makes the result doubtful: another header, what is no number, time or epochs that do not grow,
-    accuracies outside of 0 to 100 or given as fractions, and none at the target.
+    Errors make the result doubtful: another header, values that are not numbers, time or epochs that do not increase,
+    accuracies outside 0 to 100 or given as fractions, and no row at the target.
     """
     errors: list[Note] = []
     warnings: list[Note] = []
@@ -49,7 +49,7 @@ def read_rows(text: str) -> tuple[tuple[EntryRow, ...], list[Note], list[Note]]:
 
 
 def write_rows(rows: Sequence[EntryRow]) -> str:
-    """The file's text; every number reads back as it is."""
+    """The file's text; every number reads back unchanged."""
     lines = [HEADER, *((_text(row.epoch), repr(row.hours), repr(row.top1_percent)) for row in rows)]
     return "".join("\t".join(line) + "\n" for line in lines)
 

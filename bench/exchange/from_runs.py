@@ -22,7 +22,7 @@ MS_PER_HOUR = 3.6e6
 
 @dataclass(frozen=True)
 class Submitter:
-    """What a run does not know of itself, and what may be put better than it knows."""
+    """Facts that a run does not record, and replacements for some that it does."""
 
     author: str | None = None
     email: str | None = None
@@ -35,7 +35,7 @@ class Submitter:
 def entry_of(run: Run, submitter: Submitter) -> Entry:
     """A run of CIFAR-10 that reached 94 %, as an entry: of training, or of inference for that measure.
 
-    Raises `Unfit` with the reason where DAWNBench has no place for it, `UsageError` where its author is not named.
+    Raises `Unfit` with the reason if DAWNBench has no such entries, `UsageError` if the author is missing.
     """
     dataset = units.get(run.config, "data", "name")
     if dataset != "cifar10" or (dataset := data_name(run)) != "cifar10":
@@ -57,13 +57,13 @@ def entry_of(run: Run, submitter: Submitter) -> Entry:
 
 
 def stem(entry: Entry) -> str:
-    """[author]_[model]_[hardware]_[framework], in characters that any file system takes."""
+    """[author]_[model]_[hardware]_[framework], in characters that every file system accepts."""
     parts = (entry.author, entry.model, entry.hardware, entry.framework)
     return "_".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-")[:40] for part in parts)
 
 
 def remarks(run: Run) -> list[str]:
-    """What a reader of the entry should be told."""
+    """Remarks for readers of the entry."""
     notes = []
     if run.measure == "inference" and (run.metrics.get("latency_images") or 0) < (run.data.get("test_count") or 1):
         requests = run.metrics.get("latency_n")
@@ -104,9 +104,9 @@ def _inference(run: Run, values: dict[str, Any]) -> InferenceEntry:
 
 
 def _rows(run: Run) -> tuple[EntryRow, ...]:
-    """A row for each epoch that was evaluated, on the clock of our rule book for DAWNBench."""
+    """A row for each evaluated epoch, on the clock of our rule book for DAWNBench."""
     steps = {row["epoch"]: float(row.get("steps") or 0) for row in run.epochs}
-    # The last epoch may be a part of one.
+    # The last epoch may be incomplete.
     if not all(steps.values()) or not run.metrics.get("epochs") or not run.metrics.get("steps"):
         raise _refused(run, "it does not say how many steps its epochs had")
     epochs_per_step = float(run.metrics["epochs"] or 0) / float(run.metrics["steps"] or 1)

@@ -1,8 +1,8 @@
 """A run as MLPerf log lines: `:::MLLOG {json}`, as MLPerf's training rules describe them.
 
-Written from the record, so the times are those of the run and not of the writing. The clock starts before any part
-touches the data, which our runs load before they build the network: so `init_stop` and `run_start` stand at the
-beginning of the `data` span, and compilation, which comes later, counts.
+The lines are made from the record, so their times are those of the run. The clock starts before the data is touched,
+and our runs load data before they build the network. `init_stop` and `run_start` are therefore at the beginning of the
+`data` span, and compilation, which comes later, counts.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from bench.text import units
 
 START, END, POINT = "INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"
 
-# Seconds since the command, the type of event, its key, its value, and what else is known of it.
+# Seconds since the command, type of event, key, value, and metadata.
 Event = tuple[float, str, str, Any, dict[str, Any]]
 
 
 def log_lines(run: Run) -> list[str]:
-    """The lines of one run, in order of time, up to the moment at which the target was known to be reached.
+    """The lines of one run in order of time, until the target was known to be reached.
 
-    Raises `Unfit` for a run that trained to no target, or of which the spans are not known.
+    Raises `Unfit` for a run without a target or without spans.
     """
     if run.measure != "time_to_accuracy" or run.metrics.get("target_accuracy") is None:
         raise _refused(run, "it trained to no target")
@@ -93,7 +93,7 @@ def _training(line: RunTimeline) -> Iterator[Event]:
 
 
 def _line(time_ms: float, event_type: str, key: str, value: Any, metadata: dict[str, Any]) -> str:
-    # No line of a program wrote it: it is made from a record.
+    # There is no source line: the log is made from a record.
     place = {"file": "runs.jsonl", "lineno": 0}
     return ":::MLLOG " + json.dumps(
         {

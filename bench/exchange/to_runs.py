@@ -1,7 +1,7 @@
-"""Entries of others as rows of our table, marked as such, and back.
+"""Converts imported entries to runs that are marked as imported, and back.
 
-`config.imported` is what tells them from our own runs. Of the clock only the hours are known, which DAWNBench
-leaves undivided; so the spans have a name of their own, and no rule but DAWNBench's finds what it asks for.
+`config.imported` distinguishes them from our own runs. Only undivided hours are known of their time, so the spans have
+a name of their own that only DAWNBench's rule uses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNKNOWN_SEED = -1
 
 
 def run_of(entry: Entry, name: str) -> Run:
-    """The entry as a run; the same entry always makes the same run."""
+    """The entry as a run; equal entries give equal runs."""
     measure = "inference" if isinstance(entry, InferenceEntry) else "time_to_accuracy"
     facts = document(entry)
     rows = [] if isinstance(entry, InferenceEntry) else entry.rows
@@ -33,7 +33,7 @@ def run_of(entry: Entry, name: str) -> Run:
         "source": SOURCE,
         "name": name,
         "author": entry.author,
-        # One column and not a hundred: what others note in `misc` has no common form.
+        # One column instead of a hundred, because `misc` has no common form.
         "document": msgspec.json.encode(facts).decode(),
     }
     config = {"data": {"name": "cifar10"}, "model": {"name": entry.model}, "imported": imported}
@@ -58,7 +58,7 @@ def run_of(entry: Entry, name: str) -> Run:
 
 
 def entry_back(run: Run) -> Entry:
-    """The entry that `run_of` made a run of. Raises Unfit where it made none of it."""
+    """The entry from which `run_of` made a run. Raises Unfit for any other run."""
     try:
         facts = msgspec.json.decode(run.config["imported"]["document"], type=dict[str, Any])
         rows = tuple(
@@ -87,7 +87,7 @@ def _metrics(entry: Entry) -> dict[str, float | int | bool | None]:
 def _price_per_hour(entry: Entry) -> float | None:
     if not isinstance(entry, InferenceEntry):
         return entry.cost_per_hour
-    # An entry of inference names what an image costs, and so what an hour does.
+    # An inference entry states the cost of an image, which gives the price of an hour.
     return None if entry.cost_usd is None else entry.cost_usd / (entry.latency_ms / MS_PER_HOUR)
 
 

@@ -1,1 +1,1 @@
-"""What runs are worth: rule books, published records, leaderboards."""
+"""Scores of runs: rule books, published results, leaderboards."""

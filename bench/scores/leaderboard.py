@@ -1,6 +1,6 @@
 """The leaderboard: our runs and published records ranked together, a board for each rule, task and target.
 
-Nothing is measured or judged here: a rule book scores the runs, and a record stands where its own clock puts it.
+Rule books score the runs; a published record keeps the figure of its own clock.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from bench.text import units
 Metric = Literal["time", "cost", "latency", "energy"]
 Kind = Literal["run", "imported", "record"]
 Key = tuple[str, str, float]
-# What a score is asked for, by task; the first is what its board is ranked by where nothing else is asked.
+# The metrics of each task; a board is ranked by the first unless another is asked for.
 METRICS: dict[str, tuple[Metric, ...]] = {"train": ("time", "cost", "energy"), "inference": ("latency", "cost")}
-# Records are rounded to the millisecond, and a millionth of one.
+# Records are rounded to milliseconds, or to millionths of one.
 SAME_RESULT = 1e-3
-# The footnotes of a score that say why it has no cost.
+# The footnotes that say why a score has no cost.
 _NO_COST = ("price_unknown", "spot_price")
 
 
@@ -34,10 +34,9 @@ _NO_COST = ("price_unknown", "spot_price")
 class Row:
     """One competitor: the runs of a cell on a machine, an entry of others that was imported, or a published record.
 
-    `figures` are what it reached by metric (s, USD, ms, J); those of a record have no interval. `rank` counts from 1,
-    and is None for a row that is not ranked: `reasons` say why. A record of another clock has no rank, and a
-    `standing`: the place that its number would have, None where nothing is ranked. `runs` and `score`, or `record`,
-    are the evidence.
+    `figures` are its results by metric (s, USD, ms, J); those of a record have no interval. `rank` counts from 1 and is
+    None for a row that is not ranked; `reasons` say why. A record of another clock has no rank but a `standing`, the
+    place that its number would have, or None if nothing is ranked. The evidence is `runs` and `score`, or `record`.
     """
 
     kind: Kind
@@ -59,7 +58,7 @@ class Row:
     record: PublishedResult | None = None
 
     def value(self, metric: Metric) -> Estimate:
-        """Its figure; raises KeyError where it has none."""
+        """Its figure. Raises KeyError if it has none."""
         return self.figures[metric]
 
     @property
@@ -69,18 +68,18 @@ class Row:
 
     @property
     def is_possible(self) -> bool:
-        """Whether its numbers can be."""
+        """Whether its numbers are possible."""
         return self.score is None or all(reason.code != "impossible" for reason in self.score.reasons)
 
     @property
     def command(self) -> str:
-        """What was typed to make it; empty for what others made."""
+        """The command that made it; empty for results of others."""
         return next((run.command for run in self.runs if run.command), "")
 
 
 @dataclass(frozen=True)
 class Board:
-    """All that competes under one rule for one task and target accuracy: ranked, not ranked, and on other clocks."""
+    """All competitors under one rule for one task and target accuracy: ranked, not ranked, and on other clocks."""
 
     rule: Rule
     task: str
@@ -111,11 +110,11 @@ def boards(
     metric: Metric | None = None,
     price_per_hour: float | None = None,
 ) -> list[Board]:
-    """Every board on which there is something to rank or to explain, in the order of tasks, targets and rules.
+    """Every board with something to rank or to explain, in the order of tasks, targets and rules.
 
-    `rule`, `task_name` and `metric` leave out the others; a task is ranked by its first of METRICS where none is
-    asked for. `price_per_hour` (dollars, on demand) takes the place of what our runs say. Runs without a target, runs
-    that nobody let come to an end, and measures that no rule scores are on no board.
+    `rule`, `task_name` and `metric` restrict the boards; without a metric, a task is ranked by its first of METRICS.
+    `price_per_hour` (dollars, on demand) replaces the price in our runs. Runs without a target, interrupted runs, and
+    measures that no rule scores are on no board.
     """
     drafts: dict[Key, _Draft] = {}
     for key, book, row in _scored(_not_known(runs, records), rule, task_name, price_per_hour):
@@ -137,9 +136,9 @@ def boards(
 def rank(rows: Iterable[Row], metric: Metric) -> list[Row]:
     """The rows from best to worst, with their ranks.
 
-    A row whose interval overlaps that of the first of a rank shares it, and the next has the rank that its position
-    says: 1, 2, 2, 4. Overlap with the first, not with the neighbour, keeps a chain of small steps from making
-    ties of what differs. A row without an interval is a point.
+    A row shares a rank if its interval overlaps that of the first row of this rank; the next rank is the row's
+    position: 1, 2, 2, 4. Comparing with the first row and not with the neighbour prevents long chains of ties. A row
+    without an interval counts as a point.
     """
     ordered = sorted(rows, key=lambda row: (row.value(metric).value, row.system, row.id))
     shared: list[list[Row]] = []
@@ -179,12 +178,12 @@ def _board(draft: _Draft, key: Key, metric: Metric, records: Sequence[PublishedR
 
 
 def _value(row: Row, metric: Metric) -> float:
-    """Infinite where there is none, or none that can be."""
+    """The row's figure; infinite if there is none, or an impossible one."""
     return row.figures[metric].value if metric in row.figures and row.is_possible else math.inf
 
 
 def _competes(record: PublishedResult, target: float) -> bool:
-    """Whether it was after this target, or after none and got there."""
+    """Whether the record was made for this target, or for none and reached it."""
     if record.target_accuracy is None:
         return record.accuracy is not None and record.accuracy >= target
     return record.target_accuracy == target
@@ -257,7 +256,7 @@ def _of_record(record: PublishedResult) -> Row:
 
 
 def _not_known(runs: Iterable[Run], records: Sequence[PublishedResult]) -> list[Run]:
-    """Without the imported entries that are among the records: of the same name, and with the same result."""
+    """The runs without imported entries that are also among the records, with the same name and result."""
     known = {record.id: record for record in records}
 
     def is_known(run: Run) -> bool:

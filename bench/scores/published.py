@@ -1,6 +1,6 @@
 """Published results as facts with their source, one CSV row each, that people extend by a pull request.
 
-The files are `results/records/*.csv`. What a source does not say stays empty.
+The files are `results/records/*.csv`. A cell stays empty if the source does not say.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.files import PACKAGE
 from bench.scores.rules import RULES
 
 RECORDS = PACKAGE / "records"
-# Costs are rounded to a micro-dollar, and so are the figures they come from.
+# Costs and the figures they are computed from are rounded to micro-dollars.
 COST_TOLERANCE = 0.01
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -33,10 +33,10 @@ class PublishedResult(BaseModel):
     """One published result; the fields are the columns, in their order.
 
     `date` is yyyy, yyyy-mm or yyyy-mm-dd; `devices` counts accelerators, 0 on a CPU alone; accuracies are fractions.
-    `accuracy_kind` says what `accuracy` is: the `mean` of `n` runs after a fixed number of epochs, that of the
-    `first` epoch at the target in one run, of a `single` network, or none, because the source gives the `share`
-    (`reached` of `n`) of runs at the target. `cost_usd` is of the training, or of one image. `rule` is the rule
-    book whose clock was used, empty where it was another; `clock` says it in words.
+    `accuracy_kind` says what `accuracy` is: the `mean` of `n` runs after a fixed number of epochs, the accuracy of the
+    `first` epoch at the target in one run, or that of a `single` network; with `share` there is none, because the
+    source gives the share of runs at the target (`reached` of `n`). `cost_usd` is for the training, or for one image.
+    `rule` is the rule book whose clock was used, empty for another clock; `clock` describes it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,7 +98,7 @@ COLUMNS = tuple(PublishedResult.model_fields)
 def load_records(paths: Iterable[Path] | None = None) -> list[PublishedResult]:
     """The rows of these files, by default of all in `results/records`, in their order.
 
-    Raises UsageError with all that is wrong, a line for each: file, line, column, and what is allowed.
+    Raises UsageError with a line for each mistake: file, line, column, and what is allowed.
     """
     errors: list[str] = []
     records: list[PublishedResult] = []
@@ -120,7 +120,8 @@ def load_records(paths: Iterable[Path] | None = None) -> list[PublishedResult]:
 
 
 def _rows(path: Path, errors: list[str]) -> list[tuple[int, dict[str, str]]]:
-    """The filled cells of each row by column, with its line; `errors` grows where the file is not such a table."""
+    """The filled cells of each row by column, with the row's line; mistakes in the table's form are added to
+    `errors`."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -142,7 +143,7 @@ def _rows(path: Path, errors: list[str]) -> list[tuple[int, dict[str, str]]]:
 
 
 def _told(detail: Any) -> str:
-    """A column and what is wrong there; checks of several columns name theirs themselves."""
+    """A column and its mistake; messages about several columns name them themselves."""
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ")
     column = detail["loc"][0]

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from bench.statistics.estimates import Estimate
 
-# What a run on several devices may have otherwise than the one-device run that it is compared with.
+# Keys in which a run on several devices may differ from the one-device run that it is compared with.
 OF_DEVICES = ("devices", "batch_per", "resolved")
 
 
 def efficiency(speeds: Sequence[float], devices: int, alone: Sequence[float]) -> Estimate:
     """The mean speed of `devices` together over as many times the mean speed of one `alone`, each in samples/s.
 
-    The 95 % interval is Student's t of a ratio of two means: relative standard errors added in squares, with
-    the degrees of freedom of Welch ("The generalization of Student's problem", 1947). It takes two runs of each;
-    `n` is that of `speeds`. Raises ValueError where one of the two is empty.
+    The 95 % interval is Student's t for a ratio of two means: the squares of the relative standard errors are added,
+    with Welch's degrees of freedom ("The generalization of Student's problem", 1947). It needs two runs of each; `n` is
+    that of `speeds`. Raises ValueError if one of the two is empty.
     """
     from scipy import stats
 
@@ -44,15 +44,14 @@ def efficiency(speeds: Sequence[float], devices: int, alone: Sequence[float]) ->
 
 
 def one_device_config(config: Mapping[str, Any]) -> str:
-    """What two configs have in common that differ in their devices alone, as canonical JSON."""
+    """The config without the keys about devices, as canonical JSON."""
     return canonical_json({key: value for key, value in config.items() if key not in OF_DEVICES and value is not None})
 
 
 def efficiency_by_run(runs: pd.DataFrame) -> pd.Series[float]:
-    """For each of the `runs` of `load` on several devices its efficiency, NaN where it has none.
+    """The efficiency of each run on several devices in the `runs` frame of `load`, NaN if it has none.
 
-    It is compared with the one-device runs of the same sweep, measure and machine whose config is the same but for
-    the devices.
+    A run is compared with the one-device runs of the same sweep, measure and machine whose config is otherwise equal.
     """
     import pandas as pd
 
@@ -64,12 +63,12 @@ def efficiency_by_run(runs: pd.DataFrame) -> pd.Series[float]:
 
 
 def _compared(runs: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, list[float]]]:
-    """Runs on several devices, with the samples/s of those on one that are alike in all else, where there are any."""
+    """Runs on several devices, with the samples/s of the one-device runs that are otherwise equal, if there are any."""
     if not {"config.devices", "samples_per_s"} <= set(runs.columns):
         return
     done = runs[runs["status"].isin(FINISHED) & runs["samples_per_s"].notna()]
     count = done["config.devices"].fillna(1).astype(int)
-    # Grouping by a whole config takes long, and few recipes have such runs.
+    # Grouping by whole configs is slow, and few recipes have such runs.
     done = done[done["recipe"].isin(done.loc[count > 1, "recipe"])]
     if done.empty:
         return

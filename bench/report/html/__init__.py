@@ -1,1 +1,1 @@
-"""The report: a folder of static pages, made of runs, records and the boards that rank them."""
+"""The report: a folder of static pages made from runs, records and leaderboards."""

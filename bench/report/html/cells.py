@@ -1,4 +1,4 @@
-"""The cells of a report: runs that are repeats of one another, with a name, a page and the figures of a table."""
+"""The cells of a report: groups of repeated runs, each with a name, a page and the figures of its table row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.statistics import estimates
 from bench.statistics.estimates import Estimate
 from bench.text.values import show_metric
 
-# The figure that a measure is made for.
+# The main figure of each measure.
 HEADLINES = {
     "time_to_accuracy": "train_s",
     "throughput": "samples_per_s",
@@ -78,7 +78,7 @@ class CellPage:
 
     @property
     def headline(self) -> tuple[str, float] | None:
-        """What its measure is made for, as text with its unit and as a bare number."""
+        """The main figure of its measure, as text with unit and as a number."""
         name = HEADLINES.get(self.first.measure, "")
         values = self._values(name)
         if not values:
@@ -105,13 +105,13 @@ def cells_of(runs: Iterable[Run]) -> list[CellPage]:
 
 
 def featured(cells: Sequence[CellPage], task_name: str, most: int) -> list[CellPage]:
-    """The cells of a task that a plot has room for: those that reached the target, and then the newest, first."""
+    """The cells of a task that fit into a plot: those that reached the target first, then the newest."""
     own = [cell for cell in cells if cell.task == task_name and not cell.is_imported and cell.first.spans]
     return sorted(own, key=lambda cell: cell.reached == 0)[:most]
 
 
 def _pages(runs: Iterable[Run]) -> Iterator[str]:
-    """A file name for each cell, whatever a record says that its cell is called."""
+    """A safe file name for each cell, independent of the cell ids in the records."""
     taken: set[str] = set()
     for run in runs:
         machine = str(run.machine.get("id") or "")[:6]

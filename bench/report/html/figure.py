@@ -1,4 +1,4 @@
-"""Figures in two files: SVG that follows the reader's light or dark mode, and PNG for where SVG is not taken."""
+"""Figures in two formats: SVG that follows the reader's light or dark mode, and PNG for programs without SVG."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Light and dark of each colour. What is drawn is the light one; in the SVG it becomes a variable. Each has a contrast
-# of at least 4.5 to 1 on its paper, and the series are told apart by people who see no red or green.
+# The light and dark form of each colour. Figures are drawn with the light one, which becomes a variable in the SVG.
+# Each has a contrast of at least 4.5 to 1 with its background, and colour-blind people can distinguish the series.
 COLOURS = {
     "ink": ("#1d2329", "#e6e8eb"),
     "muted": ("#5a6470", "#a5afba"),
@@ -50,7 +50,7 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bench",
     "text.color": INK,
-    # A dollar in a name is no formula.
+    # A dollar in a name does not start a formula.
     "text.parse_math": False,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -61,7 +61,7 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn figure: the name of its files, its title, what it says in words, and the files' contents."""
+    """A drawn figure: the name of its files, its title, its caption, and the files' contents."""
 
     name: str
     title: str
@@ -73,14 +73,14 @@ class Plot:
 
 
 def style() -> Any:
-    """Everything drawn inside looks alike: `with style(): ...`."""
+    """A context in which everything is drawn in the same style: `with style(): ...`."""
     import matplotlib
 
     return matplotlib.rc_context(_STYLE)
 
 
 def axes(width_in: float = 7.2, height_in: float = 4.0, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure without pyplot, which would keep it for ever, and its axes in reading order."""
+    """A figure and its axes in reading order; without pyplot, which would keep it forever."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
@@ -89,14 +89,15 @@ def axes(width_in: float = 7.2, height_in: float = 4.0, rows: int = 1, columns: 
 
 
 def finish(figure: Figure, name: str, title: str, caption: str) -> Plot:
-    """Both renderings; call it within `style`. `name` may hold a data set's, so that it is made a plain file name."""
+    """Render both formats; call it within `style`. `name` may contain that of a data set and is made a plain
+    file name."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)
     drawn, painted = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
-        # The reader's browser has fonts for names of any script; the PNG has boxes in the place of some.
+        # The reader's browser has fonts for all scripts; the PNG shows boxes for some.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Title": title}, transparent=True)
-        # The second rendering takes the places of the first, which are half of the work.
+        # The second rendering reuses the layout of the first, which is half of the work.
         figure.set_layout_engine("none")
         figure.savefig(painted, format="png", dpi=PNG_DPI, facecolor=PAPER)
     width, height = (round(float(inches) * 96) for inches in figure.get_size_inches())
@@ -104,10 +105,10 @@ def finish(figure: Figure, name: str, title: str, caption: str) -> Plot:
 
 
 def _with_modes(svg: str) -> str:
-    """The colours as variables that dark mode sets otherwise, and the fonts as a reader's system has them."""
+    """The SVG with colours as variables, which dark mode changes, and with the reader's system fonts."""
     names = {light: name for name, (light, _) in COLOURS.items()}
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: f"var(--{names[match[0]]})" if match[0] in names else match[0], svg)
-    # XML has no place for what a terminal is controlled by.
+    # XML does not allow control characters.
     svg = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\ufffd", svg)
     svg = re.sub(r"(font: [^;\"']*?px) [^;\"]*", rf"\1 {', '.join(FONTS)}", svg)
     light, dark = (";".join(f"--{name}:{pair[mode]}" for name, pair in COLOURS.items()) for mode in (0, 1))

@@ -1,4 +1,4 @@
-"""The pages of a report, as files of a folder: they need no server, no network and no JavaScript."""
+"""The pages of a report as files of a folder; they work without server, network and JavaScript."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from bench.text import units
 from bench.text.values import show_metric
 
 FOLDER = Path(__file__).parent
-# Of a cell with more runs, the others are in the store.
+# The largest number of runs shown for a cell; the others are in the store.
 RUNS_SHOWN = 200
 PARTS = ("config", "machine", "code", "data", "versions")
 
 
 @collector_paused()
 def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, str | bytes]:
-    """Every file of the report: its path in the folder, and its content."""
+    """Every file of the report: its path in the folder and its content."""
     files: dict[str, str | bytes] = {}
     own = [run for run in runs if not is_imported(run)]
     imported = [run for run in runs if is_imported(run)]
@@ -75,7 +75,7 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
     tasks: dict[tuple[str, float], list[Any]] = {}
     for view in views:
         tasks.setdefault((view.board.task, view.board.target_accuracy), []).append(overview(view))
-    # Where most compete comes first.
+    # The board with most competitors comes first.
     tasks = dict(sorted(tasks.items(), key=lambda item: -sum(line.ranked for line in item[1])))
     files["index.html"] = _render("index.html", root="", chapters=chapters, tasks=tasks, counts=counts, **common)
     files["cells.html"] = _render(
@@ -110,7 +110,7 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
 
 
 def single_page(made: Sequence[Board]) -> str:
-    """The boards as one page that holds its style and its script."""
+    """The boards as one self-contained page."""
     views = [board_view(board, {}) for board in made]
     return _render(
         "single.html",
@@ -140,7 +140,7 @@ def single_claims_page(answers: Sequence[Answer]) -> str:
 
 
 def style() -> str:
-    """The style sheet, with the colours that the plots have."""
+    """The style sheet, with the colours of the plots."""
     light, dark = (" ".join(f"--{name}: {pair[mode]};" for name, pair in COLOURS.items()) for mode in (0, 1))
     modes = f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
     return modes + _read("style.css")
@@ -169,7 +169,7 @@ def _cell_page(cell: CellPage, views: Sequence[RuleView], common: dict[str, Any]
 
 
 def _run_row(run: Run) -> dict[str, Any]:
-    """The columns of numbers: each as text, and bare to sort by."""
+    """The columns of numbers, each as text and as a sort key."""
     shown = (
         ("accuracy", "accuracy", units.percent),
         ("training", "train_s", units.duration),
@@ -188,7 +188,7 @@ def _render(template: str, **values: Any) -> str:
 
 @functools.cache
 def _environment() -> Environment:
-    # Everything is escaped: names, reasons and logs are data, whatever is in them.
+    # Everything is escaped: names, reasons and logs are data.
     return Environment(
         loader=PackageLoader("bench.report.html"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What the templates show of boards, rows and cells: text that is ready to be escaped, and numbers to sort by."""
+"""What the templates show of boards, rows and cells: plain text, and numbers to sort by."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from bench.scores.rules import Kind, Timing, position
 from bench.text import units
 
 COMMANDS_SHOWN = 3
-# Of a table that is longer, a browser would take seconds to open all.
+# A browser would take seconds to open a longer table.
 MOST_ROWS = 1000
 Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class RowView:
-    """A row of a board; `page` is its cell's, None for what others made."""
+    """A row of a board; `page` is that of its cell, None for results of others."""
 
     row: Row
     rank: str
@@ -52,7 +52,7 @@ class RowView:
 
 @dataclass(frozen=True)
 class SectionView:
-    """A part of a board: the first MOST_ROWS of its rows, and how many there are more."""
+    """A part of a board: its first MOST_ROWS rows and the number of further rows."""
 
     name: str
     rows: list[RowView]
@@ -61,7 +61,7 @@ class SectionView:
 
 @dataclass(frozen=True)
 class BoardView:
-    """A board; `metrics` are the columns of figures, the one that it is ranked by first."""
+    """A board; `metrics` are the columns of figures, starting with the ranking one."""
 
     board: Board
     name: str
@@ -86,7 +86,7 @@ def board_view(board: Board, pages: Mapping[Kind, str]) -> BoardView:
 
 
 def board_name(board: Board) -> str:
-    """Its page's file name, without the suffix."""
+    """The file name of its page, without the suffix."""
     plain = f"{board.rule.name}-{board.task}-{100 * board.target_accuracy:g}".replace(".", "_")
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain)
 
@@ -114,7 +114,7 @@ def _row_view(row: Row, metrics: Sequence[Metric], footnotes: Footnotes, pages: 
 
 
 def clock_parts(timings: Sequence[Timing]) -> list[tuple[str, Pairs]]:
-    """Mean seconds by span, on the rule's clock and off it."""
+    """Mean seconds by span, on and off the rule's clock."""
     parts = []
     for name, spent in (("on this clock", [t.counted for t in timings]), ("off it", [t.uncounted for t in timings])):
         shown = [(span, units.duration(seconds)) for span, seconds in mean_spans(spent).items() if seconds >= 0.0005]
@@ -124,13 +124,13 @@ def clock_parts(timings: Sequence[Timing]) -> list[tuple[str, Pairs]]:
 
 
 def mean_spans(spent: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean over runs of the seconds in each span, in the order in which spans come up."""
+    """The mean seconds of each span over runs, in order of appearance."""
     names = dict.fromkeys(name for one in spent for name in one)
     return {name: sum(one.get(name, 0.0) for one in spent) / len(spent) for name in names}
 
 
 def run_facts(run: Run) -> Pairs:
-    """Where a run comes from, in one line each."""
+    """The origin of a run, one fact a line."""
     code, data = run.code, run.data
     commit = str(code.get("commit") or "")[:12]
     changed = ", with uncommitted changes" if code.get("dirty") else ""
@@ -162,7 +162,7 @@ def _record_facts(row: Row) -> Pairs:
 
 
 def commands(runs: Iterable[Run]) -> list[str]:
-    """What to type for the same again: at the commit of the run, where it was made from one."""
+    """The commands that repeat a run, at its commit if it has one."""
     found: dict[str, None] = {}
     for run in runs:
         if run.command:
@@ -183,7 +183,7 @@ class RuleView:
 
 
 def verdicts(boards: Iterable[Board]) -> dict[Kind, list[RuleView]]:
-    """What every board says of each cell of ours."""
+    """The verdict of every board on each of our cells."""
     found: dict[Kind, list[RuleView]] = {}
     for board in boards:
         for row in (*board.ranked, *board.unranked):
@@ -196,7 +196,7 @@ def verdicts(boards: Iterable[Board]) -> dict[Kind, list[RuleView]]:
 
 
 def spans_by_rule(views: Sequence[RuleView]) -> list[tuple[str, str, list[str]]]:
-    """For each span its mean seconds, and those that each rule counts, empty for none: what makes the difference."""
+    """The mean seconds of each span, and how many of them each rule counts (empty for none)."""
     scores = [view.row.score for view in views]
     if not scores or scores[0] is None:
         return []
@@ -215,13 +215,13 @@ def spans_by_rule(views: Sequence[RuleView]) -> list[tuple[str, str, list[str]]]
 
 
 def config_pairs(values: Mapping[str, Any]) -> Pairs:
-    """A nested config by dotted keys, without what is null."""
+    """A nested config as pairs of dotted keys and values, without nulls."""
     return [(key, show(value)) for key, value in flat(values).items()]
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A board in a line: the best of others, and the best of ours: what ranks first, else what was fastest there."""
+    """A board in one line: the best of others, and our best: the first ranked, else the fastest."""
 
     view: BoardView
     best: RowView | None

@@ -1,1 +1,1 @@
-"""Tables and progress for a terminal, and the same as text files."""
+"""Tables and progress on a terminal, and the same as text files."""

@@ -1,4 +1,4 @@
-"""Two arms of one sweep side by side: cells that differ in nothing but the name of their `arm`."""
+"""Compares two arms of a sweep: cells that differ only in the name of their `arm`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 
 Headline = tuple[str, str, Callable[[float | None], str]]
 
-# Fewer make too few different resamples.
+# Fewer runs have too few different resamples.
 LEAST_N = 5
 RESAMPLES = 9999
 
 
 def compare_arms(plan: Plan, headline: Headline) -> list[str]:
-    """A line for each arm and one for their ratio, for every two arms with at least five runs each.
+    """A line for each arm and one for their ratio, for each pair of arms with at least five runs each.
 
-    The ratio's interval is that of the bias-corrected and accelerated bootstrap (Efron, "Better bootstrap
-    confidence intervals", 1987) of the ratio of the medians, each arm resampled by itself, or where ties leave
-    that undefined its percentiles. The resamples are those of one seed, so that the same runs always give the
-    same interval.
+    The ratio's interval is that of the bias-corrected and accelerated bootstrap (Efron, "Better bootstrap confidence
+    intervals", 1987) of the ratio of the medians, with each arm resampled separately; if ties make it undefined, it is
+    the percentile interval. The seed is fixed, so that the same runs always give the same interval.
     """
     label, metric, show = headline
     arms: dict[str, dict[str, list[float]]] = {}
@@ -72,7 +71,7 @@ def _interval(estimate: Estimate, show: Callable[[float | None], str]) -> str:
 
 
 def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
-    """median(a) / median(b), and the ends of its 95 % interval; both ends are the ratio where nothing varies."""
+    """median(a) / median(b) and the ends of its 95 % interval, which equal the ratio if nothing varies."""
     import numpy as np
     from scipy import stats
 
@@ -90,5 +89,5 @@ def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> tuple[float, flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", (RuntimeWarning, stats.DegenerateDataWarning))
         low, high = interval("BCa")
-    # Where no single value moves a median, as with the ties of accuracies, there is no acceleration.
+    # If no single value changes a median, as with tied accuracies, the acceleration is undefined.
     return value, *((low, high) if np.isfinite([low, high]).all() else interval("percentile"))

@@ -1,4 +1,4 @@
-"""A view that cannot hurt the work it shows."""
+"""A view whose failures cannot affect the work it shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.text.console import complain
 
 
 class Harmless:
-    """Any view of a run or a sweep. Its first failure is said on stderr; from then on nothing is shown."""
+    """Wraps a view of a run or sweep. The first failure is reported on stderr; after it nothing is shown."""
 
     def __init__(self, view: Any) -> None:
         self._view = view
@@ -20,7 +20,7 @@ class Harmless:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(Exception, SystemExit):  # after a failure too: a terminal wants its cursor back
+        with suppress(Exception, SystemExit):  # also after a failure, to restore the terminal's cursor
             self._view.__exit__(*error)
 
     def __call__(self, event: dict[str, Any]) -> None:

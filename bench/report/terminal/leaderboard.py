@@ -17,7 +17,7 @@ from bench.text import units
 from bench.text.fitting import print_table
 from bench.text.spreadsheet import harmless
 
-# Rows of a section on a terminal, where no number is asked for.
+# The default number of rows of a section on a terminal.
 TERMINAL_ROWS = 10
 SHOW: dict[Metric, Callable[[float | None], str]] = {
     "time": units.duration,
@@ -25,9 +25,9 @@ SHOW: dict[Metric, Callable[[float | None], str]] = {
     "latency": units.milliseconds,
     "energy": units.energy,
 }
-# Entries of teams name every member.
+# Entries of teams list all members.
 AUTHOR_CHARS = 32
-# What goes first where a terminal is narrow.
+# The columns that a narrow terminal loses, first to last.
 OPTIONAL = ("date", "accuracy", "n")
 KINDS = {"run": "run here", "imported": "imported entry", "record": "published record"}
 TIES = (
@@ -42,13 +42,13 @@ CSV_COLUMNS = (
 
 
 class Footnotes:
-    """Remarks of a board, each told once and numbered in the order in which they come up."""
+    """Remarks of a board, each printed once and numbered in order of appearance."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
     def refer(self, notes: Iterable[str]) -> str:
-        """The numbers of these, such as `1 3`."""
+        """The numbers of these remarks, such as `1 3`."""
         return " ".join(str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes)
 
 
@@ -58,33 +58,34 @@ def title(board: Board) -> str:
 
 
 def show_rank(row: Row) -> str:
-    """`2`, `2=` for a tie, `(2)` for the place that a number of another clock would have."""
+    """`2`, `2=` for a tie, `(2)` for the place that a figure of another clock would have."""
     if row.rank is None:
         return f"({row.standing})" if row.standing else units.MISSING
     return f"{row.rank}=" if row.tied else str(row.rank)
 
 
 def show_figure(estimate: Estimate | None, metric: Metric) -> str:
-    """`12.3 s`, with an interval `12.3 s (12.0 s to 12.7 s)`, and of two runs with both, `12.3 s (12.0 s, 12.6 s)`."""
+    """`12.3 s`; with an interval `12.3 s (12.0 s to 12.7 s)`; for two runs with both values `12.3 s (12.0 s,
+    12.6 s)`."""
     show = SHOW[metric]
     if estimate is not None and estimate.values:
         return f"{show(estimate.value)} ({', '.join(map(show, estimate.values))})"
     if estimate is None or estimate.low is None or estimate.high is None:
         return show(estimate.value if estimate else None)
     high = show(estimate.high) if estimate.high < float("inf") else "∞"
-    # Of few values, an interval may reach below what a figure can be.
+    # With few values, the interval may extend below zero.
     return f"{show(estimate.value)} ({show(max(0.0, estimate.low))} to {high})"
 
 
 def show_accuracy(row: Row) -> str:
-    """The mean or only one; where that is not given, the share of runs that reached the target."""
+    """The mean or only accuracy; without one, the share of runs that reached the target."""
     if row.accuracy is None and row.reached is not None:
         return f"{row.reached} of {row.n} runs"
     return units.percent(row.accuracy)
 
 
 def show_n(row: Row) -> str:
-    """How many runs; and how many of ours reached the target, were contended or had too few samples, if some."""
+    """The number of runs and, of our own, how many reached the target, were contended or had too few samples."""
     if row.kind == "run" and row.n and row.reached is not None and row.reached < row.n:
         return f"{row.n} ({row.reached} reached)"
     if row.score and any(note.code == "contended" for note in row.score.footnotes):
@@ -95,7 +96,7 @@ def show_n(row: Row) -> str:
 
 
 def sections(board: Board) -> list[tuple[str, Sequence[Row]]]:
-    """The titled parts of a board that have rows; of the ranked ones the title is empty."""
+    """The parts of a board that have rows, with their titles; the ranked part has an empty title."""
     parts = (
         ("", board.ranked),
         ("Not ranked, because they do not qualify", board.unranked),
@@ -108,7 +109,7 @@ def sections(board: Board) -> list[tuple[str, Sequence[Row]]]:
 
 
 def cells(board: Board, row: Row, footnotes: Footnotes) -> list[str]:
-    """The row as text, in the order of `headings`; what it says beside its figures becomes footnotes."""
+    """The row as text in the order of `headings`; its remarks become footnotes."""
     return [
         show_rank(row),
         row.system if row.author is None else f"{row.system}, {_shortened(row.author)}",
@@ -126,7 +127,7 @@ def headings(board: Board) -> list[str]:
 
 
 def print_boards(console: Console, boards: Sequence[Board], limit: int | None) -> None:
-    """Each board as tables; of a long section the first `limit` rows (0: all), and those of our own runs."""
+    """Print each board as tables; long sections show the first `limit` rows (0: all) and all rows of our own runs."""
     most = TERMINAL_ROWS if limit is None else limit
     for board in boards:
         footnotes = Footnotes()
@@ -164,9 +165,9 @@ def to_markdown(boards: Sequence[Board], limit: int | None = None) -> str:
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """A row for each row of each board, in bare values: seconds, dollars, milliseconds, joules, fractions.
+    """CSV with a line for each row of each board, in plain values: seconds, dollars, milliseconds, joules, fractions.
 
-    Text that a spreadsheet would take for a formula has an apostrophe before it: names may come from anybody.
+    Text that a spreadsheet would take for a formula gets an apostrophe in front: names may come from anybody.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -209,7 +210,7 @@ def _line(values: Iterable[str]) -> str:
 
 
 def _escaped(value: str) -> str:
-    """As Markdown shows it letter by letter: names and notes are data, whatever is in them."""
+    """The text escaped so that Markdown shows it literally."""
     return re.sub(r"([\\`*|\[\]<>&~])", r"\\\1", " ".join(value.split()))
 
 
@@ -218,5 +219,5 @@ def _say(console: Console, line: str) -> None:
 
 
 def _printable(value: str) -> str:
-    """On one line, and without what a terminal would obey."""
+    """The text on one line, without control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in value)

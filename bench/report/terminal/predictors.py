@@ -1,4 +1,4 @@
-"""Whether FLOPs or parameters would have told the time: rank correlations over the cells of a sweep."""
+"""How well FLOPs or parameters predict the time: rank correlations over the cells of a sweep."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from bench.runs.run import FINISHED, Run
 from bench.spec.plan import Plan
 
-# Fewer cells, or two values only, rank nothing.
+# Fewer cells, or only two different values, give no ranking.
 LEAST_CELLS = 5
 LEAST_VALUES = 3
-# What a run costs on paper, and what it took, by measure: the metric of each.
+# The metrics of counted cost and of measured time, by measure.
 FORWARD_FLOPS = "forward_flops_per_example"
 ON_PAPER = (("FLOPs", FORWARD_FLOPS), ("parameters", "parameters"))
 TOOK = {
@@ -21,7 +21,7 @@ TOOK = {
 
 
 def predictors(plan: Plan, measure: str) -> list[str]:
-    """A line for FLOPs and one for parameters, where the sweep's cells differ in them: do they rank the time?"""
+    """A line for FLOPs and one for parameters, if the sweep's cells differ in them."""
     if measure not in TOOK:
         return []
     what, metric = TOOK[measure]

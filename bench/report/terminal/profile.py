@@ -1,4 +1,4 @@
-"""The table of `bench profile`: a row a stage, then what lies between and around them, up to the whole step."""
+"""The table of `bench profile`: a row for each stage, then the parts between and around them, up to the whole step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST_WIDTH = 118
 
 
 def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile) -> None:
-    """The table, and in words what is slowest, what the peak is and what the columns do not say."""
+    """Print the table, and below it the slowest stages, the peak and notes on the columns."""
     console.print(
         f"{name}: {label(recipe.model.name)} on {label(recipe.data.name)}, {profile.precision}, "
         f"{recipe.memory_format}, batch {profile.batch_size}",
@@ -27,7 +27,7 @@ def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile)
         soft_wrap=True,
     )
     width = console.width
-    console.width = max(width, LEAST_WIDTH)  # what is cropped is lost: a terminal that is narrower wraps the lines
+    console.width = max(width, LEAST_WIDTH)  # never cropped: a narrower terminal wraps the lines
     console.print(table(profile))
     console.width = width
     for line in remarks(recipe, profile):
@@ -35,7 +35,8 @@ def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile)
 
 
 def table(profile: Profile) -> Table:
-    """Times are of one batch; FLOPs are of one example's forward pass; shares are of the measured step."""
+    """The table. Times are for one batch, FLOPs for one example's forward pass, shares relative to the measured
+    step."""
     step_s = profile.total_s
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column("stage", no_wrap=True)
@@ -80,7 +81,7 @@ def table(profile: Profile) -> Table:
 
 
 def remarks(recipe: Recipe, profile: Profile) -> list[str]:
-    """What the table needs said about it, a line each."""
+    """Notes on the table, one line each."""
     step_s, net, peak = profile.total_s, profile.net, profile.peak
     slowest = ", ".join(f"{one.name} {_share(one.total_s / step_s)}" for one in profile.ranked[:RANKED])
     alone_s = sum(one.total_s for one in profile.stages)

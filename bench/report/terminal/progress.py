@@ -1,4 +1,4 @@
-"""What a run is doing, live: a few lines that redraw on a terminal, plain lines in a log."""
+"""Live progress of a run: a few redrawn lines on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PHASES = {
 }
 RATE_WINDOW_S = 20.0
 PLAIN_EVERY_S = 30.0
-# Of a line that a script printed.
+# The longest shown part of a line that a script printed.
 MOST_LINE_CHARS = 60
 
 
 class Progress:
-    """Follows the messages of one run; `render` shows where it stands now."""
+    """Follows the messages of one run; `render` shows its present state."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Until the last step at the present pace, evaluations not counted."""
+        """Seconds until the last step at the present pace, without evaluations."""
         if not self.total_steps and self.expected_s is not None:
             return max(0.0, self.expected_s - self.elapsed_s)
         if not self.step or not self.total_steps or len(self._window) < 2:
@@ -107,7 +107,7 @@ class Progress:
         return (end_s - start_s) / (after - before) * (self.total_steps - after) if after > before else None
 
     def facts(self) -> list[tuple[str, str]]:
-        """Label and value of everything known so far."""
+        """Labels and values of everything known so far."""
         facts = [("elapsed", units.duration(self.elapsed_s))]
         if self.total_steps:
             facts.append(("epoch", str(self.epoch)))
@@ -129,7 +129,7 @@ class Progress:
         return facts
 
     def line(self) -> str:
-        """All of it on one plain line."""
+        """The facts on one plain line."""
         facts = "  ".join(f"{label} {value}" for label, value in self.facts())
         return f"{self.title}: {self.phase}{f' ({self.note})' if self.note else ''}  {facts}"
 
@@ -163,7 +163,7 @@ class LiveView:
 
 
 class PlainView:
-    """A line at the first of each phase, at each epoch and every half minute; for logs and pipes."""
+    """Prints a line at the start of each phase, at each epoch and every half minute; for logs and pipes."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
@@ -186,5 +186,5 @@ class PlainView:
 
 
 def view(console: Console, progress: Progress) -> LiveView | PlainView:
-    """The view that suits where the output goes."""
+    """The view for this kind of output."""
     return LiveView(console, progress) if console.is_terminal else PlainView(console, progress)

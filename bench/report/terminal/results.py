@@ -1,4 +1,4 @@
-"""Recorded runs as tables for people, and one run in full."""
+"""Tables of recorded runs, and one run in full."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.runs.run import Run
 from bench.text import units
 from bench.text.values import show_metric
 
-# The columns of the list, of which those that are empty in all of its runs are left out.
+# The columns of the list; those that are empty in all its runs are left out.
 LISTED = (
     "started_at",
     "run_id",
@@ -35,7 +35,7 @@ LISTED = (
     "images_per_s",
     "cost_dollars",
 )
-# What a narrow terminal goes without, the first of them first.
+# The columns that a narrow terminal loses, first to last.
 EXPENDABLE = (
     "cell",
     "sweep",
@@ -47,19 +47,19 @@ EXPENDABLE = (
     "images_per_s",
     "latency_p50_ms",
 )
-# What `--by` takes the mean of.
+# The metrics that `--by` averages.
 AVERAGED = ("accuracy", "train_s", "time_to_target_s", "total_s", "samples_per_s", "latency_p50_ms", "images_per_s")
 
 
 def show_value(name: str, value: Any) -> str:
-    """A value of the column or metric `name` as people read it."""
+    """A value of the column or metric `name`, formatted for people."""
     if value is pd.NA or value is pd.NaT:
         return units.MISSING
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, pd.Timestamp) else show_metric(name, value)
 
 
 def overview(runs: pd.DataFrame) -> pd.DataFrame:
-    """The LISTED columns that say something; of an id, the digits after its dash, and of a cell, its first ones."""
+    """The LISTED columns that are not empty; ids and cells are shortened."""
     usual = (runs["measure"] == "time_to_accuracy").all()
     silent = {name for name in LISTED if name not in runs or runs[name].isna().all() or (name == "measure" and usual)}
     if "contended" in runs and not runs["contended"].fillna(False).any():
@@ -72,7 +72,7 @@ def overview(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def fitted(shown: pd.DataFrame, console: Console) -> tuple[pd.DataFrame, list[str]]:
-    """The columns that the console is wide enough for, and the EXPENDABLE ones that had to go."""
+    """The columns that fit the console, and the EXPENDABLE ones that were left out."""
     hidden: list[str] = []
     unbounded = console.options.update(width=10_000)
     for name in (name for name in EXPENDABLE if name in shown):
@@ -113,7 +113,7 @@ def groups_table(groups: pd.DataFrame) -> Table:
 
 
 def run_in_full(run: Run, origin: str) -> list[tuple[str, Table | str]]:
-    """Titled parts that show all that a run holds; `origin` is the file that it stands in."""
+    """Titled parts that show everything in a run; `origin` is the file that contains it."""
     identity = {
         "run_id": run.run_id,
         "recipe": run.recipe,
@@ -149,7 +149,7 @@ def _pairs(values: Mapping[str, Any]) -> Table:
 
 
 def _rows(records: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a record; a key that has a value in none of them is left out."""
+    """A row for each record; a key without any value is left out."""
     table = _table()
     names = [
         name
@@ -164,7 +164,7 @@ def _rows(records: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _without_layers(span: Mapping[str, Any]) -> dict[str, Any]:
-    """A span with who used the cores meanwhile as columns of its own."""
+    """The span with the usage of the cores as columns of its own."""
     host = span.get("host")
     host = host if isinstance(host, Mapping) else {}
     told = {name: host.get(name) for name in ("own_cpu_s", "others_cpu_s", "steal_s", "pressure_s")}
@@ -172,7 +172,7 @@ def _without_layers(span: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_row(name: str, value: Any) -> str:
-    # Moments are compared with one another, which `1 min 03 s` would make hard.
+    # Points in time are compared with each other, which `1 min 03 s` would make hard.
     return f"{value:.4f}" if name in ("start_s", "end_s") and isinstance(value, float) else show_value(name, value)
 
 

@@ -1,4 +1,4 @@
-"""A recipe on one screen: its ingredients in words, its counted sizes, and its results there and here."""
+"""A recipe on one screen: its ingredients, its counted sizes, and published and own results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 5
 THESE = "these"
-# Said elsewhere on the screen.
+# Keys shown elsewhere on the screen.
 _ELSEWHERE = ("data", "seeds", "target_accuracy", "target_loss", "summary", "source", "published")
 
 
@@ -38,7 +38,7 @@ def print_recipe(
     these: Sequence[Run],
     others: Sequence[Run],
 ) -> None:
-    """Print all of it; `these` are finished trainings with just these settings, `others` with different ones."""
+    """Print everything; `these` are finished trainings with the same settings, `others` with different ones."""
     console.print(Text.assemble((name, "bold"), f": {recipe.summary}"))
     if recipe.source:
         console.print(f"Source: {recipe.source}", markup=False, highlight=False)
@@ -55,7 +55,7 @@ def print_recipe(
 
 
 def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
-    """Every value that the recipe resolves to and that is not off, a line a key; `auto` is resolved to `precision`."""
+    """Every resolved value that is not off, a line for each key; `auto` is resolved to `precision`."""
     info = describe(recipe.data.name, recipe.data.options)
     counts = f"{info.train_count:,} + {info.test_count:,} images of {'×'.join(map(str, info.image_shape))}"
     rows = [("data", f"{label(recipe.data.name)}: {words(recipe.data.options) or counts}")]
@@ -64,7 +64,7 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
         values["precision"] = f"{precision} (auto)"
     for key, value in values.items():
         groups = value.pop("groups", {}) if key == "optimizer" else {}
-        # Where null is on, off is a choice.
+        # If null means on, off is worth showing.
         off = "off" if value is False and Recipe.model_fields[key].default is None else ""
         if said := words(value) or off:
             rows.append((key, said))
@@ -77,9 +77,9 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
 
 
 def words(value: Any, zeros: bool = False) -> str:
-    """A config value as one line; what is null or empty is left out of it, and without `zeros` what is off or zero.
+    """A config value as one line, without nulls and empty values, and without `zeros` also without false and zero.
 
-    Of what has a name, as a schedule has, zeros are said: there they are a choice like any other.
+    Zeros are kept in values that have a name, such as a schedule, where they are a choice like any other.
     """
     if isinstance(value, Mapping):
         name, zeros = value.get("name") or "", "name" in value
@@ -96,7 +96,7 @@ def words(value: Any, zeros: bool = False) -> str:
 
 
 def sizes(recipe: Recipe, device: str, counted: Footprint) -> list[tuple[str, str]]:
-    """Parameters, FLOPs and memory, a line each, with how each is known."""
+    """Parameters, FLOPs and memory, one line each, with how each was determined."""
     frozen = counted.parameters - counted.trainable
     parts = {
         "activations": counted.activation_bytes,
@@ -137,7 +137,7 @@ def _where(device: str, counted: Footprint) -> str:
 
 
 def operations(device: str, counted: Footprint) -> str:
-    """What eager torch dispatches in a step, and on a GPU where the host would wait for it."""
+    """The operations that eager torch dispatches in a step and, on a GPU, those for which the host would wait."""
     said = f"{counted.step_operations} a step"
     if counted.loader_operations is not None:
         said += f", and {counted.loader_operations} to make its batch"
@@ -149,7 +149,7 @@ def operations(device: str, counted: Footprint) -> str:
 
 
 def published_table(facts: Sequence[Published]) -> Table:
-    """What the source measured; empty where it does not say."""
+    """The source's measurements; cells are empty if it does not say."""
     table = _table("hardware", "time", "accuracy", "epochs", "n", "cost", "what the time holds")
     for fact in facts:
         table.add_row(
@@ -169,7 +169,7 @@ def _with_margin(value: float | None, margin: float | None, show: Callable[[floa
 
 
 def runs_table(these: Sequence[Run], others: Sequence[Run]) -> Table:
-    """Runs by settings and machine, these settings first, then the fastest; the mean with its 95 % interval."""
+    """Runs grouped by settings and machine, the same settings first, then the fastest; means with 95 % intervals."""
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in these:
         groups[THESE, machine_of(run)].append(run)
@@ -194,7 +194,7 @@ def runs_table(these: Sequence[Run], others: Sequence[Run]) -> Table:
 
 
 def machine_of(run: Run) -> str:
-    """The GPU where the run used one, else the CPU and its cores."""
+    """The GPU if the run used one, else the CPU and its cores."""
     gpus = run.machine.get("gpus") or []
     if run.config.get("device") == "cuda" and gpus:
         first = gpus[0]

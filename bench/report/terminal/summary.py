@@ -1,4 +1,4 @@
-"""The table at the end of `bench run`: what came out, where the time went, and where it is recorded."""
+"""The table at the end of `bench run`: results, where the time went, and where they are recorded."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ AT_BATCH_SIZE = "samples_per_s_at_"
 
 
 def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and the half-width of its 95 % interval by Student's t; None for fewer than two values."""
+    """The mean and the half-width of its 95 % interval by Student's t, None for fewer than two values."""
     mean = math.fsum(values) / len(values)
     if len(values) < 2:
         return mean, None
-    from scipy import special  # a third of what scipy.stats takes to import
+    from scipy import special  # imports in a third of the time of scipy.stats
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     return mean, float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
 
 
 def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str]) -> str:
-    """`mean ± margin` of the numbers that are there; of fewer than three, or of equal ones, the numbers themselves.
+    """`mean ± margin` of the existing numbers; fewer than three, or equal ones, are listed themselves.
 
-    The interval of two numbers is some thirteen times as wide as their distance, which tells nobody anything.
+    The interval of two numbers is some thirteen times as wide as their distance, which is useless.
     """
     present = [number for number in numbers if number is not None]
     if not present:
         return units.MISSING
-    if len(set(present)) == 1:  # whose mean may be off by the last bit
+    if len(set(present)) == 1:  # whose mean may differ by rounding
         return show(present[0])
     if len(present) < LEAST_FOR_INTERVAL:
         return ", ".join(map(show, present))
@@ -71,7 +71,7 @@ def _whole(number: float | None) -> str:
     return units.MISSING if number is None else f"{number:,.0f}"
 
 
-# What the measures other than time to accuracy have to say, in the order of the table.
+# The metrics of measures other than time to accuracy, in the order of the table.
 FIGURES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("samples/s without the loader", "samples_per_s_without_loader", units.rate),
     ("the loader's share", "loader_cost_fraction", units.percent),
@@ -95,7 +95,7 @@ FIGURES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("roughness of the surface", "roughness", units.number),
     ("loss at its centre", "centre_loss", units.number),
 )
-# What those figures of one run are worth, which is not to be averaged.
+# The quality of one run's figures, which is not averaged.
 QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("samples", "n", _whole),
     ("relative standard error", "relative_error", units.percent),
@@ -104,14 +104,13 @@ QUALITY: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
 )
 
 
-# So many runs stand side by side in a terminal of ordinary width.
+# As many runs fit side by side in a terminal of ordinary width.
 MOST_COLUMNS = 5
 
 
 def table(runs: Sequence[Run]) -> Table:
-    """One column a run, and where at least three went to their end, the mean of those with its 95 % interval.
-
-    Many runs have no column each, but the least and the most of those.
+    """One column for each run and, if at least three completed, their mean with its 95 % interval. If there are many
+    runs, columns of the least and the largest values replace those of the runs.
     """
     first, many = runs[0], len(runs) > MOST_COLUMNS
     complete = [position for position, run in enumerate(runs) if run.status in FINISHED]
@@ -188,7 +187,7 @@ def table(runs: Sequence[Run]) -> Table:
 
 
 def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
-    """The table, the footnotes that it needs, and where the record is."""
+    """Print the table, its footnotes, and where the records are."""
     console.print(f"{runs[0].recipe}: {_what(runs[0])}", style="bold", highlight=False, soft_wrap=True)
     console.print(table(runs))
     for run in runs:
@@ -210,7 +209,7 @@ def print_summary(console: Console, runs: Sequence[Run], store: Path) -> None:
 
 
 def _footnotes(runs: Sequence[Run]) -> list[str]:
-    """What the price and the energy in the table are worth."""
+    """Notes on prices, energy and other figures in the table."""
     notes = []
     price = units.get(runs[0].config, "resolved", "price_source") or {}
     if "name" in price:
@@ -251,7 +250,7 @@ def _what(run: Run) -> str:
     if devices := run.config.get("devices"):
         where = f"{devices} ranks of {where}"
     precision = units.get(run.config, "resolved", "precision") or run.config.get("precision")
-    # A measure that trains nothing has no network, or no data.
+    # A measure without training has no network, or no data.
     named = " on ".join(run.config[part]["name"] for part in ("model", "data") if part in run.config)
     return ", ".join(filter(None, (named or run.measure, precision if "model" in run.config else None, where)))
 
@@ -267,7 +266,7 @@ def _cost(run: Run) -> float | None:
 
 
 def _cost_of_images(run: Run, images: int) -> float | None:
-    """Dollars for so many images, one at a time."""
+    """Dollars for this many images, one at a time."""
     latency_ms = run.metrics.get("latency_mean_ms")
     if latency_ms is None or run.price_per_hour is None:
         return None

@@ -1,4 +1,4 @@
-"""The tables of a sweep: its plan before, and what came out by cell at the end."""
+"""The tables of a sweep: its plan at the beginning, and the results by cell at the end."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from bench.text.fitting import print_table
 
 Show = Callable[[float | None], str]
 
-# Of a failure's log: enough to see an exception, which is at the end.
+# Lines of a failed run's log: enough to see an exception, which is at the end.
 LOG_LINES = 3
-# What a narrow terminal can do without, the most dispensable first.
+# The columns that a narrow terminal loses, first to last.
 OPTIONAL_COLUMNS = (
     "peak memory",
     "total",
@@ -39,12 +39,12 @@ OPTIONAL_COLUMNS = (
     "first epoch",
     "training",
 )
-# The same for a plan.
+# The same for the table of a plan.
 OPTIONAL_IN_PLAN = ("expected", "done", "cell")
-# Of the device where it has memory of its own, else of the host.
+# Peak memory of the device if it has its own, else of the host.
 PEAK = "peak_bytes"
 
-# What each measure is about: label, metric, and how it is written.
+# The main figures of each measure: label, metric and format.
 HEADLINES: dict[str, Sequence[tuple[str, str, Show]]] = {
     "time_to_accuracy": (
         ("accuracy", "accuracy", units.percent),
@@ -74,7 +74,7 @@ HEADLINES: dict[str, Sequence[tuple[str, str, Show]]] = {
     ),
     "checkerboard": (("variation by phase", "phase_variation", units.number),),
 }
-# What a network costs on paper; shown where the cells differ in it.
+# The counted costs of a network, shown if the cells differ in them.
 ON_PAPER: Sequence[tuple[str, str, Show]] = (
     ("parameters", "parameters", units.count),
     ("FLOP/example", FORWARD_FLOPS, units.count),
@@ -82,7 +82,7 @@ ON_PAPER: Sequence[tuple[str, str, Show]] = (
 
 
 def print_plan(console: Console, plan: Plan, keys: Sequence[str]) -> None:
-    """The table of the plan, and why some of its cells cannot be run."""
+    """Print the table of the plan, and why some cells cannot run."""
     print_table(console, plan_table(plan, keys), OPTIONAL_IN_PLAN)
     skipped: dict[str, list[str]] = {}
     for cell in plan.cells:
@@ -93,7 +93,7 @@ def print_plan(console: Console, plan: Plan, keys: Sequence[str]) -> None:
 
 
 def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
-    """A row for each cell: the beginning of its id, what is done, what is to run, and how long that takes."""
+    """A row for each cell: the beginning of its id, how many runs are done and due, and how long these take."""
     table = Table()
     table.add_column("cell", no_wrap=True)
     for heading in headings(keys):
@@ -117,7 +117,7 @@ def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
 
 
 def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
-    """A row for each cell: the runs by status, and what was measured as mean ± 95 % interval over the seeds."""
+    """A row for each cell: the runs by status, and the measured figures as mean ± 95 % interval over the seeds."""
     table = Table(*headings(keys), caption="mean ± half of the 95 % interval, over the seeds; of two, both")
     table.caption_justify = "left"
     table.add_column("runs", no_wrap=True)
@@ -147,7 +147,7 @@ def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
 
 
 def _efficiencies(plan: Plan) -> dict[str, str]:
-    """By id of each cell on several devices, its scaling efficiency, where the plan has its one-device cell too."""
+    """The scaling efficiency by id of each cell on several devices, if the plan also has its one-device cell."""
     speeds: dict[str, list[float]] = {}
     for entry in plan.entries:
         run = entry.run
@@ -166,9 +166,9 @@ def _efficiencies(plan: Plan) -> dict[str, str]:
 
 
 def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: str, results: Path) -> None:
-    """The table by cell, how the arms compare, what failed and why, and how often each status came.
+    """Print the table by cell, the comparison of arms, failures with their reasons, and the counts of statuses.
 
-    `results` is the folder that the logs are in.
+    `results` is the folder of the logs.
     """
     print_table(console, summary_table(plan, keys, measure), OPTIONAL_COLUMNS)
     for line in compare_arms(plan, HEADLINES[measure][0]) + predictors(plan, measure):
@@ -190,7 +190,7 @@ def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: st
 
 
 def troubles(plan: Plan, results: Path) -> list[str]:
-    """Every run that has a reason to give, those of a cell with the same one together; failures with their log."""
+    """Every run with a reason, grouped by cell and reason; failures with the end of their log."""
     alike: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in plan.entries:
         if entry.run is not None and entry.run.reason is not None:
@@ -201,7 +201,7 @@ def troubles(plan: Plan, results: Path) -> list[str]:
         run = entries[-1].run
         assert run is not None
         lines.append(f"{entries[0].cell.label}, seed{'s' if len(entries) > 1 else ''} {seeds}: {status}: {reason}")
-        # A refusal says all in its reason; what its log ends with is only where in the code it was noticed.
+        # A refusal is explained by its reason; its log only shows where in the code it was noticed.
         if status not in (*FINISHED, "skipped") and run.log is not None and run.log_tail:
             lines += [f"    {line}" for line in run.log_tail[-LOG_LINES:]]
             lines.append(f"    ({results / run.log})")
@@ -209,7 +209,7 @@ def troubles(plan: Plan, results: Path) -> list[str]:
 
 
 def headings(keys: Sequence[str]) -> list[str]:
-    """The last part of each dotted key, or all of it where that part is not unique."""
+    """The last part of each dotted key, or the whole key if that part is not unique."""
     last = [key.rpartition(".")[2] for key in keys]
     return [name if last.count(name) == 1 else key for name, key in zip(last, keys, strict=True)]
 
@@ -226,7 +226,7 @@ def _differs(plan: Plan, metric: str) -> bool:
 
 
 def _marks(runs: Sequence[Run]) -> str:
-    """What a reader has to know of these runs before their numbers."""
+    """Marks on these runs that a reader must know before the numbers."""
     counts = {
         "contended": sum(map(_is_contended, runs)),
         "cut short by the sampling's time-out": sum(run.is_cut_short for run in runs),

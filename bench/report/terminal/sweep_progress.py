@@ -1,4 +1,4 @@
-"""A sweep as people follow it: one live table of its runs on a terminal, plain lines in a log."""
+"""Live progress of a sweep: one table of its runs on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bench.text import units
 from bench.text.console import say
 from bench.text.fitting import fitted
 
-# Lines of a live table's surroundings: title, heads, rules and the line below.
+# Lines around a live table: title, headings, rules and the line below.
 AROUND_TABLE_LINES = 8
-# A table takes some twenty milliseconds to draw, on the cores that are being timed.
+# Drawing a table takes some twenty milliseconds on the cores that are being timed.
 REDRAWS_PER_S = 1
 STYLES = {"ok": "green", "to run": "dim", "later": "dim", "running": "bold cyan"}
 
 
 class SweepProgress:
-    """Where a sweep stands; rendered, it is the table of its runs around the present ones."""
+    """The state of a sweep; rendered as a table of the runs around the present ones."""
 
     def __init__(self, name: str, plan: Plan, keys: Sequence[str], measure: str, jobs: int = 1) -> None:
         self.name, self.plan, self.keys, self.measure, self.jobs = name, plan, keys, measure, jobs
@@ -45,7 +45,7 @@ class SweepProgress:
         return progress
 
     def take(self, entry: Entry, event: dict[str, Any]) -> bool:
-        """Take note of what a run tells; whether there is a new `note` to all of them."""
+        """Process a run's message; returns whether there is a new `note` for the whole sweep."""
         before = self.note
         if event["kind"] == "finishing":
             runs = "this run" if len(self.running) < 2 else "these runs"
@@ -57,7 +57,7 @@ class SweepProgress:
         return self.note != before
 
     def end(self, entry: Entry) -> None:
-        # A new mapping, because a live display draws in a thread of its own.
+        # A new mapping, because a live display draws in its own thread.
         self.running = {key: progress for key, progress in self.running.items() if key != entry.key}
 
     @property
@@ -69,7 +69,7 @@ class SweepProgress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the last run ends, None where no cell has ever run."""
+        """Seconds until the last run ends; None if no cell has run before."""
         if (left_s := self.plan.left_s) is None:
             return None
         return max(left_s - sum(progress.elapsed_s for progress in self.running.values()), 0.0) / self.jobs
@@ -79,7 +79,7 @@ class SweepProgress:
         return f"{entry.cell.label}{seed}"
 
     def __rich_console__(self, console: Console, _: object) -> Any:
-        # Once, because a live display draws in a thread of its own.
+        # Read once, because a live display draws in its own thread.
         entries, running = self.plan.entries, self.running
         height = max(console.height - AROUND_TABLE_LINES, 4)
         first_due = next((i for i, entry in enumerate(entries) if entry.action == "run"), len(entries) - 1)
@@ -139,7 +139,7 @@ class LiveSweep:
 
 
 class PlainSweep:
-    """A line when a run begins and when it ends, and every half minute between; for logs and pipes."""
+    """Prints a line when a run starts and ends, and every half minute between; for logs and pipes."""
 
     def __init__(self, console: Console, progress: SweepProgress) -> None:
         self._console, self._progress = console, progress
@@ -170,7 +170,7 @@ class PlainSweep:
         if run is not None:
             label, metric, show = HEADLINES[progress.measure][0]
             result = f", {label} {show(run.metrics[metric])}" if run.metrics.get(metric) is not None else ""
-            # What is to be said of figures is said once, at the end.
+            # Remarks on figures are printed once, at the end.
             reason = f" ({run.reason})" if run.reason and run.status not in FINISHED else ""
             self._say(
                 f"{title}: {run.status}{reason}{result}, {units.duration(run.metrics.get('total_s'))}; "

@@ -1,4 +1,4 @@
-"""The registry of rule books: under which rules a run can be scored, by name.
+"""The registry of rule books by name.
 
 for runs in groups(Store(path).read()):
     score = rule("dawnbench", runs[0].measure).score(runs)
@@ -43,7 +43,7 @@ BOOKS = Registry(
         "coldstart": Info("bench.scores.rules.coldstart:ColdStart", "all that the user waited for"),
     },
 )
-# A name may have several books, one for each measure.
+# A name may have several rule books, one for each measure.
 _BOOKS: tuple[type[Rule], ...] = tuple(BOOKS.load(name) for name in BOOKS)
 RULES = tuple(dict.fromkeys(book.name for book in _BOOKS))
 _USED: list[type[Rule]] = []
@@ -74,7 +74,7 @@ def position(name: str) -> int:
 
 
 def rule(name: str, measure: str = "time_to_accuracy") -> Rule:
-    """The rule book of this name for runs of this measure. Raises UsageError where there is none."""
+    """The rule book of this name for runs of this measure. Raises UsageError if there is none."""
     if name not in (book.name for book in _books()):
         name = use(name)
     for book in _books():
@@ -94,7 +94,8 @@ def _books() -> tuple[type[Rule], ...]:
 
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs that are repeats of one another, a list each: of one cell, measure and machine, and begun in one way."""
+    """Lists of runs that are repeats of each other: of the same cell, measure and machine, and started in the
+    same way."""
     found: dict[Kind, list[Run]] = {}
     for run in runs:
         found.setdefault(Kind.of(run), []).append(run)

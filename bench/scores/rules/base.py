@@ -1,6 +1,6 @@
-"""What all rule books share: a score with its verdict, the interface, and what every rule asks and warns of.
+"""What all rule books share: the score with its verdict, the interface, and the checks of every rule.
 
-A rule book reads runs and nothing else. It never changes what was measured: it says which seconds count.
+A rule book reads only runs. It never changes a measurement; it decides which seconds count.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from bench.statistics import estimates
 from bench.statistics.estimates import Estimate, SignificanceTest
 from bench.text.canonical import canonical_json
 
-# What a task asks for where a run does not say it; DAWNBench's, which the others took over.
+# The target of a task if a run does not state one: DAWNBench's, which others adopted.
 TASK_TARGETS = {"cifar10/train": 0.94, "cifar10/inference": 0.94}
-# Nobody let these come to an end, so they are no evidence for or against anything.
+# Runs with these statuses were not completed, so they are no evidence.
 NOT_TRIED = ("interrupted", "skipped")
 Verdict = Literal["qualifies", "does not qualify"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know of a score: `code` for programs, `text` for people."""
+    """One remark about a score: `code` for programs, `text` for people."""
 
     code: str
     text: str
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the runs of a cell make together under a rule; None for what it does not give, or they do not allow."""
+    """The figures of a cell's runs under a rule; None if the rule has no such figure or the runs do not allow it."""
 
     time_s: Estimate | None = None
     cost_usd: Estimate | None = None
@@ -49,7 +49,7 @@ class Figures:
 
 
 def of_time(time_s: Estimate | None, price_per_hour: float | None) -> Figures:
-    """The time, and what it costs."""
+    """The time and its cost."""
     if time_s is None or price_per_hour is None:
         return Figures(time_s)
     return Figures(time_s, time_s.scaled(price_per_hour / 3600, "USD"))
@@ -57,13 +57,12 @@ def of_time(time_s: Estimate | None, price_per_hour: float | None) -> Figures:
 
 @dataclass(frozen=True)
 class Score:
-    """What a rule book says of the runs of one cell on one machine.
+    """A rule book's verdict on the runs of one cell on one machine.
 
-    `reasons` are why it does not qualify, `footnotes` what a reader must know beside the figures. A figure that
-    the rule does not give, or the runs do not allow, is None. `energy_j` is of training, or with `coldstart` of
-    the whole run. `accuracy` is the mean of the runs' final ones,
-    `reached` the share of runs that reached the target, `p_value` the evidence that the mean accuracy is
-    at or above the target, where the rule asks for it.
+    `reasons` say why it does not qualify; `footnotes` say what else a reader must know. A figure is None if the rule
+    does not define it or the runs do not allow it. `energy_j` is that of training, or with `coldstart` of the whole
+    run. `accuracy` is the mean of the runs' final accuracies, `reached` the share of runs that reached the target, and
+    `p_value` the evidence that the mean accuracy is above the target, if the rule requires it.
     """
 
     rule: str
@@ -94,9 +93,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Trials:
-    """The runs of one cell that were tried, in order of time, with their timings; `left_out` others were not.
+    """The completed runs of one cell in order of time, with their timings; `left_out` others were not completed.
 
-    `price_kinds` are what is known of the prices that count: `on_demand`, `spot`, or None where it is not recorded.
+    `price_kinds` are the kinds of the prices used: `on_demand`, `spot`, or None if not recorded.
     """
 
     runs: tuple[Run, ...]
@@ -111,35 +110,35 @@ class Trials:
 
     @property
     def times_s(self) -> list[float]:
-        """Of the runs that have one."""
+        """The times of the runs that have one."""
         return [timing.time_s for timing in self.timings if timing.time_s is not None]
 
 
 class Rule(ABC):
-    """A rule book: when its clock runs, which runs qualify, and how they make a score.
+    """A rule book: when its clock runs, which runs qualify, and how their times make a score.
 
-    A new one is a subclass in a file of its own, and a name in `bench/scores/rules/__init__.py`. It says how one run is
-    timed and how the times make a score; what every rule asks and warns of is here.
+    A new rule book is a subclass in its own file, registered in `bench/scores/rules/__init__.py`. It defines how one
+    run is timed and how the times make a score; the checks of every rule are here.
     """
 
     name: ClassVar[str]
-    # For a reader: what its time contains, and what makes the score.
+    # For readers: what its time contains, and how the score is made.
     clock: ClassVar[str]
     scoring: ClassVar[str]
     source: ClassVar[str]
-    # The measures whose runs it can score, and the least number of them.
+    # The measures whose runs it can score, and the least number of runs.
     measures: ClassVar[tuple[str, ...]] = ("time_to_accuracy",)
     least_runs: ClassVar[int] = 1
     distinct_seeds: ClassVar[bool] = True
     official_data: ClassVar[bool] = True
-    # Whether DAWNBench entries of others, of which only its hours are known, are on this rule's clock.
+    # Whether imported DAWNBench entries, of which only the hours are known, were timed by this rule's clock.
     takes_imported: ClassVar[bool] = False
-    # Why seeds that shared a process do not count, None where they do; and whether compiled programs may be kept.
+    # Why seeds that shared a process do not count, None if they do; and whether compiled programs may be kept.
     against_shared_process: ClassVar[str | None] = None
     takes_kept_programs: ClassVar[bool] = True
     # What a script has to tell of itself to be on this clock: of each group of spans one, and what for.
     script_tells: ClassVar[tuple[tuple[tuple[str, ...], str], ...]] = ()
-    # What a run has spent in joules; no rule says of what.
+    # The metric of energy in joules; the rules do not define one.
     energy_metric: ClassVar[str] = "train_energy_j"
 
     def score(
@@ -148,11 +147,12 @@ class Rule(ABC):
         target_accuracy: float | None = None,
         price_per_hour: float | None = None,
     ) -> Score:
-        """The score of the runs of one cell on one machine (as `rules.groups` makes them), and its verdict.
+        """The score of the runs of one cell on one machine, as `rules.groups` returns them.
 
-        `target_accuracy` and `price_per_hour` (dollars, on demand) take the place of what the runs say. Give
-        `RunTimeline(run)` where several rules score the same runs, and they are cut only once. Raises ValueError
-        for no runs, for runs that are not repeats of one another, and for a measure that this rule does not score.
+        `target_accuracy` and `price_per_hour` (dollars, on demand) replace the values in the runs. If several rules
+        score the same runs, pass `RunTimeline(run)` objects, so that the timelines are made only once. Raises
+        ValueError without runs, for runs that are not repeats of each other, and for a measure that this rule does not
+        score.
         """
         lines = [run if isinstance(run, RunTimeline) else RunTimeline(run) for run in runs]
         first = _one_kind([line.run for line in lines])
@@ -194,18 +194,18 @@ class Rule(ABC):
 
     @abstractmethod
     def timing(self, line: RunTimeline, target: float | None) -> Timing:
-        """One run under this rule's clock."""
+        """The timing of one run under this rule's clock."""
 
     @abstractmethod
     def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
-        """What these runs make together."""
+        """The figures of these runs together."""
 
     @abstractmethod
     def findings(self, trials: Trials) -> Iterator[Finding]:
-        """What keeps these runs from qualifying, or a reader must know, beside what every rule finds."""
+        """Remarks specific to this rule: why the runs do not qualify, or what a reader must know."""
 
     def target(self, run: Run) -> float | None:
-        """The accuracy in [0, 1] that counts: what the run was to reach, else what its task asks for."""
+        """The target accuracy in [0, 1] of the run, else that of its task."""
         return _target_of(run) or TASK_TARGETS.get(task(run))
 
     def _common_findings(self, trials: Trials, price_per_hour: float | None) -> Iterator[Finding]:
@@ -276,7 +276,7 @@ class Rule(ABC):
         ]
 
     def _start_findings(self, runs: Sequence[Run]) -> Iterator[Finding]:
-        """What the runs did not have to do, because others had done it."""
+        """Remarks on work that the runs did not have to do, because others had done it."""
         if any(run.shares_process for run in runs):
             text = "the seeds shared one process, which loaded, built and compiled once"
             if self.against_shared_process:
@@ -289,12 +289,12 @@ class Rule(ABC):
 
 
 def task(run: Run) -> str:
-    """What was to be done, such as `cifar10/train`: the data set, and training or inference."""
+    """The task of a run, such as `cifar10/train`: the data set, and training or inference."""
     return f"{data_name(run)}/{'inference' if run.measure == 'inference' else 'train'}"
 
 
 def data_name(run: Run) -> str:
-    """The data set; one that has other numbers of images than its name stands for is another, named by them."""
+    """The name of the data set; with other numbers of images than usual it is another set, whose name contains them."""
     name = run.data.get("name") or at(run.config, "data", "name") or "unknown"
     info = DATASETS.get(name)
     told = run.data.get("train_count"), run.data.get("test_count")
@@ -304,12 +304,12 @@ def data_name(run: Run) -> str:
 
 
 def is_own_data(run: Run) -> bool:
-    """Whether it was made on a user's own data, which no publisher's files are to be held against."""
+    """Whether it used a user's own data, which cannot be compared with a publisher's files."""
     return run.data.get("official", False) is None and bool(run.data.get("fingerprint"))
 
 
 class Kind(NamedTuple):
-    """What runs have in common that are repeats of one another."""
+    """What runs that are repeats of each other have in common."""
 
     cell: str
     measure: str
@@ -353,7 +353,7 @@ def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:
 
 
 def _impossible_findings(trials: Trials) -> Iterator[Finding]:
-    """A run whose numbers cannot be is no evidence, and neither are the others of its cell until it is marked."""
+    """A cell with impossible numbers does not qualify, because one such run makes all of them doubtful."""
     wrong = {run.run_id: what for run in trials.runs if (what := next(impossible(run), None))}
     for timing in trials.timings:
         if timing.reached and timing.time_s is not None and not 0 < timing.time_s < math.inf:

@@ -1,4 +1,4 @@
-"""Cold start: all that a person waits for, from the command to the answer."""
+"""Cold start: everything that a person waits for, from the command to the answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bench.statistics import estimates
 
 
 class ColdStart(Rule):
-    """No clock starts later or ends earlier; nothing is taken out, imports, compilation and evaluation included.
+    """The clock runs from the command to the last evaluation, including imports, compilation and evaluations.
 
-    Who is told "not reached" must begin again, so failed runs are in the score.
+    After a failed run a person must start again, so the score includes failed runs.
     """
 
     name = "coldstart"
@@ -29,8 +29,8 @@ class ColdStart(Rule):
     def timing(self, line: RunTimeline, target: float | None) -> Timing:
         final = line.accuracy if line.run.status in FINISHED else None
         reached = final is not None and target is not None and final >= target
-        # A success without spans did not take 0 s. A failure without them crashed before the first one ended.
-        # Weights are kept behind the last evaluation, for another command.
+        # A success without spans did not take 0 s. A failure without spans crashed before the first span ended. Weights
+        # are saved after the last evaluation, for another command.
         end_s = max((piece.end_s for piece in line.pieces if piece.name != "checkpoint"), default=0.0)
         return line.timed(0.0, None if reached and not line.pieces else end_s, reached=reached)
 

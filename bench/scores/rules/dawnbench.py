@@ -1,7 +1,7 @@
 """DAWNBench: time and cost until the first epoch whose test accuracy is at the target.
 
 Source: github.com/stanford-futuredata/dawn-bench-entries, its README and issues 9, 12 and 21: loading the data and
-initialising the network count, validation and checkpoints need not; cost is on public cloud prices.
+initialising the network count, validation and checkpoints need not; costs use public cloud prices.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from bench.scores.rules.dawnbench_inference import price_findings
 from bench.scores.rules.timing import TRAINING, RunTimeline, TimedEvaluation, TimelinePiece, Timing
 from bench.statistics import estimates
 
-# The program's own clock cannot begin before its imports; validation and checkpoints are left out by the rule.
+# A program's own clock starts after its imports; the rule excludes validation and checkpoints.
 UNCOUNTED = ("start", "import", "eval", "final_eval", "checkpoint")
 
 
 class EpochRow(NamedTuple):
-    """The state after an epoch, as a row of an entry's TSV file has it: seconds on this rule's clock."""
+    """The state after an epoch, as in a row of an entry's TSV file, in seconds on this rule's clock."""
 
     epoch: int
     time_s: float
@@ -29,12 +29,12 @@ class EpochRow(NamedTuple):
 
 
 class DawnBench(Rule):
-    """A run's time is that of its first row at the target. Its last row has the accuracy that decides, so a target
-    that only the final evaluation reaches, by its test-time augmentation, is reached after the last epoch.
+    """A run's time is that of its first row at the target. The last row has the final accuracy, so a target that only
+    the final evaluation reaches, through its test-time augmentation, is reached after the last epoch.
 
-    The rule knows neither TTA nor a number of runs: an entry is one run. Here a cell has several, so one that was lucky
-    once must not rank before one that always gets there: where runs missed the target, the score is the expected time
-    until one reaches it, and how many missed it is said. Where a task has a target of its own, it is that one.
+    The rule mentions neither TTA nor a number of runs: an entry is one run. Here a cell has several, and a lucky one
+    must not rank before a reliable one. If runs missed the target, the score is the expected time until one reaches it,
+    and a footnote says how many missed it. A task's own target takes precedence.
     """
 
     name = "dawnbench"
@@ -82,7 +82,7 @@ class DawnBench(Rule):
 
 
 def epoch_rows(run: Run) -> list[EpochRow]:
-    """The rows of this run's entry, one for each epoch that was evaluated."""
+    """The rows of this run's entry, one for each evaluated epoch."""
     line = RunTimeline(run)
     begin_s, rows = _begin_s(line), []
     for look in _rows(line):
@@ -92,18 +92,18 @@ def epoch_rows(run: Run) -> list[EpochRow]:
 
 
 def _rows(line: RunTimeline) -> list[TimedEvaluation]:
-    """An evaluation an epoch, the last of each."""
+    """The last evaluation of each epoch."""
     return list({look.epoch: look for look in line.evaluations}.values())
 
 
 def _trained_s(line: RunTimeline, look: TimedEvaluation) -> float:
-    """When the training ended that this evaluation looks at."""
+    """The end of the training before this evaluation."""
     ends = (piece.end_s for piece in line.pieces if piece.name in TRAINING and piece.end_s <= look.piece.start_s)
     return max(ends, default=0.0)
 
 
 def _begin_s(line: RunTimeline) -> float:
-    """When the program's own clock can begin."""
+    """The time at which the program's own clock can start."""
     return max((piece.end_s for piece in line.pieces if piece.name in ("start", "import")), default=0.0)
 
 

@@ -1,7 +1,7 @@
-"""DAWNBench's inference track: milliseconds and dollars for one image, by a network that is accurate enough.
+"""DAWNBench's inference track: milliseconds and dollars for one image, with a network that is accurate enough.
 
 Source: github.com/stanford-futuredata/dawn-bench-entries, its README and issues 32 and 72: all test images one at a
-time, never in batches, real data, which may be in memory before; the accuracy is not on the clock.
+time, never in batches; real data, which may already be in memory; computing the accuracy is not timed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from bench.statistics.estimates import Estimate
 
 
 class DawnBenchInference(Rule):
-    """Of `bench run RECIPE --measure inference`: the mean latency of batches of one.
+    """Scores `bench run RECIPE --measure inference`: the mean latency of batches of one.
 
-    `time_s` is None: the score is the latency, and the cost that of one image.
+    `time_s` is None: the score is the latency and the cost of one image.
     """
 
     name = "dawnbench"
@@ -60,13 +60,13 @@ class DawnBenchInference(Rule):
 
 
 def _asked_for_all(run: Run) -> bool:
-    """Whether each test image was requested."""
+    """Whether every test image was requested."""
     images, count = number(run, "latency_images"), run.data.get("test_count")
     return images is not None and count is not None and images >= count
 
 
 def price_findings(trials: Trials) -> Iterator[Finding]:
-    """What to know of the cost, which the rule wants on demand."""
+    """Remarks on the cost; the rule requires on-demand prices."""
     if "spot" in trials.price_kinds:
         yield Finding("spot_price", "no cost: a spot price is not allowed; name one on demand with --price")
     elif trials.price_kinds != {"on_demand"} and any(run.price_per_hour is not None for run in trials.runs):
@@ -74,7 +74,7 @@ def price_findings(trials: Trials) -> Iterator[Finding]:
 
 
 def _latency_ms(trials: Trials) -> Estimate | None:
-    """The mean of the runs' means; of a single run, the mean of its requests, which are n then."""
+    """The mean of the runs' means; for a single run, the mean of its requests, with n the number of requests."""
     measured = [(run, mean_ms) for run in trials.runs if (mean_ms := number(run, "latency_mean_ms")) is not None]
     if len(measured) != 1:
         return estimates.mean([mean_ms for _, mean_ms in measured], unit="ms") if measured else None

@@ -1,4 +1,5 @@
-"""MLPerf training: the clock starts at the first touch of the data, and never pauses until the target is known reached.
+"""MLPerf training: the clock runs without pause from the first touch of the data until the target is known to be
+reached.
 
 Source: github.com/mlcommons/training_policies, training_rules.adoc, "Run Results" and "Benchmark Results".
 """
@@ -13,25 +14,24 @@ from bench.scores.rules.timing import RunTimeline, Timing
 from bench.statistics import estimates
 from bench.statistics.estimates import Estimate
 
-# Initialisation is free for so long, and counts from then on.
+# Initialisation beyond this time counts.
 FREE_INITIALISATION_S = 30 * 60.0
-# For an olympic mean something must be left.
+# An olympic mean needs at least one value between the extremes.
 LEAST_FOR_OLYMPIC = 3
 
 
 class MLPerf(Rule):
-    """Time to target as MLPerf's training benchmark takes it; CIFAR-10 is none of its tasks.
+    """Time to target as in MLPerf's training benchmark; CIFAR-10 is not one of its tasks.
 
-    This harness reads its data before it builds and compiles the network, so both are on this clock. Stopping
-    at the first evaluation at the target, of whatever TTA, is the run's best case: its reference would fix
-    the evaluation.
+    This harness reads its data before it builds and compiles the network, so both count. Stopping at the first
+    evaluation at the target, with any TTA, is the best case: MLPerf's reference would fix the evaluation.
     """
 
     name = "mlperf"
     clock = "from the first touch of the data to the evaluation that reaches the target, without a pause"
     scoring = "olympic mean: without the fastest and the slowest run; one failed run may be the slowest"
     source = "github.com/mlcommons/training_policies"
-    # What it asks for in image classification.
+    # The number of runs it requires for image classification.
     least_runs = 5
     script_tells = (
         (("data",), "when it first touched its data, where this clock starts"),

@@ -15,19 +15,19 @@ from bench.statistics import estimates
 from bench.statistics.estimates import SignificanceTest
 
 COUNTED = ("init", "train")
-# What modded-nanogpt asks of a new record's mean.
+# The p-value that modded-nanogpt requires of a new record.
 CONVINCING_P = 0.01
-# A mean of accuracies that are all at the target may fall short of it by the last bit.
+# Rounding may put the mean of accuracies at the target slightly below it.
 ROUNDING = 1e-9
 
 
 class Speedrun(Rule):
-    """Initialisation from the data, all training epochs and the final evaluation; start-up, data loading,
-    compilation, warm-up and the evaluations between epochs are outside.
+    """The clock includes initialisation from the data, all training epochs and the final evaluation. It excludes
+    start-up, data loading, compilation, warm-up and evaluations between epochs.
 
-    The mean of all runs has to reach the target, so single runs may miss it. The source fixes no number of runs:
-    at least five is ours. It times by device events; this is the host's clock around an idle device, longer by
-    microseconds.
+    The mean of all runs must reach the target; single runs may miss it. The source fixes no number of runs; the minimum
+    of five is ours. The source uses device events; here it is the host's clock around an idle device, which is longer
+    by microseconds.
     """
 
     name = "speedrun"

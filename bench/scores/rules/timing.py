@@ -1,4 +1,4 @@
-"""A run along the time: cut into pieces at its spans, looked at where it was evaluated, and timed by a clock."""
+"""The timeline of a run: its pieces between and in spans, its evaluations, and its time under a clock."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from bench.runs.run import FINISHED, Run
 
-# Time that lies in no span: the harness's own bookkeeping.
+# Time between spans: the harness's own bookkeeping.
 BETWEEN = "between"
 LOOKS = ("eval", "final_eval")
-# An imported entry knows of no other span, and was evaluated outside its clock, at the end of each.
+# The only span of an imported entry; evaluations were outside its clock, at the end of each span.
 UNDIVIDED = "load_and_train"
 TRAINING = ("train", UNDIVIDED)
 
@@ -28,7 +28,7 @@ class TimelinePiece(NamedTuple):
 
 @dataclass(frozen=True)
 class TimedEvaluation:
-    """One look at the test set: the accuracy, after which epoch (from 1), and with which level of TTA."""
+    """An evaluation on the test set: the accuracy, after which epoch (from 1), and with which level of TTA."""
 
     accuracy: float
     epoch: int
@@ -40,9 +40,9 @@ class TimedEvaluation:
 class Timing:
     """One run under a rule's clock.
 
-    `time_s` is None where the run never got to what is timed. `accuracy` is its final one, `reached` whether it
-    reached the target as the rule sees it, and `reached_by` the evaluation that showed it, where the clock ends by
-    one. `counted` and `uncounted` are host seconds by span name, and together the whole run.
+    `time_s` is None if the run did not complete what is timed. `accuracy` is the final one, `reached` says whether the
+    run reached the target under the rule, and `reached_by` is the evaluation that ended the clock, if one did.
+    `counted` and `uncounted` are host seconds by span name and add up to the whole run.
     """
 
     run_id: str
@@ -75,14 +75,14 @@ class RunTimeline:
 
     @property
     def accuracy(self) -> float | None:
-        """The final one."""
+        """The final accuracy."""
         return number(self.run, "accuracy")
 
     @cached_property
     def evaluations(self) -> list[TimedEvaluation]:
-        """Every look at the test set whose result is known, in order of time.
+        """All evaluations with a known result, in order of time.
 
-        They are matched with the accuracies by order, because older records count the epochs of spans from 0.
+        Spans and accuracies are matched by order, because older records count the epochs of spans from 0.
         """
         run, final = self.run, self.accuracy
         looks = [piece for piece in self.pieces if piece.name in LOOKS]
@@ -108,7 +108,7 @@ class RunTimeline:
         return next((look for look in self.evaluations if target is not None and look.accuracy >= target), None)
 
     def tta(self, which: str = "tta") -> int:
-        """The level of test-time augmentation of the evaluation that decides, or (`epoch_tta`) of the others."""
+        """The level of test-time augmentation of the final evaluation (`tta`), or of the others (`epoch_tta`)."""
         return int(at(self.run.config, "evaluation", which) or 0)
 
     def timed(
@@ -120,9 +120,9 @@ class RunTimeline:
         reached: bool,
         reached_by: TimedEvaluation | None = None,
     ) -> Timing:
-        """The run under a clock that goes from `begin_s` to `end_s`, in the pieces where it ticks.
+        """The timing under a clock that runs from `begin_s` to `end_s`, in the pieces for which `ticks` is true.
 
-        An `end_s` of None is a run that never got there: all of it is counted, and there is no time.
+        If `end_s` is None, the run did not reach the end: all of it is counted, and there is no time.
         """
         counted: dict[str, float] = {}
         uncounted: dict[str, float] = {}
@@ -130,7 +130,7 @@ class RunTimeline:
         begin_s = min(begin_s, stop_s)
         for piece in self.pieces:
             name, from_s, to_s = piece
-            # Nearly all pieces are on one side; thousands of runs make this the place where their time goes.
+            # Nearly all pieces lie on one side. With thousands of runs this loop takes most of the time.
             if to_s <= begin_s or from_s >= stop_s or not ticks(piece):
                 uncounted[name] = uncounted.get(name, 0.0) + (to_s - from_s)
             elif from_s >= begin_s and to_s <= stop_s:
@@ -141,19 +141,19 @@ class RunTimeline:
                 uncounted[name] = uncounted.get(name, 0.0) + (to_s - from_s - inside_s)
         counted, uncounted = ({name: s for name, s in spent.items() if s > 0} for spent in (counted, uncounted))
         time_s = None if end_s is None else math.fsum(counted.values())
-        if time_s is not None and not math.isfinite(time_s):  # a span that never ended, in a record from elsewhere
+        if time_s is not None and not math.isfinite(time_s):  # an unfinished span in an imported record
             time_s = None
         return Timing(self.run.run_id, self.run.seed, time_s, self.accuracy, reached, counted, uncounted, reached_by)
 
 
 def number(run: Run, metric: str) -> float | None:
-    """A metric of the run, None where there is none or it is no finite number, with which nothing can be done."""
+    """A metric of the run; None if it is missing or not a finite number."""
     value = run.metrics.get(metric)
     return float(value) if value is not None and math.isfinite(value) else None
 
 
 def at(config: Any, *keys: str) -> Any:
-    """What stands in a config below these keys, None where nothing does."""
+    """The value at nested keys of a config; None if there is none."""
     for key in keys:
         config = config.get(key) if isinstance(config, dict) else None
     return config

@@ -1,4 +1,4 @@
-"""The plots of a report, a kind a file: what is drawn is chosen there too."""
+"""The plots of a report; each file has one kind of plot and also selects what it shows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bench.runs.run import Run
 from bench.scores.leaderboard import Board
 from bench.scores.published import PublishedResult
 
-# Headings, and the plots below each.
+# Headings and the plots below each.
 Chapter = tuple[str, list[Plot]]
 
 
 def draw(
     cells: Sequence[CellPage], imported: Sequence[Run], records: Sequence[PublishedResult], boards: Sequence[Board]
 ) -> list[Chapter]:
-    """Every plot that there is something for; `imported` are entries of others, whose epochs are known."""
+    """Every plot that has data; `imported` are entries of others, whose epochs are known."""
     with style():
         chapters = [
             ("Records since 2017", history(records, boards)),

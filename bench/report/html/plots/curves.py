@@ -1,4 +1,4 @@
-"""Accuracy against time, on one clock for all: DAWNBench's, the only one that entries of others have."""
+"""Accuracy against time on DAWNBench's clock, the only one that imported entries have."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bench.scores.rules.dawnbench import EpochRow, epoch_rows
 
 MOST_CELLS = 6
 MOST_RUNS = 10
-# Accuracies are drawn by what is missing to 100 %, so that the last points are not all on one line.
+# The axis is logarithmic in 100 % minus the accuracy, so that the last points spread out.
 LEAST_ERROR, MOST_ERROR = 0.003, 0.9
 TICKS = (0.9, 0.5, 0.3, 0.2, 0.1, 0.06, 0.05, 0.03, 0.02, 0.01, 0.005)
-# A longer stretch of time is drawn on a logarithmic axis.
+# A wider range of times is drawn on a logarithmic axis.
 LOG_FROM = 30
 
 
 def curves(cells: Sequence[CellPage], imported: Sequence[Run]) -> list[Plot]:
-    """A plot for each task of which epochs are known."""
+    """A plot for each task with known epochs."""
     plots: list[Plot] = []
     tasks = dict.fromkeys([cell.task for cell in cells] + [task(run) for run in imported])
     for task_name in tasks:

@@ -1,4 +1,4 @@
-"""Matrix heat-maps: what each pair of a sweep's axes makes of the figure that the sweep was run for."""
+"""Heat maps of a sweep: its main figure by each pair of axes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIGHT_TEXT_BELOW = 0.55
 
 @dataclass(frozen=True)
 class Grid:
-    """The mean figure by the values of two axes, over all cells with these values; None where there is none."""
+    """The mean figure by the values of two axes, over all cells with these values; None if there is no cell."""
 
     x_key: str
     y_key: str
@@ -33,7 +33,7 @@ class Grid:
 
 
 def heatmaps(cells: Sequence[CellPage]) -> list[Plot]:
-    """A figure for each sweep with two axes or more, with a map for each pair of them."""
+    """A figure for each sweep with two or more axes, with a map for each pair."""
     sweeps: dict[tuple[str, str, str], list[CellPage]] = defaultdict(list)
     for cell in cells:
         if cell.first.sweep:

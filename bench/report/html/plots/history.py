@@ -1,4 +1,4 @@
-"""Time to target against the year: what the records since 2017 say, each rule a line of its own."""
+"""Time to target against the year, from the records since 2017, with a line for each rule."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bench.scores.rules import RULES
 LEAST_RECORDS = 2
 OTHER = "another clock"
 COLOUR = {rule: SERIES[position] for position, rule in enumerate(RULES)} | {OTHER: SERIES[7]}
-# A label's distance to the next, in years and in factors of time, below which they would overlap.
+# The distance between labels, in years and in factors of time, below which they overlap.
 NEAR_YEARS, NEAR_FACTOR = 1.9, 1.35
 Point = tuple[float, float, float, PublishedResult]
 
 
 def history(records: Sequence[PublishedResult], boards: Sequence[Board]) -> list[Plot]:
-    """A plot for each task with dated records of its commonest target."""
+    """A plot for each task with dated records for its most common target."""
     plots: list[Plot] = []
     for task in dict.fromkeys(record.task for record in records):
         of_task = [record for record in records if record.task == task]
@@ -42,7 +42,7 @@ def history(records: Sequence[PublishedResult], boards: Sequence[Board]) -> list
 
 
 def year(text_date: str) -> tuple[float, float]:
-    """The decimal year, and how far off it may be: a date that names no day is the middle of what it names."""
+    """The decimal year and its uncertainty; a date without a day is the middle of its month or year."""
     parts = [int(part) for part in text_date.split("-")]
     if len(parts) == 1:
         return parts[0] + 0.5, 0.5
@@ -111,7 +111,7 @@ def _draw(task: str, target: float, records: list[PublishedResult], undated: int
 
 
 def _frontier(points: Sequence[Point]) -> list[Point]:
-    """Those that beat all before them."""
+    """The points that are better than all earlier ones."""
     best: list[Point] = []
     for point in points:
         if not best or point[2] < best[-1][2]:

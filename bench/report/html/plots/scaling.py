@@ -1,4 +1,4 @@
-"""Scaling by devices: the share of its speed that a device keeps when several train one network together."""
+"""Scaling with the number of devices: the share of its speed that a device keeps when several train together."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MOST_LINES = 7
 
 @dataclass(frozen=True)
 class Line:
-    """One network on one kind of machine, from its one-device runs on; `points` are devices and efficiency."""
+    """One network on one kind of machine; `points` are numbers of devices and efficiencies."""
 
     label: str
     points: tuple[tuple[int, Estimate], ...]
 
 
 def scaling(cells: Sequence[CellPage]) -> list[Plot]:
-    """One plot, where some cell ran on several devices and on one."""
+    """One plot, if some cell ran on several devices and on one."""
     lines = lines_of(cells)
     if not lines:
         return []
@@ -78,6 +78,6 @@ def lines_of(cells: Sequence[CellPage]) -> list[Line]:
 
 
 def _speeds(cell: CellPage) -> list[float]:
-    """Samples per second of the runs that came to their end."""
+    """Samples per second of the completed runs."""
     done = [run.metrics.get("samples_per_s") for run in cell.runs if run.status in FINISHED]
     return [float(speed) for speed in done if speed]

@@ -14,7 +14,7 @@ from bench.text import units
 
 MOST_CELLS = 12
 WRAP_CHARS = 36
-# Spans by what they are for; a bar has one part for each.
+# Spans grouped by purpose; a bar has one part for each group.
 PARTS = {
     "start and import": ("start", "import", "device"),
     "data": ("data",),
@@ -41,7 +41,7 @@ def spans(cells: Sequence[CellPage]) -> list[Plot]:
 
 
 def mean_parts_s(cell: CellPage) -> dict[str, float]:
-    """Mean seconds of a run of the cell in each of PARTS, which together are the whole run."""
+    """Mean seconds of a run of the cell in each of PARTS, which add up to the whole run."""
     part_of = {name: part for part, names in PARTS.items() for name in names}
     sums = dict.fromkeys(PARTS, 0.0)
     for run in cell.runs:

@@ -1,4 +1,4 @@
-"""Axes of durations, whose ticks are 10 s and 1 min and not 100 s."""
+"""Axes of durations, with ticks such as 10 s and 1 min instead of 100 s."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 MOST_TICKS = 8
-# What people count in: seconds, minutes, hours and days.
+# Steps in seconds, minutes, hours and days.
 _UNITS = (("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0))
 _LOG_S = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 60, 600, 3600, 36000, 4 * 86400, 40 * 86400, 400 * 86400)
 _STEPS_S = (
@@ -22,7 +22,7 @@ def name(seconds: float) -> str:
 
 
 def duration_axis(axis: Axis, least_s: float, most_s: float, log: bool) -> None:
-    """Ticks for seconds from `least_s` to `most_s`, both positive where the axis is logarithmic."""
+    """Set ticks for seconds from `least_s` to `most_s`, both positive if the axis is logarithmic."""
     if log:
         inside = [tick for tick in _LOG_S if 0.5 * least_s <= tick <= 2 * most_s]
     else:
