@@ -18,7 +18,7 @@ from bench.gate.report import Finding, Report
 from bench.gate.subject import Sides, Subject
 from bench.gate.tree import TreeFailed
 from bench.gate.trial import Place, Trial
-from bench.gate.verdict import LEAST_ROUNDS_FOR_ALARM, Judgement
+from bench.gate.verdict import LEAST_ROUNDS, LEAST_ROUNDS_FOR_ALARM, Judgement
 from bench.runs.store import Store
 from bench.text.canonical import canonical_json
 
@@ -89,12 +89,13 @@ class RevisionGate:
         )
 
     def figures(self) -> list[history.Figure]:
-        """What was measured of each quantity, for the history."""
+        """What was measured of each quantity, for the history: of those with enough rounds for a standard error."""
         assert self.sides is not None
         return [
             history.figure_of(trial.label, trial.head.judged_as, case)
             for trial in self.sides.trials
             for case in trial.cases(self.limits, self.rounds)
+            if len(case.base) >= LEAST_ROUNDS
         ]
 
     def _duel(self, sides: Sides, trials: list[Trial], rounds: int, place: str) -> Duel:

@@ -125,7 +125,8 @@ def _against_revision(options: RegressOptions, console: Console) -> Report:
         report = gate.measure()
         if options.note:
             count = note(subject.top, gate)
-            say(console, f"Noted {count} figures in {REF}; `bench history` shows them")
+            told = f"Noted {count} figures in {REF}; `bench history` shows them"
+            say(console, told if count else f"Noted nothing: {LEAST_ROUNDS} rounds are needed; give a larger --budget")
     return report
 
 
