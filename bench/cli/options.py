@@ -80,7 +80,7 @@ Price = Annotated[
         autocompletion=completion.prices,
     ),
 ]
-Results = Annotated[Path, typer.Option("--results", help="Where runs, logs and caches are kept.")]
+Results = Annotated[Path, typer.Option("--results", help="Where runs, logs, baselines and caches are kept.")]
 SamplingTimeout = Annotated[
     float | None,
     typer.Option(

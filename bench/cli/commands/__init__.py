@@ -9,11 +9,15 @@ import typer
 # In the order of `bench --help`; bench/cli/lazy.py says what a command is.
 COMMANDS = (
     "run",
+    "time",
     "sweep",
     "recipes",
     "list",
     "show",
     "profile",
+    "find-lr",
+    "picture",
+    "claims",
     "data",
     "env",
     "export",
@@ -23,6 +27,11 @@ COMMANDS = (
     "prices",
     "leaderboard",
     "report",
+    "compare",
+    "regress",
+    "history",
+    "init",
+    "baseline",
 )
 
 

@@ -1,47 +1,48 @@
-"""`bench compare`: two sets of recorded runs, or of pytest-benchmark's files, judged as the gate judges."""
+"""Say of each cell whether B is the same as A, faster, slower, or whether that cannot be said."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from bench.gate.compare import Limits, compare
-from bench.gate.report import Report, Side, Unsure
+from bench.cli.gate_options import GATE_EXIT_CODES, Margins, ReportOutput
+from bench.cli.options import Results
+from bench.gate import compare as comparison
+from bench.gate.report import Report, Side
 from bench.gate.source import read
-from bench.report.terminal.gate import Format, write_report
+from bench.report.terminal.gate import write_report
+
+EPILOG = GATE_EXIT_CODES
 
 
-@dataclass(frozen=True)
-class CompareOptions:
-    """The command line of `bench compare`."""
-
-    base: str
-    head: str
-    limits: Limits = field(default_factory=Limits)
-    unsure: Unsure = "say"
-    any_machine: bool = False
-    results: Path = Path("results")
-    format: Format = "terminal"
-    out: Path | None = None
-    junit: Path | None = None
-
-
-def compare_results(options: CompareOptions, console: Console) -> int:
-    """Judge head by base and tell; returns the exit code of the report.
-
-    Raises UsageError for a side that means nothing, StoreError for files that cannot be read.
-    """
-    base, head = read(options.base, options.results), read(options.head, options.results)
-    findings, notes = compare(base, head, options.limits, options.any_machine)
+def compare(
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="Runs: a .jsonl file or folder; a condition, as sweep=night; a revision; or a benchmark .json.",
+        ),
+    ],
+    head: Annotated[str, typer.Argument(metavar="B", help="What is held against A, in the same forms.")],
+    console: Console,
+    margins: Margins = Margins(),
+    any_machine: Annotated[bool, typer.Option("--any-machine", help="Compare across machines too.")] = False,
+    output: ReportOutput = ReportOutput(),
+    results: Results = Path("results"),
+) -> int:
+    """Raises UsageError for a side that means nothing, StoreError for files that cannot be read."""
+    of_base, of_head = read(base, results), read(head, results)
+    findings, notes = comparison.compare(of_base, of_head, margins.limits, any_machine)
     report = Report(
-        Side(options.base, base[-1].code),
-        Side(options.head, head[-1].code),
+        Side(base, of_base[-1].code),
+        Side(head, of_head[-1].code),
         findings,
         notes,
-        head[-1].machine,
-        options.unsure,
+        of_head[-1].machine,
+        margins.unsure.value,
     )
-    write_report(report, options.format, options.out, options.junit, console)
+    write_report(report, output.format.value, output.out, output.junit, console)
     return report.exit_code

@@ -1,49 +1,53 @@
-"""`bench find-lr RECIPE`: the loss while the learning rate grows, as a record, in the terminal and as a picture."""
+"""Find a learning rate for RECIPE: let it grow batch by batch, record and draw the loss, and suggest one.
+
+--set find_lr.start=, find_lr.end= and find_lr.steps= change the range and the number of batches.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from bench.cli.commands.picture import check_picture_file, write_picture
 from bench.cli.commands.run import RunOptions, run_seeds
+from bench.cli.options import DataDir, Device, DeviceChoice, RecipeName, Results, Settings, whole
+from bench.documents.limits import LARGEST_SEED
 from bench.report.html.plots.rate_curves import curve_of
 from bench.report.terminal.curve import draw_curve
 from bench.runs.run import Run
 from bench.text.console import say
 
 
-@dataclass(frozen=True)
-class FindLrOptions:
-    """The command line of `bench find-lr`."""
-
-    recipe: str
-    settings: Sequence[str] = ()
-    seed: int = 0
-    plot: Path | None = None
-    data_dir: Path | None = None
-    device: str = "auto"
-    results: Path = Path("results")
-
-
-def find_lr(options: FindLrOptions, console: Console) -> int:
-    """Search, print the curve and the suggestion, and write the picture; returns the exit code: 1 without a suggestion.
+def find_lr(
+    recipe: RecipeName,
+    console: Console,
+    settings: Settings = None,
+    seed: Annotated[int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Of weights and data.")] = 0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="The picture's file, .png or .svg; default: pictures/RUN.png below --results."),
+    ] = None,
+    data: DataDir = None,
+    device: Device = DeviceChoice.auto,
+    results: Results = Path("results"),
+) -> int:
+    """The exit code is 1 where there is no suggestion.
 
     Raises what `bench run` raises, and `UsageError` for a picture that cannot be written.
     """
-    if options.plot:
-        check_picture_file(options.plot)
+    if plot:
+        check_picture_file(plot)
     of_run = RunOptions(
-        options.recipe,
-        options.settings,
+        recipe,
+        settings=settings,
         seeds=1,
-        first_seed=options.seed,
-        data_dir=options.data_dir,
-        device=options.device,
-        results=options.results,
+        first_seed=seed,
+        data_dir=data,
+        device=device,
+        results=results,
         measure="find_lr",
     )
     campaign = run_seeds(of_run, console)
@@ -51,7 +55,7 @@ def find_lr(options: FindLrOptions, console: Console) -> int:
     if run is None or curve_of(run) is None:
         return campaign.exit_code()
     _print_curve(console, run)
-    file = options.plot or options.results / "pictures" / f"{run.run_id}.png"
+    file = plot or results / "pictures" / f"{run.run_id}.png"
     write_picture(run, file=file, title=f"{run.recipe}, seed {run.seed}")
     say(console, f"The picture is {file}.")
     return _tell_suggestion(console, run)

@@ -1,35 +1,42 @@
-"""`bench history`: the gate's ratios along a line of commits, and the changes in them."""
+"""Draw how the speed changed along the commits that `bench regress --note` compared, and name where it did.
+
+Only ratios of commits that were measured beside each other are chained, so the machine may change on the way.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
+from bench.cli.gate_options import GATE_EXIT_CODES
 from bench.errors import MissingError, UsageError
 from bench.gate.history import REF, Chain, chains, read
 from bench.gate.snapshot import repository_at
 from bench.report.html.plots.commits import draw
 from bench.report.terminal.commits import print_history, to_json
-from bench.text.console import say, write_out
+from bench.text.console import LastingConsole, say, write_out
 
+EPILOG = GATE_EXIT_CODES
 SUFFIXES = (".svg", ".png")
 
 
 @dataclass(frozen=True)
 class HistoryOptions:
-    """The command line of `bench history`."""
+    """Which ratios of which commits."""
 
-    revision: str = "HEAD"
-    cell: str | None = None
-    figure: str | None = None
-    plot: Path | None = None
-    as_json: bool = False
+    revision: Annotated[str, typer.Argument(help="Where the line of commits ends.")] = "HEAD"
+    cell: Annotated[str | None, typer.Option(help="Only cells whose names hold this.")] = None
+    figure: Annotated[str | None, typer.Option(help="Only this one, such as wall_s.")] = None
+    plot: Annotated[Path | None, typer.Option(help="Draw it here: a .svg or .png file.")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 
 
-def show_history(options: HistoryOptions, console: Console) -> None:
+def history(options: HistoryOptions) -> None:
     """Raises UsageError for an unknown revision or figure, MissingError where nothing was noted."""
+    console = LastingConsole(stderr=options.as_json)
     if options.plot is not None and options.plot.suffix not in SUFFIXES:
         raise UsageError(f"--plot {options.plot}: name a file that ends in .svg or .png")
     commits = read(repository_at(Path.cwd()), options.revision)

@@ -1,4 +1,4 @@
-"""`bench init`: a commented bench.yaml and a CI job for the user's own repository."""
+"""Write a commented bench.yaml and a CI job into your repository, for `bench regress`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from bench.errors import MissingError, UsageError
@@ -30,18 +32,30 @@ INSTALLS = {"pyproject.toml": "pip install -e .", "setup.py": "pip install -e ."
 DISTRIBUTION = "bench-to-accuracy"
 UNKNOWN_SOURCE = "OWNER/REPOSITORY@main"
 
-Ci = Literal["auto", "github", "gitlab", "both", "none"]
+EPILOG = "Exit codes: 0 fine; 2 a file is there already, or wrong usage; 3 a folder cannot be written."
+
+
+class CiChoice(StrEnum):
+    auto = "auto"
+    github = "github"
+    gitlab = "gitlab"
+    both = "both"
+    none = "none"
 
 
 @dataclass(frozen=True)
 class InitOptions:
-    """The command line of `bench init`; `source` is where CI gets bench from, `OWNER/REPOSITORY@REF` on GitHub."""
+    """For which command, and whose CI."""
 
-    command: Sequence[str] = ()
-    folder: Path = Path(".")
-    ci: Ci = "auto"
-    source: str | None = None
-    force: bool = False
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]…", help="What a run is, as in: -- python train.py")
+    ] = None
+    folder: Annotated[Path, typer.Option(help="A folder of the repository.")] = Path(".")
+    ci: Annotated[CiChoice, typer.Option(help="Whose CI; auto goes by what the repository has.")] = CiChoice.auto
+    source: Annotated[
+        str | None, typer.Option(metavar="OWNER/REPO@REF", help="Where CI gets bench; default: where this one is from.")
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False
 
 
 def init(options: InitOptions, console: Console) -> None:
@@ -51,7 +65,7 @@ def init(options: InitOptions, console: Console) -> None:
         raise UsageError(f"{folder}: there is no such folder")
     top = enclosing_repository(folder) or folder
     source = options.source or own_source() or UNKNOWN_SOURCE
-    files = {DEFAULT: bench_yaml(top, options.command)}
+    files = {DEFAULT: bench_yaml(top, options.command or ())}
     kinds = _kinds(options.ci, top)
     if "github" in kinds:
         files[str(GITHUB)] = _template("github.yml").replace("@ACTION@", source)
@@ -101,12 +115,12 @@ def own_source() -> str | None:
     return f"git+{url}" if url.startswith("https:") else None
 
 
-def _kinds(ci: Ci, top: Path) -> Sequence[str]:
+def _kinds(ci: CiChoice, top: Path) -> Sequence[str]:
     if ci == "both":
         return ("github", "gitlab")
     if ci == "auto":
         return ("gitlab",) if (top / ".gitlab-ci.yml").exists() else ("github",)
-    return () if ci == "none" else (ci,)
+    return () if ci == "none" else (ci.value,)
 
 
 def _as_url(source: str) -> str:

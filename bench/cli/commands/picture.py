@@ -1,12 +1,16 @@
-"""`bench picture RUN…`: what runs found, drawn: the curves of `find_lr`, the slices of `surface`."""
+"""Draw what runs of find_lr or of surface found: curves on one another, surfaces side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
+from bench.cli.exporting import Runs
+from bench.cli.options import Results
 from bench.errors import MissingError, UsageError
 from bench.files import replacing
 from bench.report.html.figure import Plot, style
@@ -14,20 +18,23 @@ from bench.report.html.plots.rate_curves import curve_of, rate_curve
 from bench.report.html.plots.surfaces import surface_of, surface_plot
 from bench.runs.lookup import find_runs
 from bench.runs.run import Run
+from bench.text import units
 from bench.text.console import say
 
 SUFFIXES = (".png", ".svg")
 
 
-def draw_runs(references: Sequence[str], out: Path, results: Path, console: Console) -> None:
-    """Draw the runs into one picture; surfaces stand side by side.
-
-    Raises `UsageError` for runs that have nothing to draw or not the same, and for a file that cannot be written.
-    """
+def picture(
+    runs: Runs,
+    out: Annotated[Path, typer.Option(help="The picture's file, .png or .svg.")],
+    console: Console,
+    results: Results = Path("results"),
+) -> None:
+    """Raises `UsageError` for runs that have nothing to draw or not the same, and for a file that cannot be written."""
     check_picture_file(out)
-    runs = find_runs(references, results)
-    write_picture(*runs, file=out)
-    say(console, f"{len(runs)} run{'s' if len(runs) > 1 else ''} drawn in {out}.")
+    found = find_runs(runs, results)
+    write_picture(*found, file=out)
+    say(console, f"{units.counted(len(found), 'run')} drawn in {out}.")
 
 
 def check_picture_file(file: Path) -> None:

@@ -1,4 +1,9 @@
-"""`bench regress`: whether the present sources are slower than a revision, or than a stored baseline."""
+"""Say whether a repository's working tree is slower, less accurate or larger than another revision.
+
+In a git repository of yours it measures what bench.yaml says (`bench init` writes one), base and working tree side
+by side, and changes nothing in it. Elsewhere it compares the sources of bench. Without --base those are compared
+with a stored baseline.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
+import typer
 from rich.console import Console
 
 import bench
+from bench.cli.gate_options import GATE_EXIT_CODES, Margins, Matrices, ReportOutput, seconds
+from bench.cli.options import DataDir, Device, DeviceChoice, Results, whole
+from bench.documents.limits import MOST_SEEDS
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import baseline as baselines
 from bench.gate.checkout import refuse_elsewhere
@@ -21,21 +30,22 @@ from bench.gate.duel import ROUNDS
 from bench.gate.history import REF
 from bench.gate.lock import only_one
 from bench.gate.own_sources import OwnSources, check_unchanged, describe, name_of, open_tree
-from bench.gate.report import Finding, Report, Side, Unsure
+from bench.gate.report import Finding, Report, Side
 from bench.gate.revision_gate import RevisionGate, Watcher, note
 from bench.gate.solo import ROUNDS as SOLO_ROUNDS
 from bench.gate.solo import Against, Solo
 from bench.gate.subject import Subject
 from bench.gate.users_repository import UsersRepository, matrices_of, users_repository
 from bench.gate.verdict import LEAST_ROUNDS, Verdict
-from bench.host.fingerprint import default_device, device_count, fingerprint
+from bench.host.fingerprint import chosen_device, device_count, fingerprint
 from bench.host.provenance import code_identity
-from bench.report.terminal.gate import Format, progress, write_report
+from bench.report.terminal.gate import progress, write_report
 from bench.spec import matrix as matrices
 from bench.text import streams
-from bench.text.console import say
+from bench.text.console import LastingConsole, say
 from bench.text.undecodable import command_line
 
+EPILOG = GATE_EXIT_CODES
 # A note is to know a ratio so well that a change of 1 % stands out (docs/history.md).
 NOTE_ROUNDS = 60
 # The matrices of the gate are those whose names begin so.
@@ -46,27 +56,45 @@ ROOT = Path(bench.__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class RegressOptions:
-    """The command line of `bench regress`."""
+    """What is compared with what, and how long."""
 
-    matrices: Sequence[str] = ()
-    base: str | None = None
-    budget_s: float = 300.0
-    rounds: int | None = None
-    limits: Limits = field(default_factory=Limits)
-    unsure: Unsure = "say"
-    fresh: bool = False
-    note: bool = False
-    data_dir: Path | None = None
-    device: str = "auto"
-    results: Path = Path("results")
-    format: Format = "terminal"
-    out: Path | None = None
-    junit: Path | None = None
+    matrices: Matrices = None
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Measure this revision too, in turns; else a stored baseline is taken."),
+    ] = None
+    budget_s: Annotated[
+        float,
+        typer.Option(
+            "--budget", metavar="TIME", parser=seconds, show_default="5m", help="End then at the latest: 90s, 5m, 1h."
+        ),
+    ] = 300.0
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole(1, MOST_SEEDS),
+            help="Runs of a cell on each side at most: 30 with --base, 60 with --note, 12 beside a baseline.",
+        ),
+    ] = None
+    margins: Margins = field(default_factory=Margins)
+    fresh: Annotated[bool, typer.Option("--fresh", help="Take up nothing of an earlier call.")] = False
+    note: Annotated[
+        bool,
+        typer.Option("--note", help="Make all rounds, and keep the ratios in git notes, for `bench history`."),
+    ] = False
+    output: ReportOutput = field(default_factory=ReportOutput)
+    data_dir: DataDir = None
+    device: Device = DeviceChoice.auto
+    results: Results = Path("results")
+
+    @property
+    def limits(self) -> Limits:
+        return self.margins.limits
 
 
 def regress(options: RegressOptions, console: Console) -> int:
-    """Measure, judge, tell; returns the exit code: 0 no regression, 1 a regression, 3 nothing to compare with, 4 not
-    decided where that is to have a code of its own.
+    """Measure, judge, tell.
 
     Raises UsageError for a wrong revision, matrix or margin, and in another repository than bench's; KeyboardInterrupt
     goes on its way once all processes are ended and the base is removed.
@@ -77,13 +105,17 @@ def regress(options: RegressOptions, console: Console) -> int:
             raise UsageError("--note keeps the ratio of two commits; give --base too")
     if options.rounds is not None and options.rounds < LEAST_ROUNDS:
         raise UsageError(f"--rounds {options.rounds}: fewer than {LEAST_ROUNDS} can tell nothing")
+    output = options.output
+    if output.format != "terminal" and output.out is None:
+        # A report that a program reads is alone on stdout.
+        console = LastingConsole(stderr=True)
     streams.work_outlasts_output()
     with sigterm_interrupts():
         report = (
             _against_revision(options, console) if options.base is not None else _against_baselines(options, console)
         )
-    report = replace(report, unsure=options.unsure)
-    write_report(report, options.format, options.out, options.junit, console)
+    report = replace(report, unsure=options.margins.unsure.value)
+    write_report(report, output.format.value, output.out, output.junit, console)
     return report.exit_code
 
 
@@ -136,14 +168,14 @@ def _subject(options: RegressOptions, console: Console) -> tuple[Subject, list[P
     That is a user's repository, or the sources of this harness. Raises UsageError for a wrong revision or matrix.
     """
     assert options.base is not None
-    device = default_device() if options.device == "auto" else options.device
+    device = chosen_device(options.device)
     machine = fingerprint()
     facts = (machine, device, device_count(machine, device), options.results.resolve() / "gate")
-    if (top := users_repository(Path.cwd(), options.matrices)) is None:
-        paths = gate_matrices(options.matrices)
+    if (top := users_repository(Path.cwd(), options.matrices or ())) is None:
+        paths = gate_matrices(options.matrices or ())
         _check_margin(options, paths, machine)
         return OwnSources(ROOT, options.base, paths, *facts), paths, machine, device
-    paths = matrices_of(top, options.matrices)
+    paths = matrices_of(top, options.matrices or ())
     keep_out_of_git(facts[3])
     return UsersRepository(top, options.base, paths, *facts, lambda line: say(console, line)), paths, machine, device
 
@@ -162,8 +194,8 @@ def keep_out_of_git(folder: Path) -> None:
 
 
 def _against_baselines(options: RegressOptions, console: Console) -> Report:
-    paths = gate_matrices(options.matrices)
-    device = default_device() if options.device == "auto" else options.device
+    paths = gate_matrices(options.matrices or ())
+    device = chosen_device(options.device)
     machine = fingerprint()
     kept = options.results / "baselines"
     findings: list[Finding] = []

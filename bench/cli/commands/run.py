@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import execute
 from bench.host.contention import LoadCheck
+from bench.host.fingerprint import chosen_device, device_count
 from bench.registry.reference import anchored, label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
@@ -47,50 +48,50 @@ from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, SHARE_A_PROCESS, T
 from bench.spec.recipe import Recipe
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
-from bench.text.console import LastingConsole, say
+from bench.text.console import say
 
 STOPPED = 130
 # A training of which it matters that the machine was busy before it began, and to which the look adds nothing.
 LONG_S = 60.0
 
 
-def run(
-    recipe: RecipeName,
-    settings: Settings = None,
+@dataclass(frozen=True)
+class RunOptions:
+    """What is to be run."""
+
+    recipe: RecipeName
+    settings: Settings = None
     seeds: Annotated[
         int | None,
         typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …; default: the recipe's."),
-    ] = None,
+    ] = None
     first_seed: Annotated[
         int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Start at this seed.")
-    ] = 0,
-    data: DataDir = None,
-    device: Device = DeviceChoice.auto,
-    results: Results = Path("results"),
-    price: Price = None,
-    measure: Annotated[
-        str,
-        typer.Option(
-            help="time_to_accuracy, throughput, inference, loading or memory.", autocompletion=completion.measures
-        ),
-    ] = "time_to_accuracy",
-    sampling_timeout: SamplingTimeout = None,
+    ] = 0
+    data_dir: DataDir = None
+    device: Device = DeviceChoice.auto
+    results: Results = Path("results")
+    price: Price = None
+    measure: Annotated[str, typer.Option(help=f"One of {', '.join(MEASURES)}.", autocompletion=completion.measures)] = (
+        "time_to_accuracy"
+    )
+    sampling_timeout_s: SamplingTimeout = None
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the final weights in runs/weights/ below --results.")
-    ] = False,
+    ] = False
     weights: Annotated[
         str | None,
         typer.Option(
             metavar="RUN|FILE", help="For --measure inference: the weights that a run kept, by its id, or a file."
         ),
-    ] = None,
+    ] = None
     shared_process: Annotated[
         bool,
         typer.Option(
             "--shared-process",
             help="Train all seeds in one process, which loads, builds and compiles once; the records say so.",
         ),
-    ] = False,
+    ] = False
     keep_compiled: Annotated[
         bool,
         typer.Option(
@@ -98,45 +99,12 @@ def run(
             help="Take compiled programs from earlier runs with this option, and keep them for later ones, in the "
             "user's cache; the records say so.",
         ),
-    ] = False,
-) -> int:
-    options = RunOptions(
-        recipe=recipe,
-        settings=settings or (),
-        seeds=seeds,
-        first_seed=first_seed,
-        data_dir=data,
-        device=device.value,
-        results=results,
-        price=price,
-        measure=measure,
-        sampling_timeout_s=sampling_timeout,
-        keep_weights=keep_weights,
-        weights=weights,
-        shared_process=shared_process,
-        keep_compiled=keep_compiled,
-    )
-    return run_seeds(options, LastingConsole()).exit_code()
+    ] = False
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What `bench run` is asked for."""
-
-    recipe: str
-    settings: Sequence[str] = ()
-    seeds: int | None = None
-    first_seed: int = 0
-    data_dir: Path | None = None
-    device: str = "auto"
-    results: Path = Path("results")
-    price: str | None = None
-    measure: str = "time_to_accuracy"
-    sampling_timeout_s: float | None = None
-    keep_weights: bool = False
-    weights: str | None = None
-    shared_process: bool = False
-    keep_compiled: bool = False
+def run(options: RunOptions, console: Console) -> int:
+    """The exit code is that of the worst run; raises what `run_seeds` raises."""
+    return run_seeds(options, console).exit_code()
 
 
 def run_seeds(options: RunOptions, console: Console) -> Campaign:
@@ -145,14 +113,12 @@ def run_seeds(options: RunOptions, console: Console) -> Campaign:
     Raises `UsageError` for a recipe that does not fit, `MissingError` for data, hardware or room for
     the results that is missing. Both come before any training.
     """
-    from bench.host.fingerprint import default_device, device_count
-
     look = LoadCheck()  # from here on, so that hardly anything has to be waited for
     streams.work_outlasts_output()
     options = replace(options, measure=anchored(options.measure, Path()))
     MEASURES.find(options.measure)
-    device = default_device() if options.device == "auto" else options.device
-    recipe = recipes.load(options.recipe, device, options.settings)
+    device = chosen_device(options.device)
+    recipe = recipes.load(options.recipe, device, options.settings or ())
     _check_weights(options)
     _check_seeds(options, recipe)
     _check_shared_process(options, recipe)

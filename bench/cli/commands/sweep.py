@@ -23,7 +23,7 @@ from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
 from bench.execution.recorded_code import ScriptCode
 from bench.execution.recording import Recorder
 from bench.execution.sweep import Sweep
-from bench.host.fingerprint import default_device, device_count, torch_build
+from bench.host.fingerprint import chosen_device, device_count, torch_build
 from bench.pipelines.datasets import load_dataset, locate
 from bench.pipelines.errors import PipelineError
 from bench.report.terminal.harmless import Harmless
@@ -36,7 +36,7 @@ from bench.spec.measures import with_timeout
 from bench.spec.plan import FAILURES, Plan, check_rerun, plan
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
-from bench.text.console import LastingConsole, say
+from bench.text.console import say
 
 EPILOG = (
     "Exit codes: 0 every cell that this machine can run is ok (cells that it cannot run are skipped, and said); "
@@ -52,77 +52,44 @@ class OrderChoice(StrEnum):
     random = "random"
 
 
-def sweep(
+@dataclass(frozen=True)
+class SweepOptions:
+    """Which cells are to be run, and how."""
+
     matrix: Annotated[
         str,
         typer.Argument(
             help="A shipped matrix (digits, precision, …) or a .yaml file.", autocompletion=completion.matrices
         ),
-    ],
+    ]
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="AXIS=VALUE", help="Only cells with this value; repeatable."),
-    ] = None,
+    ] = None
     rerun: Annotated[
         str | None, typer.Option(metavar="failed|all|CELL", help="Run these again although they are done.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False,
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False
     limit: Annotated[
         int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most so many runs now.")
-    ] = None,
+    ] = None
     jobs: Annotated[
         str,
         typer.Option(
             metavar="N|auto",
             help="Runs at once, each on GPUs of its own (auto: as many as are free). On a CPU they share the cores.",
         ),
-    ] = "1",
-    order: Annotated[OrderChoice | None, typer.Option(help="Instead of the matrix's own order.")] = None,
-    sampling_timeout: SamplingTimeout = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False,
-    data: DataDir = None,
-    device: Device = DeviceChoice.auto,
-    results: Results = Path("results"),
-    price: Price = None,
-) -> int:
-    options = SweepOptions(
-        matrix=matrix,
-        only=only or (),
-        rerun=rerun,
-        resume=resume,
-        limit=limit,
-        dry_run=dry_run,
-        data_dir=data,
-        device=device.value,
-        results=results,
-        price=price,
-        jobs=jobs,
-        order=order.value if order else None,
-        sampling_timeout_s=sampling_timeout,
-    )
-    return run_all_cells(options, LastingConsole())
+    ] = "1"
+    order: Annotated[OrderChoice | None, typer.Option(help="Instead of the matrix's own order.")] = None
+    sampling_timeout_s: SamplingTimeout = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False
+    data_dir: DataDir = None
+    device: Device = DeviceChoice.auto
+    results: Results = Path("results")
+    price: Price = None
 
 
-@dataclass(frozen=True)
-class SweepOptions:
-    """What `bench sweep` is asked for."""
-
-    matrix: str
-    only: Sequence[str] = ()
-    rerun: str | None = None
-    resume: bool = False
-    limit: int | None = None
-    dry_run: bool = False
-    data_dir: Path | None = None
-    device: str = "auto"
-    results: Path = Path("results")
-    price: str | None = None
-    jobs: str = "1"
-    order: Order | None = None
-    sampling_timeout_s: float | None = None
-
-
-def run_all_cells(options: SweepOptions, console: Console) -> int:
+def sweep(options: SweepOptions, console: Console) -> int:
     """Run what is not done yet and print the table; returns the exit code.
 
     0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1 where one is
@@ -130,7 +97,7 @@ def run_all_cells(options: SweepOptions, console: Console) -> int:
     options, `MissingError` where results cannot be kept, or no run can have its data.
     """
     streams.work_outlasts_output()
-    device = default_device() if options.device == "auto" else options.device
+    device = chosen_device(options.device)
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
     code = ScriptCode(matrix.folder, spec.command.argv) if spec.command is not None else None
@@ -138,7 +105,7 @@ def run_all_cells(options: SweepOptions, console: Console) -> int:
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
     sampling = sampling_of(matrix, options.sampling_timeout_s)
-    order = options.order or spec.order
+    order: Order = options.order.value if options.order else spec.order
 
     def look() -> tuple[Gpus, Allotment, list[tuple[Cell, int]]]:
         """The devices that are free now, who gets them, and every cell with every seed."""
@@ -146,7 +113,7 @@ def run_all_cells(options: SweepOptions, console: Console) -> int:
         allotment = allot(jobs_of(options.jobs), device, gpus)
         # On a CPU the jobs share the cores.
         found = len(gpus.usable) if device == "cuda" else device_count(recorder.machine, device) // allotment.jobs
-        cells = only(matrices.expand(matrix, device, found), options.only, matrix)
+        cells = only(matrices.expand(matrix, device, found), options.only or (), matrix)
         return gpus, allotment, matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
 
     gpus, allotment, pairs = look()
@@ -316,8 +283,8 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: 
         parts.append(f"{actions['later']} beyond the limit")
     say(
         console,
-        f"{matrix.name}: {spec.measure} of {spec.measured} on {device}, {_count(len(made.cells), 'cell')} × "
-        f"{_count(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
+        f"{matrix.name}: {spec.measure} of {spec.measured} on {device}, {units.counted(len(made.cells), 'cell')} × "
+        f"{units.counted(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
     )
     for note in made.notes:
         say(console, f"Note: {note}")
@@ -338,7 +305,3 @@ def _exit_code(console: Console, made: Plan) -> int:
     if statuses == {"skipped"}:
         return MissingError.exit_code
     return 0 if statuses <= {"ok", "skipped"} else 1
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,18 +1,22 @@
-"""`bench time`: a script as it is, one run for each seed, each recorded as soon as it ends."""
+"""Time a script as it is, from its start to its exit, once for each seed.
+
+What happens inside is told by --epoch-pattern, or by events that the script writes to BENCH_EVENTS: docs/script.md.
+"""
 
 from __future__ import annotations
 
 import shlex
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
+from bench.cli.options import Device, DeviceChoice, Price, Results, whole
 from bench.documents.document import Document
-from bench.documents.limits import LARGEST_SEED
+from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
 from bench.errors import UsageError
 from bench.execution.duration_estimate import mean_here_s
 from bench.execution.interrupts import Interrupts
@@ -35,26 +39,50 @@ STOPPED = 130
 MEASURE = "time_to_accuracy"
 
 
+# What follows the command is the command's own.
+CONTEXT = {"allow_interspersed_args": False}
+
+
 @dataclass(frozen=True)
 class TimeOptions:
-    """The command line of `bench time`."""
+    """Which command is to be timed, and how."""
 
-    command: Sequence[str]
-    target: float | None = None
-    seeds: int = 1
-    first_seed: int = 0
-    epoch_pattern: str | None = None
-    timeout_s: float | None = None
-    task: str | None = None
-    name: str | None = None
-    buffered: bool = False
-    device: str = "auto"
-    results: Path = Path("results")
-    price: str | None = None
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="-- COMMAND…", help="What to run, as by hand; {seed} in it becomes each run's seed."),
+    ]
+    target: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="The accuracy to be reached, such as 0.94.")
+    ] = None
+    seeds: Annotated[int, typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …")] = 1
+    first_seed: Annotated[
+        int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Start at this seed.")
+    ] = 0
+    epoch_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help=r"Finds epochs in the printed lines, such as 'epoch (?P<epoch>\d+).*acc (?P<accuracy>[\d.]+)'.",
+        ),
+    ] = None
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="End a run that takes longer.")
+    ] = None
+    task: Annotated[
+        str | None,
+        typer.Option(help="What is learned, such as cifar10/train; such runs stand on one leaderboard with recipes."),
+    ] = None
+    name: Annotated[str | None, typer.Option(help="What tables call it, instead of the script's name.")] = None
+    buffered: Annotated[bool, typer.Option("--buffered", help="Leave Python's output buffered, as it is by hand.")] = (
+        False
+    )
+    device: Device = DeviceChoice.auto
+    results: Results = Path("results")
+    price: Price = None
 
 
-def time_script(options: TimeOptions, console: Console) -> int:
-    """Run the command once for each seed and print the table; returns the exit code.
+def time(options: TimeOptions, console: Console) -> int:
+    """The exit code is that of the worst run.
 
     Raises `UsageError` for a command that cannot be run, `MissingError` where there is no room for the results. Both
     come before anything is started.
@@ -143,7 +171,7 @@ class Timing:
         title = f"{self.recorder.recipe}, seed {seed}" + (f" ({place} of {count})" if count > 1 else "")
         attempt = self.recorder.begin()
         price = self.price.usd_per_hour if self.price else None
-        progress = Progress(title, self.command.target, price, time.monotonic(), self.expected_s)
+        progress = Progress(title, self.command.target, price, monotonic(), self.expected_s)
         try:
             with Harmless(view(self.console, progress)) as shown:
                 measured = run_script(self.command, seed, Path(), attempt.log, shown, interrupts, self.device)
@@ -172,6 +200,6 @@ class Timing:
 def _device(asked: str) -> str:
     """What the script is taken to compute on: a GPU wherever one is visible, whichever torch is installed here."""
     if asked != "auto":
-        return asked
+        return str(asked)
     with visible_gpus() as found:
         return "cuda" if found.gpus else "cpu"

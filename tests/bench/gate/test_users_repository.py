@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.commands.regress import RegressOptions, regress
+from bench.cli.gate_options import ReportFormat, ReportOutput
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import users_side
 from bench.text.console import LastingConsole
@@ -51,7 +52,8 @@ class Theirs:
         """The exit code, and the report."""
         out = self.root.parent / "report.json"
         options = {"base": "HEAD", "budget_s": 60.0, "results": self.root / "results"} | options
-        code = regress(RegressOptions(matrices, format="json", out=out, **options), self.console)
+        output = ReportOutput(format=ReportFormat.json, out=out)
+        code = regress(RegressOptions(list(matrices), output=output, **options), self.console)
         return code, json.loads(out.read_text())
 
 

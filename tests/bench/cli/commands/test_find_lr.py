@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.cli.commands.picture import draw_runs, write_picture
+from bench.cli.commands.picture import picture, write_picture
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.text.console import LastingConsole
@@ -42,7 +42,7 @@ def test_it_leaves_a_record_and_a_picture_and_says_what_to_try(found):
 
 def test_a_recorded_curve_is_drawn_again_as_svg(found, tmp_path):
     results, _ = found
-    draw_runs([str(results / "runs" / "runs.jsonl")], tmp_path / "new" / "curve.svg", results, LastingConsole())
+    picture([str(results / "runs" / "runs.jsonl")], tmp_path / "new" / "curve.svg", LastingConsole(), results)
     svg = (tmp_path / "new" / "curve.svg").read_text()
     assert "learning rate" in svg
     assert "smoothed, seed 0" in svg
@@ -64,4 +64,4 @@ def test_other_runs_have_nothing_to_draw_and_a_picture_is_a_png_or_an_svg(make_r
     with pytest.raises(UsageError, match="not of find_lr"):
         write_picture(damaged, file=tmp_path / "x.png")
     with pytest.raises(UsageError, match=r"x.gif: a picture's name ends in .png or .svg"):
-        draw_runs([], Path("x.gif"), tmp_path, LastingConsole())
+        picture([], Path("x.gif"), LastingConsole(), tmp_path)

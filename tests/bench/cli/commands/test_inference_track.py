@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench.cli.commands.run import RunOptions, run_seeds
+from bench.cli.commands.run import RunOptions, run
 from bench.errors import UsageError
 
 # It trains and evaluates on as many images as CIFAR-10 has.
@@ -112,4 +112,4 @@ def test_it_is_ranked_exported_and_valid(runs, call, folder):
 )
 def test_what_cannot_be_is_refused_before_anything_runs(folder, options, words):
     with pytest.raises(UsageError, match=words):
-        run_seeds(RunOptions(str(folder / "easy.yaml"), device="cpu", results=folder / "none", **options), Console())
+        run(RunOptions(str(folder / "easy.yaml"), device="cpu", results=folder / "none", **options), Console())

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli.commands import run as command
-from bench.cli.commands.run import Campaign, RunOptions, run_seeds
+from bench.cli.commands.run import Campaign, RunOptions, run
 from bench.execution.device_pool import Gpus
 from bench.execution.duration_estimate import Expectation
 from bench.host.fingerprint import fingerprint
@@ -23,7 +23,7 @@ def test_a_busy_machine_is_told_before_a_long_training(tmp_path, monkeypatch, to
     monkeypatch.setattr(command.duration_estimate, "expect", lambda *_: Expectation(total_s, "so long"))
     monkeypatch.setattr(Campaign, "run_all", lambda self: None)
     console = Console(file=io.StringIO(), width=200)
-    run_seeds(RunOptions("digits", results=tmp_path, seeds=seeds, device="cpu"), console)
+    run(RunOptions("digits", results=tmp_path, seeds=seeds, device="cpu"), console)
     assert asked == [("cpu", waits)]
     assert "Warning: other processes use 1.0 of this machine's 2 cores" in console.file.getvalue()
 
@@ -35,7 +35,7 @@ def test_a_gpu_that_is_not_used_is_told_where_the_device_was_chosen(tmp_path, mo
     monkeypatch.setattr("bench.host.fingerprint.default_device", lambda: "cpu")
     monkeypatch.setattr(Campaign, "run_all", lambda self: None)
     console = Console(file=io.StringIO(), width=200)
-    run_seeds(RunOptions("digits", results=tmp_path, device=device), console)
+    run(RunOptions("digits", results=tmp_path, device=device), console)
     assert ("Warning: runs on the CPU: the driver does not answer" in console.file.getvalue()) == told
 
 
@@ -43,5 +43,5 @@ def test_others_on_the_gpus_are_told_before_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "find_gpus", lambda: Gpus(busy=(("GPU-a", "GPU 0 (process 5)"),)))
     monkeypatch.setattr(Campaign, "run_all", lambda self: None)
     console = Console(file=io.StringIO(), width=200)
-    run_seeds(RunOptions("digits", results=tmp_path, device="cuda"), console)
+    run(RunOptions("digits", results=tmp_path, device="cuda"), console)
     assert "Warning: others compute on GPU 0 (process 5), and disturb the clock" in console.file.getvalue()

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from bench.cli.commands.run import RunOptions, run_seeds
+from bench.cli.commands.run import RunOptions, run
 from bench.errors import MissingError, UsageError
 from bench.host import fingerprint
 
@@ -13,7 +13,7 @@ def run_on(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprint, "device_count", lambda facts, device: 2)
 
     def run_on(*settings, **options):
-        return run_seeds(RunOptions("digits", settings, results=tmp_path, device="cpu", **options), Console())
+        return run(RunOptions("digits", settings, results=tmp_path, device="cpu", **options), Console())
 
     return run_on
 

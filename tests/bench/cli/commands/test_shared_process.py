@@ -91,7 +91,7 @@ def campaign(tmp_path: Any, monkeypatch: Any, processes: Processes, shared: bool
     monkeypatch.setattr(command, "execute", processes)
     console = Console(file=io.StringIO(), width=160)
     options = RunOptions("digits", seeds=5, device="cpu", results=tmp_path, shared_process=shared)
-    code = command.run_seeds(options, console).exit_code()
+    code = command.run(options, console)
     return code, [record["status"] for record in records(tmp_path)], console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -36,6 +36,6 @@ def test_the_exit_code_tells_whether_every_seed_had_its_run(tmp_path, monkeypatc
     monkeypatch.setattr(command, "execute", execute)
     out = io.StringIO()
     options = RunOptions("digits", seeds=3, device="cpu", results=tmp_path)
-    assert command.run_seeds(options, Console(file=out, width=200)).exit_code() == code
+    assert command.run(options, Console(file=out, width=200)) == code
     assert [run.status for run in Store(tmp_path / "runs" / "runs.jsonl").read()] == statuses
     assert (said in out.getvalue()) if said else ("Stopped" not in out.getvalue())

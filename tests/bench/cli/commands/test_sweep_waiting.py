@@ -18,5 +18,5 @@ def test_devices_are_looked_for_again_after_waiting(tmp_path, monkeypatch, waite
     monkeypatch.setattr(command.Sweep, "run", lambda self: plans.append(self.plan) or True)
     (tmp_path / "mine.yaml").write_text("recipe: digits\naxes: {devices: [1, 2]}\n")
     options = SweepOptions(str(tmp_path / "mine.yaml"), device="cpu", results=tmp_path / "results")
-    command.run_all_cells(options, Console(file=io.StringIO()))
+    command.sweep(options, Console(file=io.StringIO()))
     assert [entry.cell.skip for entry in plans[0].entries] == [None, skipped]

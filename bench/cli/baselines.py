@@ -1,0 +1,34 @@
+"""Which baseline a command means, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.gate.baseline import Baseline
+from bench.gate.duel import ROUNDS
+from bench.gate.own_sources import SHORT_COMMIT
+
+Name = Annotated[str, typer.Argument(help="Its name in `bench baseline list`, or the beginning of it.")]
+
+
+def code_of(one: Baseline) -> str:
+    commit = one.code.get("commit")
+    return f"{commit[:SHORT_COMMIT]}{' with changes' if one.code.get('dirty') else ''}" if commit else "no commit"
+
+
+def noise_of(one: Baseline) -> str:
+    noise = one.noise()
+    if not noise:
+        return "too few runs to know the noise"
+    told = [
+        f"{label}: neighbouring runs differ by {deviation:.1%} (sd), so that {ROUNDS} rounds can show {floor:.1%}"
+        for (label, deviation), floor in zip(noise.items(), one.floors(ROUNDS).values(), strict=True)
+    ]
+    return "; ".join(told)
+
+
+def floors_of(one: Baseline) -> str:
+    floors = one.floors(ROUNDS)
+    return f"{max(floors.values()):.1%}" if floors else "unknown"
