@@ -72,9 +72,9 @@ class RunOptions:
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
     price: Price = None
-    measure: Annotated[str, typer.Option(help=f"One of {', '.join(MEASURES)}.", autocompletion=completion.measures)] = (
-        "time_to_accuracy"
-    )
+    measure: Annotated[
+        str, typer.Option(help=f"One of {', '.join(MEASURES)}, or yours.", autocompletion=completion.measures)
+    ] = "time_to_accuracy"
     sampling_timeout_s: SamplingTimeout = None
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the final weights in runs/weights/ below --results.")

@@ -116,7 +116,8 @@ def test_a_recipe_runs_the_network_of_each_side(own_repository, tmp_path, monkey
     (own_repository.root / "bench.yaml").write_text(RECIPE_MATRIX)
     own_repository.change("models/cnn.py", "    def forward(", "    def forwards(")
     out = tmp_path / "report.json"
-    options = RegressOptions((), "HEAD", 60.0, results=tmp_path / "results", format="json", out=out)
+    output = ReportOutput(format=ReportFormat.json, out=out)
+    options = RegressOptions(None, "HEAD", 60.0, results=tmp_path / "results", output=output)
     assert regress(options, LastingConsole(width=200)) == 1
     (finding,) = json.loads(out.read_text())["findings"]
     assert (finding["verdict"], "forward" in finding["reason"]) == ("broken", True), finding
