@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 from scipy import stats as scipy_stats
 
+from bench.claims.claim import LEAST_SEEDS
 from bench.statistics import estimates, shift
 
 # Of one tail.
 TAIL = 0.005
+# Ranks of so many cells agree throughout by chance less often than that.
+LEAST_CELLS = 6
 
 
 @dataclass(frozen=True)
@@ -80,20 +83,19 @@ def mean(values: Mapping[int, float], planned: int) -> Effect:
     """The mean, with Student's t."""
     n = len(values)
     estimate = estimates.mean(list(values.values()), confidence=1 - 2 * tail(n, planned))
-    scatter = None
-    if estimate.low is not None:
-        scatter = (estimate.value - estimate.low) / half_width(1.0, n, planned)
-    return Effect(
-        estimate.value, n, estimate.method, estimate.low, estimate.high, tuple(values.values()), tuple(values),
-        scatter=scatter,
-    )  # fmt: skip
+    low, high = estimate.low, estimate.high
+    scatter = None if low is None else (estimate.value - low) / half_width(1.0, n, planned)
+    if low is None and n >= LEAST_SEEDS:
+        low = high = estimate.value  # all of them are equal
+    points, seeds = tuple(values.values()), tuple(values)
+    return Effect(estimate.value, n, estimate.method, low, high, points, seeds, scatter=scatter)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Effect:
     """Spearman's over cells; raises ValueError for fewer than two, and where one of them never varies."""
     estimate = estimates.rank_correlation(x, y, confidence=1 - 2 * TAIL)
     low, high = estimate.low, estimate.high
-    if low is None and estimate.n >= 4:
+    if low is None and estimate.n >= LEAST_CELLS:
         low = high = estimate.value  # all ranks agree, or all disagree
     return Effect(estimate.value, estimate.n, estimate.method, low, high)
 

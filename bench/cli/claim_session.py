@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.claims import catalog
 from bench.claims.answers import answer_or_mistake, judge
 from bench.claims.cells import Claim
-from bench.claims.evidence import Answer, is_complete
+from bench.claims.evidence import Answer, is_complete, needed_cells
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import Verdict
 from bench.cli.commands.claims import ClaimsOptions, budget_s
@@ -152,7 +152,8 @@ class Session:
             gpus = find_gpus() if self.device == "cuda" else Gpus()
             pool = allot(1, self.device, gpus)
             found = len(gpus.usable) if self.device == "cuda" else device_count(recorder.machine, self.device)
-            cells = matrices.expand(matrix, self.device, found)
+            compared = frozenset(name for cell in needed_cells(claim) for name in cell.ids)
+            cells = [cell for cell in matrices.expand(matrix, self.device, found) if cell.id in compared]
             made = plan(
                 matrices.schedule(cells, range(self._seeds(claim)), spec.order, spec.order_seed),
                 recorder.store.read({cell.id for cell in cells}),
@@ -164,7 +165,7 @@ class Session:
             try:
                 get_data(made, options.data_dir, console)
             except MissingError as error:
-                self._obstacles[claim.id] = f"needs its data: {error}"
+                self._obstacles[claim.id] = f"needs its data: {str(error).splitlines()[0]}"
                 return True
             progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, pool.jobs)
             with Harmless(view(console, progress)) as live:
@@ -178,12 +179,13 @@ class Session:
 
     def _tell_failures(self, claim: Claim, made: Plan) -> None:
         for entry in made.entries:
-            if entry.run is not None and entry.run.status in ("crashed", "failed", "oom", "timeout"):
+            if (run := entry.run) is None:
+                continue
+            if run.status == "skipped":
+                self._obstacles[claim.id] = run.reason or "skipped"
+            elif run.status in FAILED:
                 self.failed = True
-                say(
-                    self.console,
-                    f"{claim.id}: {entry.cell.label}, seed {entry.seed}: {entry.run.status}: {entry.run.reason}",
-                )
+                say(self.console, f"{claim.id}: {entry.cell.label}, seed {entry.seed}: {run.status}: {run.reason}")
 
 
 def _write(options: ClaimsOptions, answers: Sequence[Answer], console: Console) -> None:

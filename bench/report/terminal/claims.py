@@ -15,7 +15,7 @@ from bench.claims.evidence import Answer
 from bench.claims.verdict import Finding, Verdict
 from bench.text import units
 from bench.text.console import say
-from bench.text.values import show_metric
+from bench.text.values import FORMATS, show_metric
 
 STYLES = {
     Verdict.CONFIRMED: "green",
@@ -85,18 +85,22 @@ def shower(comparison: Comparison) -> Callable[[float], str]:
         return _points if comparison.metric.endswith("accuracy") else _signed
     if comparison.metric == "parameters":
         return lambda value: f"{value:,.0f}"
-    return lambda value: show_metric(comparison.metric, value)
+    if comparison.metric == "accuracy":
+        return lambda value: units.percent(min(max(value, 0.0), 1.0))  # an interval of few runs may reach beyond
+    if any(comparison.metric.endswith(ending) for ending, _ in FORMATS):
+        return lambda value: show_metric(comparison.metric, value)
+    return _number
 
 
 def remark(answer: Answer) -> str:
-    """What stands in the way of a verdict, and how many runs would decide."""
-    if answer.verdict in (Verdict.NOT_TESTABLE, Verdict.CONFIRMED):
-        return answer.reason
-    reasons = [_reason(answer, finding) for finding in answer.findings if finding.reason]
-    told = "; ".join(filter(None, [answer.reason, *reasons]))
-    if answer.verdict is not Verdict.UNSURE or answer.is_mixed or answer.mistake:
-        return told
-    return f"{told}; {decides(answer)}"
+    """What stands in the way of a verdict, how many runs would decide, and how many were disturbed."""
+    reasons = [answer.reason, *(_reason(answer, finding) for finding in answer.findings if finding.reason)]
+    if answer.verdict is Verdict.UNSURE and not (answer.is_mixed or answer.mistake):
+        reasons.append(decides(answer))
+    busy = sum(bool(run.metrics.get("contended")) for run in answer.runs)
+    if busy:
+        reasons.append(f"other processes disturbed {busy} of the {len(answer.runs)} runs")
+    return "; ".join(filter(None, reasons))
 
 
 def _reason(answer: Answer, finding: Finding) -> str:
@@ -110,7 +114,8 @@ def decides(answer: Answer) -> str:
     minutes = answer.minutes_needed
     time = "" if minutes is None else f", {units.duration(60 * minutes)} more"
     more = f" --seeds {answer.seeds_needed}" if answer.seeds_needed > answer.claim.seeds else ""
-    return f"{answer.seeds_needed} runs of each cell would decide{time}: bench claims {answer.claim.id}{more}"
+    runs = "1 run" if answer.seeds_needed == 1 else f"{answer.seeds_needed} runs"
+    return f"{runs} of each cell would decide{time}: bench claims {answer.claim.id}{more}"
 
 
 def _number(value: float) -> str:

@@ -174,3 +174,14 @@ def test_runs_come_back_from_a_file_with_the_same_verdict(make_claim, record, tm
     for run in runs:
         store.append(run)
     assert answer(claim, store.read()).findings == answer(claim, runs).findings
+
+
+def test_a_value_that_is_the_same_with_every_seed_has_no_width(make_claim, record):
+    text = {
+        "quantity: ratio": "quantity: value",
+        "    to: {model.width: 16}\n": "",
+        "    negligible: 0.02\n": "",
+    }
+    claim = make_claim(text)
+    found = answer(claim, record(claim, 0, [0.0] * 3))
+    assert (found.verdict, found.findings[0].effect.low) == (Verdict.CONFIRMED, 0.0)
