@@ -12,8 +12,6 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from bench.documents import yaml_reader
-from bench.documents.yaml_reader import BadYaml
 from bench.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
@@ -38,6 +36,8 @@ class Document:
 
         Raises `UsageError` for a file that cannot be read or does not hold a mapping; the message points to `example`.
         """
+        from bench.documents import yaml_reader  # not where a document is made of a command line
+
         values, lines = yaml_reader.read(path)
         if not isinstance(values, dict):
             raise UsageError(f"{path}: this should be a mapping of keys to values; see {example}")
@@ -117,7 +117,7 @@ class Document:
                 tag = error["ctx"]["tag"]
                 return f"{place}: {key}.name is {tag!r}{nearest(tag, tags.split(', '))}; allowed: {tags}"
             case _:
-                hint = "; accuracies are fractions: 0.94, not 94" if key.endswith("accuracy") else ""
+                hint = "; accuracies are fractions: 0.94, not 94" if key.endswith(("accuracy", "target")) else ""
                 return f"{place}: {key} is {given!r}: {message[0].lower()}{message[1:]}{hint}"
 
 
@@ -135,6 +135,8 @@ def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 def parse_setting(option: str, setting: str) -> tuple[str, Any]:
     """Key and value of the command line's `key=value`; the value is YAML."""
+    from bench.documents import yaml_reader
+
     key, separator, text = setting.partition("=")
     if not separator or not key:
         raise UsageError(f"{option} {setting}: write key=value, such as {option} epochs=1 or {option} model.width=16")
@@ -145,7 +147,7 @@ def parse_setting(option: str, setting: str) -> tuple[str, Any]:
         )
     try:
         return key, yaml_reader.parse(text)[0]
-    except BadYaml as error:
+    except yaml_reader.BadYaml as error:
         raise UsageError(f"{option} {key}: {text[:80]!r} is not a YAML value: {error}") from None
 
 

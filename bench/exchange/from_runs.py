@@ -105,6 +105,10 @@ def _inference(run: Run, values: dict[str, Any]) -> InferenceEntry:
 
 def _rows(run: Run) -> tuple[EntryRow, ...]:
     """A row for each evaluated epoch, on the clock of our rule book for DAWNBench."""
+    if run.is_script:
+        if "epochs" not in run.reported:
+            raise _refused(run, "the script does not tell when its epochs ended")
+        return tuple(EntryRow(float(row.epoch), row.time_s / 3600, _percent(row.accuracy)) for row in epoch_rows(run))
     steps = {row["epoch"]: float(row.get("steps") or 0) for row in run.epochs}
     # The last epoch may be incomplete.
     if not all(steps.values()) or not run.metrics.get("epochs") or not run.metrics.get("steps"):
@@ -114,6 +118,12 @@ def _rows(run: Run) -> tuple[EntryRow, ...]:
         EntryRow(round(steps[row.epoch] * epochs_per_step, 6), row.time_s / 3600, _percent(row.accuracy))
         for row in epoch_rows(run)
     )
+
+
+def _framework(run: Run) -> str:
+    if run.is_script:
+        raise UsageError(f"run {run.run_id} is of a script, which does not say what it is made with: give --framework")
+    return f"PyTorch {run.versions.get('torch', 'of unknown version')}"
 
 
 def _percent(accuracy: float) -> float:
@@ -151,8 +161,8 @@ def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
     return {
         "author": submitter.author,
         "author_email": submitter.email,
-        "framework": submitter.framework or f"PyTorch {run.versions.get('torch', 'of unknown version')}",
-        "model": submitter.model or units.get(config, "model", "name"),
+        "framework": submitter.framework or _framework(run),
+        "model": submitter.model or units.get(config, "model", "name") or run.recipe,
         "hardware": submitter.hardware or hardware(run),
         "timestamp": run.started_at[:10],
         "code_url": submitter.code_url,

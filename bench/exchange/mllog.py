@@ -41,6 +41,12 @@ def log_lines(run: Run) -> list[str]:
             run, "it shared its process with other seeds, and its clock starts at the first touch of the data"
         )
     data = next((span for span in run.spans if span["name"] == "data"), None)
+    if data is None and run.is_script:
+        raise _refused(
+            run,
+            "the script does not tell when it first touched its data, where this clock starts; events of the span data "
+            "would",
+        )
     if data is None:
         raise _refused(run, "it has no spans of its own, as one that was imported")
     started_ms = datetime.fromisoformat(run.started_at).timestamp() * 1000

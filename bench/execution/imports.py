@@ -29,6 +29,8 @@ def forget_current_folder() -> None:
 def keep_to_own_code() -> None:
     """Let this process and its children import the packages of this tree, and no module of the current folder."""
     protect_children()
+    # Nor may a plug-in of pydantic's decide what a document means; looking for some takes as long as importing it.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     if difference(places()) is None:
         return
     # Another tree is installed here. Ours goes before it, and behind Python's own modules.

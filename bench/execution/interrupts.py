@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 
@@ -32,9 +33,10 @@ class Interrupts:
 
     def start(self, process: Any) -> None:
         """Start a worker that is to be told; it ignores Ctrl-C, which a terminal sends to all its processes."""
-        with ctrl_c_ignored():
-            process.start()
-        self._processes = (*self._processes, process)
+        with _ctrl_z_later() if hasattr(process, "pause") else nullcontext():
+            with ctrl_c_ignored():
+                process.start()
+            self._processes = (*self._processes, process)
         if self.stopping:
             process.terminate()
 
@@ -49,11 +51,22 @@ class Interrupts:
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._handle) for number in numbers}
         self._before[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._note_pause)
+        if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+            self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._pause)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _pause(self, _number: int, _frame: object) -> None:
+        """Ctrl-Z: stop what leads a session of its own, which the terminal does not reach, and then this process."""
+        apart = [process for process in self._processes if hasattr(process, "pause")]
+        for process in apart:
+            process.pause()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        for process in apart:
+            process.go_on()
 
     def _note_pause(self, _number: int, _frame: object) -> None:
         self.continued += 1
@@ -65,6 +78,16 @@ class Interrupts:
         if self.stopping:
             for process in self._processes:
                 (process.kill if was_stopping else process.terminate)()
+
+
+@contextmanager
+def _ctrl_z_later() -> Iterator[None]:
+    """A Ctrl-Z in the body comes behind it, when it is known whom to stop; a child has to unblock it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

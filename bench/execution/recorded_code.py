@@ -46,20 +46,14 @@ class HarnessCode:
 
 
 class ScriptCode:
-    """The user's repository, or the sources around the script; `harness_sha256` is what timed it."""
+    """The user's repository, or the sources around the script."""
 
     def __init__(self, folder: Path, argv: Sequence[str]) -> None:
-        self._folder, self._argv = folder, argv
         self._sources = ScriptSources.now(folder, argv)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         return self._sources.identity()
 
-    @cached_property
-    def _harness_sha256(self) -> str:
-        return Sources.now().sha256
-
     def after(self, facts: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - a script tells none of its code
-        changed = ScriptSources.now(self._folder, self._argv, self._sources).changed_since(self._sources)
-        return self.identity | {"changed_during_run": changed, "harness_sha256": self._harness_sha256}
+        return self.identity | {"changed_during_run": self._sources.changed()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -14,16 +13,16 @@ from bench.errors import UsageError
 from bench.execution import scratch
 from bench.execution.event_source import EventSource
 from bench.execution.interrupts import Interrupts
+from bench.execution.leftovers import Leftovers
 from bench.execution.measured import Measured
 from bench.execution.pauses import Pauses
 from bench.execution.script_output import Lines, ScriptLog, read_available
-from bench.execution.script_process import ScriptProcess, environment_of
+from bench.execution.script_process import ScriptProcess, environment_of, folder_of
 from bench.execution.script_verdict import Ending, verdict
 from bench.execution.time_limit import TimeLimit
 from bench.host import contention
-from bench.host.energy import EnergyMeter, cpu_counter, gpu_counter
+from bench.host.energy import EnergyMeter, visible_counter
 from bench.host.fingerprint import memory_bytes_usable, oom_kills
-from bench.host.gpus import visible_gpus
 from bench.host.share import Share
 from bench.measures.script_account import ScriptAccount
 from bench.measures.script_events import Edge, Epoch
@@ -33,14 +32,9 @@ from bench.spec.command import Command
 from bench.spec.epoch_pattern import EpochPattern
 
 TICK_S = 0.05
-# Processes that are left at the exit of the command may end by themselves for so long; some always take a moment.
-LINGER_S = 5.0
-MOMENT_S = 0.5
-LINGER_LOOK_S = 0.02
 # Reads of the pipe in a row, before anything else is looked at.
 MOST_READS = 16
 TELL_LINE_EVERY_S = 0.25
-MOST_NAMED = 3
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -48,8 +42,7 @@ OnEvent = Callable[[dict[str, Any]], None]
 class ScriptFollower:
     """One run of a command, started when this is made; see `bench.execution.runner.Follower`, which it resembles.
 
-    The clock goes from the start of the command to its exit. Whatever it leaves running then may end by itself for
-    LINGER_S, off the clock, and is ended after that.
+    The clock goes from the start of the command to its exit; what it leaves running then (`Leftovers`) is off it.
     """
 
     def __init__(
@@ -61,7 +54,7 @@ class ScriptFollower:
         on_event: OnEvent,
         interrupts: Interrupts,
         device: str = "cpu",
-        share: Share | None = None,
+        share: Share = Share(),
     ) -> None:
         """Raises `UsageError` where the command cannot be started, and there is nothing to be recorded."""
         self.over = False
@@ -71,19 +64,19 @@ class ScriptFollower:
         self._lines, self._log = Lines(), ScriptLog(log)
         self._measured = Measured()
         self._signals_told = interrupts.count
-        self._left: list[str] = []
-        self._asked_to_leave = False
-        self._next_line_told_s = self._next_look_s = 0.0
+        self._neighbours = share.neighbours
+        self._leftovers: Leftovers | None = None
+        self._next_line_told_s = 0.0
         self._output_open = True
-        self._energy = EnergyMeter(open_counter(device))
+        self._energy = EnergyMeter(visible_counter(device))
         oom_before = oom_kills()
         self._oom_kills: Callable[[], int] = lambda: oom_kills() - oom_before
         try:
             folder = folder_of(command, root)
-            env = environment_of(command, seed) | {"BENCH_EVENTS": str(self._events.path)} | _gpus_of(share)
+            env = environment_of(command, seed) | {"BENCH_EVENTS": str(self._events.path)} | share.environment
             self.process = ScriptProcess(command.argv_of(seed), folder, env)
             self.process.asked = lambda: interrupts.last or signal.SIGTERM
-            with _on_cores(share):
+            with share.of_children():
                 interrupts.start(self.process)
         except UsageError:
             self._close_files()
@@ -114,6 +107,7 @@ class ScriptFollower:
         if self.process.ended_s is None and self.process.has_ended():
             self._hear()  # what it said last
             self._finish()
+            self._leftovers = Leftovers(self.process)
         elif self.process.ended_s is None:
             self.process.tree.watch()
         self._on_event({"kind": "tick"})
@@ -122,8 +116,8 @@ class ScriptFollower:
             self._on_event({"kind": "stopping" if self._interrupts.stopping else "finishing"})
             if self._interrupts.stopping:
                 self._limit.end_soon()
-        if self.process.ended_s is not None:
-            self._wait_for_the_rest()
+        if self._leftovers is not None and self._leftovers.are_gone(self._interrupts.stopping or self._limit.passed):
+            self._end()
 
     def result(self) -> Measured:
         """What was measured, all of it once it is `over`."""
@@ -134,7 +128,7 @@ class ScriptFollower:
         if not self.over:
             self.process.kill()
             while not self.process.has_ended():
-                time.sleep(LINGER_LOOK_S)
+                time.sleep(TICK_S)
             self._finish()
             self._end()
 
@@ -227,7 +221,7 @@ class ScriptFollower:
             "epochs_by": account.told_by,
             "accuracy_scale": account.scale,
             "energy_counter": self._energy.source,
-            "neighbours": None,
+            "neighbours": self._neighbours or None,
         }
         return {name: value for name, value in told.items() if value is not None}
 
@@ -263,32 +257,10 @@ class ScriptFollower:
             return "the pattern" if EpochPattern(command.epoch_pattern).tells_accuracy else None
         return None if command.target is None else "its events, and there is no --epoch-pattern"
 
-    def _wait_for_the_rest(self) -> None:
-        """Let what the command has left behind end, off the clock; end it where it does not."""
-        process, now_s = self.process, time.monotonic()
-        if now_s < self._next_look_s:
-            return
-        self._next_look_s = now_s + LINGER_LOOK_S
-        assert process.ended_s is not None
-        rest = [pid for pid in process.tree.members() if pid != process.pid]
-        waited_s = now_s - process.ended_s
-        hurry = self._interrupts.stopping or self._limit.passed
-        if rest and waited_s >= MOMENT_S and not self._left:
-            self._left = [process.tree.describe(pid) for pid in rest]
-        if not rest:
-            self._end()
-        elif waited_s >= LINGER_S or hurry:
-            process.tree.send(signal.SIGKILL if self._asked_to_leave else signal.SIGTERM)
-            self._next_look_s = now_s + (0.0 if self._asked_to_leave else LINGER_S / 5)
-            self._asked_to_leave = True
-
     def _end(self) -> None:
         measured = self._measured
-        if self._left:
-            names = ", ".join(self._left[:MOST_NAMED]) + (", …" if len(self._left) > MOST_NAMED else "")
-            what = "were ended" if self._asked_to_leave else "ended by themselves"
-            told = f"{len(self._left)} of its processes outlived it and {what}: {names}"
-            measured.reason = "; ".join(filter(None, (measured.reason, told)))
+        if self._leftovers is not None:
+            measured.reason = "; ".join(filter(None, (measured.reason, self._leftovers.remark))) or None
         self._pauses.add_to(measured)
         if measured.status not in FINISHED:
             measured.log_tail = self._lines.last
@@ -328,42 +300,3 @@ def run_script(
     finally:
         follower.close()
     return follower.result()
-
-
-def folder_of(command: Command, root: Path) -> Path:
-    """Where the command runs. Raises `UsageError` where there is no such folder in `root`."""
-    folder = (root / command.cwd).resolve()
-    if not folder.is_dir():
-        raise UsageError(f"cwd: there is no folder {command.cwd} in {root}")
-    if not folder.is_relative_to(root.resolve()):
-        raise UsageError(f"cwd: {command.cwd} leads out of {root}; give a folder inside it")
-    return folder
-
-
-def open_counter(device: str) -> Any:
-    """What counts the energy of the GPUs that are visible, or of the CPU; None where nothing does."""
-    if device != "cuda":
-        return cpu_counter()
-    with visible_gpus() as found:
-        uuids = [gpu.uuid for gpu in found.gpus if gpu.uuid is not None]
-    return gpu_counter(uuids) if uuids else None
-
-
-def _gpus_of(share: Share | None) -> dict[str, str]:
-    return {"CUDA_VISIBLE_DEVICES": ",".join(share.gpus)} if share is not None and share.gpus is not None else {}
-
-
-class _on_cores:  # noqa: N801 - a context manager
-    """What is started in the body keeps to a share's cores; this process has all of its own again behind it."""
-
-    def __init__(self, share: Share | None) -> None:
-        self._cores = share.cores if share is not None else None
-
-    def __enter__(self) -> None:
-        if self._cores is not None:
-            self._before = os.sched_getaffinity(0)
-            os.sched_setaffinity(0, self._cores)
-
-    def __exit__(self, *_: object) -> None:
-        if self._cores is not None:
-            os.sched_setaffinity(0, self._before)

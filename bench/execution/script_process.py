@@ -138,6 +138,16 @@ def environment_of(command: Command, seed: int) -> dict[str, str]:
     return imports.ENVIRONMENT | command.env_of(seed)
 
 
+def folder_of(command: Command, root: Path) -> Path:
+    """Where the command runs. Raises `UsageError` where there is no such folder in `root`."""
+    folder = (root / command.cwd).resolve()
+    if not folder.is_dir():
+        raise UsageError(f"cwd: there is no folder {command.cwd} in {root}")
+    if not folder.is_relative_to(root.resolve()):
+        raise UsageError(f"cwd: {command.cwd} leads out of {root}; give a folder inside it")
+    return folder
+
+
 def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
     """Raises `UsageError` for a program that is not there or cannot be run, or a file that its interpreter lacks."""
     program = argv[0]
@@ -196,5 +206,6 @@ def _as_by_hand() -> None:
     """In the child: the signals that a shell's command has, and an end when its parent is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGVTALRM):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

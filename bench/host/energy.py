@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.host.gpus import visible_gpus
+
 COARSE_BELOW_S = 1.0
 POWERCAP = Path("/sys/class/powercap")
 
@@ -67,6 +69,15 @@ def open_counter(is_cuda: bool, count: int = 1) -> Counter | None:
     import torch
 
     return gpu_counter([f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in range(count)])
+
+
+def visible_counter(device: str) -> Counter | None:
+    """What counts the energy of all visible GPUs (`cuda`), or of the CPU; None where nothing does. Imports no torch."""
+    if device != "cuda":
+        return cpu_counter()
+    with visible_gpus() as found:
+        uuids = [gpu.uuid for gpu in found.gpus if gpu.uuid is not None]
+    return gpu_counter(uuids) if uuids else None
 
 
 def gpu_counter(uuids: Sequence[str], nvml: Any = None) -> Counter | None:

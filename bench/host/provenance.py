@@ -12,7 +12,6 @@ import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -180,6 +179,8 @@ def loaded_beside() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that can change a result or a time."""
+    from importlib import metadata  # which takes as long as all else here
+
     found = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,23 +52,22 @@ class ScriptSources:
     commit_unknown: str | None = None
 
     @classmethod
-    def now(cls, folder: Path, argv: Sequence[str], earlier: ScriptSources | None = None) -> Self:
-        """Those of a command in `folder`; what has not changed since `earlier` is not read again."""
+    def now(cls, folder: Path, argv: Sequence[str]) -> Self:
+        """Those of a command in `folder`."""
         named = [path for argument in argv if (path := _file(folder, argument)) is not None]
-        known = earlier.files if earlier is not None else {}
         try:
             root, commit, status = _in_git(folder)
             tracked = _listed(git(root, "ls-files", "-z", timeout_s=GIT_TIMEOUT_S))
-            new = [name for mark, name in status if mark == "?" and Path(name).suffix.lower() in SOURCES]
-            kept = [name for name in tracked if Path(name).suffix.lower() in SOURCES | CONFIGS]
+            new = [name for mark, name in status if mark == "?" and _suffix(name) in SOURCES]
+            kept = [name for name in tracked if _suffix(name) in SOURCES or _suffix(name) in CONFIGS]
             dirty = bool(new) or any(mark != "?" for mark, _ in status)
-            files = _states(root, [*kept, *new, *_names(root, named)], known)
+            files = _states(root, [*kept, *new, *_names(root, named)])
             return cls(root, files, commit, dirty, None if commit else "the repository has no commit yet")
         except GitFailed as error:
             root = named[0].parent if named else folder
             inside = [path.relative_to(root).as_posix() for path in _below(root)]
             why = "it is in no git repository" if "not a git repository" in error.reason else error.reason
-            files = _states(root, [*inside, *_names(root, named)], known)
+            files = _states(root, [*inside, *_names(root, named)])
             return cls(root, files, commit_unknown=why.replace(str(folder), "this folder"))
 
     @cached_property
@@ -83,11 +83,10 @@ class ScriptSources:
         told = {"commit": self.commit, "dirty": self.dirty, "sources_sha256": self.sha256}
         return told | ({"commit_unknown": self.commit_unknown} if self.commit_unknown else {})
 
-    def changed_since(self, earlier: ScriptSources) -> list[str]:
-        """The files that are gone or hold something else than then; new ones may be what the script has made."""
-        return [name for name, state in earlier.files.items() if self.files.get(name, state)[0] != state.sha256] + [
-            name for name in earlier.files if name not in self.files
-        ]
+    def changed(self) -> list[str]:
+        """The files that are gone by now, or hold something else; new ones may be what the script has made."""
+        now = _states(self.root, list(self.files), self.files)
+        return [name for name, state in self.files.items() if name not in now or now[name].sha256 != state.sha256]
 
 
 def _in_git(folder: Path) -> tuple[Path, str | None, list[tuple[str, str]]]:
@@ -98,6 +97,10 @@ def _in_git(folder: Path) -> tuple[Path, str | None, list[tuple[str, str]]]:
     commit = next((entry.split()[2] for entry in entries if entry.startswith("# branch.oid ")), "(initial)")
     status = [(entry[0], entry[2:]) for entry in entries if entry and entry[0] in "?12u"]
     return root, None if commit == "(initial)" else commit, status
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _listed(output: str) -> list[str]:
@@ -127,21 +130,24 @@ def _below(root: Path) -> Iterator[Path]:
         seen += len(names) + len(folders)
         if seen > MOST_ENTRIES:
             return (path for path in found if path.parent == root)
-        found += [Path(folder) / name for name in names if Path(name).suffix.lower() in SOURCES]
+        found += [Path(folder) / name for name in names if _suffix(name) in SOURCES]
     return iter(found)
 
 
-def _states(root: Path, names: Sequence[str], known: Mapping[str, State]) -> dict[str, State]:
+def _states(root: Path, names: Sequence[str], known: Mapping[str, State] | None = None) -> dict[str, State]:
+    """What these files hold; those that have not changed since they were `known` are not read again."""
     states: dict[str, State] = {}
     for name in list(dict.fromkeys(names))[:MOST_FILES]:
+        path = os.path.join(root, name)
         try:
-            stat = os.stat(root / name)
-            before = known.get(name)
-            if stat.st_size > MOST_FILE_BYTES or not (root / name).is_file():
+            found = os.stat(path)
+            before = known.get(name) if known else None
+            if found.st_size > MOST_FILE_BYTES or not stat.S_ISREG(found.st_mode):
                 continue
-            if before is None or (before.size, before.changed_ns) != (stat.st_size, stat.st_ctime_ns):
-                content = (root / name).read_bytes()
-                before = State(hashlib.sha256(content).hexdigest(), len(content), stat.st_ctime_ns)
+            if before is None or (before.size, before.changed_ns) != (found.st_size, found.st_ctime_ns):
+                with open(path, "rb") as file:
+                    content = file.read()
+                before = State(hashlib.sha256(content).hexdigest(), len(content), found.st_ctime_ns)
             states[name] = before
         except OSError:
             continue

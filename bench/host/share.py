@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -17,6 +19,24 @@ class Share:
     gpus: tuple[str, ...] | None = None
     cores: tuple[int, ...] | None = None
     neighbours: int = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program that is started for it is to see."""
+        return {} if self.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)}
+
+    @contextmanager
+    def of_children(self) -> Iterator[None]:
+        """What is started in the body keeps to these cores; this process has its own again behind it."""
+        if self.cores is None:
+            yield
+            return
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, self.cores)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
 
     def keep_to(self) -> None:
         """Restrict this process and its children to the share. Call it before torch looks for GPUs."""

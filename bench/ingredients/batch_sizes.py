@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bench.ingredients.configs import Count, Share, Strict
+from bench.documents.strict import Strict
+from bench.ingredients.configs import Count, Share
 from bench.ingredients.image_sizes import check_ends
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 

@@ -14,9 +14,9 @@ from bench.documents.limits import (
     MOST_COUNT,
     MOST_EPOCHS,
     MOST_PIXELS,
-    MOST_SECONDS,
     MOST_THREADS,
 )
+from bench.documents.strict import Strict
 from bench.pipelines.augmentations import AUGMENTATIONS
 from bench.registry.checks import check_known
 from bench.registry.reference import parse
@@ -37,7 +37,6 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST_NUMBER)]
 # How much of a running average is kept at each step; 1 would keep all of it for ever.
 Kept = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER)]
-Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 Epochs = Annotated[float, Field(gt=0, le=MOST_EPOCHS), AfterValidator(_enough_for_a_step)]
 Count = Annotated[int, Field(gt=0, le=MOST_COUNT)]
 Threads = Annotated[int, Field(gt=0, le=MOST_THREADS)]
@@ -45,10 +44,6 @@ Pixels = Annotated[int, Field(ge=0, le=MOST_PIXELS)]
 Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 # A share of the training that is over, counted in examples.
 Share = Annotated[float, Field(gt=0, le=1)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Named(BaseModel):
@@ -137,7 +132,7 @@ _OPTIMIZER_OPTIONS = {
 class Optimizer(OptimizerGroup):
     name: str = "sgd"
     lr: Positive
-    groups: dict[Role, OptimizerGroup] = {}
+    groups: dict[Role, OptimizerGroup] = Field(default={})
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -213,7 +208,7 @@ class FitOneCycle(Strict):
 
 class Step(Strict):
     name: Literal["step"]
-    milestones: list[Fraction] = [0.3, 0.6, 0.8]
+    milestones: list[Fraction] = Field(default=[0.3, 0.6, 0.8])
     gamma: Positive = 0.2
 
 

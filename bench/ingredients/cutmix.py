@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
-from bench.ingredients.configs import Fraction, Positive, Strict
+from bench.documents.strict import Strict
+from bench.ingredients.configs import Fraction, Positive
 from bench.ingredients.ingredient import Ingredient, Parts
 from bench.training.examples import Examples
 from bench.training.hook import Hook

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, RootModel
 
-from bench.ingredients.configs import Strict
+from bench.documents.strict import Strict
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
 if TYPE_CHECKING:

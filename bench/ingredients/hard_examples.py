@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, runt
 from pydantic import Field, model_validator
 
 from bench.documents.limits import MOST_COUNT
-from bench.ingredients.configs import Share, Strict
+from bench.documents.strict import Strict
+from bench.ingredients.configs import Share
 from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
 from bench.training.curriculum import ShortEpochs
 from bench.training.examples import Examples

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from bench.documents.limits import MOST_PIXELS
-from bench.ingredients.configs import Share, Strict
+from bench.documents.strict import Strict
+from bench.ingredients.configs import Share
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
 

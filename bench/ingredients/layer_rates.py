@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from bench.documents.limits import MOST_COUNT
-from bench.ingredients.configs import Positive, Strict
+from bench.documents.strict import Strict
+from bench.ingredients.configs import Positive
 from bench.ingredients.ingredient import Ingredient
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.documents.document import refuse
 from bench.documents.limits import LARGEST_SEED
+from bench.documents.strict import Seconds, Strict
 from bench.host.script_sources import SOURCES
-from bench.ingredients.configs import Seconds, Strict
 from bench.runs.run import cell_id
 from bench.spec.epoch_pattern import BadPattern, EpochPattern
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from bench.documents import core_schema, yaml_reader
+from bench.documents import core_schema
 from bench.documents.document import nearest
 from bench.errors import UsageError
 
@@ -39,6 +39,8 @@ class Price(BaseModel):
 @functools.cache
 def table() -> dict[str, ListPrice]:
     """The prices that are known, by name."""
+    from bench.documents import yaml_reader
+
     return TypeAdapter(dict[str, ListPrice]).validate_python(yaml_reader.read(TABLE)[0])
 
 

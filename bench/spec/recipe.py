@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from bench.documents.document import Document, is_file, nearest, parse_setting, refuse
 from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
+from bench.documents.strict import Strict
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
@@ -35,7 +36,6 @@ from bench.ingredients.configs import (
     RateFinder,
     Resize,
     Schedule,
-    Strict,
     Surface,
     Threads,
 )

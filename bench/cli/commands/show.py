@@ -21,6 +21,7 @@ from bench.profiling import cards
 from bench.profiling.demand import NotCounted, demand
 from bench.profiling.footprint import footprint
 from bench.report.terminal.gpu import print_demand
+from bench.report.terminal.script import print_script
 from bench.report.terminal.show import print_recipe
 from bench.runs.run import FINISHED, Run
 from bench.runs.store import Store
@@ -45,6 +46,9 @@ def show(
     ] = False,
 ) -> None:
     """Raises `UsageError` for a card that is not known, and where --device contradicts it."""
+    if scripts := _runs_of_script(recipe, results):
+        print_script(LastingConsole(), recipe, scripts)
+        return
     sheet = cards.find(card) if card else None
     if sheet and device == "cpu":
         raise UsageError("--card is a GPU's; leave out --device cpu")
@@ -73,6 +77,14 @@ def show(
         print_demand(console, work, asked, sheet)
     elif not_counted:
         say(console, not_counted)
+
+
+def _runs_of_script(name: str, results: Path) -> list[Run]:
+    """The runs of a script of this name that were timed here; none for a recipe's name."""
+    if name in recipes.names() or Path(name).suffix in (".yaml", ".yml"):
+        return []
+    runs = Store(results / "runs" / "runs.jsonl").read()
+    return [run for run in runs if run.is_script and run.recipe == name]
 
 
 def _finished_runs(name: str, results: Path) -> list[Run]:

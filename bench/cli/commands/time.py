@@ -22,8 +22,8 @@ from bench.execution.duration_estimate import mean_here_s
 from bench.execution.interrupts import Interrupts
 from bench.execution.recorded_code import ScriptCode
 from bench.execution.recording import Recorder
-from bench.execution.script import folder_of, run_script
-from bench.execution.script_process import check_program, environment_of
+from bench.execution.script import run_script
+from bench.execution.script_process import check_program, environment_of, folder_of
 from bench.host.contention import LoadCheck
 from bench.host.gpus import visible_gpus
 from bench.report.terminal.harmless import Harmless

@@ -42,8 +42,8 @@ def print_recipe(
     console.print(Text.assemble((name, "bold"), f": {recipe.summary}"))
     if recipe.source:
         console.print(f"Source: {recipe.source}", markup=False, highlight=False)
-    _print_rows(console, ingredients(recipe, counted.precision))
-    _print_rows(console, sizes(recipe, device, counted))
+    print_rows(console, ingredients(recipe, counted.precision))
+    print_rows(console, sizes(recipe, device, counted))
     if recipe.published:
         console.print("Published:", style="bold")
         console.print(published_table(recipe.published))
@@ -218,7 +218,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Labels and values, a line each."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="cyan", no_wrap=True)
     grid.add_column(overflow="fold")

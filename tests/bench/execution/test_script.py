@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -189,7 +190,7 @@ def test_pages_that_forked_processes_share_count_once(time_script):
 
 
 def test_what_outlives_the_command_is_ended_off_the_clock(time_script, alive, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.execution.script.LINGER_S", 0.6)
+    monkeypatch.setattr("bench.execution.leftovers.LINGER_S", 0.6)
     measured = time_script("setsid sleep 60 & echo $! > pid; (sleep 60 &) ; exit 0", shell=True)
     assert measured.status == "ok"
     assert measured.metrics["wall_s"] == measured.spans[-1]["end_s"]
@@ -306,3 +307,36 @@ def test_no_script_outlives_a_bench_that_was_killed(tmp_path, alive):
         time.sleep(0.02)
     os.kill(script, signal.SIGKILL)
     pytest.fail("the script went on")
+
+
+def test_ctrl_z_stops_the_script_too_and_is_told(tmp_path):
+    program = (
+        "import json\nfrom pathlib import Path\nfrom bench.execution.script import run_script\n"
+        "from bench.spec.command import Command\n"
+        'script = \'import os, time; open("pid", "w").write(str(os.getpid())); time.sleep(0.5)\'\n'
+        f"done = run_script(Command(argv=[{sys.executable!r}, '-c', script]), 0, Path(), Path('log'))\n"
+        "print(json.dumps([done.status, done.reason, done.metrics['paused_s'], done.metrics['wall_s']]))"
+    )
+    root = Path(__file__).parents[3]
+    bench = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    pid = tmp_path / "pid"
+    while not (pid.exists() and pid.read_text().strip()):
+        assert bench.poll() is None
+        time.sleep(0.02)
+    bench.send_signal(signal.SIGTSTP)
+    script = Path(f"/proc/{pid.read_text().strip()}/stat")
+    while (state := script.read_text().rpartition(")")[2].split()[0]) != "T":
+        assert state != "Z"
+        time.sleep(0.02)
+    time.sleep(0.8)
+    bench.send_signal(signal.SIGCONT)
+    status, reason, paused_s, wall_s = json.loads(bench.communicate()[0])
+    assert status == "ok"
+    assert "it was stopped once from outside" in reason
+    assert 0.4 < paused_s <= wall_s

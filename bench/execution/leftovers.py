@@ -1,0 +1,52 @@
+"""Processes that outlive the command that has started them: they may end by themselves, and are ended after a while."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from bench.execution.script_process import ScriptProcess
+
+# Some always take a moment, such as the helpers of Python's multiprocessing.
+MOMENT_S = 0.5
+LINGER_S = 5.0
+LOOK_S = 0.02
+ASKED_S = 1.0
+MOST_NAMED = 3
+
+
+class Leftovers:
+    """What a command that has ended left running; off its clock, because its user has the prompt back."""
+
+    def __init__(self, process: ScriptProcess) -> None:
+        assert process.ended_s is not None
+        self._process, self._ended_s = process, process.ended_s
+        self._seen: list[str] = []
+        self._was_asked = False
+        self._next_s = 0.0
+
+    def are_gone(self, hurry: bool) -> bool:
+        """Whether none is left; to be asked until it is so. `hurry` leaves them no time to end by themselves."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + LOOK_S
+        process = self._process
+        rest = [pid for pid in process.tree.members() if pid != process.pid]
+        waited_s = now_s - self._ended_s
+        if rest and waited_s >= MOMENT_S and not self._seen:
+            self._seen = [process.tree.describe(pid) for pid in rest]
+        if rest and (hurry or waited_s >= LINGER_S):
+            process.tree.send(signal.SIGKILL if self._was_asked else signal.SIGTERM)
+            self._next_s += 0.0 if self._was_asked else ASKED_S
+            self._was_asked = True
+        return not rest
+
+    @property
+    def remark(self) -> str | None:
+        """What is to be said of them."""
+        if not self._seen:
+            return None
+        names = ", ".join(self._seen[:MOST_NAMED]) + (", …" if len(self._seen) > MOST_NAMED else "")
+        what = "were ended" if self._was_asked else "ended by themselves"
+        return f"{len(self._seen)} of its processes outlived it and {what}: {names}"
