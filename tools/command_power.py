@@ -34,7 +34,7 @@ from rich.console import Console
 from bench.cli.commands.regress import sigterm_interrupts
 from bench.errors import BenchError, UsageError
 from bench.execution.script import run_script
-from bench.gate import confirmation, history_study, spending
+from bench.gate import confirmation, group_sequential, history_study
 from bench.gate.history_study import WALL
 from bench.gate.lock import only_one
 from bench.gate.report import Finding
@@ -203,7 +203,7 @@ def compare(blocks: Sequence[Times], slow_down: float) -> Found:
 
 
 def _judged(base: Times, head: Times, rounds: int) -> Judgement:
-    for look in spending.looks(rounds):
+    for look in group_sequential.looks(rounds):
         (judgement,) = judge([Case(WALL, base[:look], head[:look], True, rounds)])
         if judgement.verdict is not Verdict.UNSURE:
             break

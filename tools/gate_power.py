@@ -6,8 +6,8 @@ Copies of HEAD are measured in blocks A B B A as `bench regress` measures: each 
 the same code again, or does so many small matrix products more after each training step, and keeps so many bytes more,
 that the step takes 3, 5 or 10 % longer, and the process as much more memory. How many products these are is found by
 timing first; how much they really cost is told with the result. Every start is one line of the file, written when
-its block is whole, and a later call goes on from there; `--minutes 0` only judges. Then 200 duels of each kind are
-drawn from the blocks, and judged by the gate and by four other rules. `--page` writes the result as Markdown.
+its block is whole, and a later call goes on from there; `--minutes 0` only judges. Then 200 comparisons of each kind
+are drawn from the blocks, and judged by the gate and by four other rules. `--page` writes the result as Markdown.
 
 Nothing else should run on the machine meanwhile.
 """
@@ -33,11 +33,11 @@ from rich.console import Console
 
 from bench.cli.commands.regress import sigterm_interrupts
 from bench.errors import BenchError, UsageError
+from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.checkout import checked_out, resolve, top_of
 from bench.gate.lock import only_one
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.study import BLOCK, COMPARISONS, Outcome, Times, neighbours, study
-from bench.gate.tree import Tree, TreeFailed
 from bench.gate.verdict import Case, threshold_of
 from bench.host.fingerprint import default_device, device_count, fingerprint
 from bench.host.provenance import PACKAGES
@@ -114,31 +114,31 @@ class Start:
 class StartRecorder:
     """Copies of one commit with more and less work, each start of them measured once."""
 
-    def __init__(self, commit: str, logs: Path, open_trees: ExitStack) -> None:
-        self._checkout = open_trees.enter_context(checked_out(ROOT, commit))
-        self._logs, self._open_trees = logs, open_trees
+    def __init__(self, commit: str, logs: Path, open_agents: ExitStack) -> None:
+        self._checkout = open_agents.enter_context(checked_out(ROOT, commit))
+        self._logs, self._open_agents = logs, open_agents
         self._device = default_device()
         self._found = device_count(fingerprint(), self._device)
-        self._trees: dict[str, Tree] = {}
+        self._agents: dict[str, AgentProcess] = {}
         self.session = 0
 
     def add(self, name: str, more: More | None = None) -> None:
         """A copy of the commit, by its name here."""
         # Folders of one length; see bench.gate.checkout.Checkout.
-        root = self._checkout.base.with_name(f"{len(self._trees):04d}")
+        root = self._checkout.base.with_name(f"{len(self._agents):04d}")
         for package in PACKAGES:
             shutil.copytree(self._checkout.base / package, root / package)
         if more:
             with (root / STEP_FILE).open("a", encoding="utf-8") as file:
                 file.write(MORE.format(products=more.products, num_bytes=more.num_bytes))
-        tree = Tree(root, self._logs / f"{root.name}.log")
-        self._open_trees.callback(tree.close)
-        tree.await_ready()
+        agent = AgentProcess(root, self._logs / f"{root.name}.log")
+        self._open_agents.callback(agent.close)
+        agent.await_ready()
         for cell in FIGURES:
             path = root / "bench" / "matrices" / f"{cell}.yaml"
-            tree.ask("open", path=str(path), device=self._device, found=self._found)
-        tree.close()
-        self._trees[name] = tree
+            agent.ask("open", path=str(path), device=self._device, found=self._found)
+        agent.close()
+        self._agents[name] = agent
 
     def block(self, number: int, b: str, slow_down: float, cells: Sequence[str]) -> list[Start]:
         """A B, then B A, each pair of two new starts."""
@@ -147,26 +147,26 @@ class StartRecorder:
         for pair in ((first, second), (second, first)):
             began_s = time.monotonic()
             for name, _ in pair:
-                self._trees[name].start()
+                self._agents[name].start()
             for name, _ in pair:
-                self._trees[name].await_ready()
+                self._agents[name].await_ready()
             start_s = (time.monotonic() - began_s) / 2
             figures: list[dict[str, float]] = [{}, {}]
             walls_s = [start_s, start_s]
             for cell in cells:  # each cell's two runs are neighbours
                 for position, (name, _) in enumerate(pair):
                     began_s = time.monotonic()
-                    figures[position] |= self._run(self._trees[name], cell, number)
+                    figures[position] |= self._run(self._agents[name], cell, number)
                     walls_s[position] += time.monotonic() - began_s
             for name, _ in pair:
-                self._trees[name].close()
+                self._agents[name].close()
             for position, (_, planted) in enumerate(pair):
                 runs.append(Start(self.session, number, planted, figures[position], walls_s[position]))
         return runs
 
-    def _run(self, tree: Tree, cell: str, seed: int) -> dict[str, float]:
+    def _run(self, agent: AgentProcess, cell: str, seed: int) -> dict[str, float]:
         log = self._logs / "run.log"
-        reply = tree.ask(
+        reply = agent.ask(
             "run",
             matrix=list(FIGURES).index(cell),
             cell=0,
@@ -204,8 +204,8 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
     """Go on with the file until the deadline. Raises UsageError for a file of other code or another machine."""
     commit, machine = resolve(top_of(ROOT), "HEAD"), fingerprint()["id"]
     file.parent.mkdir(parents=True, exist_ok=True)
-    with only_one("tools/gate_power.py", lambda line: say(console, line)), ExitStack() as open_trees:
-        recorder = StartRecorder(commit, ROOT / "results" / "gate" / "logs", open_trees)
+    with only_one("tools/gate_power.py", lambda line: say(console, line)), ExitStack() as open_agents:
+        recorder = StartRecorder(commit, ROOT / "results" / "gate" / "logs", open_agents)
         recorder.add("A")
         if file.exists():
             plan, runs = read(file)
@@ -285,7 +285,7 @@ def _whole_blocks(runs: Sequence[Start]) -> list[list[Start]]:
 
 @dataclass(frozen=True)
 class Judged:
-    """One figure: how often equal starts differ, what B really was, and what the rules made of the duels."""
+    """One figure: how often equal starts differ, what B really was, and what the rules made of the comparisons."""
 
     name: str
     pair_s: float
@@ -320,7 +320,7 @@ def tell(plan: StartsPlan, judged: Sequence[Judged], console: Console) -> None:
         say(console, f"{one.name}: {told}")
         say(
             console,
-            f"{COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A of fresh starts, of which "
+            f"{COMPARISONS} comparisons of {ROUNDS} pairs at most, drawn as blocks A B B A of fresh starts, of which "
             f"{one.starts} are of the same code; a pair takes {units.duration(one.pair_s)}",
         )
         print_table(console, study_table(one.outcomes, one.pair_s))
@@ -334,8 +334,8 @@ def page(plan: StartsPlan, judged: Sequence[Judged], runs: Sequence[Start], file
         "",
         f"Written by `tools/gate_power.py` from {len(runs)} fresh starts of commit {plan.commit[:9]} on "
         f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores ([the starts]({file.name}); `--minutes 0` "
-        f"judges them again): {COMPARISONS} duels of {ROUNDS} pairs at most, drawn as blocks A B B A. All rules get "
-        "the same values, one a start; the gate may stop early.",
+        f"judges them again): {COMPARISONS} comparisons of {ROUNDS} pairs at most, drawn as blocks A B B A. All rules "
+        "get the same values, one a start; the gate may stop early.",
     ]
     for one in judged:
         planted = [slow_down for slow_down in one.really if slow_down]
@@ -405,7 +405,7 @@ def main() -> int:
         tell(plan, judged, console)
         if arguments.page:
             arguments.page.write_text(page(plan, judged, runs, arguments.file), encoding="utf-8")
-    except (BenchError, TreeFailed) as error:
+    except (BenchError, AgentFailed) as error:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", None) or 1
     except KeyboardInterrupt:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from bench.gate.baseline import Baseline
-from bench.gate.duel import ROUNDS
 from bench.gate.own_sources import SHORT_COMMIT
+from bench.gate.paired_comparison import ROUNDS
 
 Name = Annotated[str, typer.Argument(help="Its name in `bench baseline list`, or the beginning of it.")]
 

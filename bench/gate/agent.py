@@ -1,7 +1,7 @@
 """A process that measures with the code of one tree: a script, run by its path, beside another such process.
 
 Each tree brings its own copy of this file, and the gate of another revision may be the one that asks. So the requests
-and replies are what must not change without a new `bench.gate.PROTOCOL`: the methods of `Tree`, their arguments and
+and replies are what must not change without a new `bench.gate.PROTOCOL`: the methods of `Agent`, their arguments and
 what they return. They are lines of JSON on stdin and stdout, and the process ends with its stdin. Whatever else is
 printed goes to stderr.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Tree:
+class Agent:
     """The tree's code, imported when this is made, and the matrices that were opened with it."""
 
     def __init__(self, root: str) -> None:
@@ -168,10 +168,10 @@ def _plain(value: Any) -> Any:
 def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    tree: Tree | None = None
+    agent: Agent | None = None
     failure: Exception | None = None
     try:
-        tree = Tree(sys.argv[1])  # at once, so that two agents import at the same time
+        agent = Agent(sys.argv[1])  # at once, so that two agents import at the same time
     except Exception as error:
         traceback.print_exc()
         failure = error
@@ -180,11 +180,11 @@ def main() -> None:
         try:
             if failure is not None:
                 raise failure
-            reply = {"reply": getattr(tree, request.pop("do"))(**request)}
+            reply = {"reply": getattr(agent, request.pop("do"))(**request)}
         except Exception as error:
             if error is not failure:
                 traceback.print_exc()
-            reply = {"error": {"type": type(error).__name__, "message": str(error), "loaded": tree is not None}}
+            reply = {"error": {"type": type(error).__name__, "message": str(error), "loaded": agent is not None}}
             reply["error"]["exit_code"] = getattr(error, "exit_code", None)
         replies.write(json.dumps(reply, default=_plain) + "\n")
         replies.flush()

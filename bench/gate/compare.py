@@ -51,7 +51,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Group:
+class MatchedCell:
     """The results of one cell on both sides."""
 
     label: str
@@ -65,7 +65,7 @@ def compare(
 ) -> tuple[list[Finding], list[str]]:
     """A finding for each quantity of each cell of head, judged together, and what else should be said."""
     groups, notes = match(base, head)
-    cases: list[tuple[Group, Case]] = []
+    cases: list[tuple[MatchedCell, Case]] = []
     findings: dict[int, list[Finding]] = {}
     for position, group in enumerate(groups):
         if (without := _without_judgement(group, any_machine)) is not None:
@@ -83,7 +83,7 @@ def compare(
     return [finding for position in sorted(findings) for finding in findings[position]], notes
 
 
-def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[Group], list[str]]:
+def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[MatchedCell], list[str]]:
     """Cells of both sides that have the same config.
 
     Keys of which each side has one value throughout, and another than the other side, are what is compared:
@@ -108,7 +108,7 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[Group], 
         sides.append(cells)
     names = _names([*sides[0].values(), *sides[1].values()], compared)
     groups = [
-        Group(names[key], key[0], sides[0].get(key, []), results)
+        MatchedCell(names[key], key[0], sides[0].get(key, []), results)
         for key, results in sides[1].items()
     ]  # fmt: skip
     if lost := sorted(names[key] for key in sides[0].keys() - sides[1].keys()):
@@ -116,7 +116,7 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[Group], 
     return groups, notes
 
 
-def cases_of(group: Group, limits: Limits) -> list[Case]:
+def cases_of(group: MatchedCell, limits: Limits) -> list[Case]:
     """What can be judged of a cell: each quantity that all its results have.
 
     Times and memory of sides that were measured in turns are pairs of neighbours, accuracies are pairs of a seed.
@@ -154,7 +154,7 @@ def _of_starts(results: Sequence[Result], values: Sequence[float]) -> list[float
     return [median(found) for found in by_start.values()]
 
 
-def _starts_told(group: Group) -> str | None:
+def _starts_told(group: MatchedCell) -> str | None:
     """What to say where several runs count as one."""
     if not _differ_in_start(group.base, group.head):
         return None
@@ -191,7 +191,7 @@ def _of_equal_seeds(
     return [sides[0][seed] for seed in common], [sides[1][seed] for seed in common]
 
 
-def missed(group: Group, false_alarms: float) -> list[Finding]:
+def missed(group: MatchedCell, false_alarms: float) -> list[Finding]:
     """What to say of figures that some runs lack because they failed to get there, such as the time to a target.
 
     Whether head fails more often is told by Fisher's exact test (JRSS 98, 1935); the times of those that got there
@@ -228,7 +228,7 @@ def _usable(value: object, quantity: Quantity) -> TypeGuard[float]:
     return math.isfinite(value) and (value > 0 or quantity.scale == "difference")
 
 
-def _without_judgement(group: Group, any_machine: bool) -> Finding | None:
+def _without_judgement(group: MatchedCell, any_machine: bool) -> Finding | None:
     """Why there is nothing to judge, None where there is."""
     if not group.base:
         return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, "the base has no such cell")

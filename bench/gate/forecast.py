@@ -10,7 +10,7 @@ import math
 
 from scipy import stats
 
-from bench.gate import spending
+from bench.gate import group_sequential
 from bench.gate.verdict import FALSE_ALARMS, FALSE_SAME, LEAST_ROUNDS, LEAST_ROUNDS_FOR_ALARM, LEAST_SEEDS, Case, weigh
 
 # With less of a chance, the rest of the time is better spent on another machine, or with another margin.
@@ -38,8 +38,8 @@ def chance_to_decide(case: Case, rounds: int, false_alarms: float = FALSE_ALARMS
         below = [float(stats.norm.cdf((end - evidence.estimate) / spread)) for end in (low, high)]
         return max(0.0, below[1] - below[0])
 
-    alarm_at = spending.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if is_ratio else LEAST_SEEDS)
-    same_at = spending.looks(case.planned, LEAST_ROUNDS if is_ratio else LEAST_SEEDS)
+    alarm_at = group_sequential.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if is_ratio else LEAST_SEEDS)
+    same_at = group_sequential.looks(case.planned, LEAST_ROUNDS if is_ratio else LEAST_SEEDS)
     needed = max(evidence.threshold, _errors_needed(false_alarms / 2, alarm_at, rounds) * error)
     room = evidence.threshold - _errors_needed(FALSE_SAME, same_at, rounds) * error
     return chance(-room, room) + chance(needed, math.inf) + chance(-math.inf, -needed)
@@ -48,4 +48,4 @@ def chance_to_decide(case: Case, rounds: int, false_alarms: float = FALSE_ALARMS
 def _errors_needed(level: float, at: tuple[int, ...], rounds: int) -> float:
     """By how many standard errors a value has to differ at the last look that so many rounds allow."""
     look = max((position for position, one in enumerate(at) if one <= rounds), default=0)
-    return float(stats.norm.isf(spending.nominal(level, at, look)))
+    return float(stats.norm.isf(group_sequential.nominal(level, at, look)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from bench.gate import spending
+from bench.gate import group_sequential
 from bench.gate.verdict import FALSE_ALARMS, LEAST_ROUNDS_FOR_ALARM
 
 # A change as large as the floor is found this often in all the rounds.
@@ -28,6 +28,6 @@ def pair_noise(values: Sequence[float]) -> float | None:
 
 def floor(noise: float, rounds: int) -> float:
     """The least slow-down, as a fraction, that the gate finds in 80 % of cases in so many rounds of that noise."""
-    at = spending.looks(rounds, LEAST_ROUNDS_FOR_ALARM)
-    significant = float(stats.norm.isf(spending.nominal(FALSE_ALARMS / 2, at, len(at) - 1)))
+    at = group_sequential.looks(rounds, LEAST_ROUNDS_FOR_ALARM)
+    significant = float(stats.norm.isf(group_sequential.nominal(FALSE_ALARMS / 2, at, len(at) - 1)))
     return math.expm1((significant + float(stats.norm.isf(1 - POWER))) * noise / math.sqrt(rounds))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
+from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.checkout import Checkout, checked_out, resolve, top_of
-from bench.gate.duel import Arm
+from bench.gate.paired_cell import open_paired_cells
+from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
 from bench.gate.subject import Sides
-from bench.gate.tree import Tree, TreeFailed
-from bench.gate.trial import open_trials
 from bench.host.provenance import sources_sha256
 
 SHORT_COMMIT = 9
@@ -42,22 +42,22 @@ class OwnSources:
 
     def open(self, place: int, open_sides: ExitStack) -> Sides:
         checkout = open_sides.enter_context(checked_out(self.top, self._commit, place))
-        head = open_tree(checkout.head, self.folder / "logs" / "head.log", open_sides)
+        head = open_agent(checkout.head, self.folder / "logs" / "head.log", open_sides)
         try:
-            base = open_tree(checkout.base, self.folder / "logs" / "base.log", open_sides)
-        except TreeFailed as error:
+            base = open_agent(checkout.base, self.folder / "logs" / "base.log", open_sides)
+        except AgentFailed as error:
             raise MissingError(f"the base {self.base_name} cannot be run here: {error}") from None
         of_head = describe(head, "these sources", BenchError)
         of_base = describe(base, f"the base {self.base_name}", MissingError)
         pairs = [self._for_both(path, checkout) for path in self.matrices]
-        trials = open_trials(pairs, base, head, self.device, self.found)
+        paired_cells = open_paired_cells(pairs, base, head, self.device, self.found)
         self._sources = [of_base["sources"], of_head["sources"]]
         self.base = Side(self.base.name, of_base["code"])
         self.head = Side(name_of(of_head["code"]), of_head["code"])
         return Sides(
             Arm("base", base, of_base["code"], self.machine),
             Arm("head", head, of_head["code"], self.machine),
-            trials,
+            paired_cells,
             {"sources": self._sources},
             self._notes(),
         )
@@ -92,20 +92,20 @@ def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]
     return for_base, for_head
 
 
-def open_tree(root: Path, log: Path, open_trees: ExitStack) -> Tree:
-    """An agent for the sources in `root`, ended with `open_trees`. Raises TreeFailed for one of unknown protocol."""
+def open_agent(root: Path, log: Path, open_agents: ExitStack) -> AgentProcess:
+    """An agent for the sources in `root`, ended with `open_agents`. Raises TreeFailed for one of unknown protocol."""
     log.unlink(missing_ok=True)
-    tree = Tree(root, log)
-    open_trees.callback(tree.close)
-    return tree
+    agent = AgentProcess(root, log)
+    open_agents.callback(agent.close)
+    return agent
 
 
-def describe(tree: Tree, whose: str, error_kind: type[BenchError]) -> dict[str, Any]:
+def describe(agent: AgentProcess, whose: str, error_kind: type[BenchError]) -> dict[str, Any]:
     """Which code and machine a tree is. Raises an error of the given kind where it cannot be run."""
     try:
-        tree.await_ready()
-        described: dict[str, Any] = tree.ask("describe")
-    except TreeFailed as error:
+        agent.await_ready()
+        described: dict[str, Any] = agent.ask("describe")
+    except AgentFailed as error:
         raise error_kind(f"{whose} cannot be run here: {error}") from None
     return described
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from bench.errors import BenchError, UsageError
 from bench.gate import cause, confirmation, history
+from bench.gate.agent_process import AgentFailed
 from bench.gate.compare import Limits
-from bench.gate.duel import ROUNDS, Arm, Duel
+from bench.gate.paired_cell import CellAddress, PairedCell
+from bench.gate.paired_comparison import ROUNDS, Arm, PairedComparison
 from bench.gate.report import Finding, Report
 from bench.gate.subject import Sides, Subject
-from bench.gate.tree import TreeFailed
-from bench.gate.trial import Place, Trial
 from bench.gate.verdict import LEAST_ROUNDS, LEAST_ROUNDS_FOR_ALARM, Judgement
 from bench.runs.store import Store
 from bench.text.canonical import canonical_json
@@ -29,11 +29,11 @@ MOST_PROFILES = 3
 
 @dataclass
 class Watcher:
-    """Who is told what happens: lines, decided trials, the run that begins."""
+    """Who is told what happens: lines, decided cells, the run that begins."""
 
     say: Callable[[str], None] = lambda _line: None
-    decided: Callable[[Trial, Sequence[Judgement]], None] = lambda _trial, _found: None
-    running: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
+    decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _trial, _found: None
+    running: Callable[[PairedCell, str, int], None] = lambda _trial, _arm, _round: None
 
 
 @dataclass
@@ -66,13 +66,13 @@ class RevisionGate:
             if self.precise:
                 check_notable(sides)
             began_s = time.monotonic()
-            duel = self._duel(sides, sides.trials, self.rounds, "")
-            resumed = duel.resume()
-            self._run(duel, began_s + self.budget_s * (1 - confirmation.SHARE))
-            findings = duel.findings()
+            comparison = self._comparison(sides, sides.cells, self.rounds, "")
+            resumed = comparison.resume()
+            self._run(comparison, began_s + self.budget_s * (1 - confirmation.SHARE))
+            findings = comparison.findings()
             if not (suspects := confirmation.slower(findings)):
-                self._run(duel, began_s + self.budget_s)
-                findings = duel.findings()
+                self._run(comparison, began_s + self.budget_s)
+                findings = comparison.findings()
                 suspects = confirmation.slower(findings)
             spent_s = time.monotonic() - began_s
         if suspects:
@@ -82,28 +82,28 @@ class RevisionGate:
             self.subject.base,
             self.subject.head,
             findings,
-            [*sides.notes, *self._notes(duel, resumed)],
+            [*sides.notes, *self._notes(comparison, resumed)],
             self.machine,
             seconds=time.monotonic() - began_s,
-            rounds=max((len(trial.pairs) for trial in sides.trials), default=0),
+            rounds=max((len(paired_cell.pairs) for paired_cell in sides.cells), default=0),
         )
 
     def figures(self) -> list[history.Figure]:
         """What was measured of each quantity, for the history: of those with enough rounds for a standard error."""
         assert self.sides is not None
         return [
-            history.figure_of(trial.label, trial.head.judged_as, case)
-            for trial in self.sides.trials
-            for case in trial.cases(self.limits, self.rounds)
+            history.figure_of(paired_cell.label, paired_cell.head.judged_as, case)
+            for paired_cell in self.sides.cells
+            for case in paired_cell.cases(self.limits, self.rounds)
             if len(case.base) >= LEAST_ROUNDS
         ]
 
-    def _duel(self, sides: Sides, trials: list[Trial], rounds: int, place: str) -> Duel:
+    def _comparison(self, sides: Sides, paired_cells: list[PairedCell], rounds: int, place: str) -> PairedComparison:
         store = Store(self.folder / f"regress-{self._key(sides)}{place}.jsonl")
         if self.fresh:
             store.path.unlink(missing_ok=True)
-        return Duel(
-            trials,
+        return PairedComparison(
+            paired_cells,
             sides.base,
             sides.head,
             store,
@@ -118,13 +118,13 @@ class RevisionGate:
             precise=self.precise,
         )
 
-    def _run(self, duel: Duel, deadline_s: float) -> None:
+    def _run(self, comparison: PairedComparison, deadline_s: float) -> None:
         try:
-            duel.run(deadline_s)
-        except TreeFailed as error:
+            comparison.run(deadline_s)
+        except AgentFailed as error:
             raise BenchError(f"measuring ended: {error}") from None
         except KeyboardInterrupt:
-            count = sum(len(trial.pairs) for trial in duel.trials)
+            count = sum(len(paired_cell.pairs) for paired_cell in comparison.cells)
             told = f"{count} pair{'' if count == 1 else 's'} of runs"
             self.watcher.say(f"Stopped after {told}; the same command goes on from there")
             raise
@@ -135,44 +135,48 @@ class RevisionGate:
         self.watcher.say(f"Confirming in a second checkout at another path: {'; '.join(cells)}")
         with ExitStack() as open_sides:
             sides = self.subject.open(1, open_sides)
-            trials = [
-                replace(trial, judged=[one.judgement.quantity.metric for one in suspects if one.judgement is not None])
-                for trial in sides.trials
-                if trial.label in cells
+            paired_cells = [
+                replace(
+                    paired_cell, judged=[one.judgement.quantity.metric for one in suspects if one.judgement is not None]
+                )
+                for paired_cell in sides.cells
+                if paired_cell.label in cells
             ]
-            duel = self._duel(sides, trials, max(self.rounds // 2, LEAST_ROUNDS_FOR_ALARM), "-second")
-            duel.resume()
-            self._run(duel, time.monotonic() + budget_s)
-            settled = confirmation.confirmed(findings, duel.findings())
-            return self._with_causes(settled, sides, trials)
+            comparison = self._comparison(sides, paired_cells, max(self.rounds // 2, LEAST_ROUNDS_FOR_ALARM), "-second")
+            comparison.resume()
+            self._run(comparison, time.monotonic() + budget_s)
+            settled = confirmation.confirmed(findings, comparison.findings())
+            return self._with_causes(settled, sides, paired_cells)
 
-    def _with_causes(self, findings: Sequence[Finding], sides: Sides, trials: Sequence[Trial]) -> list[Finding]:
+    def _with_causes(
+        self, findings: Sequence[Finding], sides: Sides, paired_cells: Sequence[PairedCell]
+    ) -> list[Finding]:
         """The findings, those that are slower with what explains it: both sides are profiled, while they are there."""
         found: dict[str, list[cause.Part]] = {}
         slower = confirmation.slower(findings)
         for cell in sorted({one.cell for one in slower}):
-            trial = next(trial for trial in trials if trial.label == cell)
+            paired_cell = next(paired_cell for paired_cell in paired_cells if paired_cell.label == cell)
             self.watcher.say(f"Profiling both sides: {cell}")
-            found[cell] = [*cause.of_spans(trial.pairs), *self._profiled(trial, sides)]
+            found[cell] = [*cause.of_spans(paired_cell.pairs), *self._profiled(paired_cell, sides)]
         return [replace(one, cause=found[one.cell]) if one in slower else one for one in findings]
 
-    def _profiled(self, trial: Trial, sides: Sides) -> list[cause.Part]:
+    def _profiled(self, paired_cell: PairedCell, sides: Sides) -> list[cause.Part]:
         """The operators or functions that explain the difference; none where a side cannot be profiled."""
-        assert trial.base is not None
-        run_s = max((run.metrics.get("wall_s") or 0.0 for pair in trial.pairs for run in pair), default=0.0)
+        assert paired_cell.base is not None
+        run_s = max((run.metrics.get("wall_s") or 0.0 for pair in paired_cell.pairs for run in pair), default=0.0)
         times = min(max(int(PROFILING_S / (2 * run_s)) if run_s else MOST_PROFILES, 1), MOST_PROFILES)
         base, head = [], []
         try:
             for _ in range(times):
-                base.append(self._profile(sides.base, trial.base))
-                head.append(self._profile(sides.head, trial.head))
-        except TreeFailed:
+                base.append(self._profile(sides.base, paired_cell.base))
+                head.append(self._profile(sides.head, paired_cell.head))
+        except AgentFailed:
             return []  # such as a base whose agent is older
         of_base, of_head = (cause.least([one["seconds"] for one in side]) for side in (base, head))
         return cause.explain(head[-1]["kind"], of_base, of_head)
 
-    def _profile(self, arm: Arm, place: Place) -> dict[str, Any]:
-        told: dict[str, Any] = arm.tree.ask(
+    def _profile(self, arm: Arm, place: CellAddress) -> dict[str, Any]:
+        told: dict[str, Any] = arm.agent.ask(
             "profile",
             matrix=place.matrix,
             cell=place.cell,
@@ -194,13 +198,13 @@ class RevisionGate:
         }
         return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:12]
 
-    def _notes(self, duel: Duel, resumed: int) -> list[str]:
+    def _notes(self, comparison: PairedComparison, resumed: int) -> list[str]:
         notes = []
         if resumed:
             notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
-        notes += duel.contended()
-        notes += duel.loud()
-        if (drift := duel.drift()) is not None:
+        notes += comparison.contended()
+        notes += comparison.noise_warnings()
+        if (drift := comparison.drift()) is not None:
             notes.append(drift)
         return notes
 

@@ -15,7 +15,7 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from bench.gate import spending
+from bench.gate import group_sequential
 from bench.gate.quantity import Quantity
 from bench.gate.verdict import Case, Verdict, judge
 
@@ -93,7 +93,7 @@ def _ours(pairs: Sequence[tuple[Times, Times]], quantity: Quantity, slow_down: f
     words = []
     taken = []
     for base, head in pairs:
-        for look in spending.looks(rounds):
+        for look in group_sequential.looks(rounds):
             (judgement,) = judge([Case(quantity, base[:look], head[:look], True, rounds)])
             if judgement.verdict is not Verdict.UNSURE:
                 break

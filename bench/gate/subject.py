@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.gate.duel import Arm
+from bench.gate.paired_cell import PairedCell
+from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
-from bench.gate.trial import Trial
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Sides:
 
     base: Arm
     head: Arm
-    trials: list[Trial]
+    cells: list[PairedCell]
     key: dict[str, Any]
     notes: list[str] = field(default_factory=list)
 

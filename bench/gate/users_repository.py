@@ -12,15 +12,15 @@ from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
 from bench.execution.imports import ROOT
+from bench.gate.agent_process import AgentProcess
 from bench.gate.checkout import is_elsewhere, resolve
-from bench.gate.duel import Arm
 from bench.gate.own_sources import SHORT_COMMIT, for_both, name_of
+from bench.gate.paired_cell import open_paired_cells
+from bench.gate.paired_comparison import Arm
 from bench.gate.preparation import Environment, PreparationFailed, prepare
 from bench.gate.report import Side
 from bench.gate.snapshot import Snapshot, repository_at, side_by_side, told_changes
 from bench.gate.subject import Sides
-from bench.gate.tree import Tree
-from bench.gate.trial import open_trials
 from bench.gate.users_side import UsersSide
 from bench.host.provenance import code_identity
 from bench.spec import matrix as matrices
@@ -68,11 +68,11 @@ class UsersRepository:
         base, head = arms
         self.base, self.head = Side(self.base.name, base.code), Side(name_of(head.code), head.code)
         pairs = [for_both(path, self.top, found.base.root, found.head.root) for path in self.matrices]
-        trials = open_trials(pairs, base.tree, head.tree, self.device, self.found)
+        paired_cells = open_paired_cells(pairs, base.agent, head.agent, self.device, self.found)
         # The harness's own sources too: it may run a command otherwise than the one of an earlier call.
         key = {"repository": str(self.top), "sources": [arm.code["sources_sha256"] for arm in arms]}
         key["harness"] = harness["sources_sha256"]
-        return Sides(base, head, trials, key, self._notes(found.base, found.head))
+        return Sides(base, head, paired_cells, key, self._notes(found.base, found.head))
 
     def check_unchanged(self) -> None:
         """Both sides are copies, so nothing can have changed them."""
@@ -111,10 +111,10 @@ def users_repository(folder: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def _agent(environment: Environment, log: Path) -> Tree:
+def _agent(environment: Environment, log: Path) -> AgentProcess:
     """An agent with this harness's code, which sees a side's modules too."""
     log.unlink(missing_ok=True)
-    return Tree(Path(ROOT), log, environment)
+    return AgentProcess(Path(ROOT), log, environment)
 
 
 def matrices_of(top: Path, names: Sequence[str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""One side of a user's repository as somebody who measures when asked, as `Tree` is one of this project's own.
+"""One side of a user's repository as somebody who measures when asked, as `AgentProcess` is one of this project's own.
 
 The harness is the same for both sides: commands are started by this process in the side's folder, and recipes, which
 may name networks of that folder, run in workers of this harness's own agent.
@@ -20,11 +20,11 @@ from bench.errors import BenchError
 from bench.execution.measured import Measured
 from bench.execution.script import run_script
 from bench.gate.agent import reference_kernels
+from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.function_profile import function_seconds, profiled
 from bench.gate.preparation import Environment
 from bench.gate.quantity import QUANTITIES
 from bench.gate.snapshot import Snapshot
-from bench.gate.tree import Tree, TreeFailed
 from bench.measures.script_timeline import LOOKS
 from bench.spec import matrix as matrices
 from bench.spec.command import Command
@@ -52,9 +52,9 @@ class UsersSide:
     snapshot: Snapshot
     environment: Environment
     head: Path
-    open_agent: Callable[[], Tree]
+    open_agent: Callable[[], AgentProcess]
     _opened: list[_Opened] = field(default_factory=list)
-    _agent: Tree | None = None
+    _agent: AgentProcess | None = None
 
     @property
     def has_run(self) -> bool:
@@ -84,7 +84,7 @@ class UsersSide:
                 return self._open_in_agent(path, device, found)
             cells = matrices.expand(matrix, device, found)
         except BenchError as error:
-            raise TreeFailed(str(error), error.exit_code, True) from None
+            raise AgentFailed(str(error), error.exit_code, True) from None
         self._opened.append(_Opened(matrix.spec.measure, matrix.spec.timeout_s, cells))
         return {
             "matrix": len(self._opened) - 1,

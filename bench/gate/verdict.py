@@ -3,7 +3,7 @@
 What counts as a change has all of these:
 
 - it is significant: equal code is called better or worse in at most 1 % of comparisons, however often one looks
-  while evidence comes in (`spending`), and of several changes told at once at most 1 % are expected to be false
+  while evidence comes in (`group_sequential`), and of several changes told at once at most 1 % are expected to be false
   (Benjamini and Hochberg, "Controlling the false discovery rate", JRSS B 57, 1995);
 - it is larger than a margin, and larger than an absolute floor.
 
@@ -21,7 +21,7 @@ from statistics import fmean, median
 
 from scipy import stats
 
-from bench.gate import spending
+from bench.gate import group_sequential
 from bench.gate.quantity import FASTER_SLOWER, Quantity
 from bench.statistics import shift
 from bench.statistics.estimates import Estimate
@@ -143,8 +143,8 @@ def weigh(case: Case) -> Evidence | None:
         if n < (2 if not is_ratio else 1):
             return None
     else:
-        for_same = spending.looks(case.planned, least)
-        for_alarm = spending.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if is_ratio else least)
+        for_same = group_sequential.looks(case.planned, least)
+        for_alarm = group_sequential.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if is_ratio else least)
     made = [look for look in for_same if look <= n]
     if not made:
         return None
@@ -161,10 +161,10 @@ def weigh(case: Case) -> Evidence | None:
     for position, look in enumerate(for_alarm):
         if look <= n:
             at_look = shift_after(look)
-            p_worse = min(p_worse, spending.repeated_p(at_look.p_above(), for_alarm, position))
-            p_better = min(p_better, spending.repeated_p(at_look.p_below(), for_alarm, position))
+            p_worse = min(p_worse, group_sequential.repeated_p(at_look.p_above(), for_alarm, position))
+            p_better = min(p_better, group_sequential.repeated_p(at_look.p_below(), for_alarm, position))
     now = shift_after(made[-1])
-    level = spending.nominal(FALSE_SAME, for_same, len(made) - 1)
+    level = group_sequential.nominal(FALSE_SAME, for_same, len(made) - 1)
     low, high = now.interval(level)
     error = (high - low) / 2 / float(stats.norm.isf(level)) if math.isfinite(high - low) else None
     noise = None if error is None else error * math.sqrt(made[-1])

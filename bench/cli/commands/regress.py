@@ -24,16 +24,17 @@ from bench.cli.options import DataDir, Device, DeviceChoice, Results, whole
 from bench.documents.limits import MOST_SEEDS
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import baseline as baselines
+from bench.gate.baseline_comparison import ROUNDS as BASELINE_ROUNDS
+from bench.gate.baseline_comparison import BaselineComparison
 from bench.gate.checkout import refuse_elsewhere
 from bench.gate.compare import Limits
-from bench.gate.duel import ROUNDS
 from bench.gate.history import REF
 from bench.gate.lock import only_one
-from bench.gate.own_sources import OwnSources, check_unchanged, describe, name_of, open_tree
+from bench.gate.measurement import Measurement
+from bench.gate.own_sources import OwnSources, check_unchanged, describe, name_of, open_agent
+from bench.gate.paired_comparison import ROUNDS
 from bench.gate.report import Finding, Report, Side
 from bench.gate.revision_gate import RevisionGate, Watcher, note
-from bench.gate.solo import ROUNDS as SOLO_ROUNDS
-from bench.gate.solo import Against, Solo
 from bench.gate.subject import Subject
 from bench.gate.users_repository import UsersRepository, matrices_of, users_repository
 from bench.gate.verdict import LEAST_ROUNDS, Verdict
@@ -210,16 +211,16 @@ def _against_baselines(options: RegressOptions, console: Console) -> Report:
     began_s = time.monotonic()
     if found:
         _check_margin(options, paths, machine)
-        with ExitStack() as open_trees, progress(console) as view:
-            open_trees.enter_context(only_one(COMMAND, lambda line: say(console, line)))
+        with ExitStack() as open_agents, progress(console) as view:
+            open_agents.enter_context(only_one(COMMAND, lambda line: say(console, line)))
             began_s = time.monotonic()
-            tree = open_tree(ROOT, options.results.resolve() / "gate" / "logs" / "head.log", open_trees)
-            of_head = describe(tree, "these sources", BenchError)
-            solo = Solo(tree, device, options.data_dir, options.results.resolve(), view.measuring)
-            against = Against(solo, found, options.limits, options.rounds or SOLO_ROUNDS)
-            for line in against.loud():
+            agent = open_agent(ROOT, options.results.resolve() / "gate" / "logs" / "head.log", open_agents)
+            of_head = describe(agent, "these sources", BenchError)
+            measurement = Measurement(agent, device, options.data_dir, options.results.resolve(), view.measuring)
+            comparison = BaselineComparison(measurement, found, options.limits, options.rounds or BASELINE_ROUNDS)
+            for line in comparison.noise_warnings():
                 say(console, line)
-            told, notes = against.judge(began_s + options.budget_s, device_count(machine, device))
+            told, notes = comparison.judge(began_s + options.budget_s, device_count(machine, device))
             findings += told
         check_unchanged(ROOT, of_head)
     dates = sorted({one.saved_at[:10] for _, one in found})
@@ -239,7 +240,7 @@ def _check_margin(options: RegressOptions, paths: Sequence[Path], machine: dict[
             kept = baselines.find(options.results / "baselines", path.stem, machine)
         except MissingError:
             continue
-        rounds = options.rounds or (ROUNDS if options.base else SOLO_ROUNDS)
+        rounds = options.rounds or (ROUNDS if options.base else BASELINE_ROUNDS)
         baselines.check_margin(options.limits.margin, kept.floors(rounds), rounds)
 
 

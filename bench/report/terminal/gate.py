@@ -17,8 +17,8 @@ from rich.text import Text
 
 from bench.errors import MissingError
 from bench.gate import study
+from bench.gate.paired_cell import PairedCell
 from bench.gate.report import Outcome, Report
-from bench.gate.trial import Trial
 from bench.gate.verdict import Judgement, Verdict
 from bench.report.terminal.gate_files import to_json, to_junit
 from bench.report.terminal.gate_rows import COLUMNS, measured, reasons, row
@@ -149,17 +149,17 @@ class Progress:
     def __init__(self, console: Console, status: Status | None) -> None:
         self._console, self._status = console, status
 
-    def running(self, trial: Trial, arm: str, position: int) -> None:
-        self.measuring(f"{trial.label} ({arm})", position)
+    def running(self, paired_cell: PairedCell, arm: str, position: int) -> None:
+        self.measuring(f"{paired_cell.label} ({arm})", position)
 
     def measuring(self, label: str, position: int) -> None:
         if self._status is not None:
             self._status.update(Text(f"round {position + 1}: {label}"))
 
-    def decided(self, trial: Trial, judgements: Sequence[Judgement]) -> None:
+    def decided(self, paired_cell: PairedCell, judgements: Sequence[Judgement]) -> None:
         words = ", ".join(f"{one.quantity.name} {one.word}" for one in judgements)
-        why = f"; {trial.given_up}" if trial.given_up else ""
-        say(self._console, f"{trial.label}: {words or 'unsure'}, after {len(trial.pairs)} rounds{why}")
+        why = f"; {paired_cell.given_up}" if paired_cell.given_up else ""
+        say(self._console, f"{paired_cell.label}: {words or 'unsure'}, after {len(paired_cell.pairs)} rounds{why}")
 
 
 @contextmanager

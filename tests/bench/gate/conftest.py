@@ -12,7 +12,7 @@ import pytest
 
 from bench.execution.imports import ROOT as REAL_ROOT
 from bench.gate import PROTOCOL
-from bench.gate.tree import AGENT
+from bench.gate.agent_process import AGENT
 
 ROOT = Path(REAL_ROOT)
 # The few names that the agent needs; the stand-in has a copy of it. A matrix file is JSON: a list of cells; step_s.py
@@ -159,8 +159,8 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def cheap_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """One start for all rounds, which are about something else."""
-    for module in ("duel", "solo"):
-        monkeypatch.setattr(f"bench.gate.{module}.renew", lambda trees: None)
+    for module in ("paired_comparison", "measurement"):
+        monkeypatch.setattr(f"bench.gate.{module}.renew", lambda agents: None)
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import pytest
 from bench.errors import MissingError, UsageError
 from bench.gate import baseline as baselines
 from bench.gate import noise
+from bench.gate.agent_process import AgentProcess
+from bench.gate.baseline_comparison import BaselineComparison
 from bench.gate.compare import Limits
-from bench.gate.solo import Against, Solo
+from bench.gate.measurement import Measurement
 from bench.gate.source import Result
-from bench.gate.tree import Tree
 
 MACHINE = {"id": "0123456789ab", "cpu_model": "A CPU", "usable_cores": 2, "python": "3.11.7"}
 
@@ -81,74 +82,76 @@ def test_the_floor_falls_with_the_rounds_and_is_about_what_power_needs():
 
 def test_a_margin_below_the_floor_is_refused_with_the_reason(tmp_path):
     rng = np.random.default_rng(0)
-    loud = make(times=list(0.01 * np.exp(rng.normal(0, 0.05, 20))))
-    floors = loud.floors(30)
+    noisy = make(times=list(0.01 * np.exp(rng.normal(0, 0.05, 20))))
+    floors = noisy.floors(30)
     with pytest.raises(UsageError, match=r"--margin 1.00%: below the noise floor .* Of cells, 30 rounds can show"):
         baselines.check_margin(0.01, floors, 30)
     baselines.check_margin(0.2, floors, 30)
 
 
 @pytest.fixture
-def solo(repository, tmp_path):
-    tree = Tree(repository, tmp_path / "log")
-    yield Solo(tree, "cpu", None, tmp_path / "results")
-    tree.close()
+def measurement(repository, tmp_path):
+    agent = AgentProcess(repository, tmp_path / "log")
+    yield Measurement(agent, "cpu", None, tmp_path / "results")
+    agent.close()
 
 
-def judged(solo, repository, kept):
-    findings, notes = Against(solo, [(repository / "cells.json", kept)], Limits()).judge(time.monotonic() + 60, 1)
+def judged(measurement, repository, kept):
+    findings, notes = BaselineComparison(measurement, [(repository / "cells.json", kept)], Limits()).judge(
+        time.monotonic() + 60, 1
+    )
     return findings, notes
 
 
-def saved_of(solo, repository, rounds=20):
-    results = solo.measure(repository / "cells.json", 1, rounds, time.monotonic() + 60)
-    return baselines.make("cells", results, MACHINE, {}, solo.reference())
+def saved_of(measurement, repository, rounds=20):
+    results = measurement.measure(repository / "cells.json", 1, rounds, time.monotonic() + 60)
+    return baselines.make("cells", results, MACHINE, {}, measurement.reference())
 
 
 @pytest.mark.usefixtures("cheap_starts")
-def test_the_same_code_is_the_same_as_its_baseline_and_slower_code_is_slower(solo, repository, change, tmp_path):
-    kept = saved_of(solo, repository)
-    findings, notes = judged(solo, repository, kept)
+def test_the_same_code_is_the_same_as_its_baseline_and_slower_code_is_slower(measurement, repository, change, tmp_path):
+    kept = saved_of(measurement, repository)
+    findings, notes = judged(measurement, repository, kept)
     assert [one.word for one in findings] == ["same", "same"]
     assert "a matrix product +0.0%" in notes[0]
     change(step_s=0.0112)
-    other = Tree(repository, tmp_path / "log2")
+    other = AgentProcess(repository, tmp_path / "log2")
     try:
-        findings, _ = judged(Solo(other, "cpu", None, tmp_path), repository, kept)
+        findings, _ = judged(Measurement(other, "cpu", None, tmp_path), repository, kept)
     finally:
         other.close()
     assert [one.word for one in findings] == ["slower", "same"]
 
 
 @pytest.mark.usefixtures("cheap_starts")
-def test_a_slow_down_that_the_machine_shows_too_is_unsure(solo, repository):
-    kept = saved_of(solo, repository)
+def test_a_slow_down_that_the_machine_shows_too_is_unsure(measurement, repository):
+    kept = saved_of(measurement, repository)
     content = json.loads(baselines.save(kept, repository).read_text())
     for result in content["results"]:
         result["metrics"]["step_min_s"] /= 1.1
     content["reference"] = {name: time_s / 1.12 for name, time_s in content["reference"].items()}
     path = repository / "cells-0123456789ab.json"
     path.write_text(json.dumps(content))
-    findings, _ = judged(solo, repository, baselines.read(path))
+    findings, _ = judged(measurement, repository, baselines.read(path))
     assert findings[0].word == "unsure"
     assert "slower, but so is the machine: a matrix product +12.0%" in findings[0].why
 
 
 @pytest.mark.usefixtures("cheap_starts")
-def test_a_recipe_that_changed_since_has_no_baseline(solo, repository):
+def test_a_recipe_that_changed_since_has_no_baseline(measurement, repository):
     kept = make(config={"cell.size": 2}, label="cells: size=1")
-    findings, _ = judged(solo, repository, kept)
+    findings, _ = judged(measurement, repository, kept)
     assert [one.word for one in findings] == ["no_baseline"]
     assert "the recipe says another thing" in findings[0].why
 
 
-def test_each_run_of_a_baseline_and_beside_it_is_a_start_of_its_own(solo, repository, starts):
-    solo.tree.close()
-    solo.tree.start()  # which knows the folder
-    kept = saved_of(solo, repository, 12)
+def test_each_run_of_a_baseline_and_beside_it_is_a_start_of_its_own(measurement, repository, starts):
+    measurement.agent.close()
+    measurement.agent.start()  # which knows the folder
+    kept = saved_of(measurement, repository, 12)
     assert len(list(starts.iterdir())) == 12
     assert [result.seed for result in kept.results] == [*range(12)]
-    findings, _ = judged(solo, repository, kept)
+    findings, _ = judged(measurement, repository, kept)
     assert {one.word for one in findings} <= {"same", "unsure"}
 
 
@@ -157,19 +160,19 @@ def test_accuracies_are_held_against_those_of_equal_seeds(repository, tmp_path):
     """Seeds differ by far more than the code does; two seeds of head have no counterpart."""
     cells = {"recipe": "digits", "measure": "time_to_accuracy", "cells": [{"by_seed": 0.1}]}
     (repository / "cells.json").write_text(json.dumps(cells))
-    tree = Tree(repository, tmp_path / "log")
+    agent = AgentProcess(repository, tmp_path / "log")
     try:
-        kept = saved_of(Solo(tree, "cpu", None, tmp_path), repository, 10)
+        kept = saved_of(Measurement(agent, "cpu", None, tmp_path), repository, 10)
     finally:
-        tree.close()
+        agent.close()
     kept = baselines.read(baselines.save(kept, tmp_path))
     source = repository / "bench" / "step_s.py"
     source.write_text(source.read_text().replace("ACCURACY = 0.95", "ACCURACY = 0.94"))
-    tree = Tree(repository, tmp_path / "log")
+    agent = AgentProcess(repository, tmp_path / "log")
     try:
-        findings, _ = judged(Solo(tree, "cpu", None, tmp_path), repository, kept)
+        findings, _ = judged(Measurement(agent, "cpu", None, tmp_path), repository, kept)
     finally:
-        tree.close()
+        agent.close()
     accuracy = findings[0].judgement
     assert (findings[0].word, accuracy.n, accuracy.change.method) == ("less accurate", 10, "mean difference of pairs")
 
@@ -183,23 +186,23 @@ def test_a_baseline_of_one_start_is_refused_and_the_remedy_named(tmp_path):
 
 def test_a_baseline_too_noisy_for_the_margin_is_told_before_anything_is_measured(tmp_path):
     rng = np.random.default_rng(0)
-    loud = make(times=list(0.01 * np.exp(rng.normal(0, 0.05, 20))))
-    (told,) = Against(None, [(tmp_path, loud)], Limits()).loud()
+    noisy = make(times=list(0.01 * np.exp(rng.normal(0, 0.05, 20))))
+    (told,) = BaselineComparison(None, [(tmp_path, noisy)], Limits()).noise_warnings()
     assert told.startswith("cells: by its baseline's noise 12 rounds can show ")
     assert "and not the margin of 3.0%" in told
-    assert Against(None, [(tmp_path, loud)], Limits(margin=0.5)).loud() == []
-    assert Against(None, [(tmp_path, make())], Limits()).loud() == []
+    assert BaselineComparison(None, [(tmp_path, noisy)], Limits(margin=0.5)).noise_warnings() == []
+    assert BaselineComparison(None, [(tmp_path, make())], Limits()).noise_warnings() == []
 
 
 @pytest.mark.usefixtures("cheap_starts")
-def test_runs_beside_something_busy_are_told(solo, repository):
+def test_runs_beside_something_busy_are_told(measurement, repository):
     runner = repository / "bench" / "execution" / "runner.py"
     runner.write_text(runner.read_text().replace('metrics={"step_min_s"', 'metrics={"contended": True, "step_min_s"'))
-    tree = Tree(repository, repository / "log")
+    agent = AgentProcess(repository, repository / "log")
     try:
-        busy = Solo(tree, "cpu", None, repository / "results")
+        busy = Measurement(agent, "cpu", None, repository / "results")
         saved_of(busy, repository, 6)
     finally:
-        tree.close()
+        agent.close()
     assert busy.disturbed() == ["contended: 6 of 6 runs (other processes were busy, for one); stop what else runs"]
-    assert solo.disturbed() == []
+    assert measurement.disturbed() == []

@@ -44,7 +44,7 @@ def test_a_short_series_is_refused():
 
 def test_levels_of_memory_that_starts_have_raise_no_alarm_and_hide_no_growth():
     """As twelve starts of one loader had them: a quarter peaks 2.9 % above the others. Runs of one start are alike, so
-    that all the rounds of one start a side are told apart in every third duel."""
+    that all the rounds of one start a side are told apart in every third comparison."""
     memory = QUANTITIES["loading"][1]
     rng = np.random.default_rng(3)
     levels = 320e6 * np.where(rng.random(200) < 0.25, 1.029, 1.0) * np.exp(rng.normal(0, 5e-4, 200))

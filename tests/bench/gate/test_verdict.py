@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.gate import spending
+from bench.gate import group_sequential
 from bench.gate.quantity import ACCURACY, QUANTITIES
 from bench.gate.verdict import Case, Verdict, judge, significance_limit
 
@@ -23,7 +23,7 @@ def times(rng: np.random.Generator, n: int, slower: float = 1.0, sd: float = 0.0
 
 def follow(base: list[float], head: list[float], quantity=STEP) -> tuple[str, int]:
     """The verdict of a gate that looks as evidence comes in, and the rounds that it took."""
-    for look in spending.looks(len(base)):
+    for look in group_sequential.looks(len(base)):
         (judgement,) = judge([Case(quantity, base[:look], head[:look], True, len(base))])
         if judgement.verdict is not Verdict.UNSURE:
             break
@@ -141,10 +141,10 @@ def test_memory_that_hardly_varies_is_the_same_or_more():
 def test_of_many_cells_equal_code_seldom_raises_one_alarm():
     """Twenty comparisons told at once, 40 times: 5 % each would raise an alarm nearly every time."""
     rng = np.random.default_rng(5)
-    loud = replace(STEP, margin=1e-6, floor=0.0)  # significance alone
+    noisy = replace(STEP, margin=1e-6, floor=0.0)  # significance alone
     alarms = 0
     for _ in range(40):
-        found = judge([Case(loud, times(rng, 16), times(rng, 16)) for _ in range(20)])
+        found = judge([Case(noisy, times(rng, 16), times(rng, 16)) for _ in range(20)])
         alarms += any(one.verdict in (Verdict.WORSE, Verdict.BETTER) for one in found)
     assert alarms <= 3
 

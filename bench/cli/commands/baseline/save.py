@@ -17,11 +17,11 @@ from bench.cli.options import DataDir, Device, DeviceChoice, Results, whole
 from bench.documents.limits import MOST_SEEDS
 from bench.errors import BenchError
 from bench.gate import baseline as baselines
+from bench.gate.agent_process import AgentFailed
 from bench.gate.checkout import refuse_elsewhere
 from bench.gate.lock import only_one
-from bench.gate.own_sources import open_tree
-from bench.gate.solo import Solo
-from bench.gate.tree import TreeFailed
+from bench.gate.measurement import Measurement
+from bench.gate.own_sources import open_agent
 from bench.host.fingerprint import chosen_device, device_count, fingerprint
 from bench.host.provenance import code_identity
 from bench.report.terminal.gate import progress
@@ -50,23 +50,23 @@ def save(
     on = chosen_device(device)
     machine, code = fingerprint(), code_identity()
     folder = results / "baselines"
-    with sigterm_interrupts(), only_one(COMMAND, lambda line: say(console, line)), ExitStack() as open_trees:
-        tree = open_tree(ROOT, results.resolve() / "gate" / "logs" / "head.log", open_trees)
+    with sigterm_interrupts(), only_one(COMMAND, lambda line: say(console, line)), ExitStack() as open_agents:
+        agent = open_agent(ROOT, results.resolve() / "gate" / "logs" / "head.log", open_agents)
         try:
-            tree.await_ready()
-        except TreeFailed as error:
+            agent.await_ready()
+        except AgentFailed as error:
             raise BenchError(f"these sources cannot be run: {error}") from None
         for path in paths:
             with progress(console) as view:
-                solo = Solo(tree, on, data, results.resolve(), view.measuring)
-                measured = solo.measure(path, device_count(machine, on), runs, math.inf)
+                measurement = Measurement(agent, on, data, results.resolve(), view.measuring)
+                measured = measurement.measure(path, device_count(machine, on), runs, math.inf)
             failed = next((result for result in measured if result.metrics is None), None)
             if failed:
                 raise BenchError(f"{failed.label}: {failed.reason}; nothing was saved of it")
-            made = baselines.make(path.stem, measured, machine, code, solo.reference())
+            made = baselines.make(path.stem, measured, machine, code, measurement.reference())
             kept = baselines.save(made, folder)
             say(console, f"{kept}: {len(measured)} runs; {noise_of(made)}")
-            for told in solo.disturbed():
+            for told in measurement.disturbed():
                 say(console, f"Note: {told}, and save it again")
     if code.get("dirty"):
         say(console, "Note: the sources have changes that are not committed; the baseline is of these")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.gate.compare import NOTHING_IN_COMMON, Group, Limits, cases_of, missed
+from bench.gate.agent_process import AgentFailed, Measurer
+from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
 from bench.gate.quantity import Quantity, judged_as
 from bench.gate.report import Finding
 from bench.gate.source import of_run
-from bench.gate.tree import Measurer, TreeFailed
 from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
 from bench.runs.run import FINISHED, Run
 from bench.spec.matrix import short
@@ -21,7 +21,7 @@ from bench.text.canonical import canonical_json
 
 
 @dataclass(frozen=True)
-class Place:
+class CellAddress:
     """How a tree knows a cell, and what it is there."""
 
     matrix: int
@@ -36,7 +36,7 @@ class Place:
 
 
 @dataclass
-class Trial:
+class PairedCell:
     """A cell of a matrix in head, its counterpart in base, and the `pairs` (base, head) of runs in order.
 
     `judged` are the metrics that count, all where there are none. `missing` is set as soon as the cell cannot be
@@ -46,8 +46,8 @@ class Trial:
     matrix: str
     recipe: str
     label: str
-    head: Place
-    base: Place | None = None
+    head: CellAddress
+    base: CellAddress | None = None
     judged: Sequence[str] = ()
     missing: tuple[Verdict, str] | None = None
     pairs: list[tuple[Run, Run]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Trial:
         )
 
     def add(self, base: Run, head: Run) -> None:
-        """Take a pair in; one that failed ends the trial."""
+        """Take a pair in; a failed one ends the comparison of the cell."""
         for verdict, run in ((Verdict.NO_BASELINE, base), (Verdict.BROKEN, head)):
             if run.status not in FINISHED:
                 whose = "the base's run" if run is base else "head's run, unlike the base's,"
@@ -97,9 +97,9 @@ class Trial:
         return quantity.metric in self.judged if self.judged else quantity.in_gate
 
     @property
-    def _group(self) -> Group:
+    def _group(self) -> MatchedCell:
         base, head = ([of_run(run) for run in side] for side in zip(*self.pairs, strict=True))
-        return Group(self.label, self.head.judged_as, base, head)
+        return MatchedCell(self.label, self.head.judged_as, base, head)
 
     def findings(self, judgements: Sequence[Judgement], limits: Limits) -> list[Finding]:
         """One for each judgement, or the one that says why there is none."""
@@ -118,25 +118,25 @@ class Trial:
         return replace(judgement, reason="; ".join(filter(None, (judgement.reason, self.given_up))))
 
 
-def open_trials(
+def open_paired_cells(
     paths: Sequence[tuple[Path, Path]], base: Measurer, head: Measurer, device: str, found: int
-) -> list[Trial]:
+) -> list[PairedCell]:
     """The cells of matrices, given as their files (for base, for head), in both trees.
 
     Raises UsageError for a matrix that is wrong in head; what is only wrong in base makes its cells `no_baseline`.
     """
-    trials = []
+    paired_cells = []
     for for_base, for_head in paths:
         name = for_head.stem
         try:
             of_head = head.ask("open", path=str(for_head), device=device, found=found)
-        except TreeFailed as error:
+        except AgentFailed as error:
             raise UsageError(f"{name}: {error}") from None
-        known: dict[str, Place] = {}
+        known: dict[str, CellAddress] = {}
         lost = None
         try:
             of_base = base.ask("open", path=str(for_base), device=device, found=found)
-        except TreeFailed as error:
+        except AgentFailed as error:
             lost = f"the base cannot run this matrix: {error}"
         else:
             if of_base["measure"] != of_head["measure"]:
@@ -148,20 +148,20 @@ def open_trials(
                 continue
             values = canonical_json(cell["values"])
             told = ", ".join(f"{key}={short(value)}" for key, value in cell["values"].items())
-            trial = Trial(name, of_head["recipe"], f"{name}: {told}" if told else name, _place(of_head, at))
-            trial.base, trial.judged = known.get(values), of_head.get("judge", ())
+            paired_cell = PairedCell(name, of_head["recipe"], f"{name}: {told}" if told else name, _place(of_head, at))
+            paired_cell.base, paired_cell.judged = known.get(values), of_head.get("judge", ())
             if lost is not None:
-                trial.missing = Verdict.NO_BASELINE, lost
-            elif trial.base is None:
-                trial.missing = Verdict.NO_BASELINE, "the base has no such cell"
+                paired_cell.missing = Verdict.NO_BASELINE, lost
+            elif paired_cell.base is None:
+                paired_cell.missing = Verdict.NO_BASELINE, "the base has no such cell"
             elif skips[values]:
-                trial.missing = Verdict.NO_BASELINE, f"in the base: {skips[values]}"
-            trials.append(trial)
-    if not trials:
+                paired_cell.missing = Verdict.NO_BASELINE, f"in the base: {skips[values]}"
+            paired_cells.append(paired_cell)
+    if not paired_cells:
         raise UsageError("no cell of these matrices can run on this machine")
-    return trials
+    return paired_cells
 
 
-def _place(opened: Mapping[str, Any], at: int) -> Place:
+def _place(opened: Mapping[str, Any], at: int) -> CellAddress:
     cell = opened["cells"][at]
-    return Place(opened["matrix"], at, cell["id"], cell["config"], opened["measure"])
+    return CellAddress(opened["matrix"], at, cell["id"], cell["config"], opened["measure"])

@@ -25,7 +25,7 @@ LOG_TAIL_LINES = 15
 GRACE_S = 5.0
 
 
-class TreeFailed(Exception):
+class AgentFailed(Exception):
     """The tree's code raised an error; `exit_code` is that of an expected one, else None.
 
     `loaded` is False where the code could not even be imported.
@@ -37,7 +37,7 @@ class TreeFailed(Exception):
 
 
 class Measurer(Protocol):
-    """Who measures one side when asked: a `Tree`, or a `bench.gate.users_side.UsersSide`."""
+    """Who measures one side when asked: a `AgentProcess`, or a `bench.gate.users_side.UsersSide`."""
 
     @property
     def has_run(self) -> bool:
@@ -53,7 +53,7 @@ class Measurer(Protocol):
     def close(self) -> None: ...
 
 
-class Tree:
+class AgentProcess:
     """The process of the agent in the sources at `root`; what it prints goes to `log`.
 
     Raises TreeFailed where the sources have no agent that speaks a protocol known here.
@@ -125,11 +125,11 @@ class Tree:
             line = self._process.stdout.readline()
             answer = json.loads(line)
         except (OSError, ValueError):
-            raise TreeFailed(f"its process ended in the middle of `{do}`; {self.last_words()}", None, False) from None
+            raise AgentFailed(f"its process ended in the middle of `{do}`; {self.last_words()}", None, False) from None
         if error := answer.get("error"):
             known = error["exit_code"] is not None
             message = error["message"] if known else f"{error['type']}: {error['message']}"
-            raise TreeFailed(message, error["exit_code"], error["loaded"])
+            raise AgentFailed(message, error["exit_code"], error["loaded"])
         return answer["reply"]
 
     def last_words(self) -> str:
@@ -169,14 +169,14 @@ def protocol_of(root: Path) -> int:
     except (OSError, UnicodeDecodeError):
         found = None
     if found is None:
-        raise TreeFailed(
+        raise AgentFailed(
             "it is older than the gate's protocol, so it cannot measure itself; name a younger revision, or check it "
             "out and use the `bench compare` of its time",
             None,
             False,
         )
     if not LEAST_PROTOCOL <= (number := int(found[1])) <= PROTOCOL:
-        raise TreeFailed(
+        raise AgentFailed(
             f"its gate speaks protocol {number}, and this one {LEAST_PROTOCOL} to {PROTOCOL}; "
             + ("run `bench regress` of that revision" if number > PROTOCOL else "name a younger revision"),
             None,
@@ -185,15 +185,15 @@ def protocol_of(root: Path) -> int:
     return number
 
 
-def renew(trees: Sequence[Measurer]) -> None:
+def renew(agents: Sequence[Measurer]) -> None:
     """Make a new start of each tree that has run something since its last one, all at the same time.
 
-    Raises what `Tree.await_ready` does.
+    Raises what `AgentProcess.await_ready` does.
     """
-    used = [tree for tree in trees if tree.has_run]
-    for tree in used:
-        tree.close()
-    for tree in used:
-        tree.start()
-    for tree in used:
-        tree.await_ready()
+    used = [agent for agent in agents if agent.has_run]
+    for agent in used:
+        agent.close()
+    for agent in used:
+        agent.start()
+    for agent in used:
+        agent.await_ready()

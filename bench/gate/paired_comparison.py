@@ -16,13 +16,13 @@ from statistics import median
 from typing import Any
 
 from bench.gate import noise
+from bench.gate.agent_process import AgentFailed, Measurer, renew
 from bench.gate.compare import Limits
 from bench.gate.drift import TOLD, Reference, between
 from bench.gate.forecast import HOPELESS, chance_to_decide
+from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.report import Finding
-from bench.gate.tree import Measurer, TreeFailed, renew
-from bench.gate.trial import Place, Trial
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.runs.disturbed import disturbed
 from bench.runs.run import FINISHED, Run, new_run_id
@@ -38,19 +38,19 @@ class Arm:
     """One side: its tree, and what its records say of it."""
 
     name: str
-    tree: Measurer
+    agent: Measurer
     code: dict[str, Any]
     machine: dict[str, Any]
 
 
 @dataclass
-class Duel:
-    """Carries the trials on, round by round; each pair is recorded in `store` before it counts.
+class PairedComparison:
+    """Measures the cells round by round; each pair is recorded in `store` before it counts.
 
-    With `precise` it goes on to the last round, also where a trial is decided or hopeless.
+    With `precise` it goes on to the last round, even if a cell is decided or hopeless.
     """
 
-    trials: Sequence[Trial]
+    cells: Sequence[PairedCell]
     base: Arm
     head: Arm
     store: Store
@@ -60,8 +60,8 @@ class Duel:
     data: Path | None = None
     rounds: int = ROUNDS
     command: str = ""
-    on_decided: Callable[[Trial, Sequence[Judgement]], None] = lambda _trial, _found: None
-    on_run: Callable[[Trial, str, int], None] = lambda _trial, _arm, _round: None
+    on_decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _trial, _found: None
+    on_run: Callable[[PairedCell, str, int], None] = lambda _trial, _arm, _round: None
     precise: bool = False
     references: list[Reference] = field(default_factory=list)
     _next_reference_s: float = -math.inf
@@ -69,18 +69,18 @@ class Duel:
 
     def resume(self) -> int:
         """Take up the pairs that an earlier call recorded; how many there are."""
-        by_key = {trial.key: trial for trial in self.trials}
+        by_key = {cell.key: cell for cell in self.cells}
         halves: dict[tuple[str, str, int], dict[str, Run]] = {}
         for run in self.store.read():
             gate = run.config["resolved"]["gate"]
             self.references += [gate["reference"]] if gate["reference"] else []
             halves.setdefault((gate["matrix"], gate["cell"], gate["round"]), {})[gate["arm"]] = run
         taken = 0
-        for (matrix, cell, _), pair in sorted(halves.items(), key=lambda item: item[0]):
-            trial = by_key.get((matrix, cell))
+        for (matrix, name, _), pair in sorted(halves.items(), key=lambda item: item[0]):
+            cell = by_key.get((matrix, name))
             # What failed may have failed for want of room or memory; that is tried again.
-            if len(pair) == 2 and trial is not None and all(run.status in FINISHED for run in pair.values()):
-                trial.add(pair["base"], pair["head"])
+            if len(pair) == 2 and cell is not None and all(run.status in FINISHED for run in pair.values()):
+                cell.add(pair["base"], pair["head"])
                 taken += 1
         if taken:
             self._judge()
@@ -89,34 +89,34 @@ class Duel:
     def run(self, deadline_s: float, now: Callable[[], float] = time.monotonic) -> None:
         """Go on until all is decided, `rounds` are made, no more can be decided, or the next pair would not end before
         the deadline."""
-        took: dict[tuple[str, str], list[float]] = {trial.key: [] for trial in self.trials}
+        took: dict[tuple[str, str], list[float]] = {cell.key: [] for cell in self.cells}
         renewals_s: list[float] = []
 
-        def fits(trial: Trial, before_s: float = 0.0) -> bool:
-            return now() + before_s + max(took[trial.key], default=0.0) < deadline_s
+        def fits(cell: PairedCell, before_s: float = 0.0) -> bool:
+            return now() + before_s + max(took[cell.key], default=0.0) < deadline_s
 
-        while due := [trial for trial in self.trials if trial.open and len(trial.pairs) < self.rounds]:
-            if not any(fits(trial, max(renewals_s, default=0.0)) for trial in due):
+        while due := [cell for cell in self.cells if cell.open and len(cell.pairs) < self.rounds]:
+            if not any(fits(cell, max(renewals_s, default=0.0)) for cell in due):
                 return
             began_s = now()
             # Which of the two starts first must favour neither.
-            renew([self.base.tree, self.head.tree][:: -1 if len(due[0].pairs) % 2 else 1])
+            renew([self.base.agent, self.head.agent][:: -1 if len(due[0].pairs) % 2 else 1])
             self._start = new_run_id()
             renewals_s.append(now() - began_s)
             reference = self._reference(now())
-            for trial in due:
-                if fits(trial):
+            for cell in due:
+                if fits(cell):
                     began_s = now()
-                    self._pair(trial, reference)
+                    self._pair(cell, reference)
                     reference = None
-                    took[trial.key].append(now() - began_s)
+                    took[cell.key].append(now() - began_s)
             self._judge()
             self._give_up(deadline_s - now(), median(renewals_s), took)
 
     def findings(self) -> list[Finding]:
         """What is known by now of every cell."""
         judged = self._judgements()
-        return [finding for trial in self.trials for finding in trial.findings(judged[trial.key], self.limits)]
+        return [finding for cell in self.cells for finding in cell.findings(judged[cell.key], self.limits)]
 
     def drift(self) -> str | None:
         """How far the machine's own kernels moved from the first rounds to the last, where that is worth a word."""
@@ -131,16 +131,16 @@ class Duel:
             f"{moved.explained}; as both sides took turns, that is in neither's favour"
         )
 
-    def loud(self) -> list[str]:
+    def noise_warnings(self) -> list[str]:
         """Where the noise of these very runs is too large for the margin, by the base's, in all the rounds."""
         told = []
-        for trial in self.trials:
-            for case in trial.cases(self.limits, self.rounds):
+        for cell in self.cells:
+            for case in cell.cases(self.limits, self.rounds):
                 deviation = noise.pair_noise(case.base) if case.quantity.words == FASTER_SLOWER else None
                 margin = case.quantity.margin
                 if deviation and (floor := noise.floor(deviation, self.rounds)) > margin:
                     told.append(
-                        f"{trial.label}: {case.quantity.name} of equal runs differs by {deviation:.1%} (sd) here, so "
+                        f"{cell.label}: {case.quantity.name} of equal runs differs by {deviation:.1%} (sd) here, so "
                         f"that {self.rounds} rounds can show {floor:.1%} at the least, and not {margin:.1%}"
                     )
         return told
@@ -148,37 +148,39 @@ class Duel:
     def contended(self) -> list[str]:
         """Where something else was busy while runs were measured: which side it hit how often, and how."""
         told = []
-        for trial in self.trials:
-            sides = [[run for run in side if run.metrics.get("contended")] for side in zip(*trial.pairs, strict=True)]
+        for cell in self.cells:
+            sides = [[run for run in side if run.metrics.get("contended")] for side in zip(*cell.pairs, strict=True)]
             if what := disturbed([run for side in sides for run in side][:1]):
                 base, head = map(len, sides)
                 told.append(
-                    f"{trial.label}: contended, {base} of {len(trial.pairs)} runs of the base and {head} of head's "
+                    f"{cell.label}: contended, {base} of {len(cell.pairs)} runs of the base and {head} of head's "
                     f"({what}, for one); stop what else runs, and measure again with --fresh"
                 )
         return told
 
-    def _pair(self, trial: Trial, reference: Reference | None) -> None:
-        assert trial.base is not None
-        position = len(trial.pairs)
-        sides = [(self.base, trial.base), (self.head, trial.head)]
+    def _pair(self, cell: PairedCell, reference: Reference | None) -> None:
+        assert cell.base is not None
+        position = len(cell.pairs)
+        sides = [(self.base, cell.base), (self.head, cell.head)]
         runs = {}
         # A B, then B A: what comes second, and a drift of the machine, hits both alike.
         for arm, place in sides if position % 2 == 0 else sides[::-1]:
-            self.on_run(trial, arm.name, position)
-            runs[arm.name] = self._measure(trial, arm, place, position, reference)
+            self.on_run(cell, arm.name, position)
+            runs[arm.name] = self._measure(cell, arm, place, position, reference)
             if runs[arm.name].status == "interrupted":
-                raise TreeFailed("a run was ended from outside", None, True)
+                raise AgentFailed("a run was ended from outside", None, True)
             reference = None
         # Together, so that an interrupted pair is measured anew.
         for run in runs.values():
             self.store.append(run)
-        trial.add(runs["base"], runs["head"])
+        cell.add(runs["base"], runs["head"])
 
-    def _measure(self, trial: Trial, arm: Arm, place: Place, position: int, reference: Reference | None) -> Run:
+    def _measure(
+        self, cell: PairedCell, arm: Arm, place: CellAddress, position: int, reference: Reference | None
+    ) -> Run:
         run_id = new_run_id()
         log = self.folder / "logs" / f"{run_id}.log"
-        reply = arm.tree.ask(
+        reply = arm.agent.ask(
             "run",
             matrix=place.matrix,
             cell=place.cell,
@@ -191,8 +193,8 @@ class Duel:
         facts = reply.get("facts", {})
         gate = {
             "arm": arm.name,
-            "matrix": trial.matrix,
-            "cell": trial.label,
+            "matrix": cell.matrix,
+            "cell": cell.label,
             "round": position,
             "start": self._start,
             "reference": reference,
@@ -200,8 +202,8 @@ class Duel:
         return Run(
             run_id=run_id,
             cell=place.id,
-            recipe=trial.recipe,
-            sweep=trial.matrix,
+            recipe=cell.recipe,
+            sweep=cell.matrix,
             seed=position,
             status=reply["status"],
             reason=reply["reason"],
@@ -224,47 +226,47 @@ class Duel:
         if now_s < self._next_reference_s:
             return None
         self._next_reference_s = now_s + REFERENCE_EVERY_S
-        taken: Reference = self.head.tree.ask("reference", device=self.device)
+        taken: Reference = self.head.agent.ask("reference", device=self.device)
         self.references.append(taken)
         return taken
 
     def _give_up(self, left_s: float, renewal_s: float, took: Mapping[tuple[str, str], Sequence[float]]) -> None:
-        """End the trials that the rounds there is time for would hardly decide, the least hopeful first."""
+        """Give up cells that the remaining rounds would hardly decide, the least hopeful first."""
         if self.precise:
             return
         # The first round of a call has costs that no other has.
-        while due := [trial for trial in self.trials if trial.open and len(took[trial.key]) > 1]:
-            round_s = renewal_s + sum(median(took[trial.key]) for trial in due)
+        while due := [cell for cell in self.cells if cell.open and len(took[cell.key]) > 1]:
+            round_s = renewal_s + sum(median(took[cell.key]) for cell in due)
             more = int(left_s / round_s) if round_s > 0 and math.isfinite(left_s) else self.rounds
             if more <= 0:
-                return  # which ends the duel anyway
-            chance, position = min((self._chance(trial, more), position) for position, trial in enumerate(due))
+                return  # which ends the comparison anyway
+            chance, position = min((self._chance(cell, more), position) for position, cell in enumerate(due))
             if chance >= HOPELESS:
                 return
             due[position].give_up(min(self.rounds, len(due[position].pairs) + more), left_s, round_s)
             self.on_decided(due[position], self._judgements()[due[position].key])
 
-    def _chance(self, trial: Trial, more: int) -> float:
-        """Of that figure of the trial that is the likeliest to be decided by so many more rounds."""
-        cases = trial.cases(self.limits, self.rounds)
+    def _chance(self, cell: PairedCell, more: int) -> float:
+        """The chance that `more` rounds decide the most promising figure of the cell."""
+        cases = cell.cases(self.limits, self.rounds)
         judged = zip(cases, judge(cases, self.limits.false_alarms), strict=True)
         unsure = [case for case, judgement in judged if judgement.verdict is Verdict.UNSURE]
-        rounds = min(self.rounds, len(trial.pairs) + more)
+        rounds = min(self.rounds, len(cell.pairs) + more)
         return max((chance_to_decide(case, rounds, self.limits.false_alarms) for case in unsure), default=1.0)
 
     def _judge(self) -> None:
-        """See which trials are decided now; they are measured no more."""
+        """Mark the cells that are decided now; they are no longer measured."""
         if self.precise:
             return
         for key, judgements in self._judgements().items():
-            trial = next(trial for trial in self.trials if trial.key == key)
-            if trial.open and judgements and all(one.verdict is not Verdict.UNSURE for one in judgements):
-                trial.decided = True
-                self.on_decided(trial, judgements)
+            cell = next(cell for cell in self.cells if cell.key == key)
+            if cell.open and judgements and all(one.verdict is not Verdict.UNSURE for one in judgements):
+                cell.decided = True
+                self.on_decided(cell, judgements)
 
     def _judgements(self) -> dict[tuple[str, str], list[Judgement]]:
-        cases = [(trial.key, case) for trial in self.trials for case in trial.cases(self.limits, self.rounds)]
-        found: dict[tuple[str, str], list[Judgement]] = {trial.key: [] for trial in self.trials}
+        cases = [(cell.key, case) for cell in self.cells for case in cell.cases(self.limits, self.rounds)]
+        found: dict[tuple[str, str], list[Judgement]] = {cell.key: [] for cell in self.cells}
         for (key, _), judgement in zip(
             cases, judge([case for _, case in cases], self.limits.false_alarms), strict=True
         ):

@@ -1,0 +1,109 @@
+"""The working tree compared with stored baselines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.gate.baseline import Baseline
+from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
+from bench.gate.drift import Drift, between
+from bench.gate.measurement import Measurement
+from bench.gate.report import Finding
+from bench.gate.verdict import Judgement, Verdict, judge
+
+# The machine's own kernels take up to a second, which is to be a small share of the time.
+REFERENCE_EVERY_S = 10.0
+# Enough beside a baseline of twenty to be sure of what is as large as its noise.
+ROUNDS = 12
+
+
+@dataclass
+class BaselineComparison:
+    """The tree of `measurement` beside stored baselines, each with its matrix' file."""
+
+    measurement: Measurement
+    baselines: Sequence[tuple[Path, Baseline]]
+    limits: Limits
+    rounds: int = ROUNDS
+
+    def judge(self, deadline_s: float, found: int) -> tuple[list[Finding], list[str]]:
+        """A finding for each quantity, and what should be said of the machine.
+
+        A slow-down that the machine's own kernels show too is not called one: it is `unsure`.
+        """
+        groups: list[MatchedCell] = []
+        for position, (path, kept) in enumerate(self.baselines):
+            # What is left, in equal parts.
+            share_s = (deadline_s - time.monotonic()) / (len(self.baselines) - position)
+            results = self.measurement.measure(path, found, self.rounds, time.monotonic() + share_s)
+            for label in dict.fromkeys(result.label for result in results):
+                before = [result for result in kept.results if result.label == label]
+                now = [result for result in results if result.label == label]
+                groups.append(MatchedCell(label, now[0].measure, before, now))
+        drift = between([kept.reference for _, kept in self.baselines], self.measurement.references)
+        findings: list[Finding] = []
+        cases = []
+        for group in groups:
+            if (without := _without_judgement(group)) is not None:
+                findings.append(without)
+                continue
+            judged = [case for case in cases_of(group, self.limits) if case.quantity.in_gate]
+            lacking = missed(group, self.limits.false_alarms)
+            cases += [(group, case) for case in judged]
+            findings += lacking
+            if not judged and not lacking:
+                findings.append(Finding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON))
+        judgements = judge([case for _, case in cases], self.limits.false_alarms)
+        for (group, case), judgement in zip(cases, judgements, strict=True):
+            is_time = case.quantity.words == ("faster", "slower")
+            explained = judgement if not is_time else _less_drift(judgement, drift)
+            findings.append(Finding(group.label, group.measure, explained))
+        return findings, [
+            f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}",
+            *self.measurement.disturbed(),
+            *self.noise_warnings(),
+        ]
+
+    def noise_warnings(self) -> list[str]:
+        """Where a slow-down of the margin is hardly to be found, by the noise of the baselines' own runs."""
+        told = []
+        for _, kept in self.baselines:
+            for label, floor in kept.floors(self.rounds).items():
+                margin = self.limits.of(kept.times()[label][0]).margin
+                if floor > margin:
+                    told.append(
+                        f"{label}: by its baseline's noise {self.rounds} rounds can show {floor:.1%} at the least, and "
+                        f"not the margin of {margin:.1%}; quiet the machine, or --base REVISION tells more"
+                    )
+        return told
+
+
+def _without_judgement(group: MatchedCell) -> Finding | None:
+    if not group.base:
+        reason = f"the baseline has no such cell; `bench baseline save {group.label.partition(':')[0]}` makes one"
+        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+    if group.base[0].config != group.head[0].config:
+        reason = (
+            "the recipe says another thing than when the baseline was made, so that there is nothing to compare; "
+            f"`bench baseline save {group.label.partition(':')[0]}` makes a new one, --base REVISION compares both"
+        )
+        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+    failed = next((result for result in group.head if result.metrics is None), None)
+    return Finding(group.label, group.measure, None, Verdict.BROKEN, failed.reason) if failed else None
+
+
+def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:
+    """The judgement, where the machine does not explain it."""
+    if judgement.verdict not in (Verdict.WORSE, Verdict.BETTER) or judgement.change is None:
+        return judgement
+    worse = judgement.verdict is Verdict.WORSE
+    size = abs(judgement.change.value - 1)
+    like = [name for name, moved in drift.seconds.items() if (moved > 0) == worse and abs(moved) > size / 2]
+    if not like:
+        return judgement
+    told = f"{drift.told(like)} since the baseline"
+    reason = f"{judgement.word}, but so is the machine: {told}; --base REVISION tells them apart"
+    return replace(judgement, verdict=Verdict.UNSURE, reason=reason)
