@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGES = ("bench", "models", "pipelines")
-DIRECT = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["ffcv"], *EXTRAS["dev"]]]
+INSTALLED = [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["claims"]]
+DIRECT = [Requirement(text) for text in [*INSTALLED, *EXTRAS["ffcv"]]]
 
 
 def pins() -> dict[str, Version]:
@@ -96,7 +97,7 @@ class TestRequirements:
     def test_pins_what_dependencies_need_in_turn(self) -> None:
         unpinned = set()
         seen: set[str] = set()
-        todo = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["dev"]]]
+        todo = [Requirement(text) for text in INSTALLED]
         while todo:
             requirement = todo.pop()
             name = canonicalize_name(requirement.name)
@@ -277,7 +278,7 @@ class TestEnvironment:
             "pip setuptools",
             f"torch=={pins()['torch']}",
             "--no-deps torchvision",
-            "--no-build-isolation -e .[dev]",
+            "--no-build-isolation -e .[dev,claims]",
             "--no-build-isolation ffcv",
         ]
         assert (machine.folder / ".venv/constraints.txt").read_text() == (ROOT / "constraints.txt").read_text()
@@ -296,7 +297,7 @@ class TestEnvironment:
         later = time.time() + 1
         os.utime(machine.folder / name, (later, later))
         machine.make(".venv/.ffcv")
-        assert machine.calls("-e .[dev]")
+        assert machine.calls("-e .[dev,claims]")
 
     def test_another_torch_stays_until_one_is_named(self, machine: Machine) -> None:
         machine.make("setup")

@@ -18,7 +18,7 @@ from bench.profiling import cards, estimate
 from bench.profiling.demand import Work, demand
 from bench.spec import recipe as recipes
 from bench.spec.recipe import Recipe
-from tests.fake_cuda.process import NoFakeGpu, train_on_fake_gpu
+from tests.fake_cuda.process import WITHOUT_CUDNN, NoFakeGpu, train_on_fake_gpu
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "gpu_counts.md"
 CARDS = ("a100", "h100")
@@ -77,9 +77,11 @@ run on a GPU that computes nothing (`tests/fake_cuda`) found in its way.
 
 
 def main() -> int:
-    names = recipes.names()
+    names = recipes.trained_names()
     try:
-        reports = train_on_fake_gpu([{"recipe": name, "settings": []} for name in names], timeout_s=1800)
+        reports = train_on_fake_gpu(
+            [{"recipe": name, "settings": WITHOUT_CUDNN.get(name, [])} for name in names], timeout_s=1800
+        )
     except NoFakeGpu as lack:
         print(f"gpu_counts: {lack}", file=sys.stderr)
         return 3

@@ -98,7 +98,7 @@ environment() {
     # torch before all that needs it, by its exact version; torchvision without a say in which torch.
     must "torch $torch" "${pip[@]}" install -c $constraints "torch==$torch"
     must "torchvision" "${pip[@]}" install -c $constraints --no-deps torchvision
-    must "bench and its tools" "${pip[@]}" install -c $constraints --no-build-isolation -e '.[dev]'
+    must "bench and its tools" "${pip[@]}" install -c $constraints --no-build-isolation -e '.[dev,claims]'
     mv $venv/.begun $venv/.ready
 }
 

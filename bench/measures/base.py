@@ -323,7 +323,8 @@ def made_up_batch(size: int, data: Dataset, placement: Placement) -> tuple[Tenso
     """Noise and labels of a training batch's shapes."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(size, *data.image_shape, generator=generator)
-    labels = torch.randint(data.classes, (size,), generator=generator)
+    # Of a text each token has one.
+    labels = torch.randint(data.classes, (size, *data.train.labels.shape[1:]), generator=generator)
     placed = images.to(placement.device, placement.dtype, memory_format=placement.memory_format)
     return placed, labels.to(placement.device)
 

@@ -98,5 +98,7 @@ def _import_faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise MissingError(f"the measure neighbours needs faiss ({error}): pip install 'faiss-cpu>=1.9'") from error
+        raise MissingError(
+            f"the measure neighbours needs faiss ({error}): pip install 'bench-to-accuracy[claims]'"
+        ) from error
     return faiss

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from bench.measures import assembly
-from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Batch
 from bench.pipelines.render import PIECE_VALUES
-from bench.profiling.footprint import LEAST_PROXIED, NoBatches, data_shape, stand_in
+from bench.profiling.footprint import LEAST_PROXIED, NoBatches, stand_in
 from bench.profiling.operations import Operation, Operations, WithoutProducts
+from bench.profiling.stand_in import data_shape, stand_in_data
 from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTHER, mark_parts
 from bench.profiling.workbench import Workbench, refusals
 from bench.spec.recipe import Recipe
@@ -88,13 +88,12 @@ def demand(recipe: Recipe) -> list[Work]:
 
 
 def _counted(recipe: Recipe) -> list[Work]:
-    shape, classes, train_count, test_count = data_shape(recipe)
+    shape, _, train_count, test_count = data_shape(recipe)
     least = LEAST_PROXIED if recipe.proxy else LEAST_IMAGES
     ghosts = recipe.ghost_batch.root if recipe.ghost_batch else 0
     small = max(ghosts, least) * recipe.parts_of_a_step
-    counts = {"train_count": 4 * small, "test_count": 1}
     with refusals():
-        noise = load_dataset("random", options={"shape": list(shape), "classes": classes, **counts})
+        noise = stand_in_data(recipe, 4 * small, 1)
     workbench = Workbench(recipe, "cpu", noise)
     images = recipe.of_one_device(recipe.batch_size)
     trainer = workbench.trainer(NoBatches(max(train_count // (images * recipe.device_count), 1)), fused=True)

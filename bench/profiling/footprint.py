@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.host.fingerprint import native_precision
 from bench.ingredients.proxy import Proxy
 from bench.measures.assembly import build_loader
-from bench.pipelines.datasets import DATASETS, describe, load_dataset
 from bench.pipelines.loader import Batch
 from bench.profiling.operations import Operations
+from bench.profiling.stand_in import data_shape, stand_in_data
 from bench.profiling.workbench import Workbench, at_full_size, refusals
 from bench.spec.recipe import Recipe
 from bench.training.activations import KeptActivations, tensor_bytes
@@ -97,11 +97,9 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     counted_on = device
     if device == "cuda" and not torch.cuda.is_available():
         recipe, counted_on = stand_in(recipe), "cpu"
-    shape, classes, train_count, _ = data_shape(recipe)
+    shape, _, train_count, _ = data_shape(recipe)
     with refusals():
-        noise = load_dataset(
-            "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
-        )
+        noise = stand_in_data(recipe, 64, 1)
     whole = at_full_size(recipe)
     workbench = Workbench(whole, counted_on, noise)
     model = workbench.model
@@ -180,20 +178,6 @@ def stand_in(recipe: Recipe) -> Recipe:
     """The recipe as a CPU can take a GPU's place for it, in the precision that the GPU would have."""
     precision = native_precision("cuda") if recipe.precision == "auto" else recipe.precision
     return recipe.model_copy(update={"precision": "fp32" if precision == "tf32" else precision})
-
-
-def data_shape(recipe: Recipe) -> tuple[tuple[int, int, int], int, int, int]:
-    """Image shape, classes and number of training and test images of the recipe's data; only a user's own is loaded."""
-    info, options = describe(recipe.data.name, recipe.data.options), recipe.data.options
-    if recipe.data.name not in DATASETS:
-        return info.image_shape, info.classes, info.train_count, info.test_count
-    channels, height, width = options.get("shape", info.image_shape)
-    return (
-        (channels, height, width),
-        options.get("classes", info.classes),
-        options.get("train_count", info.train_count) - options.get("held_out", 0),
-        options.get("held_out") or options.get("test_count", info.test_count),
-    )
 
 
 def _forward_flops(workbench: Workbench, precision: Precision) -> int:

@@ -174,6 +174,9 @@ class Recipe(Strict):
             )
         if self.target_accuracy is not None and self.target_loss is not None:
             raise ValueError("target_loss: there is one target; set target_accuracy to null, or leave this out")
+        if info is not None and info.is_text != (self.loader == "tokens") and self.loader in LOADERS:
+            kind, loader = ("a text", "tokens") if info.is_text else ("images", "resident, ffcv or torch")
+            raise ValueError(f"loader: {self.data.name} is {kind}, which {self.loader} does not load; take {loader}")
         if self.stop_at_target and self.target_accuracy is None and self.target_loss is None:
             raise ValueError("stop_at_target: needs a target_accuracy or a target_loss")
         if self.stop_at_target and self.target_loss is None and not self.evaluation.every_epochs:
@@ -274,6 +277,11 @@ class Recipe(Strict):
         return self.schedule.name
 
     @property
+    def only_measure(self) -> str | None:
+        """The measure that the recipe is for, where it trains nothing."""
+        return next((name for name in TRAIN_NOTHING if getattr(self, name) is not None), None)
+
+    @property
     def device_count(self) -> int:
         return self.devices or 1
 
@@ -310,6 +318,19 @@ class Recipe(Strict):
 def names() -> list[str]:
     """The recipes that come with the project."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def trained_names() -> list[str]:
+    """Those of them that train something."""
+    return [name for name in names() if not TRAIN_NOTHING.keys() & draft(name, "cpu").values.keys()]
+
+
+def check_measure(recipe: Recipe, measure: str) -> None:
+    """Raise `UsageError` for a recipe that trains nothing, where another measure than its own is asked for."""
+    if recipe.only_measure not in (None, measure):
+        raise UsageError(
+            f"this recipe trains nothing and is for one measure alone: --measure {recipe.only_measure}, not {measure}"
+        )
 
 
 def find(name: str) -> Path:

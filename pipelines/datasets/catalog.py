@@ -32,6 +32,7 @@ class DatasetInfo:
     download_bytes: int = 0
     options: tuple[str, ...] = ()
     where: str = ""
+    is_text: bool = False
 
     @property
     def summary(self) -> str:
@@ -109,6 +110,7 @@ DATASETS = Registry(
                 train_count=2_496,
                 test_count=640,
                 options=("steps", "streams", "predict"),
+                is_text=True,
                 where="bench.pipelines.datasets.human_numbers:load_human_numbers",
             ),
             DatasetInfo(

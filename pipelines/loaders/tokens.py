@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.pipelines.augment import Augment
+from bench.pipelines.augment import Augment, sent
 from bench.pipelines.errors import WrongOption
 from bench.pipelines.loader import Batch, Loader
 
@@ -39,7 +39,7 @@ class TokenLoader(Loader):
         return torch.arange(len(self.images))
 
     def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:  # noqa: ARG002
-        for rows in torch.split(order.to(self.placement.device), self.batch_size):
+        for rows in torch.split(sent(order, self.placement.device), self.batch_size):
             yield self._tokens[rows], self._labels[rows]
 
     def _release(self) -> None:

@@ -25,9 +25,10 @@ from torch import nn
 
 from bench.host.clock import Clock
 from bench.measures.time_to_accuracy import TimeToAccuracy
-from bench.pipelines.datasets import DATASETS, load_dataset
+from bench.pipelines.datasets import DATASETS
 from bench.profiling.demand import Parts, step_made
-from bench.profiling.footprint import NoBatches, data_shape
+from bench.profiling.footprint import NoBatches
+from bench.profiling.stand_in import stand_in_data
 from bench.profiling.step import mark_parts
 from bench.profiling.workbench import Workbench
 from bench.spec import recipe as recipes
@@ -111,12 +112,8 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
 def count(recipe: str, settings: list[str], part: str) -> dict[str, Any]:
     """What a step of the recipe's first stage does there, `part` of it: at the recipe's own batch size."""
     whole = recipes.load(recipe, "cuda", settings)
-    shape, classes, _, _ = data_shape(whole)
-    noise = load_dataset(
-        "random", options={"shape": list(shape), "classes": classes, "train_count": 64, "test_count": 1}
-    )
     with FakeGpu():
-        workbench = Workbench(whole, "cuda", noise)
+        workbench = Workbench(whole, "cuda", stand_in_data(whole, 64, 1))
         trainer, parts = workbench.trainer(NoBatches(100)), Parts()
         mark_parts(trainer, parts)
         optimizers = trainer.train_step.make_optimizers()
@@ -134,10 +131,11 @@ def count(recipe: str, settings: list[str], part: str) -> dict[str, Any]:
 def with_few_batches(name: str, settings: list[str]) -> Recipe:
     """The recipe on noise of its data's shape, on one device, for EPOCHS epochs at most."""
     whole = recipes.load(name, "cuda", settings)
-    shape = list(DATASETS[whole.data.name].image_shape)
+    info = DATASETS[whole.data.name]
     images = f"train_count: {STEPS_PER_EPOCH * whole.batch_size}, test_count: {whole.evaluation.batch_size}"
+    noise = f"{{name: random, shape: {list(info.image_shape)}, classes: 10, {images}}}"
     changes = {
-        "data": f"{{name: random, shape: {shape}, classes: 10, {images}}}",
+        **({} if info.is_text else {"data": noise}),
         "epochs": min(EPOCHS, whole.epochs),
         "target_accuracy": "null",
         "stop_at_target": "false",

@@ -12,9 +12,9 @@ import pytest
 
 from bench.profiling.demand import demand
 from bench.spec import recipe as recipes
-from bench.spec.recipe import names
+from bench.spec.recipe import trained_names
 from tests.fake_cuda.plants import PLANTS
-from tests.fake_cuda.process import NoFakeGpu, guard, train_on_fake_gpu
+from tests.fake_cuda.process import WITHOUT_CUDNN, NoFakeGpu, guard, train_on_fake_gpu
 
 SMALL = ["model.widths=[4, 8, 8]", "batch_size=16", "evaluation.batch_size=16", "model.whiten_images=64"]
 GRAPH = ["cuda_graph=true", "warm_up_steps=1"]
@@ -61,8 +61,8 @@ def reports() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def shipped() -> dict[str, dict[str, Any]]:
-    jobs = [{"recipe": name, "settings": []} for name in names()]
-    return dict(zip(names(), train_on_fake_gpu(jobs), strict=True))
+    jobs = [{"recipe": name, "settings": WITHOUT_CUDNN.get(name, [])} for name in trained_names()]
+    return dict(zip(trained_names(), train_on_fake_gpu(jobs), strict=True))
 
 
 @pytest.mark.parametrize("title", RUNS)
@@ -71,7 +71,7 @@ def test_nothing_in_a_run_stands_in_a_gpus_way(reports, title):
 
 
 @pytest.mark.slow  # a minute for all of them, of their own sizes
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", trained_names())
 def test_nothing_in_a_shipped_recipe_stands_in_a_gpus_way(shipped, name):
     check(name, shipped[name])
 

@@ -58,6 +58,7 @@ def profile(
     asked = recipes.load(recipe, on, [*(settings or ()), *changed])
     scratch.for_sockets()  # for the processes of a loader
     check_device(asked, on)
+    recipes.check_measure(asked, "time_to_accuracy")
     with refusals(), ExitStack() as open_loaders:
         workbench = Workbench(at_full_size(asked), on, _data(asked, data, console))
         cache = results / "cache"

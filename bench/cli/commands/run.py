@@ -119,6 +119,7 @@ def run_seeds(options: RunOptions, console: Console) -> Campaign:
     MEASURES.find(options.measure)
     device = chosen_device(options.device)
     recipe = recipes.load(options.recipe, device, options.settings or ())
+    recipes.check_measure(recipe, options.measure)
     _check_weights(options)
     _check_seeds(options, recipe)
     _check_shared_process(options, recipe)

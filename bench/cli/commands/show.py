@@ -22,7 +22,7 @@ from bench.profiling.demand import NotCounted, demand
 from bench.profiling.footprint import footprint
 from bench.report.terminal.gpu import print_demand
 from bench.report.terminal.script import print_script
-from bench.report.terminal.show import print_recipe
+from bench.report.terminal.show import print_measured, print_recipe
 from bench.runs.run import FINISHED, Run
 from bench.runs.store import Store
 from bench.spec import recipe as recipes
@@ -58,6 +58,9 @@ def show(
     if resolved:
         write_out(f"# {recipe} on {on}, with every value that is not null\n")
         write_out(yaml_writer.write(asked.model_dump(mode="json", exclude_none=True)))
+        return
+    if asked.only_measure:
+        print_measured(console, name, asked, asked.only_measure)
         return
     work, not_counted = None, None
     with console.status("counting"):

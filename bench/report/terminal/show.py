@@ -39,9 +39,7 @@ def print_recipe(
     others: Sequence[Run],
 ) -> None:
     """Print everything; `these` are finished trainings with the same settings, `others` with different ones."""
-    console.print(Text.assemble((name, "bold"), f": {recipe.summary}"))
-    if recipe.source:
-        console.print(f"Source: {recipe.source}", markup=False, highlight=False)
+    _print_words(console, name, recipe)
     print_rows(console, ingredients(recipe, counted.precision))
     print_rows(console, sizes(recipe, device, counted))
     if recipe.published:
@@ -52,6 +50,19 @@ def print_recipe(
         console.print(runs_table(these, others))
     else:
         console.print(f"No finished run of it is known here yet: bench run {name}", markup=False, highlight=False)
+
+
+def print_measured(console: Console, name: str, recipe: Recipe, measure: str) -> None:
+    """Print what a recipe says that trains nothing and is for `measure` alone."""
+    _print_words(console, name, recipe)
+    print_rows(console, [(measure, words(getattr(recipe, measure).model_dump(mode="json"), zeros=True))])
+    console.print(f"It trains nothing: bench run {name} --measure {measure}", markup=False, highlight=False)
+
+
+def _print_words(console: Console, name: str, recipe: Recipe) -> None:
+    console.print(Text.assemble((name, "bold"), f": {recipe.summary}"))
+    if recipe.source:
+        console.print(f"Source: {recipe.source}", markup=False, highlight=False)
 
 
 def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:

@@ -116,3 +116,12 @@ def test_options_that_do_not_fit_are_refused(setting, said):
     settings = ["find_lr={}", setting] if setting.startswith("find_lr") else [setting]
     with pytest.raises(UsageError, match=said):
         recipes.load("resize", "cpu", settings)
+
+
+def test_a_recipe_that_trains_nothing_is_for_its_own_measure_alone():
+    recipe = recipes.load("resize", "cpu")
+    assert recipe.only_measure == "resize"
+    recipes.check_measure(recipe, "resize")
+    with pytest.raises(UsageError, match="--measure resize, not throughput"):
+        recipes.check_measure(recipe, "throughput")
+    assert set(recipes.names()) - set(recipes.trained_names()) == {"resize", "neighbours", "checkerboard"}

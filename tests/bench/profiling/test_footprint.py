@@ -64,3 +64,11 @@ def test_an_average_of_half_precision_weights_is_kept_in_fp32():
 def test_a_network_that_cannot_be_built_is_the_users_mistake():
     with pytest.raises(UsageError, match="widht"):
         footprint(recipes.load("digits", "cpu", ["model.widht=4"]), "cpu")
+
+
+def test_a_text_is_counted_by_its_tokens():
+    counted = footprint(recipes.load("counting", "cpu"), "cpu")
+    assert counted.parameters == 54_950
+    # Two layers of three gates, twice 64 by 64 each, and the way out to 38 words: a product is two operations.
+    of_a_token = 2 * (2 * 3 * 2 * 64 * 64 + 64 * 38)
+    assert counted.forward_flops_per_example == 20 * of_a_token
