@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bench.models.arguments import FROM_DATA
 from bench.models.errors import ImpossibleModel
 from bench.registry import signature
 from bench.registry.registry import Info, Registry
@@ -19,12 +20,6 @@ from bench.registry.registry import Info, Registry
 if TYPE_CHECKING:
     from torch import nn
 
-# What a builder gets from the data, by the names that it may have there: ours, torchvision's and timm's.
-FROM_DATA = {
-    "in_channels": ("in_channels", "in_chans"),
-    "classes": ("classes", "num_classes", "n_classes"),
-    "image_size": ("image_size", "img_size"),
-}
 # torchvision's ResNets, each with its parameters at 1,000 classes, in millions.
 _RESNETS = {
     "resnet18": "11.7",

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bench.errors import UsageError
-from bench.models import FROM_DATA
+from bench.models.arguments import FROM_DATA
 from bench.registry.registry import Found
 from bench.registry.signature import parameters_of, takes_any
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.rooms import ROOMS, ROOT, Import, imports, is_upward, room_of, table
+from tools.rooms import ROOMS, ROOT, Import, circle, imports, is_upward, room_of, table
 
 
 def test_no_room_imports_one_above_it():
@@ -51,6 +51,24 @@ def test_an_import_upwards_is_found(tmp_path: Path, importer: str, text: str):
 
 def test_an_import_downwards_is_none():
     assert not is_upward(Import(Path("bench/cli/app.py"), 1, Path("bench/runs/run.py")))
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Neither at run time nor lazily nor for types alone."""
+    assert circle(imports()) == []
+
+
+def test_a_circle_is_found(tmp_path: Path):
+    for name, text in {
+        "step": "from bench.training import loop",
+        "loop": "def later():\n    from bench.training.goal import Goal",
+        "goal": "if TYPE_CHECKING:\n    import bench.training.step",
+    }.items():
+        (tmp_path / "bench/training").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"bench/training/{name}.py").write_text(text)
+    found = circle(imports(tmp_path))
+    assert len(found) == 4
+    assert found[0] == found[-1]
 
 
 def test_the_table_for_readers_is_made_from_the_list():

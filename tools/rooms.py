@@ -6,7 +6,9 @@ A room imports only itself and rooms below it in `ROOMS`; tests/test_rooms.py ke
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import graphlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +71,19 @@ def is_upward(found: Import) -> bool:
     """Whether a room imports one that stands above it."""
     order = list(ROOMS)
     return order.index(room_of(found.importer)) > order.index(room_of(found.imported))
+
+
+def circle(found: Iterable[Import]) -> list[Path]:
+    """Files that import each other in a circle, the first of them again at the end; empty where there is none."""
+    imported: dict[Path, set[Path]] = defaultdict(set)
+    for one in found:
+        imported[one.importer].add(one.imported)
+    try:
+        graphlib.TopologicalSorter(imported).prepare()
+    except graphlib.CycleError as error:
+        files: list[Path] = error.args[1]
+        return files
+    return []
 
 
 def table() -> str:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.execution import imports
-from bench.execution.worker import Teller, end_with_parent, measure
+from bench.execution.measuring import measure
+from bench.execution.teller import Teller, end_with_parent
 from bench.host.clock import Clock, Span
 from bench.host.contention import of_this_run
 from bench.host.fingerprint import oom_kills

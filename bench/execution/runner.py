@@ -19,8 +19,9 @@ from bench.execution import imports, scratch
 from bench.execution.interrupts import Interrupts, ctrl_c_ignored
 from bench.execution.measured import Event, Measured, Refused
 from bench.execution.pauses import Pauses
+from bench.execution.teller import end_with_parent
 from bench.execution.time_limit import TimeLimit
-from bench.execution.worker import end_with_parent, work
+from bench.execution.worker import work
 from bench.host.fingerprint import oom_kills
 from bench.models import MODULES
 from bench.runs.run import FINISHED

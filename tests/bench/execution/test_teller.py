@@ -4,7 +4,7 @@ from multiprocessing import Pipe
 
 import pytest
 
-from bench.execution.worker import Teller
+from bench.execution.teller import Teller
 
 
 @pytest.fixture

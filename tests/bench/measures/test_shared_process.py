@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.execution.worker import measure
+from bench.execution.measuring import measure
 from bench.host.clock import Clock
 from bench.measures import assembly, time_to_accuracy
 from bench.spec.job import Job
@@ -77,7 +77,7 @@ def run(jobs: Iterable[Job]) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def _output_stays(monkeypatch):
     """A worker's own process sends its output to the log of each job."""
-    monkeypatch.setattr("bench.execution.worker._redirect_output", lambda log: None)
+    monkeypatch.setattr("bench.execution.measuring.redirect_output", lambda log: None)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.worker import Job
 from bench.spec import recipe
+from bench.spec.job import Job
 
 
 def job(tmp_path, *settings):

@@ -70,7 +70,7 @@ def test_nothing_else_prints():
     allowed = {
         "text/console.py",
         "text/streams.py",
-        "execution/worker.py",
+        "execution/measuring.py",
         "execution/recording.py",
         "host/energy.py",
         "report/terminal/gate.py",
