@@ -14,7 +14,7 @@ from bench.claims.cells import Claim
 from bench.claims.evidence import Answer, is_complete, needed_cells
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import Verdict
-from bench.cli.commands.claims import ClaimsOptions, budget_s
+from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.leaderboard import write
 from bench.cli.commands.sweep import alone, get_data, sampling_of
 from bench.errors import MissingError, UsageError
