@@ -67,14 +67,21 @@ class Named(BaseModel):
 
 class Augment(Strict):
     flip: Literal["none", "random", "alternating"] = "none"
+    """Mirror no images, each with probability 1/2, or each in every other epoch."""
     shift_pixels: Pixels = 0
+    """Translate by up to so many pixels along each axis."""
     pad: Literal["reflect", "zero"] = "reflect"
+    """What a translation uncovers: the mirrored border, or black."""
     cutout_pixels: Pixels = 0
+    """Side of a square that is set to the mean."""
     cutout_inside: bool | None = None
+    """Keep the whole square inside the image; null lets the border clip it."""
     brightness: NotNegative = 0.0
+    """Largest number added to the normalised image."""
     contrast: NotNegative = 0.0
-    # A user's own, in this order, behind all of the above.
+    """Largest relative change of the normalised image."""
     then: Annotated[list[Named], Field(min_length=1)] | None = None
+    """Your own augmentations, applied after these."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -88,18 +95,31 @@ class OptimizerGroup(Strict):
 
     model_config = ConfigDict(extra="allow")
     name: str | None = None
+    """`sgd`, `muon`, `adamw`, or your own."""
     lr: Positive | None = None
+    """Learning rate at a schedule's factor of 1."""
     momentum: Kept | None = None
+    """Momentum; sgd and muon."""
     nesterov: bool | None = None
+    """Nesterov momentum; sgd and muon."""
     weight_decay: NotNegative | None = None
+    """Weight decay, multiplied by the learning rate."""
     decoupled: bool | None = None
+    """Decay the weights directly instead of through the gradient."""
     newton_schulz_steps: Annotated[int, Field(gt=0, le=100)] | None = None
+    """Muon: steps of the orthogonalisation."""
     newton_schulz_coefficients: tuple[Number, Number, Number] | None = None
+    """Muon: coefficients of its polynomial."""
     unit_filters: bool | None = None
+    """Muon: rescale filters to unit length."""
     unit_filters_every: tuple[Count, Count] | None = None
+    """Muon: steps between rescalings, at the beginning and at the end."""
     betas: tuple[Kept, Kept] | None = None
+    """AdamW: decay of its two averages."""
     epochs: Epochs | None = None
+    """Of a group: stop training it after so many epochs."""
     squeeze: bool | None = None
+    """With `epochs`: whether the group's schedule is compressed into them (true) or cut off."""
 
     @model_validator(mode="before")
     @classmethod
@@ -133,6 +153,7 @@ class Optimizer(OptimizerGroup):
     name: str = "sgd"
     lr: Positive
     groups: dict[Role, OptimizerGroup] = Field(default={})
+    """Other options for `filters`, `head`, `biases`, `norm_weights` or `whiten_bias`."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -173,23 +194,33 @@ class Linear(Strict):
 
     name: Literal["linear"]
     start: NotNegative = 1.0
+    """Factor at the beginning."""
     end: NotNegative = 0.0
+    """Factor at the end."""
     until: Share | None = None
+    """Share of the training at which the end is reached."""
 
 
 class Triangular(Strict):
     name: Literal["triangular"]
     start: NotNegative = 0.2
+    """Factor at the beginning."""
     peak: Annotated[float, Field(gt=0, lt=1)] = 0.23
+    """Share of the training at which the factor is 1."""
     end: NotNegative = 0.07
+    """Factor at the end."""
 
 
 class OneCycle(Strict):
     name: Literal["one_cycle"]
     div: Annotated[float, Field(ge=1, le=LARGEST_NUMBER)] = 20.0
+    """The factor rises from 1/div to 1 and falls back to 1/div."""
     pct: Annotated[float, Field(ge=0, lt=100)] = 20.0
+    """Per cent of the training for the final fall to 1/(100·div)."""
     max_momentum: Kept = 0.95
+    """Momentum at the lowest rate."""
     min_momentum: Kept = 0.85
+    """Momentum at the highest rate."""
 
 
 class FitOneCycle(Strict):
@@ -209,12 +240,15 @@ class FitOneCycle(Strict):
 class Step(Strict):
     name: Literal["step"]
     milestones: list[Fraction] = Field(default=[0.3, 0.6, 0.8])
+    """Shares of the training at which the rate drops."""
     gamma: Positive = 0.2
+    """Factor of each drop."""
 
 
 class Cosine(Strict):
     name: Literal["cosine"]
     end: Fraction = 0.0
+    """Factor at the end."""
 
 
 class OwnSchedule(Named):
@@ -247,7 +281,9 @@ Schedule = Annotated[
 
 class Loss(Strict):
     label_smoothing: Fraction = 0.0
+    """Share of the label spread over all classes."""
     reduction: Literal["mean", "sum"] = "mean"
+    """Mean or sum over the batch."""
 
 
 class Evaluation(Strict):
@@ -260,12 +296,19 @@ class Evaluation(Strict):
     """
 
     tta: Literal[0, 1, 2] = 0
+    """Test-time augmentation of the final evaluation: none, mirror image, or shifts too."""
     epoch_tta: Literal[0, 1, 2] = 0
+    """The same for evaluations between epochs."""
     tta_below: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Give further views only to images whose first view gives no class this probability."""
     every_epochs: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 1
+    """Evaluate after every so many epochs; 0 only at the end."""
     first_epoch: Count | None = None
+    """No evaluation before this epoch."""
     batch_size: Count = 1000
+    """Images of an evaluation batch."""
     equal_views: Literal[True] | None = None
+    """Weight all views of level 2 equally."""
 
     @model_validator(mode="after")
     def _below_is_of_some_level(self) -> Self:

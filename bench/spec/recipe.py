@@ -92,62 +92,106 @@ class Published(Strict):
 
 class Recipe(Strict):
     summary: str = ""
+    """One line for lists."""
     source: str = ""
+    """Who found it, and what this file changes."""
     published: list[Published] = Field(default=[])
+    """What the source measured."""
 
     data: Named
+    """A data set by name, with its options: `train_count`, `test_count`, `held_out`; or your own, as a path."""
     loader: str = "resident"
+    """`resident` keeps all images in the device's memory; `ffcv` and `torch` read them in workers."""
     workers: Annotated[int, Field(ge=0, le=MOST_THREADS)] | None = None
+    """Processes or threads of the loader; null leaves the choice to it."""
     augment: Augment = Augment()
+    """Random changes of the training images."""
     cutmix: CutMixConfig | None = None
+    """Mixes two images and their labels (CutMix)."""
     image_sizes: ImageSizesConfig | None = None
+    """Trains on smaller images first."""
     antialias: AntialiasConfig | None = None
+    """False resizes `image_sizes` by plain bilinear interpolation; null averages all covered pixels."""
     drop_easy: DropEasyConfig | None = None
+    """Trains some epochs only on the images with the largest loss."""
     proxy: ProxyConfig | None = None
+    """A small network chooses the images of each batch on which to train."""
 
     model: Named
+    """A network by name, with its options; or your own, as `file.py:Name`."""
     ghost_batch: GhostBatchConfig | None = None
+    """Batch norm over parts of so many examples."""
     memory_format: MemoryFormat = "channels_last"
+    """The layout of images and weights in memory."""
     precision: Literal["auto", NumberFormat] = "auto"
+    """The number format; `auto` is native half precision, else fp32; `pure_` also keeps weights in half precision."""
     half_norms: HalfNormsConfig | None = None
+    """With `pure_…`: batch norm in half precision too."""
     compile: bool = False
+    """Use torch.compile; needs `warm_up_steps`."""
     cuda_graph: CudaGraphConfig | None = None
+    """GPU only: replay each step as one CUDA graph; needs `warm_up_steps`."""
     winograd: WinogradConfig | None = None
+    """CPU only: compute a 3×3 conv and the pooling after it together (Winograd); `auto` if there is a compiler."""
     warm_up_steps: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
-    # CPU threads of each process; null leaves the choice to torch, or its share of that to each of several devices.
+    """Steps before the training, in a span of their own."""
     threads: Threads | None = None
-    # Null is one. `batch_per` says what batch_size is: of all devices together (null, `global`) or of each.
+    """CPU threads of each process; null leaves the choice to torch."""
     devices: Count | None = None
+    """Number of GPUs, or of CPU cores; null is one."""
     batch_per: Literal["global", "device"] | None = None
+    """Whether `batch_size` is that of all devices together (null, `global`) or of each (`device`)."""
 
     batch_size: Count
+    """Examples of a step."""
     batch_sizes: BatchSizesConfig | None = None
+    """Smaller batches at the beginning."""
     accumulate: AccumulateConfig | None = None
+    """Compute each batch in so many equal parts, to save memory."""
     epochs: Epochs
+    """Passes over the training images; may be a fraction."""
     target_accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
-    # In place of an accuracy: the mean training loss of an epoch.
+    """The accuracy to reach, as a fraction; null asks for none."""
     target_loss: Positive | None = None
+    """Instead of an accuracy: the mean training loss of an epoch to reach."""
     stop_at_target: bool = False
+    """End a run with the first evaluation at the target."""
     evaluation: Evaluation = Evaluation()
+    """When and how accuracy is evaluated."""
     loss: Loss = Loss()
+    """Cross-entropy's options."""
     optimizer: Optimizer
+    """The optimiser and its options."""
     schedule: Schedule = Constant(name="constant")
+    """The course of the learning rate, as a factor of `optimizer.lr`."""
     lr_warm_up: LrWarmUpConfig | None = None
+    """Increases the rate at the beginning; multiplies the schedule."""
     lookahead: LookaheadConfig | None = None
+    """Lookahead: slow weights that follow the fast ones."""
     ema: EmaConfig | None = None
+    """Evaluates an exponential moving average of the weights."""
     freeze: FreezeConfig | None = None
+    """Stops training parts of the network early."""
     layer_rates: LayerRatesConfig | None = None
+    """Learning rates by part of the network."""
 
-    # What the measures of these names measure; each is a part of its own measure's cells alone.
     inference: Inference | None = None
+    """For `--measure inference`: how the trained network runs."""
     find_lr: RateFinder | None = None
+    """For `--measure find_lr`: the range of rates."""
     surface: Surface | None = None
+    """For `--measure surface`: the grid of the loss surface."""
     resize: Resize | None = None
+    """For `--measure resize`: the JPEGs, the library and the workers."""
     neighbours: Neighbours | None = None
+    """For `--measure neighbours`: the search and its index."""
     checkerboard: Checkerboard | None = None
+    """For `--measure checkerboard`: the layer that doubles the resolution."""
 
     seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
+    """Runs of one command."""
     price_per_hour: NotNegative | None = None
+    """Dollars per hour of the machine."""
 
     @model_validator(mode="before")
     @classmethod
