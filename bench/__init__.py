@@ -1,4 +1,8 @@
-"""Honest, fast, reproducible timing of deep-learning training."""
+"""Honest, fast, reproducible timing of deep-learning training.
+
+From Python: `bench.run("digits", seeds=3)`, `bench.sweep(…)`, `bench.load()` and `bench.leaderboard(…)` give frames;
+docs/python.md shows them. Importing bench imports none of that before it is used.
+"""
 
 # For `python -m bench` this runs while the current folder is still first on the path: only what is built in may be
 # imported here.
@@ -8,19 +12,52 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bench.runs.frames import load
+    from bench.api.calls import leaderboard, load_recipe, run, sweep
+    from bench.errors import BenchError, MissingError, UsageError
+    from bench.runs.frames import Frames, load
+    from bench.spec.recipe import Recipe
 
 # The moment nearest to the user's command that Python lets us see; a run's spans start here.
 STARTED_S = time.monotonic()
 
 __version__ = "0.1.0"
 
-__all__ = ["STARTED_S", "__version__", "load"]
+__all__ = [
+    "STARTED_S",
+    "BenchError",
+    "Frames",
+    "MissingError",
+    "Recipe",
+    "UsageError",
+    "__version__",
+    "leaderboard",
+    "load",
+    "load_recipe",
+    "run",
+    "sweep",
+]
+
+_WHERE = {
+    "BenchError": "bench.errors",
+    "Frames": "bench.runs.frames",
+    "MissingError": "bench.errors",
+    "Recipe": "bench.spec.recipe",
+    "UsageError": "bench.errors",
+    "leaderboard": "bench.api.calls",
+    "load": "bench.runs.frames",
+    "load_recipe": "bench.api.calls",
+    "run": "bench.api.calls",
+    "sweep": "bench.api.calls",
+}
 
 
 def __getattr__(name: str) -> "Any":
-    if name == "load":
-        from bench.runs.frames import load
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})

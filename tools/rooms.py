@@ -15,6 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 # From the top down; what each holds.
 ROOMS = {
+    "bench/api": "what `import bench` offers: run, sweep, load, leaderboard, with data frames as the answer",
     "bench/cli": "the command `bench`: its options, and the work of each command",
     "bench/report/html": "the report's pages and plots",
     "bench/report/terminal": "tables and progress for a terminal, and the same as text files",
@@ -68,7 +69,9 @@ def room_of(path: Path) -> str:
 
 
 def is_upward(found: Import) -> bool:
-    """Whether a room imports one that stands above it."""
+    """Whether a room imports one that stands above it; `import bench` brings the start's time and the version alone."""
+    if found.imported == Path("bench/__init__.py"):
+        return False
     order = list(ROOMS)
     return order.index(room_of(found.importer)) > order.index(room_of(found.imported))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from types import ModuleType
 from typing import Any
 
 
@@ -13,7 +16,8 @@ class Interrupts:
     """While entered, Ctrl-C, SIGTERM and SIGHUP are counted and passed on to the workers, and nothing is raised here.
 
     So no message is torn, and a record is always made. The workers are asked to end early by the Ctrl-C that
-    comes after `patience` others, or at once by the other signals, and killed by the next one.
+    comes after `patience` others, or at once by the other signals, and killed by the next one. Only the main thread can
+    hear them; in another one nothing is counted.
     """
 
     def __init__(self, patience: int = 0) -> None:
@@ -34,7 +38,7 @@ class Interrupts:
     def start(self, process: Any) -> None:
         """Start a worker that is to be told; it ignores Ctrl-C, which a terminal sends to all its processes."""
         with _ctrl_z_later() if hasattr(process, "pause") else nullcontext():
-            with ctrl_c_ignored():
+            with ctrl_c_ignored(), main_left_alone():
                 process.start()
             self._processes = (*self._processes, process)
         if self.stopping:
@@ -45,6 +49,8 @@ class Interrupts:
         self._processes = tuple(one for one in self._processes if one is not process)
 
     def __enter__(self) -> Interrupts:
+        if not _hears_signals():
+            return self
         numbers = [signal.SIGINT, signal.SIGTERM]
         # Ignored is what nohup asks for: the terminal may go, and the work goes on.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -92,9 +98,31 @@ def _ctrl_z_later() -> Iterator[None]:
 
 @contextmanager
 def ctrl_c_ignored() -> Iterator[None]:
-    """For the start of a process, which inherits it."""
+    """For the start of a process, which inherits it; in a thread that hears no signals nothing changes."""
+    if not _hears_signals():
+        yield
+        return
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def main_left_alone() -> Iterator[None]:
+    """For the start of a worker by multiprocessing, which would run the main module again in it.
+
+    That is the user's script or notebook where bench was called from Python. A script that calls bench outside of
+    `if __name__ == "__main__"` would so call itself without end, and no worker needs anything of it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _hears_signals() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.errors import MissingError, UsageError
 from bench.execution import imports, scratch
-from bench.execution.interrupts import Interrupts, ctrl_c_ignored
+from bench.execution.interrupts import Interrupts, ctrl_c_ignored, main_left_alone
 from bench.execution.measured import Event, Measured, Refused
 from bench.execution.pauses import Pauses
 from bench.execution.teller import end_with_parent
@@ -32,7 +32,6 @@ LOG_TAIL_LINES = 20
 TICK_S = 0.2
 # What a fork server imports once for all its workers. Not ffcv, whose import changes torch's threads.
 PRELOADED = (
-    "bench.cli.app",
     *(f"bench.measures.{name}" for name in MEASURES),
     *MODULES,
     "bench.pipelines.loaders.resident",
@@ -54,7 +53,8 @@ def warm_up_fork_server() -> None:
         forkserver.ensure_running()
     process = context.Process(target=int)  # which does nothing, but not before all is imported
     try:
-        process.start()
+        with main_left_alone():
+            process.start()
     except (OSError, EOFError):
         raise MissingError(
             "the process that prepares the workers ended while it imported them, as said above; "
@@ -68,10 +68,15 @@ def renew_fork_server() -> None:
 
     What a server fixes for its workers, such as where memory lies, so differs between those of two servers.
     """
+    end_fork_server()
+    warm_up_fork_server()
+
+
+def end_fork_server() -> None:
+    """End the fork server, whose workers must all have ended."""
     with ctrl_c_ignored():
         # The standard library knows no other way to end it.
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    warm_up_fork_server()
 
 
 class Follower:

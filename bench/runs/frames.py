@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -74,9 +74,14 @@ class Frames:
         return iter((self.runs, self.epochs))
 
 
-def load(paths: Iterable[Path | str] | None = None, results: Path | str = "results") -> Frames:
+def load(
+    paths: Iterable[Path | str] | None = None,
+    results: Path | str = "results",
+    run_ids: Collection[str] | None = None,
+) -> Frames:
     """Every run in `paths` (files, or folders of `*.jsonl`), by default those in the folder `runs` of `results`.
 
+    With `run_ids` these runs alone.
     A line that cannot be read is left out with a StoreWarning; a repeated run counts once. Raises StoreError for a path
     that does not exist. A results folder without runs gives empty frames.
     """
@@ -88,7 +93,10 @@ def load(paths: Iterable[Path | str] | None = None, results: Path | str = "resul
             table, problems = read_table(path, RunReader)
             warn_of_problems(path, problems)
             tables.append(table.append_column(FILE, pa.array(np.full(table.num_rows, position))))
-        return Frames(_each_run_once(join_tables(tables)) if tables else _NO_RUNS, files)
+        table = _each_run_once(join_tables(tables)) if tables else _NO_RUNS
+        if run_ids is not None:
+            table = table.filter(pc.is_in(table["run_id"], pa.array(list(run_ids), table["run_id"].type)))
+        return Frames(table, files)
 
 
 def _each_run_once(table: pa.Table) -> pa.Table:

@@ -457,15 +457,27 @@ def _read(path: Path) -> Document:
     return document
 
 
-def load(name: str, device: str, settings: Iterable[str] = ()) -> Recipe:
-    """The recipe `name` for a device (`cpu` or `cuda`), with `key=value` settings on top.
+def load(name: str, device: str, settings: Iterable[str] | Mapping[str, Any] = ()) -> Recipe:
+    """The recipe `name` for a device (`cpu` or `cuda`), with settings on top: `key=value`, or values by dotted keys.
 
     Raises `UsageError`, naming the file, the key, its line, what is allowed and the nearest name.
     """
-    document = draft(name, device)
-    for setting in settings:
-        key, value = parse_setting("--set", setting)
-        document.change(key, anchored_values({key: value}, Path())[key], f"--set {setting}")
+    return _changed(draft(name, device), settings)
+
+
+def made_of(values: Mapping[str, Any] | Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """The recipe of a file's values, or another recipe, with values by dotted keys on top. Raises `UsageError`."""
+    given = values.model_dump(mode="json", exclude_unset=True) if isinstance(values, Recipe) else dict(values)
+    return _changed(Document(Path("the recipe"), anchored_values(given, Path(), WORDS)), settings)
+
+
+def _changed(document: Document, settings: Iterable[str] | Mapping[str, Any]) -> Recipe:
+    if isinstance(settings, Mapping):
+        changes = [(f"settings[{key!r}]", key, value) for key, value in settings.items()]
+    else:
+        changes = [(f"--set {setting}", *parse_setting("--set", setting)) for setting in settings]
+    for origin, key, value in changes:
+        document.change(key, anchored_values({key: value}, Path())[key], origin)
     return document.validate(Recipe)
 
 

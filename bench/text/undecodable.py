@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+
+_called: ContextVar[str | None] = ContextVar("_called", default=None)
+
+
+@contextmanager
+def called_from_python(call: str) -> Iterator[None]:
+    """Until this ends, `command_line` is a Python that makes this `call`, such as `bench.run('digits')`."""
+    token = _called.set(f"python -c {_quoted(f'import bench; {call}')}")
+    try:
+        yield
+    finally:
+        _called.reset(token)
 
 
 def command_line() -> str:
     """The command that started this process, as `bench …`, quoted so that a shell reproduces the same bytes."""
-    return " ".join(_quoted(argument) for argument in ["bench", *sys.argv[1:]])
+    return _called.get() or " ".join(_quoted(argument) for argument in ["bench", *sys.argv[1:]])
 
 
 def readable(value: Any) -> Any:

@@ -77,7 +77,7 @@ def leaderboard(
     """Raises UsageError for a rule, task or price that there is not, StoreError for files that cannot be read."""
     console = LastingConsole()
     runs, records = read_all(files or (), results)
-    made = _boards(runs, records, rule, task, metric.value if metric else None, price)
+    made = boards(runs, records, rule, task, metric.value if metric else None, price)
     if out is not None:
         write(out, _as_text(made, format, limit))
         say(console, f"{out}: {len(made)} leaderboards")
@@ -141,7 +141,7 @@ def _on_demand(price: str | None) -> float | None:
     return parsed.usd_per_hour
 
 
-def _boards(
+def boards(
     runs: list[Run],
     records: list[PublishedResult],
     rule: str | None,
@@ -149,6 +149,7 @@ def _boards(
     metric: Metric | None,
     price: str | None,
 ) -> list[Board]:
+    """The boards that are asked for, None of a condition being all. Raises UsageError where there is none."""
     tasks = sorted({*map(task_of, runs), *(record.task for record in records)})
     try:
         rule = use(anchored(rule, Path())) if rule is not None else None

@@ -107,9 +107,12 @@ def run(options: RunOptions, console: Console) -> int:
     return run_seeds(options, console).exit_code()
 
 
-def run_seeds(options: RunOptions, console: Console) -> Campaign:
+def run_seeds(
+    options: RunOptions, console: Console, asked: Recipe | None = None, began_s: float = bench.STARTED_S
+) -> Campaign:
     """Run every seed and print the table; the runs.
 
+    `asked` is the recipe where it is no file's; `began_s` is the reading of `time.monotonic` at which the user asked.
     Raises `UsageError` for a recipe that does not fit, `MissingError` for data, hardware or room for
     the results that is missing. Both come before any training.
     """
@@ -118,7 +121,7 @@ def run_seeds(options: RunOptions, console: Console) -> Campaign:
     options = replace(options, measure=anchored(options.measure, Path()))
     MEASURES.find(options.measure)
     device = chosen_device(options.device)
-    recipe = recipes.load(options.recipe, device, options.settings or ())
+    recipe = asked or recipes.load(options.recipe, device, options.settings or ())
     recipes.check_measure(recipe, options.measure)
     _check_weights(options)
     _check_seeds(options, recipe)
@@ -134,7 +137,7 @@ def run_seeds(options: RunOptions, console: Console) -> Campaign:
     recorder.check_writable()
     if options.keep_weights:
         weights.make_room(options.results)
-    campaign = Campaign(options, recipe, device, recorder, console, look)
+    campaign = Campaign(options, recipe, device, recorder, console, look, began_s)
     campaign.announce()
     try:
         campaign.run_all()
@@ -187,9 +190,16 @@ class Campaign:
     """The runs of one command."""
 
     def __init__(
-        self, options: RunOptions, recipe: Recipe, device: str, recorder: Recorder, console: Console, look: LoadCheck
+        self,
+        options: RunOptions,
+        recipe: Recipe,
+        device: str,
+        recorder: Recorder,
+        console: Console,
+        look: LoadCheck,
+        began_s: float,
     ) -> None:
-        self.options, self.recipe, self.device, self.look = options, recipe, device, look
+        self.options, self.recipe, self.device, self.look, self.began_s = options, recipe, device, look, began_s
         self.recorder, self.console = recorder, console
         self.name = recorder.recipe
         self.finished: list[Run] = []
@@ -287,7 +297,7 @@ class Campaign:
         """The next seed's run, shown from now on."""
         position = len(self.finished)
         seed, title = self.seeds[position], self._title(position)
-        origin_s = bench.STARTED_S if position == 0 else time.monotonic()
+        origin_s = self.began_s if position == 0 else time.monotonic()
         attempt = self.recorder.begin(self.recipe, self.options.measure)
         job = Job(
             self.recipe,

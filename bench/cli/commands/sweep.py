@@ -90,11 +90,18 @@ class SweepOptions:
 
 
 def sweep(options: SweepOptions, console: Console) -> int:
-    """Run what is not done yet and print the table; returns the exit code.
+    """The exit code is 0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1
+    where one is not; 3 where none can be here; 130 after Ctrl-C. Raises what `run_cells` raises.
+    """
+    code, _ = run_cells(options, console)
+    return code
 
-    0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1 where one is
-    not; 3 where none can be here; 130 after Ctrl-C. Raises `UsageError` for a mistake in the matrix or the
-    options, `MissingError` where results cannot be kept, or no run can have its data.
+
+def run_cells(options: SweepOptions, console: Console) -> tuple[int, Plan]:
+    """Run what is not done yet and print the table; the exit code, and what became of each cell and seed.
+
+    Raises `UsageError` for a mistake in the matrix or the options, `MissingError` where results cannot be kept, or no
+    run can have its data.
     """
     streams.work_outlasts_output()
     device = chosen_device(options.device)
@@ -137,8 +144,9 @@ def sweep(options: SweepOptions, console: Console) -> int:
         return made
 
     if options.dry_run:
-        print_plan(console, make_plan(), matrix.keys)
-        return 0
+        planned = make_plan()
+        print_plan(console, planned, matrix.keys)
+        return 0, planned
     recorder.check_writable()
     with alone(recorder.store.path.with_name("sweep.lock"), console) as waited:
         if waited:
@@ -167,8 +175,8 @@ def sweep(options: SweepOptions, console: Console) -> int:
             say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
     if not finished:
         say(console, "Stopped before its end; the same command runs the rest")
-        return 130
-    return _exit_code(console, made)
+        return 130, made
+    return _exit_code(console, made), made
 
 
 @contextmanager

@@ -172,11 +172,19 @@ def to_csv(boards: Sequence[Board]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for board in boards:
-        for section, rows in (("ranked", board.ranked), ("unranked", board.unranked), ("elsewhere", board.elsewhere)):
-            for row in rows:
-                writer.writerow(map(harmless, _bare(board, section, row)))
+    for row in bare_rows(boards):
+        writer.writerow(map(harmless, row))
     return file.getvalue()
+
+
+def bare_rows(boards: Sequence[Board]) -> list[list[object]]:
+    """The plain values of CSV_COLUMNS for each row of each board."""
+    return [
+        _bare(board, section, row)
+        for board in boards
+        for section, rows in (("ranked", board.ranked), ("unranked", board.unranked), ("elsewhere", board.elsewhere))
+        for row in rows
+    ]
 
 
 def _bare(board: Board, section: str, row: Row) -> list[object]:

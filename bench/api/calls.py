@@ -1,0 +1,222 @@
+"""What `bench.run`, `bench.sweep` and `bench.leaderboard` do: the commands' work, with data frames as the answer.
+
+They can be called in a script without `if __name__ == "__main__"`, in a notebook and in a thread. What they print is
+what the commands print, on standard error. Mistakes raise `bench.UsageError`, missing data or hardware
+`bench.MissingError`, both with the message that the command would print; a run that fails is recorded and returned.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench.cli.commands import leaderboard as boards
+from bench.cli.commands.run import STOPPED, RunOptions, run_seeds
+from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
+from bench.cli.options import DeviceChoice
+from bench.execution.runner import end_fork_server
+from bench.host.fingerprint import chosen_device
+from bench.report.terminal.leaderboard import CSV_COLUMNS, bare_rows
+from bench.runs.frames import Frames, load
+from bench.runs.run import Run
+from bench.scores.leaderboard import Metric
+from bench.spec import recipe as recipes
+from bench.spec.matrix import Order
+from bench.spec.recipe import Recipe
+from bench.text.console import LastingConsole
+from bench.text.undecodable import called_from_python
+
+Device = Literal["auto", "cpu", "cuda"]
+NAMELESS = "recipe"
+
+
+def run(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    seeds: int | None = None,
+    first_seed: int = 0,
+    data: str | Path | None = None,
+    device: Device = "auto",
+    results: str | Path = "results",
+    price: str | float | None = None,
+    measure: str = "time_to_accuracy",
+    sampling_timeout_s: float | None = None,
+    keep_weights: bool = False,
+    weights: str | Path | None = None,
+    shared_process: bool = False,
+    keep_compiled: bool = False,
+    quiet: bool = False,
+) -> Frames:
+    """Measure a recipe once for each seed, each in a process of its own, and record it, as `bench run` does.
+
+    `recipe` is a shipped one's name, a .yaml file, the values of such a file, or a `Recipe`. `settings` change its
+    values by dotted keys: `{"epochs": 1, "model.width": 16}`. `name` is what tables call a recipe that is no file.
+    `seeds` is how many, from `first_seed` on; None is what the recipe says. `data` is the folder where data sets are
+    looked for first, `price` dollars per hour or a name in `bench prices`, `weights` for the measure `inference` what a
+    run kept, by its id, or a file. The other options are those of `bench run`; `quiet` prints nothing.
+
+    Returns the runs of this call and their epochs, `runs, epochs = bench.run(…)`, whatever their `status`. Raises
+    UsageError, MissingError, and after Ctrl-C KeyboardInterrupt, once the present run is recorded as interrupted.
+    """
+    began_s = time.monotonic()
+    call = _call(run, locals())
+    with _as_guest(call):
+        on = chosen_device(DeviceChoice(device))
+        if isinstance(recipe, str | Path):
+            asked, called = recipes.load(str(recipe), on, settings or {}), name or str(recipe)
+        else:
+            asked, called = recipes.made_of(recipe, settings or {}), name or NAMELESS
+        options = RunOptions(
+            recipe=called,
+            seeds=seeds,
+            first_seed=first_seed,
+            data_dir=_path(data),
+            device=DeviceChoice(device),
+            results=Path(results),
+            price=None if price is None else str(price),
+            measure=measure,
+            sampling_timeout_s=sampling_timeout_s,
+            keep_weights=keep_weights,
+            weights=None if weights is None else str(weights),
+            shared_process=shared_process,
+            keep_compiled=keep_compiled,
+        )
+        campaign = run_seeds(options, LastingConsole(stderr=True, quiet=quiet), asked, began_s)
+        if campaign.exit_code() == STOPPED:
+            raise KeyboardInterrupt
+    return _frames(campaign.finished, results)
+
+
+def sweep(
+    matrix: str | Path,
+    *,
+    only: Mapping[str, Any] | None = None,
+    rerun: str | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    jobs: int | Literal["auto"] = 1,
+    order: Order | None = None,
+    sampling_timeout_s: float | None = None,
+    data: str | Path | None = None,
+    device: Device = "auto",
+    results: str | Path = "results",
+    price: str | float | None = None,
+    quiet: bool = False,
+) -> Frames:
+    """Run every cell of a matrix with every seed, and nothing that is done already, as `bench sweep` does.
+
+    `matrix` is a shipped one's name or a .yaml file. `only` holds a value, or a list of them, for each key that cells
+    are chosen by: `{"model.width": [8, 16]}`. The other options are those of `bench sweep`.
+
+    Returns the last run of each cell and seed that has one, also of those that were done before, and their epochs.
+    Raises UsageError, MissingError, and after Ctrl-C KeyboardInterrupt; the same call then goes on.
+    """
+    call = _call(sweep, locals())
+    options = SweepOptions(
+        matrix=str(matrix),
+        only=[f"{key}={json.dumps(value)}" for key, values in (only or {}).items() for value in _list(values)],
+        rerun=rerun,
+        resume=resume,
+        limit=limit,
+        jobs=str(jobs),
+        order=OrderChoice(order) if order else None,
+        sampling_timeout_s=sampling_timeout_s,
+        data_dir=_path(data),
+        device=DeviceChoice(device),
+        results=Path(results),
+        price=None if price is None else str(price),
+    )
+    with _as_guest(call):
+        try:
+            code, done = run_cells(options, LastingConsole(stderr=True, quiet=quiet))
+        finally:
+            end_fork_server()
+    if code == STOPPED:
+        raise KeyboardInterrupt
+    return _frames([entry.run for entry in done.entries if entry.run is not None], results)
+
+
+def leaderboard(
+    task: str | None = None,
+    *,
+    rule: str | None = None,
+    metric: Metric | None = None,
+    price: str | float | None = None,
+    paths: Iterable[str | Path] = (),
+    results: str | Path = "results",
+) -> pd.DataFrame:
+    """Runs and published records ranked by rule book, a row each, in the columns of `bench leaderboard -f csv`.
+
+    `task` is one such as `cifar10/train`, `rule` a rule book such as `mlperf`; None is all. `metric` is what is ranked
+    by: `time`, `cost`, `latency` or `energy`; None is the usual one. Values are in the unit that stands beside them.
+    The runs are those in `paths`, files or folders, else those below `results`. Raises UsageError where nothing is
+    ranked so, and StoreError for a path that cannot be read.
+    """
+    runs, records = boards.read_all([Path(path) for path in paths], Path(results))
+    made = boards.boards(runs, records, rule, task, metric, None if price is None else str(price))
+    return pd.DataFrame(bare_rows(made), columns=list(CSV_COLUMNS))
+
+
+def load_recipe(name: str | Path, settings: Mapping[str, Any] | None = None, device: Device = "auto") -> Recipe:
+    """A shipped recipe, or that of a .yaml file, as it is on a device, with `settings` on top. Raises UsageError."""
+    return recipes.load(str(name), chosen_device(device), settings or {})
+
+
+@contextmanager
+def _as_guest(call: str) -> Iterator[None]:
+    """For work in somebody else's process: records name the `call`, and the environment is left as it was."""
+    before = dict(os.environ)
+    try:
+        with called_from_python(call):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _call(function: Callable[..., Frames], given: Mapping[str, Any]) -> str:
+    """The call as Python text, without what is left at its default, and what changes no run."""
+    told = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = given[name]
+        if name == "quiet" or value == parameter.default:
+            continue
+        shown = value.model_dump(mode="json", exclude_unset=True) if isinstance(value, Recipe) else value
+        shown = _as_python(shown)
+        told.append(f"{name}={shown}" if parameter.kind is parameter.KEYWORD_ONLY else shown)
+    return f"bench.{function.__name__}({', '.join(told)})"
+
+
+def _as_python(value: Any) -> str:
+    """The value as Python writes it, with the quotes that a shell leaves alone within its own."""
+    match value:
+        case str() | Path():
+            return json.dumps(str(value), ensure_ascii=False)
+        case Mapping():
+            return f"{{{', '.join(f'{_as_python(key)}: {_as_python(one)}' for key, one in value.items())}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_as_python, value))}]"
+        case _:
+            return repr(value)
+
+
+def _frames(made: Iterable[Run], results: str | Path) -> Frames:
+    return load(results=results, run_ids=[one.run_id for one in made])
+
+
+def _list(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
