@@ -4,9 +4,7 @@ From Python: `bench.run("digits", seeds=3)`, `bench.sweep(…)`, `bench.load()` 
 docs/python.md shows them. Importing bench imports none of that before it is used.
 """
 
-# For `python -m bench` this runs while the current folder is still first on the path: only what is built in may be
-# imported here.
-import time
+from bench import about
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +15,9 @@ if TYPE_CHECKING:
     from bench.runs.frames import Frames, load
     from bench.spec.recipe import Recipe
 
-# The moment nearest to the user's command that Python lets us see; a run's spans start here.
-STARTED_S = time.monotonic()
-
-__version__ = "0.1.0"
+__version__ = about.VERSION
 
 __all__ = [
-    "STARTED_S",
     "BenchError",
     "Frames",
     "MissingError",

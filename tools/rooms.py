@@ -37,7 +37,7 @@ ROOMS = {
     "bench/statistics": "means, intervals, order statistics, sampling",
     "bench/documents": "YAML and settings, read strictly",
     "bench/text": "numbers and units in words, and the one way to a terminal",
-    "bench": "the ground: `bench.files`, `bench.errors`; `bench.events` for users' scripts",
+    "bench": "the ground: `bench.files`, `bench.errors`, `bench.about`; `bench.events` for users' scripts",
 }
 
 
@@ -69,9 +69,7 @@ def room_of(path: Path) -> str:
 
 
 def is_upward(found: Import) -> bool:
-    """Whether a room imports one that stands above it; `import bench` brings the start's time and the version alone."""
-    if found.imported == Path("bench/__init__.py"):
-        return False
+    """Whether a room imports one that stands above it."""
     order = list(ROOMS)
     return order.index(room_of(found.importer)) > order.index(room_of(found.imported))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-import bench
+from bench.about import VERSION
 from bench.text.console import write_out
 
 
 def print_version() -> None:
-    write_out(f"bench {bench.__version__} (Python {platform.python_version()}, torch {metadata.version('torch')})\n")
+    write_out(f"bench {VERSION} (Python {platform.python_version()}, torch {metadata.version('torch')})\n")

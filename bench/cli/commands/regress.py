@@ -18,11 +18,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-import bench
 from bench.cli.gate_options import GATE_EXIT_CODES, Margins, Matrices, ReportOutput, seconds
 from bench.cli.options import DataDir, Device, DeviceChoice, Results, whole
 from bench.documents.limits import MOST_SEEDS
 from bench.errors import BenchError, MissingError, UsageError
+from bench.files import PACKAGE
 from bench.gate import baseline as baselines
 from bench.gate.baseline_comparison import ROUNDS as BASELINE_ROUNDS
 from bench.gate.baseline_comparison import BaselineComparison
@@ -52,7 +52,7 @@ NOTE_ROUNDS = 60
 # The matrices of the gate are those whose names begin so.
 GATE = "gate_"
 COMMAND = command_line()
-ROOT = Path(bench.__file__).resolve().parent.parent
+ROOT = PACKAGE.resolve().parent
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-import bench
+from bench.about import STARTED_S
 from bench.cli import completion
 from bench.cli.options import (
     DataDir,
@@ -108,7 +108,7 @@ def run(options: RunOptions, console: Console) -> int:
 
 
 def run_seeds(
-    options: RunOptions, console: Console, asked: Recipe | None = None, began_s: float = bench.STARTED_S
+    options: RunOptions, console: Console, asked: Recipe | None = None, began_s: float = STARTED_S
 ) -> Campaign:
     """Run every seed and print the table; the runs.
 
