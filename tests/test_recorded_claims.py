@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cli.commands.claims import ClaimsOptions, claims
+from bench.cli.claim_options import ClaimsOptions
+from bench.cli.commands.claims import claims
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 from rich.console import Console
 
-from bench.cli.commands.claims import ClaimsOptions, budget_s, claims
+from bench.cli.claim_options import ClaimsOptions, budget_s
+from bench.cli.commands.claims import claims
 from bench.errors import UsageError
 from bench.runs.store import Store
 from tests.bench.claims.conftest import CLAIM
