@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bench.documents.numbers import Count, NotNegative, Number, Positive
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Count, NotNegative, Number, Positive
 from bench.spec.matrix import Value
 
 Quantity = Literal["ratio", "difference", "value", "rank_correlation"]

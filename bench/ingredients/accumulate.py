@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, RootModel
 
-from bench.ingredients.configs import Count
+from bench.documents.numbers import Count
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from bench.documents.numbers import Count, TrainingShare
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Count, Share
 from bench.ingredients.image_sizes import check_ends
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
@@ -16,7 +16,7 @@ class BatchStage(Strict):
     """The examples of a step, until this share of the training."""
 
     examples: Count
-    until: Share
+    until: TrainingShare
 
 
 class BatchSizesConfig(Strict, Ingredient):

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
+from bench.documents.numbers import Fraction, Positive
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Fraction, Positive
 from bench.ingredients.ingredient import Ingredient, Parts
 from bench.training.examples import Examples
 from bench.training.hook import Hook

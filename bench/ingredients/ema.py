@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from bench.documents.numbers import Count, Kept
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Count, Kept
 from bench.ingredients.ingredient import Ingredient, Parts
 from bench.training.hook import Hook
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, runt
 from pydantic import Field, model_validator
 
 from bench.documents.limits import MOST_COUNT
+from bench.documents.numbers import TrainingShare
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Share
 from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
 from bench.training.curriculum import ShortEpochs
 from bench.training.examples import Examples
@@ -37,7 +37,7 @@ class DropEasyConfig(Strict, Ingredient):
 
     kept: Annotated[float, Field(gt=0, lt=1)]
     start: Annotated[float, Field(ge=0, lt=1)]
-    until: Share | None = None
+    until: TrainingShare | None = None
     every: Annotated[int, Field(ge=2, le=MOST_COUNT)] | None = None
 
     suits_text: ClassVar[bool] = False

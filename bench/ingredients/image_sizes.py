@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from bench.documents.limits import MOST_PIXELS
+from bench.documents.numbers import TrainingShare
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Share
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
 
@@ -16,7 +16,7 @@ class SizeStage(Strict):
     """The shorter side of the images, until this share of the training."""
 
     pixels: Annotated[int, Field(gt=0, le=MOST_PIXELS)]
-    until: Share
+    until: TrainingShare
 
 
 class ImageSizesConfig(RootModel[Annotated[list[SizeStage], Field(min_length=1)]], Ingredient):

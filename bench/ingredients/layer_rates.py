@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from bench.documents.limits import MOST_COUNT
+from bench.documents.numbers import Positive
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Positive
 from bench.ingredients.ingredient import Ingredient
 
 if TYPE_CHECKING:

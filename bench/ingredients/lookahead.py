@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bench.documents.numbers import Count, Fraction
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Count, Fraction
 from bench.ingredients.ingredient import Ingredient, Parts
 from bench.training.hook import Hook
 

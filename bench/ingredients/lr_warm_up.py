@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.documents.numbers import Epochs, Fraction
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Epochs, Fraction
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
 from bench.training.schedules import Schedule, warmed_up
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from bench.documents.numbers import Count
 from bench.documents.strict import Strict
-from bench.ingredients.configs import Count
 from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
 from bench.training.examples import Examples
 from bench.training.hook import Hook

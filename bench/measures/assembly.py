@@ -12,7 +12,6 @@ from torch import nn
 from bench import models
 from bench.errors import UsageError
 from bench.host.clock import Clock
-from bench.ingredients.configs import OptimizerGroup
 from bench.ingredients.ingredient import Parts, SecondNetwork
 from bench.models import MODELS, ImpossibleModel
 from bench.models.own import check_output
@@ -21,6 +20,7 @@ from bench.pipelines.augmentations import augmentation
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Loader, Placement, Shard
 from bench.pipelines.loaders import make_loader
+from bench.spec.optimizer import OptimizerGroup
 from bench.spec.recipe import Recipe
 from bench.training.compiled import compiled
 from bench.training.cuda_graph import Captured

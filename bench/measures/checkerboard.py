@@ -7,10 +7,10 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from bench.ingredients.configs import Checkerboard as Options
 from bench.measures.base import Measure, parameter_count
 from bench.models.upsampling import upsampling
 from bench.runs.run import Status
+from bench.spec.measure_options import CheckerboardOptions
 
 # So much of each side is left out: there the padding is seen.
 BORDER = 4
@@ -20,7 +20,7 @@ class Checkerboard(Measure):
     """The variation by phase of an image of ones, through a layer drawn from the run's seed."""
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:  # noqa: ARG002
-        options = self.recipe.checkerboard or Options()
+        options = self.recipe.checkerboard or CheckerboardOptions()
         with self.clock.span("build"):
             layer = upsampling(options.upsampling, options.channels, options.channels)
         with self.clock.span("measure"):

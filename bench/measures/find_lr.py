@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench.ingredients.configs import Constant, RateFinder
 from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count
 from bench.runs.run import Status
+from bench.spec.measure_options import FindLrOptions
+from bench.spec.schedule import Constant
 from bench.training.lr_finder import find_rate
 
 
@@ -22,7 +23,7 @@ class FindLr(Measure):
         recipe = self.recipe.model_copy(
             update={"schedule": Constant(name="constant"), "lr_warm_up": None, "compile": False, "cuda_graph": None}
         )
-        options = recipe.find_lr or RateFinder()
+        options = recipe.find_lr or FindLrOptions()
         data, (train,) = self.load(open_loaders, "train")
         model = self.build(data)
         with self.clock.span("init"):

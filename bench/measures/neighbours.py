@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from bench.errors import MissingError, UsageError
-from bench.ingredients.configs import Neighbours as Options
 from bench.measures.base import Measure
 from bench.pipelines.dataset import Dataset, Split
 from bench.pipelines.datasets import load_dataset
 from bench.runs.run import Status
+from bench.spec.measure_options import NeighboursOptions
 
 Vectors = npt.NDArray[np.float32]
 HNSW_LINKS = 32  # of each vector, as HNSW's authors suggest for images
@@ -27,7 +27,7 @@ class Neighbours(Measure):
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:  # noqa: ARG002
-        options = self.recipe.neighbours or Options()
+        options = self.recipe.neighbours or NeighboursOptions()
         faiss = _import_faiss()
         faiss.omp_set_num_threads(torch.get_num_threads())
         with self.clock.span("data"):
@@ -59,7 +59,7 @@ class Neighbours(Measure):
             data.name, data_dir=self.job.data_dir, options=data.options, progress=self._download_progress()
         )
 
-    def _search(self, index: Any, queries: Vectors, options: Options) -> tuple[float, npt.NDArray[np.int64]]:
+    def _search(self, index: Any, queries: Vectors, options: NeighboursOptions) -> tuple[float, npt.NDArray[np.int64]]:
         """Seconds of all queries, and the positions of each one's neighbours, [queries, k]."""
         parts = np.split(queries, range(options.batch, len(queries), options.batch))
         index.search(parts[0], options.k)  # which allocates
@@ -80,7 +80,7 @@ def recall(true: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(true, found, strict=True)]))
 
 
-def _build(faiss: Any, options: Options, base: Vectors) -> Any:
+def _build(faiss: Any, options: NeighboursOptions, base: Vectors) -> Any:
     dimensions = base.shape[1]
     if options.index == "hnsw":
         index = faiss.IndexHNSWFlat(dimensions, HNSW_LINKS)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.ingredients.configs import Resize as Options
 from bench.measures.base import Measure
 from bench.pipelines.jpegs import find_jpegs, fingerprint, make_jpegs
 from bench.pipelines.resizing import Pool, open_rows, pool
 from bench.runs.run import Status
+from bench.spec.measure_options import ResizeOptions
 
 # Rows that are read at once, as a batch is.
 BATCH = 256
@@ -28,7 +28,7 @@ class Resize(Measure):
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:  # noqa: ARG002
-        options = self.recipe.resize or Options()
+        options = self.recipe.resize or ResizeOptions()
         with self.clock.span("data"):
             paths = self._files(options)
             digest, jpeg_bytes = fingerprint(paths)
@@ -39,7 +39,7 @@ class Resize(Measure):
             self._measure(options, paths, Path(folder) / "pixels.u8")
         return "ok", None
 
-    def _measure(self, options: Options, paths: list[Path], file: Path) -> None:
+    def _measure(self, options: ResizeOptions, paths: list[Path], file: Path) -> None:
         count, pixels = len(paths), options.pixels
         with self.clock.span("build"):
             open_rows(file, count, pixels, "w+")[:] = 0
@@ -59,7 +59,7 @@ class Resize(Measure):
             "stored_bytes": file.stat().st_size,
         }
 
-    def _files(self, options: Options) -> list[Path]:
+    def _files(self, options: ResizeOptions) -> list[Path]:
         if options.folder is None:
             return make_jpegs(options.images, self.job.cache)
         return find_jpegs(Path(options.folder), options.images)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.ingredients.configs import Surface as Options
 from bench.measures.time_to_accuracy import TimeToAccuracy
 from bench.pipelines.augment import seeded_generator
 from bench.runs.run import Status
+from bench.spec.measure_options import SurfaceOptions
 from bench.training.loop import Trainer
 from bench.training.loss_surface import loss_slice, random_direction, roughness
 
@@ -22,7 +22,7 @@ class Surface(TimeToAccuracy):
 
     def _train(self, trainer: Trainer, images: Tensor) -> tuple[Status, str | None]:
         status, reason = super()._train(trainer, images)
-        options = self.recipe.surface or Options()
+        options = self.recipe.surface or SurfaceOptions()
         generator = seeded_generator(self.job.seed, "surface")
         half = options.points // 2
         steps = [options.reach * (index - half) / half for index in range(2 * half + 1)]

@@ -15,11 +15,11 @@ from pydantic_core import to_jsonable_python
 
 from bench.documents.document import Document, Incompatible, is_file, nearest
 from bench.documents.limits import LARGEST_SEED, MOST_CELLS, MOST_RUNS, MOST_SEEDS
+from bench.documents.numbers import Count, NotNegative, Positive
 from bench.documents.strict import Seconds, Strict
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import lack_of_precision
-from bench.ingredients.configs import Count, NotNegative, Positive
 from bench.registry.checks import check_known
 from bench.registry.reference import anchored, anchored_values
 from bench.runs.run import NOT_IDENTITY

@@ -10,35 +10,14 @@ from pydantic import Field, model_validator
 
 from bench.documents.document import Document, is_file, nearest, parse_setting, refuse
 from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
+from bench.documents.named import Named
+from bench.documents.numbers import Count, Epochs, Fraction, NotNegative, Positive, Threads
 from bench.documents.strict import Strict
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
 from bench.ingredients.accumulate import AccumulateConfig
 from bench.ingredients.batch_sizes import BatchSizesConfig
-from bench.ingredients.configs import (
-    Augment,
-    Checkerboard,
-    Constant,
-    Count,
-    Epochs,
-    Evaluation,
-    Fraction,
-    Inference,
-    Loss,
-    MemoryFormat,
-    Named,
-    Neighbours,
-    NotNegative,
-    NumberFormat,
-    Optimizer,
-    Positive,
-    RateFinder,
-    Resize,
-    Schedule,
-    Surface,
-    Threads,
-)
 from bench.ingredients.cuda_graph import CudaGraphConfig
 from bench.ingredients.cutmix import CutMixConfig
 from bench.ingredients.ema import EmaConfig
@@ -60,8 +39,22 @@ from bench.pipelines.loaders import LOADERS
 from bench.registry.checks import check_known
 from bench.registry.reference import anchored_values, is_path
 from bench.runs.run import cell_id
+from bench.spec.augment import AugmentConfig
+from bench.spec.evaluation import EvaluationConfig
+from bench.spec.formats import MemoryFormat, NumberFormat
+from bench.spec.loss import LossConfig
+from bench.spec.measure_options import (
+    CheckerboardOptions,
+    FindLrOptions,
+    InferenceOptions,
+    NeighboursOptions,
+    ResizeOptions,
+    SurfaceOptions,
+)
 from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
+from bench.spec.optimizer import OptimizerConfig
 from bench.spec.own import described, portable
+from bench.spec.schedule import Constant, ScheduleConfig
 
 RECIPES = PACKAGE / "recipes"
 SUFFIXES = (".yaml", ".yml")
@@ -104,7 +97,7 @@ class Recipe(Strict):
     """`resident` keeps all images in the device's memory; `ffcv` and `torch` read them in workers."""
     workers: Annotated[int, Field(ge=0, le=MOST_THREADS)] | None = None
     """Processes or threads of the loader; null leaves the choice to it."""
-    augment: Augment = Augment()
+    augment: AugmentConfig = AugmentConfig()
     """Random changes of the training images."""
     cutmix: CutMixConfig | None = None
     """Mixes two images and their labels (CutMix)."""
@@ -156,13 +149,13 @@ class Recipe(Strict):
     """Instead of an accuracy: the mean training loss of an epoch to reach."""
     stop_at_target: bool = False
     """End a run with the first evaluation at the target."""
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationConfig = EvaluationConfig()
     """When and how accuracy is evaluated."""
-    loss: Loss = Loss()
+    loss: LossConfig = LossConfig()
     """Cross-entropy's options."""
-    optimizer: Optimizer
+    optimizer: OptimizerConfig
     """The optimiser and its options."""
-    schedule: Schedule = Constant(name="constant")
+    schedule: ScheduleConfig = Constant(name="constant")
     """The course of the learning rate, as a factor of `optimizer.lr`."""
     lr_warm_up: LrWarmUpConfig | None = None
     """Increases the rate at the beginning; multiplies the schedule."""
@@ -175,17 +168,17 @@ class Recipe(Strict):
     layer_rates: LayerRatesConfig | None = None
     """Learning rates by part of the network."""
 
-    inference: Inference | None = None
+    inference: InferenceOptions | None = None
     """For `--measure inference`: how the trained network runs."""
-    find_lr: RateFinder | None = None
+    find_lr: FindLrOptions | None = None
     """For `--measure find_lr`: the range of rates."""
-    surface: Surface | None = None
+    surface: SurfaceOptions | None = None
     """For `--measure surface`: the grid of the loss surface."""
-    resize: Resize | None = None
+    resize: ResizeOptions | None = None
     """For `--measure resize`: the JPEGs, the library and the workers."""
-    neighbours: Neighbours | None = None
+    neighbours: NeighboursOptions | None = None
     """For `--measure neighbours`: the search and its index."""
-    checkerboard: Checkerboard | None = None
+    checkerboard: CheckerboardOptions | None = None
     """For `--measure checkerboard`: the layer that doubles the resolution."""
 
     seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)] = 1
