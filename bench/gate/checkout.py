@@ -57,7 +57,12 @@ def enclosing_repository(folder: Path) -> Path | None:
     git itself is not asked: it says no of a repository that is another user's, and of a damaged one.
     """
     folder = folder.resolve()
-    return next((one for one in (folder, *folder.parents) if any((one / kind).exists() for kind in REPOSITORIES)), None)
+    return next((one for one in (folder, *folder.parents) if _is_repository(one)), None)
+
+
+def _is_repository(folder: Path) -> bool:
+    is_bare = (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+    return is_bare or any((folder / kind).exists() for kind in REPOSITORIES)
 
 
 def is_elsewhere(root: Path, folder: Path) -> bool:

@@ -18,13 +18,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.execution import imports
+
 # Longer than any build that somebody would wait for twice.
 TIMEOUT_S = 3600.0
 LOG_TAIL_LINES = 15
 # The folder within a side; git ignores what is in it.
 FOLDER = ".bench-environment"
-# Of this process, and not the user's: what it sets for its own children, and what would hide the side's environment.
-NOT_THEIRS = ("PYTHONHOME", "PYTHONSAFEPATH")
+# What would hide the side's environment, or name another repository where this is called from a hook of git's.
+NOT_THEIRS = ("PYTHONHOME", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 _DESCRIBE = """
 import importlib.util, json, site, sys, sysconfig
 paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *getattr(site, "getsitepackages", list)()]
@@ -106,7 +108,7 @@ def _paths(root: Path) -> list[str]:
 
 def _run(command: Sequence[str], told: str, folder: Path, variables: Mapping[str, str], log: Path) -> str:
     """What a command prints, which the log gets too. Raises PreparationFailed; ends all that it started."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
+    inherited = {name: value for name, value in imports.ENVIRONMENT.items() if name not in NOT_THEIRS}
     try:
         process = subprocess.Popen(
             command,

@@ -229,10 +229,12 @@ def test_bench_s_own_folders_and_those_of_no_repository_are_no_other_s(copied, t
     vendored.mkdir(parents=True)
     git(tmp_path / "theirs", "init", "--quiet")
     refuse_elsewhere(vendored, vendored, "bench regress")
+    bare = tmp_path / "theirs.git"
+    git(tmp_path, "init", "--quiet", "--bare", str(bare))
     worktree = tmp_path / "worktree"  # where .git is a file
     worktree.mkdir()
     (worktree / ".git").write_text("gitdir: elsewhere")
-    for folder in (tmp_path / "theirs", worktree):
+    for folder in (tmp_path / "theirs", worktree, bare):
         with pytest.raises(UsageError, match="and not those of"):
             refuse_elsewhere(vendored, folder, "bench regress")
 
