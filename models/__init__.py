@@ -95,9 +95,14 @@ def builder(name: str) -> Callable[..., nn.Module]:
 
     Raises `UsageError` for a name that stands for nothing, and for an error in a user's file.
     """
-    found: Callable[..., nn.Module] = MODELS.load(name)
+    found = MODELS.find(name)
+    if name not in MODELS:
+        from bench.pipelines.torchvision_compat import for_users_code
+
+        for_users_code(found.own)
+    build_it: Callable[..., nn.Module] = found.load()
     variant = name.partition(":")[2]
-    return partial(found, variant) if name in MODELS and variant else found
+    return partial(build_it, variant) if name in MODELS and variant else build_it
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

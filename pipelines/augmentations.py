@@ -24,7 +24,10 @@ def augmentation(name: str, options: Mapping[str, Any]) -> Augmentation:
     It returns as many, of the same shape. What it draws from torch's random numbers is decided by the seed, the epoch
     and the step. Raises `UsageError` for an option that it does not take, and for an error in it.
     """
+    from bench.pipelines.torchvision_compat import for_users_code
+
     found = AUGMENTATIONS.find(name)
+    for_users_code(found.own)
     make = found.load()
     try:
         check_options(f"augmentation {found.label}", make, options)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import torch
+
+from bench.registry.own_code import OwnCode
 
 _BOXES = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _schemas: list[Any] = []  # alive as long as the process: a schema goes with its library
@@ -29,3 +32,10 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
         library.define(operator + _BOXES)
     _schemas.append(library)
     return importlib.import_module(module)
+
+
+def for_users_code(own: OwnCode | None) -> None:
+    """Import torchvision for a user's code that will; where it is not installed, her own import tells so."""
+    if own is not None and ("torchvision" in own.shown or own.mentions("torchvision")):
+        with suppress(ImportError):
+            import_torchvision()

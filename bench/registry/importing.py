@@ -75,7 +75,7 @@ def load(own: OwnCode) -> ModuleType:
     """The file's module, imported once. Raises what `errors_of_user` makes of the user's errors."""
     key = own.file, own.file.read_bytes()
     if key not in _LOADED:
-        with errors_of_user(own.file.name, own.bound):
+        with errors_of_user(own.shown if own.is_installed else own.file.name, own.bound):
             _LOADED[key] = _import(own)
     return _LOADED[key]
 

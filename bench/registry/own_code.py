@@ -61,6 +61,11 @@ class OwnCode:
                 digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
+    def mentions(self, word: str) -> bool:
+        """Whether the word stands in a source; of an installed package the file itself is looked at alone."""
+        paths = [self.file] if self.is_installed else self.files.values()
+        return any(word.encode() in path.read_bytes() for path in paths)
+
     @property
     def module(self) -> str | None:
         """Its dotted name from the first root, where it is in a package; None where it stands alone."""

@@ -38,6 +38,7 @@ class Entry(Protocol):
 
 
 E = TypeVar("E", bound=Entry)
+OWN = "path/to/file.py:Name or package.module:Name"
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ class Registry(Mapping[str, E]):
     `group` is the entry points' of installed packages; `bench list GROUP` lists them all.
     """
 
-    def __init__(self, kind: str, group: str, entries: Mapping[str, E]) -> None:
-        """`kind` is the word for one of them, `group` the word for all, as in `bench.models`."""
-        self.kind, self.group, self._entries = kind, group, dict(entries)
+    def __init__(self, kind: str, group: str, entries: Mapping[str, E], own: str = OWN) -> None:
+        """`kind` is the word for one, `group` that for all, as in `bench.models`; `own` tells how to name others."""
+        self.kind, self.group, self._entries, self._own = kind, group, dict(entries), own
 
     def __getitem__(self, name: str) -> E:
         return self._entries[name]
@@ -177,7 +178,9 @@ class Registry(Mapping[str, E]):
 
     def _unknown(self, name: str) -> str:
         said = unknown(self.kind, name, [*self._entries, *self.installed], f"bench list {self.group}")
-        return f"{said}; name your own as path/to/file.py:Name or package.module:Name"
+        if name.endswith(".py"):
+            return f"{said}; say also what in that file it is, as in {Path(name).name}:Name"
+        return f"{said}; name your own as {self._own}"
 
 
 def _check_name_in(file: Path, attribute: str) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.errors import MissingError
 from bench.models import MODELS
 from bench.pipelines.augmentations import AUGMENTATIONS
 from bench.pipelines.datasets import DATASETS
 from bench.pipelines.datasets.own import content_sha256
+from bench.pipelines.errors import PipelineError
 from bench.pipelines.loaders import LOADERS
-from bench.registry.reference import is_path
+from bench.registry.reference import is_path, label
 from bench.registry.registry import Found, Registry
 from bench.spec.measures import MEASURES
 from bench.training.registries import OPTIMIZERS, SCHEDULES
@@ -36,6 +38,14 @@ def portable(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def labelled(config: dict[str, Any]) -> dict[str, Any]:
+    """The config, in place, with each name of a user's thing as tables show it: without folders."""
+    for holder, key, _ in _places(config):
+        if name := holder.get(key):
+            holder[key] = label(name)
+    return config
+
+
 def described(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """What a record says of each of a user's things that the config names: kind, name, path and hash."""
     told = []
@@ -55,7 +65,10 @@ def without_hashes(config: Any) -> Any:
 
 def _identity(name: str, registry: Registry[Any]) -> dict[str, str]:
     if registry is DATASETS and is_path(name):
-        return {"name": Path(name).name, "content_sha256": content_sha256(Path(name))}
+        try:
+            return {"name": Path(name).name, "content_sha256": content_sha256(Path(name))}
+        except PipelineError as error:
+            raise MissingError(str(error)) from None
     identity = registry.find(name).identity
     return identity if isinstance(identity, dict) else {"name": identity}
 

@@ -470,7 +470,11 @@ def _changed(document: Document, settings: Iterable[str] | Mapping[str, Any]) ->
     else:
         changes = [(f"--set {setting}", *parse_setting("--set", setting)) for setting in settings]
     for origin, key, value in changes:
-        document.change(key, anchored_values({key: value}, Path())[key], origin)
+        try:
+            value = anchored_values({key: value}, Path())[key]
+        except UsageError as error:
+            raise UsageError(f"{origin}: {error}") from None
+        document.change(key, value, origin)
     return document.validate(Recipe)
 
 

@@ -126,4 +126,5 @@ DATASETS = Registry(
             ),
         )
     },
+    own="./folder or ./file.npz by its path, or as path/to/file.py:Name",
 )

@@ -82,7 +82,7 @@ def prepare(name: str, data_dir: Path | None) -> None:
         f"{name}: {len(data.train):,} train and {len(data.test):,} test images, ready in "
         f"{units.duration(time.monotonic() - started_s)}\n"
         f"  from         {place.path if place and place.path else place.form if place else '–'}\n"
-        f"  official     {'yes' if data.official else 'no'}\n"
+        f"  official     {'your own' if data.official is None else 'yes' if data.official else 'no'}\n"
         f"  fingerprint  {data.fingerprint}",
         markup=False,
         highlight=False,

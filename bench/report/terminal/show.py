@@ -17,6 +17,7 @@ from bench.pipelines.datasets import describe
 from bench.registry.reference import label
 from bench.report.terminal.summary import summarise
 from bench.runs.run import Run
+from bench.spec.own import labelled
 from bench.spec.recipe import Published, Recipe
 from bench.text import units
 
@@ -70,7 +71,7 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
     info = describe(recipe.data.name, recipe.data.options)
     counts = f"{info.train_count:,} + {info.test_count:,} images of {'×'.join(map(str, info.image_shape))}"
     rows = [("data", f"{label(recipe.data.name)}: {words(recipe.data.options) or counts}")]
-    values = recipe.model_dump(mode="json", exclude={*_ELSEWHERE})
+    values = labelled(recipe.model_dump(mode="json", exclude={*_ELSEWHERE}))
     if recipe.precision == "auto":
         values["precision"] = f"{precision} (auto)"
     for key, value in values.items():

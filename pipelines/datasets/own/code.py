@@ -13,6 +13,7 @@ from bench.errors import UsageError
 from bench.pipelines.datasets.own.arrays import Splits, split_of
 from bench.pipelines.datasets.own.npz import splits_of
 from bench.pipelines.errors import WrongOption
+from bench.pipelines.torchvision_compat import for_users_code
 from bench.registry.registry import Found
 from bench.registry.signature import check_options, parameters_of
 
@@ -30,6 +31,7 @@ def read(found: Found, options: Mapping[str, Any]) -> tuple[Splits, dict[str, An
     A class of torch data sets is made once for each split, if its constructor takes `train` (true or false) or `split`
     ("train" or "test"), else once. Raises WrongOption for an option that it does not take.
     """
+    for_users_code(found.own)
     make = found.load()
     if not callable(make):
         raise WrongOption(f"{found.label} is {type(make).__name__}; name a function, or a class of torch data sets")
