@@ -82,7 +82,7 @@ def test_two_packages_of_one_name_are_refused_unless_they_mean_the_same_thing(si
 def test_an_entry_point_that_raises_shows_its_own_frames_and_no_others(site):
     site("kit_e", "def make():\n    return 1 / 0\nA = make()\n", "broken = kit_e.net:A")
     said = refusal("broken").splitlines()
-    assert said[0] == "net.py: an error in your code"
+    assert said[0] == "kit_e/net.py: an error in your code"
     frames = [line.split(", ", 1)[1] for line in said if line.startswith("  File")]
     assert frames == ["line 3, in <module>", "line 2, in make"]
     assert said[-1] == "ZeroDivisionError: division by zero"
