@@ -1,1 +1,1 @@
-"""How runs are carried out: the processes, what they may import, and what they leave behind."""
+"""How runs are carried out: their processes, what these may import, and what they leave behind."""

@@ -1,4 +1,4 @@
-"""Which devices are free, and who of several runs at once has which of them."""
+"""Which devices are free, and which of several concurrent runs uses which."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bench.host.share import Share
 
 @dataclass(frozen=True)
 class Gpus:
-    """The visible GPUs by their UUIDs: the free ones, and the busy ones with what is said of them."""
+    """The visible GPUs by UUID: the free ones, and the busy ones with a description."""
 
     free: tuple[str, ...] = ()
     busy: tuple[tuple[str, str], ...] = ()
 
     @property
     def usable(self) -> tuple[str, ...]:
-        """The free ones, or all where none is free: a desktop's only GPU is always a little busy."""
+        """The free GPUs, or all if none is free: a desktop's only GPU is always a little busy."""
         return self.free or tuple(uuid for uuid, _ in self.busy)
 
     @property
     def note(self) -> str | None:
-        """What should be said before anything is timed."""
+        """The note to print before anything is timed."""
         if not self.busy:
             return None
         said = "; ".join(what for _, what in self.busy)
@@ -36,12 +36,12 @@ class Gpus:
 
 
 class Allotment:
-    """Gives each of at most `jobs` runs at once its share, and takes it back."""
+    """Gives each of at most `jobs` concurrent runs its share of the devices, and takes it back."""
 
     def __init__(self, jobs: int, gpus: Sequence[str] = (), cores: Sequence[int] = ()) -> None:
-        """With GPUs a run gets as many as it has devices; without, it gets its part of the cores.
+        """With GPUs, a run gets as many as it has devices; without, it gets its part of the cores.
 
-        Raises `UsageError` for more jobs than there are of these.
+        Raises `UsageError` for more jobs than devices.
         """
         self.jobs, self._running = jobs, 0
         self._free_gpus = list(gpus)
@@ -60,9 +60,9 @@ class Allotment:
         return max(map(len, self._free_cores), default=0)
 
     def take(self, devices: int) -> Share | None:
-        """What a run on so many devices gets now, None where it has to wait.
+        """The share for a run on so many devices now; None if it has to wait.
 
-        Raises ValueError for more GPUs than there ever are.
+        Raises ValueError for more GPUs than exist.
         """
         if self._running == self.jobs:
             return None
@@ -88,12 +88,13 @@ class Allotment:
 
 
 def find_gpus() -> Gpus:
-    """The NVIDIA GPUs that this process may see, by whether another process computes on them; none without NVML."""
+    """The NVIDIA GPUs that this process may use, divided by whether another process computes on them; empty without
+    NVML."""
     free, busy = [], []
     with visible_gpus() as found:
         for gpu in found.gpus:
             name = gpu.uuid or str(gpu.index)
-            # Of a GPU that does not tell who computes on it, nobody is known to.
+            # A GPU that does not report its processes counts as free.
             pids = sorted(process.pid for process in gpu.ask("nvmlDeviceGetComputeRunningProcesses") or ())
             if pids:
                 busy.append((name, f"GPU {gpu.index} (process {', '.join(map(str, pids))})"))
@@ -105,7 +106,7 @@ def find_gpus() -> Gpus:
 def usable_cores() -> list[int]:
     """The numbers of the cores that this process may use; none where the system cannot bind to cores.
 
-    The hardware threads of a core, which many machines number far apart, stand side by side.
+    The hardware threads of a core, which many machines number far apart, are adjacent in the list.
     """
     if not hasattr(os, "sched_setaffinity"):
         return []
@@ -113,9 +114,9 @@ def usable_cores() -> list[int]:
 
 
 def allot(jobs: int | None, device: str, gpus: Gpus) -> Allotment:
-    """The allotment for so many jobs on `cpu` or `cuda`; None means one for each free device.
+    """The allotment for so many jobs on `cpu` or `cuda`; None means one job for each free device.
 
-    A CPU is one device. Raises `UsageError` for more than there can be here.
+    A CPU is one device. Raises `UsageError` for more jobs than this machine allows.
     """
     if device == "cuda":
         return Allotment(jobs or max(len(gpus.free), 1), gpus.usable)

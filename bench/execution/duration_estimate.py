@@ -1,4 +1,4 @@
-"""How long a cell will take, from the runs of it that are known; nothing is guessed."""
+"""The expected duration of a cell, from its known runs only."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from bench.runs.run import FINISHED, Run, cell_id
 from bench.runs.store import Store
 from bench.text import units
 
-# Runs that come with the project, for a machine that has none of its own yet.
+# Runs that come with the project, for a machine without runs of its own.
 PUBLISHED = PACKAGE / "published"
 
 
 class Expectation(NamedTuple):
-    """How long one run will take, None where that is not known; and the same in words, with where it is known from."""
+    """The duration of one run, None if unknown; and the same in words with its origin."""
 
     total_s: float | None
     said: str
 
 
 def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
-    """The duration of one run of `cell`: here, else elsewhere, else unknown."""
+    """The duration of one run of `cell` by runs on this machine, else by runs elsewhere, else unknown."""
     finished = [run for run in own if run.cell == cell and run.status in FINISHED]
     here = [run for run in finished if run.machine.get("id") == machine_id]
     if (mean_s := mean_here_s(cell, machine_id, here)) is not None:
@@ -39,14 +39,14 @@ def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
 
 
 def mean_here_s(cell: str, machine_id: str, runs: Iterable[Run]) -> float | None:
-    """The mean duration of the cell's finished runs on this machine; None where there is none."""
+    """The mean duration of the cell's finished runs on this machine; None if there are none."""
     finished = (run for run in runs if run.cell == cell and run.status in FINISHED)
     here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
     return fmean(here_s) if here_s else None
 
 
 def cell_now(run: Run) -> str:
-    """What this version calls the cell of a run that an earlier one recorded."""
+    """The cell id that this version gives to a run recorded by an earlier version."""
     config = {key: value for key, value in run.config.items() if key != "resolved"}
     config["precision"] = run.config.get("resolved", {}).get("precision", config.get("precision"))
     return cell_id(config | {"measure": run.measure})

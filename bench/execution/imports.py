@@ -1,27 +1,26 @@
-"""Whose code runs: this tree's, in every child too, and never a module that only lies in the current folder.
+"""Makes this process and its children import this tree's code, and never modules from the current folder.
 
-Python puts the current folder first on the path of `python -m` and `python -c`, and the children of multiprocessing
-start as the latter. Imported before anything else by `python -m bench`, this itself imports only what Python has
-loaded by then.
+Python puts the current folder first on the path of `python -m` and `python -c`, and multiprocessing starts children by
+the latter. `python -m bench` imports this module first, so it imports only modules that Python has already loaded.
 """
 
 import os
 import sys
 from importlib import util
 
-# As the user has it, before anything here is changed for our own workers.
+# The user's value, before it is changed for our own workers.
 ENVIRONMENT = dict(os.environ)
 PACKAGES = ("bench",)
-# Real, because a tree may be reached by several names.
+# Resolved, because several paths may lead to a tree.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 def forget_current_folder() -> None:
-    """Take the current folder off the path again; for `python -m bench` alone."""
+    """Remove the current folder from the path; only for `python -m bench`."""
     if not sys.flags.safe_path:
         del sys.path[0]
     if getattr(sys.modules["bench"], "__file__", None) is None:
-        # A folder `bench` of the user's made a namespace of both; what follows imports the package itself.
+        # A folder `bench` of the user made a namespace package of both; the following imports the real package.
         for name in [name for name in sys.modules if name.partition(".")[0] == "bench"]:
             del sys.modules[name]
 
@@ -33,21 +32,21 @@ def keep_to_own_code() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     if difference(places()) is None:
         return
-    # Another tree is installed here. Ours goes before it, and behind Python's own modules.
+    # Another tree is installed. Put ours before it but after Python's own modules.
     other = next((at for at, folder in enumerate(sys.path) if _holds_a_package(folder)), len(sys.path))
     sys.path.insert(other, ROOT)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (path_of(ROOT), os.environ.get("PYTHONPATH"))))
 
 
 def protect_children() -> None:
-    """Keep the current folder off the path of every Python that this process starts."""
+    """Keep the current folder off the path of every Python process started from here."""
     os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def path_of(root: str, packages: tuple[str, ...] = PACKAGES) -> str:
-    """A folder for a child's PYTHONPATH: it finds the tree's packages there, and nothing that lies beside them.
+    """A folder for a child's PYTHONPATH that contains only links to the tree's packages.
 
-    PYTHONPATH comes before Python's own modules, so that the tree itself would not do. The folder goes with this
+    PYTHONPATH comes before Python's own modules, so the tree itself could hide some. The folder is removed with this
     process.
     """
     from bench.execution import scratch
@@ -59,12 +58,12 @@ def path_of(root: str, packages: tuple[str, ...] = PACKAGES) -> str:
 
 
 def places() -> dict[str, str | None]:
-    """The folder of each of our packages as this process imports it, or would; None where it cannot."""
+    """The folder from which this process imports each of our packages; None if it cannot."""
     return {name: _place(name) for name in PACKAGES}
 
 
 def difference(there: dict[str, str | None]) -> str | None:
-    """What is wrong with a process that has its packages `there`; None if it runs the code of this tree."""
+    """Why a process with its packages `there` runs other code than this tree's; None if it does not."""
     for name in PACKAGES:
         ours, theirs = os.path.join(ROOT, name), there.get(name)
         if theirs != ours:
@@ -73,7 +72,7 @@ def difference(there: dict[str, str | None]) -> str | None:
 
 
 def refusal(wrong: str) -> str:
-    """The message for a process that would run other code."""
+    """The error message for a process that would run other code."""
     return (
         f"a worker would run other code than this command: {wrong}; look at PYTHONPATH and at what is installed, "
         "or call the `bench` of the environment in which this tree is installed"
@@ -86,7 +85,7 @@ def _place(name: str) -> str | None:
         spec = getattr(module, "__spec__", None) or util.find_spec(name)
     except (ImportError, ValueError):
         return None
-    # A folder without __init__.py, as a user's empty one, has no origin.
+    # A folder without __init__.py has no origin.
     origin = spec.origin if spec is not None else None
     return os.path.dirname(os.path.realpath(origin)) if origin else None
 

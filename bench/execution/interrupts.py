@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: counted, and passed on to the workers, so that a record is always made."""
+"""Ctrl-C and SIGTERM are counted and passed on to the workers, so that a record is always made."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from typing import Any
 class Interrupts:
     """While entered, Ctrl-C, SIGTERM and SIGHUP are counted and passed on to the workers, and nothing is raised here.
 
-    So no message is torn, and a record is always made. The workers are asked to end early by the Ctrl-C that
-    comes after `patience` others, or at once by the other signals, and killed by the next one. Only the main thread can
-    hear them; in another one nothing is counted.
+    Messages are therefore never torn. After `patience` presses of Ctrl-C, the next one asks the workers to end early;
+    other signals do so at once. One more kills them. Only the main thread can hear them; in another one nothing is
+    counted.
     """
 
     def __init__(self, patience: int = 0) -> None:
         self.count, self.patience = 0, patience
-        # The last one, which a script is to be told by itself.
+        # The last signal, which is passed on to a script.
         self.last: signal.Signals | None = None
-        # How often this process was stopped and continued, as by Ctrl-Z and `fg`.
+        # How often this process was stopped and continued, for instance by Ctrl-Z and `fg`.
         self.continued = 0
-        # Replaced and never changed, because a signal may come in the middle of a change.
+        # Replaced and never modified, because a signal may arrive during a modification.
         self._processes: tuple[Any, ...] = ()
         self._before: dict[signal.Signals, Any] = {}
 
     @property
     def stopping(self) -> bool:
-        """Whether the workers were told to end early."""
+        """Whether the workers were asked to end early."""
         return self.count > self.patience
 
     def start(self, process: Any) -> None:
-        """Start a worker that is to be told; it ignores Ctrl-C, which a terminal sends to all its processes."""
+        """Start a worker that will receive the signals; it ignores Ctrl-C, which a terminal sends to all its
+        processes."""
         with _ctrl_z_later() if hasattr(process, "pause") else nullcontext():
             with ctrl_c_ignored(), main_left_alone():
                 process.start()
@@ -45,14 +46,14 @@ class Interrupts:
             process.terminate()
 
     def ended(self, process: Any) -> None:
-        """This worker is no longer there to be told."""
+        """Forget this worker, which has ended."""
         self._processes = tuple(one for one in self._processes if one is not process)
 
     def __enter__(self) -> Interrupts:
         if not _hears_signals():
             return self
         numbers = [signal.SIGINT, signal.SIGTERM]
-        # Ignored is what nohup asks for: the terminal may go, and the work goes on.
+        # nohup makes it ignored, so that the work continues when the terminal closes.
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
         self._before = {number: signal.signal(number, self._handle) for number in numbers}

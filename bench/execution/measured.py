@@ -1,4 +1,4 @@
-"""What becomes known of a run, whoever carries it out."""
+"""What is known of a run, whether a worker or a script carried it out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Event = dict[str, Any]
 
 
 class Refused(BenchError):
-    """The worker would not start the run; the message is for the user."""
+    """The worker refused to start the run; the message is for the user."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class Refused(BenchError):
 
 @dataclass
 class Measured:
-    """What is known of a run; complete once its process has ended, whatever ended it."""
+    """What is known of a run; complete once its process has ended for any reason."""
 
     status: Status = "crashed"
     reason: str | None = None
@@ -33,9 +33,9 @@ class Measured:
     log_tail: list[str] = field(default_factory=list)
 
     def take(self, event: Event) -> bool:
-        """Add what one message of the worker says; whether it is the last one.
+        """Add the content of a worker's message; returns whether it was the last one.
 
-        Raises `Refused` for a run that the worker would not start.
+        Raises `Refused` if the worker refused the run.
         """
         kind = event["kind"]
         if kind == "facts":

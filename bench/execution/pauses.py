@@ -1,6 +1,6 @@
-"""How long a worker stood still because somebody stopped it: SIGSTOP, or Ctrl-Z and `fg`.
+"""How long a worker was stopped by SIGSTOP, or by Ctrl-Z and `fg`.
 
-Its clock goes on meanwhile, so that what it measures then is no measurement of the training.
+Its clock continues meanwhile, so its times include the pause.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from bench.execution.interrupts import Interrupts
     from bench.execution.measured import Measured
 
-# As /proc/PID/stat names them: stopped by a signal, or by a debugger.
+# States in /proc/PID/stat: stopped by a signal, or by a debugger.
 STOPPED = ("T", "t")
-# Of the time since the last look, what a worker may have computed and still was stopped for the rest.
+# The share of the time since the last look that a worker may have computed if it was stopped for the rest.
 BUSY_SHARE = 0.5
-# Several times as long as a parent waits between two looks.
+# Several times the interval between two looks.
 LEAST_GAP_S = 0.6
 
 
 class Pauses:
-    """Looked at as often as the parent can; a pause is as exact as that. Where there is no /proc none is seen."""
+    """Detects pauses, as precisely as the parent looks. Without /proc it detects none."""
 
     def __init__(self, pid: int, interrupts: Interrupts) -> None:
         self.count, self.paused_s = 0, 0.0
@@ -32,11 +32,11 @@ class Pauses:
         self._looked_s, self._cpu_s, self._stopped = time.monotonic(), 0.0, False
 
     def look(self) -> None:
-        """Add what was paused since the last look."""
+        """Add the pause since the last look, if any."""
         now_s = time.monotonic()
         state, cpu_s = self._read()
         stopped, passed_s = state in STOPPED, now_s - self._looked_s
-        # Stopped together with this process, it goes on before this one can look.
+        # If it was stopped together with this process, it continues before this process can look.
         both = (
             self._interrupts.continued != self._continued
             and passed_s > LEAST_GAP_S
@@ -49,7 +49,7 @@ class Pauses:
         self._looked_s, self._cpu_s, self._stopped = now_s, cpu_s, stopped
 
     def add_to(self, measured: Measured) -> None:
-        """The metric `paused_s`, and words in the reason, of a run that was paused."""
+        """Add the metric `paused_s` and a remark to the reason of a run that was paused."""
         if self.count:
             measured.metrics = measured.metrics | {"paused_s": self.paused_s}
             times = "once" if self.count == 1 else f"{self.count} times"
@@ -59,7 +59,7 @@ class Pauses:
     def _read(self) -> tuple[str, float]:
         """The worker's state and the seconds that it has computed."""
         try:
-            # The name before may hold anything.
+            # The process name before it may contain any character.
             fields = self._stat.read_text(errors="replace").rpartition(")")[2].split()
             return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         except (OSError, LookupError, ValueError):

@@ -1,4 +1,5 @@
-"""Where torch.compile keeps what it has compiled: a folder of one process, or one that this user's later runs share."""
+"""Where torch.compile keeps compiled programs: in a folder of one process, or in one shared by this user's
+later runs."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from bench.files import private_folder, user_cache
 
 
 def kept_folder() -> Path:
-    """The folder that is kept, which nobody but this user can write to, because what lies in it is run.
+    """The shared folder, which only this user can write to, because its content is executed.
 
-    Raises `MissingError` where it cannot be.
+    Raises `MissingError` if it cannot be created.
     """
     try:
         return private_folder(user_cache() / "compiled")
@@ -25,13 +26,13 @@ def kept_folder() -> Path:
 
 @contextmanager
 def cached(kept: bool) -> Iterator[None]:
-    """Let torch.compile, in this process and those that it starts, look for its programs here and leave them here.
+    """Make torch.compile, in this process and its children, load and store its programs here.
 
-    Where they are not `kept` the folder is new, and goes with the run: else the first run of several compiles for all
-    of them, and each later one looks faster than it is.
+    Unless they are `kept`, the folder is new and removed after the run. Otherwise the first of several runs would
+    compile for all of them, and the later ones would look faster than they are.
     """
     with nullcontext(kept_folder()) if kept else TemporaryDirectory(prefix="compiled-") as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
-        # Which Inductor would put below its own, unless the user's environment names another.
+        # Inductor would put it below its own folder, unless the user's environment names another.
         os.environ["TRITON_CACHE_DIR"] = str(Path(folder) / "triton")
         yield

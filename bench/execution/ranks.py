@@ -1,7 +1,7 @@
-"""Several ranks for one run: the worker's process starts them by torch.distributed.run, and speaks for them.
+"""Several ranks for one run: the worker's process starts them by torch.distributed.run and reports for them.
 
-The worker stays the only one that the runner knows. It passes on what rank 0 tells, keeps back what each rank says
-last, and says itself how the run ended when no rank is left.
+The runner communicates only with the worker. The worker forwards rank 0's messages, keeps each rank's last one, and
+reports how the run ended after all ranks have ended.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from torch.distributed.launcher.api import LaunchConfig
 
 MONITOR_S = 0.1
-# How long a rank stays that has failed. The death of one rank is a failure of all others at once, and in that
-# time it is seen which of them died.
+# How long a failed rank stays alive. When one rank dies, all others fail at once; in this time the worker can see which
+# of them died.
 LAST_WORDS_S = 2.0
-# From being asked to end until ending anyhow: a rank that waits for the others inside a library hears no signal.
+# The time from being asked to end until being killed: a rank that waits inside a library does not handle signals.
 RANK_GRACE_S = 3.0
 FINAL = ("end", "refused")
 
@@ -46,7 +46,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cause:
-    """Which rank ended the others, and its exit code: the negative number of a signal that killed it."""
+    """The rank that ended the others, and its exit code, negative for a signal."""
 
     rank: int
     exit_code: int
@@ -54,9 +54,9 @@ class Cause:
 
 
 def launch(job: Job, clock: Clock, tell: Teller) -> None:
-    """Run the job on as many ranks as it wants devices, and tell what a worker on one device would."""
+    """Run the job on one rank per device, and send the messages that a worker on one device would."""
     with contextlib.suppress(PermissionError):
-        # A terminal's Ctrl-C goes to a whole group of processes, and here the runner decides what comes of it.
+        # A terminal sends Ctrl-C to the whole process group; the runner decides what to do.
         os.setpgid(0, 0)
     tell("phase", name="import", spans=[])
     started_s = clock.elapsed_s()
@@ -84,7 +84,7 @@ def launch(job: Job, clock: Clock, tell: Teller) -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in multiprocessing.active_children():
-            process.kill()  # one that was being started when the signal came
+            process.kill()  # a rank that was being started when the signal arrived
         for _, sender in pipes:
             sender.close()
     relay.join()
@@ -93,10 +93,10 @@ def launch(job: Job, clock: Clock, tell: Teller) -> None:
 
 
 def verdict(last_words: dict[int, Event], cause: Cause | None, interrupted: bool) -> Event:
-    """How the run ended, given each rank's last event (with `told_s`) and what ended the ranks, if anything did.
+    """The end of the run, from each rank's last event (with `told_s`) and the cause that ended the ranks, if any.
 
-    Rank 0's own account is kept, with another status and reason where another rank was the cause: one that
-    was killed, else the one that failed first, because the others only lost their connection to it.
+    Rank 0's report is kept. If another rank was the cause, its status and reason are used: those of a killed rank, else
+    of the one that failed first, because the others only lost their connection to it.
     """
     said = {rank: {key: value for key, value in event.items() if key != "told_s"} for rank, event in last_words.items()}
     own = said.get(0, {"kind": "end", "status": "crashed", "reason": "rank 0 ended with no word"})
@@ -122,7 +122,7 @@ def verdict(last_words: dict[int, Event], cause: Cause | None, interrupted: bool
 
 
 class Relay(threading.Thread):
-    """Passes on what rank 0 tells, until every rank has hung up; `last_words` are kept, by rank."""
+    """Forwards the messages of rank 0 until every rank has closed its pipe; keeps the `last_words` of each rank."""
 
     def __init__(self, receivers: Sequence[Connection], tell: Teller) -> None:
         super().__init__(daemon=True)
@@ -136,7 +136,7 @@ class Relay(threading.Thread):
                 assert isinstance(receiver, Connection)
                 try:
                     event = receiver.recv()
-                except Exception:  # the end, or what a killed rank left of a message
+                except Exception:  # the end, or the rest of a killed rank's message
                     del self._rank_of[receiver]
                     continue
                 if event["kind"] in FINAL:
@@ -146,7 +146,7 @@ class Relay(threading.Thread):
 
 
 def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection], root: str) -> None:
-    """The entry of a rank's process; `spans` are those of the process that launched it, and `root` is its tree."""
+    """The entry point of a rank's process; `spans` are those of the launching process, and `root` is its tree."""
     rank = int(os.environ["RANK"])
     clock = Clock(job.origin_s)
     clock.spans += spans
@@ -166,7 +166,7 @@ def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection], root
 
 
 class RankTeller(Teller):
-    """Tells all of rank 0, and of the others only how they ended, with the moment on the host's clock."""
+    """Sends all messages of rank 0, and of the others only how they ended, with the time on the host's clock."""
 
     def __init__(self, pipe: Connection, rank: int) -> None:
         super().__init__(pipe)
@@ -182,15 +182,15 @@ class RankTeller(Teller):
 
 
 def _start_fork_server(measure: str) -> None:
-    """Let a process of its own import what ranks need, once for all, while this one imports the launcher."""
+    """Let a separate process import what ranks need, once for all, while this one imports the launcher."""
     context = multiprocessing.get_context("forkserver")
-    # Not this process' main module, which may be anything that asked for a run.
+    # Without this process's main module, which may be anything that started a run.
     context.set_forkserver_preload([measure_module(measure), __name__])
     forkserver.ensure_running()
 
 
 def _config(count: int, folder: str) -> LaunchConfig:
-    """Ranks of this machine alone, which meet at a port that the system chooses, and are not started twice."""
+    """The launcher's configuration: ranks on this machine only, a port chosen by the system, no restarts."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.launcher.api import LaunchConfig
 
@@ -202,7 +202,7 @@ def _config(count: int, folder: str) -> LaunchConfig:
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        # Not what the machine's name resolves to, which may be nothing.
+        # Not the machine's name, which may not resolve.
         local_addr="127.0.0.1",
         max_restarts=0,
         monitor_interval=MONITOR_S,
@@ -211,7 +211,7 @@ def _config(count: int, folder: str) -> LaunchConfig:
 
 
 def _end_soon_after_sigterm() -> None:
-    """End the process some time after a SIGTERM that the main thread, waiting in a library, cannot hear."""
+    """End the process some time after a SIGTERM that the main thread cannot handle while it waits in a library."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)

@@ -1,4 +1,4 @@
-"""Which code the runs of one command are of: as it was when the command began, and what was seen of it since."""
+"""The code of one command's runs: as it was when the command began, and changes seen since."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bench.host.script_sources import ScriptSources
 
 
 class RecordedCode(Protocol):
-    """What a record says of the code."""
+    """What a record says about the code."""
 
     @property
     def identity(self) -> dict[str, Any]:
         """`{commit, dirty, sources_sha256}` when the command began."""
 
     def after(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """The same with what was seen of it at the end of a run that told these facts."""
+        """The identity after a run that reported these facts, with any changes seen."""
 
 
 class HarnessCode:
-    """The running tree, for recipes. Made before any worker imports it, so that later changes are seen."""
+    """The running tree, for recipes. It is read before any worker imports it, so that later changes are noticed."""
 
     def __init__(self) -> None:
         self._sources = Sources.now()

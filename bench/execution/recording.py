@@ -1,4 +1,4 @@
-"""Making and keeping the records of one command's runs."""
+"""Makes and stores the records of one command's runs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from bench.text.undecodable import command_line
 if TYPE_CHECKING:
     from bench.spec.recipe import Recipe
 
-# Much more than one record takes, and too little to notice.
+# Much more than one record needs, and too little to notice.
 ROOM_FOR_A_RECORD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run that has begun; its worker writes to `log`, which is at its last place once the run is recorded.
+    """A run that has begun; its worker writes to `log`, which is moved to its final place when the run is recorded.
 
     `own` is what the record says of the user's things that the `recipe` names, as they were when it began.
     """
@@ -48,23 +48,23 @@ class Recorder:
     """Turns what was measured into records of the store below `results`."""
 
     def __init__(self, results: Path, recipe: str, sweep: str | None = None, code: RecordedCode | None = None) -> None:
-        """`recipe` (of a script, its own) and `sweep` are names; `code` is this tree where nothing else is given."""
+        """`recipe` (for a script, its own name) and `sweep` are names; `code` is by default this tree."""
         self.results, self.recipe, self.sweep = results, recipe, sweep
         self.store = Store(results / "runs" / "runs.jsonl")
         self._code = code or HarnessCode()
 
     def check_writable(self) -> None:
-        """Raises StoreError where a record could not be kept now; takes away logs of commands that were killed."""
+        """Raises StoreError if a record could not be stored now. Also removes logs of killed commands."""
         self.store.check_writable(ROOM_FOR_A_RECORD_BYTES)
         scratch.remove_dead_files(self._logs_of_now)
 
     @property
     def code(self) -> dict[str, Any]:
-        """The identity of the sources that were there when the command began."""
+        """The identity of the sources when the command began."""
         return self._code.identity
 
     def _code_of(self, facts: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
-        """The same with what was seen of it at the end of a run, and of the user's things that its recipe names."""
+        """The code's identity with changes seen by the end of a run, including the user's code named by its recipe."""
         code = self._code.after(facts)
         if not attempt.own:
             return code
@@ -84,16 +84,16 @@ class Recorder:
         return Attempt(run_id, datetime.now(UTC), self._logs_of_now / f"{run_id}.log", recipe, measure, own)
 
     def drop(self, attempt: Attempt) -> None:
-        """Take away the log of a run that will have no record."""
+        """Remove the log of a run that will not be recorded."""
         attempt.log.unlink(missing_ok=True)
 
     @property
     def _logs_of_now(self) -> Path:
-        """Apart from those that belong to a record."""
+        """The folder for logs of runs in progress, separate from logs that belong to a record."""
         return self.results / "logs" / ".running"
 
     def _keep_log(self, attempt: Attempt) -> Path | None:
-        """Where the log is from now on; None where there is none."""
+        """Move the log to its final place and return the path; None if there is no log."""
         last = self.results / "logs" / attempt.log.name
         try:
             attempt.log.rename(last)
@@ -115,9 +115,9 @@ class Recorder:
         price_per_hour: float | None,
         price_source: dict[str, str] | None = None,
     ) -> Run:
-        """The attempt's record, once it is on the disk.
+        """Store the attempt's record and return it once it is on the disk.
 
-        Raises StoreError where it cannot be kept; then it has been printed to stderr, so that it is not lost.
+        Raises StoreError if it cannot be stored; it has then been printed to stderr, so that it is not lost.
         """
         facts = measured.facts
         log = self._keep_log(attempt)
@@ -140,8 +140,8 @@ class Recorder:
             metrics=measured.metrics,
             spans=measured.spans,
             epochs=measured.epochs,
-            # The machine as the command sees it, and what only a loaded torch tells: several runs at once have each
-            # a part of the machine, and it is the same machine all the same.
+            # The machine as the command sees it, plus facts that need torch: concurrent runs each use a part of the
+            # machine, but it is the same machine.
             machine=facts.get("machine", {}) | {key: v for key, v in self.machine.items() if v is not None},
             code=self._code_of(facts, attempt),
             data=facts.get("data", {}),

@@ -1,4 +1,4 @@
-"""The parent's side of a run: start the worker, follow it, and make one record of whatever happened."""
+"""The parent's side of a run: start the worker, follow it, and return one result whatever happened."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bench.spec.measures import MEASURES
 
 LOG_TAIL_LINES = 20
 TICK_S = 0.2
-# What a fork server imports once for all its workers. Not ffcv, whose import changes torch's threads.
+# Modules that a fork server imports once for all its workers. Not ffcv, whose import changes torch's threads.
 PRELOADED = (
     *(f"bench.measures.{name}" for name in MEASURES),
     *MODULES,
@@ -41,9 +41,9 @@ NextJob = Callable[[Measured], Job | None]
 
 
 def warm_up_fork_server() -> None:
-    """Let a fork server import what workers need, so that each of them starts at once, and the first no later.
+    """Let a fork server import what workers need, so that every worker, including the first, starts at once.
 
-    Raises MissingError where it ends before it is ready; then its own message is on stderr.
+    Raises MissingError if it ends before it is ready; its own message is then on stderr.
     """
     imports.protect_children()
     scratch.for_sockets()
@@ -51,7 +51,7 @@ def warm_up_fork_server() -> None:
     context.set_forkserver_preload(list(PRELOADED))
     with ctrl_c_ignored():
         forkserver.ensure_running()
-    process = context.Process(target=int)  # which does nothing, but not before all is imported
+    process = context.Process(target=int)  # it does nothing, but only after everything is imported
     try:
         with main_left_alone():
             process.start()
@@ -64,9 +64,9 @@ def warm_up_fork_server() -> None:
 
 
 def renew_fork_server() -> None:
-    """Put a new fork server in the place of the present one, whose workers must all have ended; raises MissingError.
+    """Replace the fork server, whose workers must all have ended. Raises MissingError.
 
-    What a server fixes for its workers, such as where memory lies, so differs between those of two servers.
+    Properties that a server fixes for its workers, such as memory layout, then differ between old and new workers.
     """
     end_fork_server()
     warm_up_fork_server()
@@ -75,12 +75,12 @@ def renew_fork_server() -> None:
 def end_fork_server() -> None:
     """End the fork server, whose workers must all have ended."""
     with ctrl_c_ignored():
-        # The standard library knows no other way to end it.
+        # The standard library has no public way to end it.
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
 class Follower:
-    """One worker, started when this is made, and what becomes known of its run until it has ended.
+    """Starts one worker when it is made, and collects what is known of its run until it has ended.
 
     Nothing here waits, so that one loop follows several: wait until something of `sources` is ready, `advance`,
     and ask for the `result` when it is `over`. `close` is safe at any moment.
@@ -135,13 +135,13 @@ class Follower:
 
     @property
     def sources(self) -> list[Any]:
-        """What `multiprocessing.connection.wait` should look at."""
+        """Objects to pass to `multiprocessing.connection.wait`."""
         if self.over:
             return []
         return [self._process.sentinel] if self._silent else [self._receiver, self._process.sentinel]
 
     def advance(self) -> None:
-        """Take one message where there is one, and notice whatever has ended."""
+        """Take one message if there is one, and notice what has ended."""
         if self.over:
             return
         self._limit.enforce(self._process)
@@ -152,20 +152,20 @@ class Follower:
             self._judge()
 
     def result(self) -> Measured:
-        """What was measured, all of it once it is `over`. Raises `Refused` where the worker would not start the run."""
+        """What was measured; complete once it is `over`. Raises `Refused` if the worker refused the run."""
         if self._refusal is not None:
             raise self._refusal
         return self._measured
 
     def close(self) -> None:
-        """End a worker that is still there."""
+        """End a worker that is still running."""
         if not self.over:
             self._process.kill()
             self._judge()
 
     def _hear(self) -> None:
-        """Take one message, or tick; notice where there will be no more."""
-        is_alive = self._process.is_alive()  # asked before the pipe is: what it said last is to be heard
+        """Take one message, or tick; notice the end of the messages."""
+        is_alive = self._process.is_alive()  # checked before the pipe, so that its last message is not missed
         event: Event = {"kind": "tick"}
         try:
             if self._receiver.poll():
@@ -178,7 +178,7 @@ class Follower:
             else:
                 self._silent = not is_alive
         except (EOFError, OSError, pickle.UnpicklingError):
-            self._silent = True  # it was killed, perhaps in the middle of a message
+            self._silent = True  # it was killed, perhaps while sending a message
         except Refused as refusal:
             self._refusal, self._silent = refusal, True
         self._on_event(event)
@@ -191,7 +191,7 @@ class Follower:
             self._limit.end_soon()
 
     def _check_code(self, first: Event) -> None:
-        """Raises Refused, and ends the worker, where its first words do not say that it runs the code of this tree."""
+        """Raises Refused, and ends the worker, if its first message does not show that it runs this tree's code."""
         wrong = imports.difference(first["places"]) if first["kind"] == "code" else "it does not say which it runs"
         if wrong:
             self._process.kill()
@@ -199,7 +199,7 @@ class Follower:
         self._runs_our_code = True
 
     def _go_on(self) -> bool:
-        """Give the waiting worker the next job, or none; whether there is one."""
+        """Give the waiting worker the next job or none; returns whether there is one."""
         self._add_what_was_seen()
         following = None if self._limit.passed else self._next_job(self._measured)
         if following is not None:
@@ -212,14 +212,14 @@ class Follower:
         return following is not None
 
     def _judge(self) -> None:
-        """The worker is dead or dying: say what ended it, and let go of it."""
+        """The worker is dead or dying: determine what ended it, and release it."""
         measured, process = self._measured, self._process
         process.join()
         self._interrupts.ended(process)
         self._receiver.close()
         scratch.remove(self._scratch)
         self.over = True
-        # Being asked to end in the middle of a library may come out of it as some error.
+        # If a library is interrupted by the request to end, it may raise some error.
         if measured.status in ("crashed", "interrupted", "failed"):
             if self._interrupts.stopping:
                 measured.status, measured.reason = "interrupted", "stopped by the user"
@@ -235,7 +235,7 @@ class Follower:
         self._add_what_was_seen()
 
     def _add_what_was_seen(self) -> None:
-        """What the worker itself does not tell."""
+        """Add facts that the worker itself does not report."""
         self._pauses.add_to(self._measured)
         if self._measured.status not in FINISHED:
             self._measured.log_tail = tail(self._job.log)
@@ -249,10 +249,10 @@ def execute(
     interrupts: Interrupts | None = None,
     next_job: NextJob = lambda _: None,
 ) -> Measured:
-    """Run `job` in a process of its own and follow it to its end, however it ends; see `Follower`.
+    """Run `job` in its own process and follow it to its end; see `Follower`.
 
-    Without `interrupts` the first Ctrl-C lets the worker finish its record. Raises `Refused` for a recipe
-    that turns out to be impossible, or data or hardware that is missing.
+    Without `interrupts`, the first Ctrl-C lets the worker finish its record. Raises `Refused` for an impossible recipe,
+    or missing data or hardware.
     """
     if interrupts is None:
         with Interrupts() as interrupts:
@@ -268,7 +268,7 @@ def execute(
 
 
 def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:
-    """The same until it fails: a display whose terminal is gone ends neither the training nor its record."""
+    """The callback until it fails: a display whose terminal has closed must not end the training."""
     failed = False
 
     def tell(event: Event) -> None:
@@ -283,10 +283,9 @@ def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:
 
 
 def _work_while_watched(job: Job, pipe: Connection, folder: Path) -> None:
-    """The worker's process: its work, and what ends it when its parent is gone.
+    """The worker's process: it works, and ends if its parent is gone.
 
-    It says first of all whose code it runs. What it, or a library, leaves in a temporary folder is below `folder`,
-    which goes with the run, however that ends.
+    Its first message says whose code it runs. Temporary files are made below `folder`, which is removed after the run.
     """
     end_with_parent()
     pipe.send({"kind": "code", "places": imports.places()})
@@ -301,7 +300,7 @@ def _exit_reason(code: int | None) -> str:
 
 
 def tail(log: Path, lines: int = LOG_TAIL_LINES) -> list[str]:
-    """The last lines of a log, none where there is no log."""
+    """The last lines of a log; empty if there is no log."""
     try:
         with open(log, encoding="utf-8", errors="replace") as file:
             return [line.rstrip("\n") for line in deque(file, maxlen=lines)]

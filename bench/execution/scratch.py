@@ -1,8 +1,8 @@
-"""Private temporary folders that go with the process that made them, and those of dead ones taken away.
+"""Private temporary folders that are removed with their process; those of dead processes are removed later.
 
-An owner holds a lock on its folder for as long as it lives, so that it is known to be dead whatever ended it, in a
-container too, where its number says nothing. On a network's file system a lock is often known to its own machine alone,
-so that folders bear the mark of their machine's start, and those of others are left alone.
+A process holds a lock on its folder while it lives, so its death is noticed whatever ended it, and also in containers,
+where process ids mean little. On network file systems a lock is often visible only on its own machine, so folder names
+identify the machine and its start, and folders of other machines are left alone.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from bench.errors import MissingError
 
 PREFIX = "bench-tmp-"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# Of a socket's path: 108 with its zero on Linux, 104 on macOS.
+# The longest path of a socket: 108 bytes with the final zero on Linux, 104 on macOS.
 SOCKET_PATH_BYTES = 103
 SOCKET_NAME_BYTES = len(f"/{PREFIX}123456-12345678/listener-12345678")
 
 
 @functools.cache
 def for_runs() -> Path:
-    """This process's folder in the temporary directory, $TMPDIR; for what runs leave behind."""
+    """This process's folder in the temporary directory, $TMPDIR, for temporary files of runs."""
     try:
         return _make(tempfile.gettempdir())
     except OSError as error:
@@ -41,9 +41,9 @@ def for_runs() -> Path:
 
 @functools.cache
 def for_sockets() -> Path:
-    """This process's folder with a path that is short enough for sockets; multiprocessing makes its own there too.
+    """This process's folder with a path short enough for sockets, which multiprocessing uses as well.
 
-    Raises MissingError where no place is short enough.
+    Raises MissingError if no place is short enough.
     """
     places = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp", "/dev/shm"]
     for place in filter(None, places):
@@ -51,7 +51,7 @@ def for_sockets() -> Path:
             continue
         with suppress(OSError):
             folder = for_runs() if place == tempfile.gettempdir() else _make(place)
-            # What `multiprocessing.util.get_temp_dir` gives from now on, here and in the processes started here.
+            # The result of `multiprocessing.util.get_temp_dir` from now on, also in child processes.
             process: Any = multiprocessing.current_process()
             process._config["tempdir"] = str(folder)
             return folder
@@ -62,7 +62,7 @@ def for_sockets() -> Path:
 
 
 def for_one_run() -> Path:
-    """A new folder in `for_runs`; `remove` it when the run has ended."""
+    """A new folder in `for_runs`; call `remove` when the run has ended."""
     return Path(tempfile.mkdtemp(prefix="run-", dir=for_runs()))
 
 
@@ -71,9 +71,9 @@ def remove(folder: Path) -> None:
 
 
 def remove_leftovers(place: str) -> None:
-    """Take away the folders there whose owners are dead.
+    """Remove the folders there whose owners are dead.
 
-    Those of other users and machines stay, and what is no folder.
+    Folders of other users and machines are kept, and so are files.
     """
     with suppress(OSError):
         for entry in os.scandir(place):
@@ -84,13 +84,13 @@ def remove_leftovers(place: str) -> None:
 
 
 def hold_open(file: IO[bytes]) -> None:
-    """Mark an open file as somebody's, for as long as this process or a child that it forked has it open."""
+    """Mark an open file as in use while this process or a forked child has it open."""
     with suppress(OSError):  # a file system without locks
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_dead_files(folder: Path) -> None:
-    """Take away the files there that nobody holds open any more."""
+    """Remove the files there that nobody has open any more."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             with suppress(OSError), open(entry.path, "rb", opener=_open_regular) as file:
@@ -100,7 +100,7 @@ def remove_dead_files(folder: Path) -> None:
 
 @functools.cache
 def prefix_here() -> str:
-    """How the names of folders begin that were made since this machine, whatever containers it holds, was started."""
+    """The beginning of the names of folders made since the start of this machine, including its containers."""
     try:
         start = BOOT_ID.read_text()
     except OSError:
@@ -109,7 +109,7 @@ def prefix_here() -> str:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    """Neither by a link nor, for ever, a pipe."""
+    """Open a regular file; does not follow links and does not block on pipes."""
     opened = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
@@ -118,11 +118,11 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def _make(place: str) -> Path:
-    """A folder of mode 0700 that bears its name only once it is held."""
+    """A folder of mode 0700 that gets its name only after it is locked."""
     remove_leftovers(place)
     draft = tempfile.mkdtemp(prefix="bench-new-", dir=place)
     held = None
-    with suppress(OSError):  # a file system without locks, where nothing is ever taken for a dead one's
+    with suppress(OSError):  # a file system without locks, where no folder is taken for a dead process's
         held = _hold(draft)
     folder = Path(place, prefix_here() + draft.rpartition("-")[2])
     os.rename(draft, folder)
@@ -131,7 +131,7 @@ def _make(place: str) -> Path:
 
 
 def _hold(folder: str) -> int | None:
-    """A descriptor that holds the folder's lock; None where a living process holds it. Raises OSError."""
+    """A descriptor that holds the folder's lock; None if a living process holds it. Raises OSError."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(opened).st_uid != os.getuid():
@@ -147,7 +147,7 @@ def _hold(folder: str) -> int | None:
 
 
 def _end(folder: Path, held: int | None, owner: int) -> None:
-    if os.getpid() == owner:  # and not a child that was forked
+    if os.getpid() == owner:  # not a forked child
         remove(folder)
         if held is not None:
             os.close(held)

@@ -1,4 +1,4 @@
-"""Carrying a plan out: each run in a process of its own, and recorded as soon as it ends."""
+"""Carries out a plan: each run in its own process, recorded as soon as it ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.statistics.sampling import Bounds
 
 
 class View(Protocol):
-    """What a sweep tells while it goes on."""
+    """Receives what happens during a sweep."""
 
     def begin(self, entry: Entry) -> None: ...
 
@@ -57,7 +57,7 @@ class NotStarted:
 
 @dataclass
 class ActiveRun:
-    """A run that goes on, and what it holds."""
+    """A run in progress, and what belongs to it."""
 
     entry: Entry
     attempt: Attempt
@@ -65,15 +65,15 @@ class ActiveRun:
     follower: Follower | ScriptFollower | NotStarted
 
 
-# New starts are to take no more of a sweep's time.
+# The largest share of a sweep's time for new starts.
 RENEWAL_SHARE = 0.05
 
 
 class Starts:
-    """The fork server of a sweep's workers, made when this is.
+    """The fork server of a sweep's workers.
 
-    Runs of one server are no independent evidence of times and memory (see `bench.host.start`). So repeats of a cell,
-    with other seeds, are given a new one where that costs little, and where no run is there that needs the old one.
+    Runs of one server are not independent measurements of time and memory (see `bench.host.start`). Repeats of a cell
+    with other seeds therefore get a new server if that costs little and no present run needs the old one.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Starts:
         self._begin(warm_up_fork_server)
 
     def before(self, entry: Entry, running: Sequence[ActiveRun]) -> None:
-        """Renew it where this is the first run of another seed; raises MissingError."""
+        """Renew it before the first run of another seed. Raises MissingError."""
         is_other = self._seed is not None and entry.seed != self._seed
         if is_other and not running and self._took_s <= RENEWAL_SHARE * (time.monotonic() - self._began_s):
             self._begin(renew_fork_server)
@@ -96,9 +96,9 @@ class Starts:
 
 @dataclass
 class Sweep:
-    """Carries a plan out, as many runs at once as `allotment` has room for; a record is kept as soon as its run ends.
+    """Carries out a plan with as many concurrent runs as `allotment` allows; each run is recorded as soon as it ends.
 
-    One loop follows all workers, and no thread does, so that signals, records and the view are never at odds.
+    One loop without threads follows all workers, so that signals, records and the view stay consistent.
     """
 
     plan: Plan
@@ -115,11 +115,11 @@ class Sweep:
     root: Path = Path()
 
     def run(self) -> bool:
-        """Run all that is due; false where Ctrl-C left some of it.
+        """Run everything that is due; returns false if Ctrl-C left some of it.
 
-        The first Ctrl-C lets the present runs finish, the second one, and a SIGTERM, ends them now; they are
-        recorded as interrupted, and so are to be run again. Raises StoreError where a record cannot be kept,
-        MissingError where workers cannot be started at all.
+        The first Ctrl-C lets the present runs finish. A second one, or a SIGTERM, ends them now; they are recorded as
+        interrupted and run again later. Raises StoreError if a record cannot be stored, MissingError if workers cannot
+        be started.
         """
         due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
         running: list[ActiveRun] = []
@@ -138,7 +138,7 @@ class Sweep:
                         self._end(one)
             finally:
                 for one in running:
-                    if one.follower.over:  # in the same moment as one that could not be recorded
+                    if one.follower.over:  # at the same time as a run that could not be recorded
                         with suppress(StoreError):
                             self._end(one)
                     one.follower.close()
@@ -147,7 +147,7 @@ class Sweep:
     def _begin_what_fits(
         self, due: deque[Entry], running: list[ActiveRun], interrupts: Interrupts, starts: Starts | None
     ) -> None:
-        """In order: a run that has to wait for its devices is not overtaken."""
+        """Start runs in order: a run that waits for devices is not overtaken."""
         while due and not interrupts.count:
             if due[0].action == "skip":
                 entry = due.popleft()
@@ -169,7 +169,7 @@ class Sweep:
         if entry.cell.command is not None:
             return ActiveRun(entry, attempt, share, self._follow_script(entry, attempt, share, tell, interrupts))
         recipe = entry.cell.recipe
-        assert recipe is not None  # a cell without either is skipped
+        assert recipe is not None  # a cell without a recipe or command is skipped
         job = Job(
             recipe,
             entry.seed,

@@ -1,4 +1,4 @@
-"""How long a process may take, and how it is ended: asked first, then killed."""
+"""The time limit of a process: after it, the process is asked to end, then killed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import time
 from typing import Any
 
-# From being asked to end until being killed: time to finish a step and tell what was measured.
+# The time between being asked to end and being killed, enough to finish a step and report.
 GRACE_S = 5.0
 
 
 class TimeLimit:
-    """Ends a process that takes longer than `timeout_s`, or that said its last and stays."""
+    """Ends a process that takes longer than `timeout_s`, or that stays after its last message."""
 
     def __init__(self, timeout_s: float | None) -> None:
         self.timeout_s = timeout_s
@@ -20,7 +20,7 @@ class TimeLimit:
         self._kill_s = math.inf
 
     def end_soon(self) -> None:
-        """The process has nothing more to do than to end, or was asked to."""
+        """The process has finished, or was asked to end."""
         self._end_s = math.inf
         self._kill_s = min(self._kill_s, time.monotonic() + GRACE_S)
 

@@ -1,7 +1,7 @@
 """The entry of the worker's process. What it measures is in `bench.measures`.
 
-The parent is told by flat messages over a pipe (see `bench.execution.runner`), so that whatever ends this process,
-what was measured until then is known.
+It sends flat messages to the parent over a pipe (see `bench.execution.runner`), so that the results so far are known
+whatever ends this process.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bench.spec.job import Job
 def work(job: Job, pipe: Connection) -> None:
     """The entry of the worker's process; its output goes to the job's log.
 
-    SIGTERM ends the run early, recorded as interrupted. SIGINT is left to the parent, which gets it from
-    the same key and decides.
+    SIGTERM ends the run early, recorded as interrupted. SIGINT is ignored, because the parent receives the same Ctrl-C
+    and decides.
     """
     clock = Clock(job.origin_s)
     clock.add("start", 0.0, clock.elapsed_s())
@@ -29,7 +29,7 @@ def work(job: Job, pipe: Connection) -> None:
     job.share.keep_to()
     clock.sampler = of_this_run()
     tell = Teller(pipe)
-    # Before the rest of it is imported, and from where this process imports it.
+    # Before the rest is imported, and from this process's own import path.
     tell("facts", imported_sources_sha256=Sources.now().sha256)
     with programs.cached(job.keep_compiled):
         try:
@@ -42,4 +42,4 @@ def work(job: Job, pipe: Connection) -> None:
         except KeyboardInterrupt:
             tell("end", status="interrupted", reason="stopped by the user")
         except EOFError:
-            pass  # nobody is left to give another job
+            pass  # the parent is gone

@@ -1,6 +1,6 @@
-"""What is measured of a recipe: a measure a file, found by its name.
+"""The measures of a recipe, one in each file, found by name.
 
-Importing this is cheap; a measure brings torch with it and is imported when it is made.
+Importing the package is cheap; a measure imports torch and is itself imported when it is used.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 def measure_module(name: str) -> str:
-    """The module whose import brings all that measuring needs; of a user's measure, all but her own file."""
+    """The module whose import loads everything that measuring needs; for a user's measure, everything but the user's
+    file."""
     return MEASURES[name].where.partition(":")[0] if name in MEASURES else "bench.measures.base"
 
 
 def measure_class(name: str) -> type[Measure]:
-    """The class of this name; torch is imported by then.
+    """The measure's class; imports torch.
 
-    Raises `UsageError` and `MissingError` for what is wrong with a user's own.
+    Raises `UsageError` and `MissingError` for mistakes in a user's own.
     """
     from bench.measures.base import Measure
 

@@ -1,4 +1,4 @@
-"""From a recipe to a trainer: the one place where names become objects."""
+"""Builds a trainer from a recipe: the one place where names become objects."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.cont
 
 
 def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
-    """The recipe's network for this data, on the CPU in fp32, from the current random state.
+    """The recipe's network for this data, on the CPU in fp32, initialised from the current random state.
 
-    Raises `ImpossibleModel` where it cannot be built, or not for every size of images that it is to train on.
+    Raises `ImpossibleModel` if it cannot be built for every size of images on which it is trained.
     """
     channels, height, width = data.image_shape
     name, options = recipe.model.name, recipe.model.options
@@ -61,7 +61,7 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
 
 
 def check_own_output(recipe: Recipe, model: nn.Module, data: Dataset) -> None:
-    """Raise `UsageError` where a user's network does not answer in the right shape, at every size of the images."""
+    """Raise `UsageError` if a user's network has the wrong output shape for some size of the images."""
     channels, height, width = data.image_shape
     found, shapes = MODELS.find(recipe.model.name), [(channels, height, width)]
     for pixels in recipe.image_sizes.pixels if recipe.image_sizes else []:
@@ -72,16 +72,17 @@ def check_own_output(recipe: Recipe, model: nn.Module, data: Dataset) -> None:
 
 
 def _drop_batch_counters(model: nn.Module) -> None:
-    """Let batch norms with a momentum count no batches, which nothing reads: on a GPU a kernel a norm and step."""
+    """Stop batch norms with a momentum from counting batches: nothing reads the counts, and on a GPU each costs a
+    kernel a step."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is not None:
             module.num_batches_tracked = None
 
 
 def speed_up(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:
-    """Let ingredients make the network compute the same in another way on `device`; what the record says of it.
+    """Let ingredients replace parts of the network by faster equivalents on `device`; returns facts for the record.
 
-    Raises `UsageError` and `MissingError` where the recipe insists on what cannot be here.
+    Raises `UsageError` and `MissingError` if the recipe requires something that is impossible here.
     """
     said: dict[str, Any] = {}
     for key, ingredient in recipe.ingredients.items():
@@ -99,9 +100,9 @@ def build_loader(
     cache: Path | None,
     shard: Shard | None = None,
 ) -> Loader:
-    """The recipe's loader of a split, on one of its devices.
+    """The recipe's loader of a split on one of its devices.
 
-    Raises `UsageError` for a text with an ingredient that is made for images.
+    Raises `UsageError` if an ingredient for images is used with a text.
     """
     if data.streams is not None:
         check_suits_text(recipe)
@@ -114,7 +115,7 @@ def build_loader(
 
 
 def check_suits_text(recipe: Recipe) -> None:
-    """Raise `UsageError` for an ingredient that needs images, or that chooses among examples, which a text has not."""
+    """Raise `UsageError` for an ingredient that needs images or selects examples, neither of which a text has."""
     asked: dict[str, object] = {key: True for key, one in recipe.ingredients.items() if not one.suits_text}
     asked |= {
         "evaluation.tta": recipe.evaluation.tta or recipe.evaluation.epoch_tta,
@@ -126,21 +127,21 @@ def check_suits_text(recipe: Recipe) -> None:
 
 
 def init_from_data(model: nn.Module, data: Dataset, device: torch.device) -> None:
-    """Let a network that asks for it look at the first `init_images` training images, normalised, on the device."""
+    """Initialise a network that supports it from its first `init_images` training images, normalised, on the device."""
     init = getattr(model, "init_from_data", None)
     if callable(init):
         init(normalised(data, getattr(model, "init_images", len(data.train)), device))
 
 
 def normalised(data: Dataset, count: int, device: torch.device) -> torch.Tensor:
-    """The first `count` training images, float32 [count, C, H, W], with zero mean and unit deviation."""
+    """The first `count` training images, float32 [count, C, H, W], normalised by the data set's statistics."""
     images = torch.from_numpy(data.train.images[:count]).to(device).float() / 255
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (data.mean, data.std))
     return (images - mean) / std
 
 
 def check_device(recipe: Recipe, device: str) -> None:
-    """Raise `UsageError` for an ingredient that cannot be on `cpu` or `cuda`."""
+    """Raise `UsageError` for an ingredient that `cpu` or `cuda` does not support."""
     for key, ingredient in recipe.ingredients.items():
         ingredient.check_device(key, device)
 
@@ -158,11 +159,10 @@ def build_trainer(
     before: Trainer | None = None,
     data: Dataset | None = None,
 ) -> Trainer:
-    """A trainer of `model`, which is already on its device in `precision`; `fused` is that of `Optimizers`.
+    """A trainer of `model`, which is already on its device in `precision`; `fused` is passed to `Optimizers`.
 
-    What `before`, an earlier trainer of the same network by the same recipe, has compiled and captured is used again;
-    all other state is new. `data` is what a proxy's network is built and initialised for, and needed where the recipe
-    has one.
+    Programs and graphs of `before`, an earlier trainer of the same network and recipe, are reused; all other state is
+    new. `data` is required if the recipe has a proxy, whose network is built and initialised for it.
     """
     check_device(recipe, precision.device.kind)
     curriculum = build_curriculum(recipe, train.steps_per_epoch)
@@ -186,7 +186,7 @@ def build_trainer(
             become(earlier[0], net)
             net, through = earlier
         else:
-            # It is compiled for steps in which it learns, and for those in which it only looks.
+            # It is compiled twice: for steps in which it learns, and for steps in which it only selects.
             through = _compiled(of_proxy, net, 2 * shapes)
         return SecondNetwork(net, through, make_optimizers(of_proxy, net))
 
@@ -231,7 +231,7 @@ def build_optimizers(
     device: torch.device,
     given: Mapping[str, Any],
 ) -> Optimizers:
-    """The recipe's optimisers for a network on the device, with further arguments of `Optimizers`."""
+    """The recipe's optimisers for a network on the device; further arguments are passed to `Optimizers`."""
 
     def settings_of(group: OptimizerGroup) -> dict[str, Any]:
         settings = group.settings()
@@ -255,7 +255,7 @@ def build_schedule(recipe: Recipe, curriculum: Curriculum) -> Schedule:
 
 
 def build_curriculum(recipe: Recipe, batches_per_epoch: int) -> Curriculum:
-    """In how many steps and at how many pixels each batch of the run is trained on."""
+    """The plan of the run: into how many steps each batch is cut, and at how many pixels it is trained on."""
     arguments: dict[str, Any] = {}
     for ingredient in recipe.ingredients.values():
         arguments |= ingredient.curriculum(recipe)
@@ -263,9 +263,9 @@ def build_curriculum(recipe: Recipe, batches_per_epoch: int) -> Curriculum:
 
 
 def _compiled(recipe: Recipe, forward: nn.Module, shapes: int) -> nn.Module:
-    """The network in the form that the recipe trains, for so many shapes of batches."""
+    """The network in the form that the recipe trains, for this many shapes of batches."""
     if not recipe.compile:
         return forward
-    # Less is trained where a role stops, or a part is frozen.
+    # Fewer parameters are trained after a role has stopped or a part is frozen.
     stops = sum(group.epochs is not None for group in recipe.optimizer.groups.values())
     return compiled(forward, shapes, stops + sum(one.freezings for one in recipe.ingredients.values()))

@@ -1,6 +1,6 @@
-"""What all measures share: the device, data, loaders and networks of a recipe, and the words told to the parent.
+"""What all measures share: the device, data, loaders and network of a recipe, and the messages to the parent.
 
-Importing this imports torch and all that measuring needs, so that the worker can time it.
+Importing it imports torch and everything that measuring needs, so that the worker can time this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
-import torch._dynamo  # the first optimiser would import it, a second in the middle of the run
+import torch._dynamo  # the first optimiser would import it, which takes a second in the middle of the run
 from torch import Tensor, nn
 
 from bench.errors import BenchError, MissingError, UsageError
@@ -41,25 +41,25 @@ from bench.training.ranks import ALONE, Ranks
 if TYPE_CHECKING:
     from bench.spec.job import Job
 
-# Tells the parent: the message's kind, and its values by name.
+# Sends a message to the parent: its kind, and its values by name.
 Tell = Callable[..., None]
 
 TELL_EVERY_S = 0.25
-# Parts of a span that are left out where there are none.
+# Fields of a span that are left out if they are None.
 MAY_LACK = ("rank_s", "host")
-# After these, everything can be set anew in place; after an error nobody knows what is left.
+# After these ends, everything can be reset in place; after an error the state is unknown.
 LEAVES_ORDER: tuple[Status, ...] = (*FINISHED, "diverged")
 
 Split = Literal["train", "test"]
 
 
 class Measure(ABC):
-    """One run of `job`, told to the parent as it goes on: facts, phases, steps and the end.
+    """One run of `job`, which sends facts, phases, steps and the end to the parent.
 
-    `metrics` grow as they become known, so that a run which ends early keeps what it has. `device`,
-    `precision` and `placement` are there once `run` has begun, and `ranks`: of a run on several devices
-    this is one of as many processes, which all do the same on their own part of each batch. `leaves_order` is whether
-    it has ended so that another may go on in this process.
+    `metrics` are added as they become known, so that a run that ends early keeps them. `device`, `precision`,
+    `placement` and `ranks` are set when `run` begins. In a run on several devices this is one of as many processes,
+    each of which works on its own part of every batch. `leaves_order` says whether it has ended so that another run may
+    follow in this process.
     """
 
     device: Device
@@ -69,7 +69,7 @@ class Measure(ABC):
     def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
         self.metrics: dict[str, Any] = {}
-        # What the records of one process all say of the machine and the libraries.
+        # Facts about the machine and the libraries that are the same in all records of a process.
         self.identity: dict[str, Any] = {}
         self._resolved: dict[str, Any] = {}
         self.leaves_order = False
@@ -80,16 +80,16 @@ class Measure(ABC):
         clock.entered = self._entered
 
     def run(self, open_loaders: ExitStack | None = None) -> None:
-        """Measure and tell the end; raises whatever goes wrong on the way.
+        """Measure and report the end. Raises any error on the way.
 
-        With `open_loaders`, others go on with what this has loaded, and the caller closes it after the last of them.
+        With `open_loaders`, later runs reuse the loaders, and the caller closes them after the last run.
         """
         with ExitStack() as own:
             self._start()
             self._finish(*self.measure(open_loaders or own))
 
     def run_after(self, before: Self) -> None:
-        """The same with what `before`, a run of another seed that has ended, set up in this process.
+        """Like `run`, but reusing what `before`, an earlier run of another seed, has set up in this process.
 
         For the measures of SHARE_A_PROCESS.
         """
@@ -97,7 +97,7 @@ class Measure(ABC):
         self._finish(*self.measure_after(before))
 
     def _start(self) -> None:
-        """Make ready what is measured on, and say what it is."""
+        """Prepare the device and report what it is."""
         job, recipe = self.job, self.recipe
         if reason := why_not(recipe):
             raise ImpossibleModel(reason)
@@ -110,7 +110,7 @@ class Measure(ABC):
 
                 self.ranks = Together(self.device)
         self.clock.timeline = self.device
-        # From here on all ranks go through the phases together; those before are rank 0's own.
+        # From here on all ranks go through the phases together; earlier phases are rank 0's own.
         self.ranks.gather([0.0])
         self.clock.agree = self.ranks.slowest
         self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.device_count))
@@ -122,7 +122,7 @@ class Measure(ABC):
         self._tell_how()
 
     def _take_over(self, before: Self) -> None:
-        """Measure on what `before` did, counting from here."""
+        """Reuse the state of `before`; times count from here."""
         torch.manual_seed(self.job.seed)
         self.device, self.precision, self.placement = before.device, before.precision, before.placement
         self.identity = before.identity
@@ -150,7 +150,7 @@ class Measure(ABC):
         )
 
     def _finish(self, status: Status, reason: str | None) -> None:
-        """Tell the end of what went well."""
+        """Report the end of a run without error."""
         self.metrics |= self._largest_peaks()
         lacks = self._resolved.get("winograd_lacks")
         self.end(status, "; ".join(filter(None, (reason, lacks and f"without winograd: {lacks}"))) or None)
@@ -158,15 +158,15 @@ class Measure(ABC):
 
     @abstractmethod
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
-        """Do what is measured; the status, and the reason where there is more to say."""
+        """Do the measured work; returns the status, and a reason if there is more to say."""
 
     def measure_after(self, before: Self) -> tuple[Status, str | None]:
-        """The same on what `before` has loaded and built, as if it had been loaded and built anew."""
+        """Like `measure`, reusing what `before` has loaded and built, reset as if it were new."""
         raise NotImplementedError(f"{type(self).__name__} sets everything up anew")
 
     def end(self, status: Status, reason: str | None) -> None:
-        """Tell how it ended, with all that was measured until here."""
-        if hasattr(self, "device"):  # an error may have come before it
+        """Report how the run ended, with all metrics so far."""
+        if hasattr(self, "device"):  # an error may have occurred before it
             self.metrics = self.device.peak_memory() | self.metrics
         self.metrics |= self.energy.metrics(self.clock.total_s("train"))
         if self.clock.sampler is not None:
@@ -176,7 +176,7 @@ class Measure(ABC):
             self.metrics["contended"] = bool(self.metrics.get("contended") or others)
         self.metrics["total_s"] = self.clock.spans[-1].end_s
         self.leaves_order = status in LEAVES_ORDER
-        # Only then is the parent to answer with another job.
+        # Only then may the parent answer with another job.
         waits = {"waits": True} if self.job.shared_process and self.leaves_order else {}
         self.tell("facts", loaded=provenance.loaded_beside())
         self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans(), **waits)
@@ -187,11 +187,11 @@ class Measure(ABC):
         try:
             boards = map(torch.cuda.get_device_properties, range(self.recipe.device_count))
             return gpus.other_processes([f"GPU-{board.uuid}" for board in boards])
-        except Exception:  # nothing that is asked only to be told may end a run
+        except Exception:  # a fact that is only recorded must not end a run
             return None
 
     def load(self, open_loaders: ExitStack, *splits: Split) -> tuple[Dataset, list[Loader]]:
-        """The data and a loader for each split, which `open_loaders` will close; a span."""
+        """Load the data and make a loader for each split, which `open_loaders` will close; recorded as a span."""
         with self.clock.span("data"):
             data = load_dataset(
                 self.recipe.data.name,
@@ -205,11 +205,11 @@ class Measure(ABC):
         return data, loaders
 
     def tell_data(self, data: Dataset) -> None:
-        """Say which data these are."""
+        """Report which data is used."""
         self.tell("facts", data=_describe(data))
 
     def build(self, data: Dataset) -> nn.Module:
-        """The recipe's network, not yet on the device; a span."""
+        """Build the recipe's network, not yet on the device; recorded as a span."""
         with self.clock.span("build"):
             model = assembly.build_model(self.recipe, data)
             sped_up = assembly.speed_up(self.recipe, model, self.device.kind)
@@ -217,20 +217,20 @@ class Measure(ABC):
         return model
 
     def prepare(self, model: nn.Module, data: Dataset) -> None:
-        """Initialise the network from the data, and put it on the device in the recipe's precision."""
+        """Initialise the network from the data, and move it to the device in the recipe's precision."""
         assembly.init_from_data(model, data, self.device.torch)
         self.precision.prepare(model, self.placement.memory_format)
         if self.ranks.rank:
-            # The networks are equal; what they draw from now on, as for dropout, should not be.
+            # The ranks' networks are equal, but later random draws, for instance of dropout, should differ.
             torch.manual_seed(seeded_generator(self.job.seed, "rank", self.ranks.rank).initial_seed())
 
     def forward_flops(self, model: nn.Module, images: Tensor) -> int:
-        """Of one image. To be counted last, because it is no part of what the user waits for."""
+        """The forward FLOPs of one image. Count them last, because the user does not wait for them."""
         with self.precision.autocast():
             return forward_flops(model, images[:1])
 
     def timed(self, work: Callable[[], object]) -> Span:
-        """One sample: a span that is not recorded, with the device idle at both its ends."""
+        """One sample: an unrecorded span with the device idle at both ends."""
         stopwatch = Clock(timeline=self.device)
         stopwatch.agree = self.ranks.slowest
         with stopwatch.span("sample"):
@@ -238,16 +238,16 @@ class Measure(ABC):
         return stopwatch.spans[0]
 
     def now(self) -> float:
-        """`time.monotonic`, on which all ranks agree, so that they decide alike by it."""
+        """`time.monotonic`, agreed between all ranks, so that they make the same decisions."""
         return max(now_s for (now_s,) in self.ranks.gather([time.monotonic()]))
 
     def tell_resolved(self, **facts: Any) -> None:
-        """Add to what the record says of how the recipe was carried out here."""
+        """Add facts to the record about how the recipe was carried out."""
         self._resolved = self._resolved | facts
         self.tell("facts", resolved=self._resolved)
 
     def tell_step(self, step: int, examples: int) -> None:
-        """Say how far the sampling is, a few times a second."""
+        """Report the progress of the sampling, a few times a second."""
         if time.monotonic() >= self._next_step_told_s:
             self._next_step_told_s = time.monotonic() + TELL_EVERY_S
             self.tell("step", epoch=0, step=step, total_steps=0, examples=examples, loss=None)
@@ -264,7 +264,7 @@ class Measure(ABC):
         return self.recipe.of_one_device(self.recipe.batch_size)
 
     def _threads(self) -> int | None:
-        """The recipe's, else this rank's share of what torch would take; None is torch's own choice."""
+        """The recipe's threads, else this rank's share of torch's default; None leaves the choice to torch."""
         count = self.recipe.device_count
         if self.recipe.threads is None and count > 1:
             return max(1, torch.get_num_threads() // count)
@@ -276,13 +276,13 @@ class Measure(ABC):
         return self.recipe.workers
 
     def _shares(self) -> dict[str, Any]:
-        """What each of several devices gets, beside its `threads`."""
+        """Facts about each of several devices, besides its `threads`."""
         if self.ranks.count == 1:
             return {}
         return {"batch_size_per_device": self.batch_size, "workers_per_device": self._workers()}
 
     def _largest_peaks(self) -> dict[str, int | None]:
-        """Peak memory of the rank that took most, of each kind."""
+        """The largest peak memory of any rank, by kind."""
         own = self.device.peak_memory()
         by_rank = self.ranks.gather([peak or 0 for peak in own.values()])
         return {name: int(max(peaks)) or None for name, peaks in zip(own, zip(*by_rank, strict=True), strict=True)}
@@ -309,7 +309,7 @@ class Measure(ABC):
 
 
 def verdict(accuracy: float, target: float | None) -> tuple[Status, str | None]:
-    """Whether an accuracy is good enough: the status, and the reason where it is not."""
+    """The status for an accuracy, and the reason if it is below the target."""
     if target is None or accuracy >= target:
         return "ok", None
     return "not_reached", f"accuracy {accuracy:.2%} is below the target of {target:.2%}"
@@ -330,12 +330,12 @@ def made_up_batch(size: int, data: Dataset, placement: Placement) -> tuple[Tenso
 
 
 def seconds(span: Span) -> float:
-    """By the device's own clock where it has one, which the host's delays do not reach."""
+    """Seconds by the device's own clock if it has one, which is free of the host's delays."""
     return span.duration_s if span.device_s is None else span.device_s
 
 
 def remarks(figures: dict[str, Samples]) -> str | None:
-    """What is wrong with the samples of each figure, in one line; None where nothing is."""
+    """Remarks on the samples of each figure, in one line; None if there are none."""
     notes = [f"{name}: {note}" for name, samples in figures.items() for note in samples.notes()]
     return "; ".join(notes) or None
 
@@ -351,7 +351,7 @@ def _describe(data: Dataset) -> dict[str, Any]:
 
 
 def as_refusal(error: Exception) -> BenchError | None:
-    """The user's mistake behind an error, None where it is the run itself that failed."""
+    """The user's mistake behind an error; None if the run itself failed."""
     if isinstance(error, BenchError):
         return error
     if isinstance(error, ImpossibleModel | WrongOption):

@@ -1,7 +1,7 @@
-"""Batch norm folded into the conv before it: at inference it is a line for each channel, and so is a conv's output.
+"""Folds batch norm into the conv before it: at inference both are linear in each channel.
 
 With running mean μ and variance σ², scale γ and shift β, BN(w∗x + b) = (s·w)∗x + s·(b − μ) + β, where s = γ/√(σ² + ε).
-A max-pooling between the two makes no difference where s is positive, because a rising line keeps the order.
+A max-pooling between the two makes no difference if s is positive, because a rising line keeps the order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.ingredients.pooled_conv import PooledConv
 
 @dataclass(frozen=True)
 class Folded:
-    """A network that computes the same without `folded` of its batch norms, and with the `left` others."""
+    """A network that computes the same, with `folded` batch norms removed and `left` others kept."""
 
     model: nn.Module
     folded: int
@@ -28,7 +28,7 @@ class Folded:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into every module but torch's own and batch norms of any kind, whose checks cannot be traced."""
+    """Traces into every module except torch's own and batch norms, whose checks cannot be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, _BatchNorm | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
@@ -37,8 +37,8 @@ class _Tracer(fx.Tracer):
 def fold_batch_norms(model: nn.Module) -> Folded:
     """`model`, in evaluation mode and fp32, with every batch norm folded that has a conv of its own before it.
 
-    The given network is not changed, and shares with the new one what is not folded. Raises ValueError for a network
-    whose way depends on its input, and so cannot be traced.
+    The given network is not changed; it shares everything that is not folded with the new one. Raises ValueError for a
+    network whose control flow depends on its input, which cannot be traced.
     """
     try:
         graph = _Tracer().trace(model)
@@ -69,9 +69,9 @@ def fold_batch_norms(model: nn.Module) -> Folded:
 
 
 def _conv_of(node: fx.Node, norm: nn.BatchNorm2d, modules: Mapping[str, nn.Module]) -> fx.Node | None:
-    """The conv whose output, or whose max-pooled output, this batch norm alone sees; None where there is none."""
+    """The conv whose output, possibly max-pooled, only this batch norm uses; None if there is none."""
     if norm.running_mean is None:
-        return None  # it looks at each batch anew
+        return None  # it uses the statistics of each batch
     source = node.args[0]
     while _may_follow(_module(source, modules), norm):
         assert isinstance(source, fx.Node)
@@ -86,7 +86,7 @@ def _conv_of(node: fx.Node, norm: nn.BatchNorm2d, modules: Mapping[str, nn.Modul
 
 
 def _may_follow(module: nn.Module | None, norm: nn.BatchNorm2d) -> bool:
-    """Whether the norm may as well come before this module."""
+    """Whether the norm may be moved before this module."""
     if isinstance(module, nn.MaxPool2d):
         return not module.return_indices and _is_rising(norm)
     return isinstance(module, nn.Identity)
@@ -97,5 +97,5 @@ def _is_rising(norm: nn.BatchNorm2d) -> bool:
 
 
 def _module(node: Any, modules: Mapping[str, nn.Module]) -> nn.Module | None:
-    """The module that a node of the graph calls, None where it calls none."""
+    """The module that a node of the graph calls; None if it calls none."""
     return modules.get(str(node.target)) if isinstance(node, fx.Node) and node.op == "call_module" else None

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 LATENCY = "latency"
 BATCH_SIZES = (1, 32, 256)
-# So many test images are asked for in turn where no accuracy is wanted.
+# The number of test images requested in turn if no accuracy is needed.
 REQUEST_IMAGES = 1024
-# Ten requests lie beyond the 99th percentile, or it would be one request's bad luck.
+# Enough requests for ten of them to lie beyond the 99th percentile.
 LATENCY_LEAST_SAMPLES = 1000
 LEAST_WARM_UP_STEPS = 3
-# Of batches that follow one another without a wait, so many are timed together.
+# How many consecutive batches are timed together.
 BLOCK_S = 0.1
 UNASKED = -1
 
@@ -48,10 +48,10 @@ UNASKED = -1
 class Inference(Measure):
     """Forward passes of the recipe's network, in evaluation mode, on test images that are on the device.
 
-    One view an image, or with `inference.mirror` two at once, whatever test-time augmentation the recipe has. A
-    latency is the host's time from the call to the result, for batches of one and each with an idle device at both
-    ends. With trained weights each test image is asked for once or more, and the answers to those very requests make
-    the accuracy; without them the weights are those of the beginning, which take as long, and there is no accuracy.
+    Each image has one view, or with `inference.mirror` two at once, independent of the recipe's test-time augmentation.
+    A latency is the host's time from the call to the result for a batch of one, with an idle device at both ends. With
+    trained weights, each test image is requested at least once, and the accuracy is computed from the answers to the
+    timed requests. Without them, the weights are the initial ones, which take equally long, and there is no accuracy.
     """
 
     def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
@@ -67,7 +67,7 @@ class Inference(Measure):
             model = self._ready(model, data)
             self._forward: Callable[[Tensor], Tensor] = self._compiled(model) if self.recipe.compile else model
             self._batches_done = self._images_done = 0
-        # Entered once, as in an evaluation: autocast then converts the weights once, and not for each batch.
+        # Entered once, as in an evaluation, so that autocast converts the weights only once.
         with torch.no_grad(), self.precision.autocast():
             with clock.span("compile"):
                 test.warm_up()
@@ -95,7 +95,7 @@ class Inference(Measure):
         return status, "; ".join(filter(None, (reason, remarks(figures)))) or None
 
     def _ready(self, model: nn.Module, data: Dataset) -> nn.Module:
-        """The network with the weights that were asked for, on the device, as the recipe wants it for inference."""
+        """The network with the requested weights, on the device, in the recipe's form for inference."""
         file, wanted = self.job.weights, self.job.recipe.inference
         if file is None:
             assembly.init_from_data(model, data, self.device.torch)
@@ -122,15 +122,15 @@ class Inference(Measure):
         return model
 
     def _compiled(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """Compiled with its weights as constants, laid out as the kernels want them; a CUDA graph a batch size."""
+        """The network compiled with its weights as constants, with a CUDA graph for each batch size."""
         options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": self.device.is_cuda}
-        # Not dynamic, because a network for any batch size is not the fastest for each.
+        # Not dynamic, because a network for all batch sizes is not the fastest for each.
         return torch.compile(model, dynamic=False, options=options)
 
     def _judge(self, images: Tensor, labels: Tensor) -> tuple[Status, str | None]:
-        """The accuracy over all test images, each alone and by the very forward pass that was timed."""
+        """The accuracy over all test images, from the timed forward passes."""
         with self.clock.span("final_eval"):
-            # None, unless time was up before each had its turn.
+            # None if time ran out before every image was requested.
             for index in (self._answers == UNASKED).nonzero().flatten().tolist():
                 self._answers[index] = self._forward(images[index : index + 1]).argmax()
             accuracy = (self._answers == labels).sum().item() / len(labels)
@@ -161,7 +161,7 @@ class Inference(Measure):
 
     def _latency_s(self) -> float:
         index, images = next(self._singles)
-        # Not by `timed`: recording its events takes microseconds, of which a request has few.
+        # Not by `timed`, because recording its events takes microseconds, and a request takes few.
         self.device.synchronize()
         start_s = time.perf_counter()
         logits = self._forward(images)
@@ -172,7 +172,7 @@ class Inference(Measure):
         return latency_s
 
     def _block_s(self, requests: Iterator[Tensor], count: int) -> float:
-        """Seconds of so many forward passes, one after the other."""
+        """Seconds of `count` consecutive forward passes."""
         batches = list(itertools.islice(requests, count))
 
         def forward() -> None:
@@ -195,14 +195,14 @@ class Inference(Measure):
 
 
 def _requests(test: Loader, most: int) -> Batch:
-    """Test images [N, C, H, W] as the loader delivers them, and labels [N]: the first ones, or all there are."""
+    """At most `most` test images [N, C, H, W] as the loader delivers them, and labels [N]."""
     batches = list(itertools.islice(test.epoch(0), math.ceil(most / test.batch_size)))
     images, labels = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
     return images.contiguous(memory_format=test.placement.memory_format), labels
 
 
 def _in_batches(images: Tensor, size: int) -> Iterator[Tensor]:
-    """Batches of exactly this size, for ever."""
+    """An endless sequence of batches of exactly this size."""
     return itertools.cycle(batch for batch in torch.split(images, size) if len(batch) == size)
 
 

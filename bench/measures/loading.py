@@ -1,4 +1,4 @@
-"""Loading: images/s of a recipe's training loader alone."""
+"""Loading: images/s of a recipe's training loader by itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ LATER_EPOCHS = "later epochs"
 
 
 class Loading(Measure):
-    """Whole epochs, with nothing done to their batches; a sample is an epoch.
+    """Draws whole epochs without using the batches; a sample is an epoch.
 
-    The first one has the loader's one-time costs in it (workers, compilation), but not the making of the
-    loader, which is in the span `data`. A throttled GPU is not looked for: it is idle most of the time, and
-    an idle GPU's clock is low.
+    The first epoch includes the loader's one-time costs (workers, compilation), but not its construction, which is in
+    the span `data`. Throttling is not checked, because the GPU is mostly idle, and an idle GPU's clock is low.
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:

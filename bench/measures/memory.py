@@ -15,7 +15,7 @@ class Memory(Measure):
     """One training step on the recipe's first batch, under autograd's own hooks.
 
     `activation_bytes` is what the forward pass keeps for the backward pass, each storage once and the weights never.
-    The count is the same in every run. What allocators round up and kernels take as workspace is not in it.
+    The count is the same in every run. It does not include rounding by allocators or workspace of kernels.
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:

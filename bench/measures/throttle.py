@@ -1,4 +1,4 @@
-"""Whether a GPU is slower at the moment than it is meant to be, as NVML tells."""
+"""Whether a GPU's clock is throttled at the moment, according to NVML."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ THROTTLED_BELOW = 0.75  # of the default clock: nvbench's bound
 
 
 def throttle_gauge(device: Device) -> Callable[[], bool]:
-    """Tells whether the multiprocessors' clock is below three quarters of its default.
+    """A function that returns whether the multiprocessors' clock is below three quarters of its default.
 
-    Never where NVML does not know the clock: without a GPU, and on a slice of one (MIG).
+    Always false if NVML does not know the clock: without a GPU, and on a MIG slice.
     """
     if not device.is_cuda:
         return lambda: False
@@ -37,7 +37,7 @@ def throttle_gauge(device: Device) -> Callable[[], bool]:
 
 
 def gpu_handle(device: Device) -> Any:
-    """NVML's handle of a GPU. Raises pynvml.NVMLError where NVML does not know it."""
+    """NVML's handle of a GPU. Raises pynvml.NVMLError if NVML does not know it."""
     import pynvml
 
     pynvml.nvmlInit()
@@ -45,7 +45,7 @@ def gpu_handle(device: Device) -> Any:
 
 
 def _default_mhz(handle: Any) -> int:
-    """The clock that applications get by default; consumer GPUs only tell their highest."""
+    """The default application clock; consumer GPUs report only their highest clock."""
     import pynvml
 
     try:

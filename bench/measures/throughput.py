@@ -24,26 +24,26 @@ from bench.training.loop import Diverged, Trainer
 
 WITH_LOADER, WITHOUT_LOADER = "with the loader", "without the loader"
 LEAST_WARM_UP_STEPS = 3
-# An epoch of this length at most is one block, so that what begins an epoch is in it in its true share.
+# An epoch up to this length is one block, so that the costs of its beginning have their true share.
 WHOLE_EPOCH_S = 1.0
-# Of a longer epoch a block is a part, long beside the wait for the device at both its ends.
+# For longer epochs, a block is a part of this length, long compared with the waits for the device at its ends.
 BLOCK_S = 0.5
 
 
 @dataclass(frozen=True)
 class Block:
-    """Steps that are timed together, after `lead_in` batches that are drawn and thrown away, and a step."""
+    """Steps that are timed together, after `lead_in` batches that are drawn and discarded, and one step."""
 
     steps: int
     lead_in: int
 
 
 def block_of(step_s: float, steps_per_epoch: int, batches_ahead: int) -> Block:
-    """The whole epoch where it is short, else a part of it.
+    """The block for an epoch: all of it if it is short, else a part.
 
-    A part does not begin the epoch, whose beginning would weigh too much in it. What the loader has made
-    by then, `batches_ahead` at most, is thrown away, or a part would find its data ready; then it has one
-    step's time to work ahead, as it has between any two steps, or a part would always begin with a wait.
+    A part does not include the beginning of the epoch, which would weigh too much. The up to `batches_ahead` batches
+    that the loader has prepared are discarded, because otherwise the part would find its data ready. Then one step
+    gives the loader the time that it has between any two steps, because otherwise the part would begin with a wait.
     """
     if step_s * steps_per_epoch <= WHOLE_EPOCH_S:
         return Block(steps_per_epoch, 0)
@@ -52,10 +52,10 @@ def block_of(step_s: float, steps_per_epoch: int, batches_ahead: int) -> Block:
 
 
 class Throughput(Measure):
-    """Blocks of training steps with the loader and without it take turns; a sample is a block.
+    """Alternates blocks of training steps with and without the loader; a sample is a block.
 
-    A step is the training loop's, at the learning rate of the first one, on whole batches of images of full
-    size, whatever the recipe begins with. Without the loader it gets one batch again and again.
+    A step is that of the training loop at the first learning rate, on whole batches of full-size images, even if the
+    recipe starts smaller. Without the loader, the same batch is used again and again.
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
@@ -64,7 +64,7 @@ class Throughput(Measure):
         model = self.build(data)
         with clock.span("init"):
             self.prepare(model, data)
-            # Nothing is evaluated, so that there is no test loader, nor its memory.
+            # Nothing is evaluated, so there is no test loader and none of its memory.
             trainer = assembly.build_trainer(
                 recipe, model, self.precision, self._train, self._train, clock, lambda _: None, self.ranks, data=data
             )
@@ -103,8 +103,8 @@ class Throughput(Measure):
     def _timed(self, batches: Iterable[Batch]) -> float:
         """Seconds of a step on each batch.
 
-        Raises `Diverged` where the loss is no longer a number: a loss scaler then skips steps, and
-        what is timed is no training.
+        Raises `Diverged` if the loss is not finite: a loss scaler would skip steps, and the timed work would not be
+        training.
         """
         span = self.timed(lambda: self._steps.run(batches))
         loss = self.ranks.sum(self._steps.loss.clone()).item()
@@ -141,7 +141,7 @@ class Throughput(Measure):
 
 
 class Steps:
-    """Training steps that always are the first of a run: the same learning rate, and every role trained."""
+    """Training steps that are all like the first of a run: the same learning rate, and every role trained."""
 
     loss: Tensor
 
@@ -156,7 +156,7 @@ class Steps:
         self._train_step.capture(Examples(*batch), self._optimizers, 0, WHOLE)
 
     def run(self, batches: Iterable[Batch]) -> None:
-        """A step on each batch; `loss` is that of the last one, float32 [] on the device."""
+        """A step on each batch; `loss` is that of the last batch, float32 [] on the device."""
         for images, labels in batches:
             self.loss = self._train_step(Examples(images, labels), self._optimizers, 0)
             self.count += 1
@@ -165,6 +165,6 @@ class Steps:
 
 
 def _batches_ahead(loader: Loader) -> int:
-    """What a loader may have made and not yet given: two batches a worker in torch's, three in ffcv's."""
+    """How many batches a loader may prepare ahead: two a worker with torch, three with ffcv."""
     workers = usable_cores() if loader.workers is None else loader.workers
     return max(2 * workers, 3)

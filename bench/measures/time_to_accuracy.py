@@ -1,4 +1,4 @@
-"""Time to accuracy: load, build, train and evaluate what a recipe says, every phase a span."""
+"""Time to accuracy: load, build, train and evaluate a recipe, with a span for every phase."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from bench.spec.job import Job
 
 
-# The phases of the first run in a shared process that those after it find done.
+# Phases that only the first run in a shared process goes through.
 PAID_ONCE = ("start", "import", "device", "data", "compile", "warm_up")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What the seeds of a shared process have in common beside the network: data, their loaders, and a made-up batch.
+    """What the seeds of a shared process have in common besides the network: data, loaders, and a synthetic batch.
 
-    `shared_s` are the seconds of PAID_ONCE, which the first of them spent for all.
+    `shared_s` are the seconds of PAID_ONCE, which the first seed spent for all.
     """
 
     data: Dataset
@@ -50,7 +50,7 @@ class Scene:
 
 
 class TimeToAccuracy(Measure):
-    """Trains to the end or to the target, and says whether it was reached."""
+    """Trains to the end or to the target, and reports whether it was reached."""
 
     def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         super().__init__(job, clock, tell)
@@ -86,7 +86,7 @@ class TimeToAccuracy(Measure):
         return self._train(trainer, images)
 
     def measure_after(self, before: TimeToAccuracy) -> tuple[Status, str | None]:
-        """Train the network of `before`, with weights, draws and order of its own seed set in place."""
+        """Train the network of `before`, after resetting weights, random draws and order for the new seed."""
         scene, earlier, clock = before._scene, before._trainer, self.clock
         assert scene is not None
         assert earlier is not None
@@ -117,7 +117,7 @@ class TimeToAccuracy(Measure):
         return self._train(trainer, scene.images)
 
     def _train(self, trainer: Trainer, images: Tensor) -> tuple[Status, str | None]:
-        """Train to the end, then do what is on no clock, with images of a batch; the status, and the reason."""
+        """Train to the end, then do the untimed work; returns the status and the reason."""
         with heap_frozen():
             trainer.run()
         remark = self._keep_weights(trainer) if self.job.keep_weights else None
@@ -138,10 +138,10 @@ class TimeToAccuracy(Measure):
         return status, "; ".join(filter(None, (reason, remark))) or None
 
     def _rehearse(self, model: nn.Module, data: Dataset) -> None:
-        """Pay what the first initialisation alone would cost, on a copy that is thrown away; a span.
+        """Run the initialisation once on a discarded copy, to pay its one-time costs; recorded as a span.
 
-        Libraries are loaded and kernels are chosen at their first use, and torch.compile imports its compiler. A recipe
-        without a warm-up pays all of it within its phases.
+        Libraries are loaded and kernels selected at first use, and torch.compile imports its compiler. A recipe without
+        a warm-up pays for this within its phases.
         """
         recipe = self.recipe
         if not recipe.warm_up_steps:
@@ -154,7 +154,7 @@ class TimeToAccuracy(Measure):
 
     @property
     def _warm_up_phase(self) -> str:
-        """The span of what is done before the clock counts."""
+        """The span of the warm-up."""
         return "compile" if self.recipe.compile or self.recipe.cuda_graph else "warm_up"
 
     def end(self, status: Status, reason: str | None) -> None:
@@ -179,17 +179,18 @@ class TimeToAccuracy(Measure):
         }
 
     def _train_s_by_rank(self) -> dict[str, float]:
-        """Of several ranks, the seconds that each itself was in training."""
+        """The seconds that each of several ranks spent in training."""
         epochs = [span.rank_s for span in self.clock.spans if span.name == "train" and span.rank_s]
         return {f"train_s_rank{rank}": sum(seconds) for rank, seconds in enumerate(zip(*epochs, strict=True))}
 
     def _keep_weights(self, trainer: Trainer) -> str | None:
-        """Keep the weights that were evaluated last, behind the clock; what hindered it, which ends no run."""
+        """Save the weights that were evaluated last, outside the clock; returns the reason if it failed, which does not
+        end the run."""
         path = self.job.keep_weights
         assert path is not None
         model = self.recipe.model
         origin = {"run_id": path.stem, "model": json.dumps({"name": model.name, **model.options})}
-        # All ranks, which hold the average between them; one of them writes it.
+        # All ranks take part, because each has a part of the average; one of them writes it.
         with self.clock.span("checkpoint"), trainer.evaluated() as trained:
             self.ranks.average_buffers(trained)
             if self.ranks.rank:
@@ -198,7 +199,7 @@ class TimeToAccuracy(Measure):
                 kept = checkpoint.save(checkpoint.Weights(checkpoint.state_of(trained), origin), path)
             except OSError as error:
                 return f"the weights could not be kept in {path}: {error.strerror}"
-        # Relative to the results folder, as the log is.
+        # Relative to the results folder, like the log.
         self.tell_resolved(kept_weights={"file": f"runs/weights/{path.name}", "sha256": kept.sha256})
         return None
 
@@ -207,7 +208,7 @@ class TimeToAccuracy(Measure):
 
 
 def _reached(trainer: Trainer) -> bool | None:
-    """Whether the target is reached at the end; None where there is none."""
+    """Whether the target is reached at the end; None if there is no target."""
     goal = trainer.goal
     if goal.target_accuracy is None and goal.target_loss is None:
         return None
