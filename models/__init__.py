@@ -1,9 +1,8 @@
-"""The registry of networks: a family a file, a name here, options as keyword arguments of its builder.
+"""The registry of networks: each family has a file, each network a name here; options are its builder's arguments.
 
-A builder takes `in_channels`, `classes` and `image_size` (pixels) from the data and everything else from
-the recipe. It raises ValueError when the numbers do not fit together, which is told as `ImpossibleModel`.
-What a user's builder takes is told in `models.own`.
-Importing this does not import torch; `builder` and all that calls it do.
+A builder takes `in_channels`, `classes` and `image_size` (pixels) from the data and everything else from the recipe. It
+raises ValueError if the numbers do not fit together, which is reported as `ImpossibleModel`. `models.own` describes a
+user's builder. Importing this module does not import torch; `builder` and its callers do.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ MODELS = Registry(
         },
     },
 )
-# The families' files; none of them imports more than torch.
+# The files of the families; they import only torch.
 MODULES = tuple(dict.fromkeys(info.where.partition(":")[0] for info in MODELS.values()))
 
 __all__ = [
@@ -91,9 +90,9 @@ __all__ = [
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
-    """The class or function that builds `name`; imports its file and torch.
+    """The class or function that builds `name`. Imports its file and torch.
 
-    Raises `UsageError` for a name that stands for nothing, and for an error in a user's file.
+    Raises `UsageError` for an unknown name, and for an error in a user's file.
     """
     found = MODELS.find(name)
     if name not in MODELS:
@@ -106,7 +105,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise `ImpossibleModel` for an option that `name` does not have, or a value that is not of its kind."""
+    """Raise `ImpossibleModel` for an option that `name` does not have, or a value of the wrong type."""
     given = [key for keys in FROM_DATA.values() for key in keys]
     try:
         signature.check_options(f"model {_label(name)!r}", builder(name), options, given)
@@ -134,9 +133,9 @@ def build(name: str, options: Mapping[str, Any], *, in_channels: int, classes: i
 
 
 def check(name: str, options: Mapping[str, Any], *, in_channels: int, classes: int, image_size: int) -> None:
-    """Raise what `build` would, in milliseconds: the weights are on torch's meta device and take no memory.
+    """Raise the errors of `build` in milliseconds: the weights are on torch's meta device and use no memory.
 
-    A user's network is not built there, because it may do what a tensor without values cannot.
+    A user's network is not built, because it may need operations that the meta device does not support.
     """
     import torch
 

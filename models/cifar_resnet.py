@@ -1,9 +1,9 @@
-"""The CIFAR-10 ResNets of 6n + 2 layers, and the same without skips, at any depth.
+"""The CIFAR-10 ResNets of 6n + 2 layers, with or without skips, at any depth.
 
 Source: He et al., Deep Residual Learning for Image Recognition (arXiv 1512.03385), section 4.2: a 3×3 conv, three
-stages of 2n 3×3 convs at 16, 32 and 64 channels, the mean over the image and a linear layer. Where a stage begins, the
-skip takes every other pixel and pads the new channels with zeros, so that skips have no parameters and both nets have
-equally many: 0.27 M at 20 layers, 0.85 M at 56.
+stages of 2n 3×3 convs at 16, 32 and 64 channels, the mean over the image and a linear layer. At the beginning of a
+stage, the skip takes every other pixel and pads the new channels with zeros, so skips have no parameters and both nets
+have the same number: 0.27 M at 20 layers, 0.85 M at 56.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STAGES = 3
 
 
 class Pair(nn.Module):
-    """Two convs, each behind the one before by batch norm and ReLU; the input is added before the last ReLU."""
+    """Two convs, each followed by batch norm and ReLU; the input is added before the last ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, skip: bool) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Pair(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Images [B, in_channels, H, W] to logits [B, classes]; `depth` counts the convs and the linear layer, 6n + 2.
+    """Images [B, in_channels, H, W] to logits [B, classes]; `depth` counts convs and the linear layer, 6n + 2.
 
     Without `skips` it is the paper's plain net. `width` is the channels of the first stage.
     """

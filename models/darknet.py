@@ -48,7 +48,7 @@ def conv_layer(
     stride: int = 1,
 ) -> nn.Sequential:
     parts: dict[str, nn.Module] = {}
-    if normed:  # first, so that a seed draws what it always drew
+    if normed:  # first, so that a seed gives the same weights as before
         parts["bn"] = norm_layer(channels_in if order == "bn-act-conv" else channels_out)
     parts |= {"conv": conv(channels_in, channels_out, kernel, stride), "act": act()}
     return nn.Sequential(*(parts[name] for name in order.split("-") if name in parts))
@@ -113,8 +113,8 @@ class Darknet(nn.Module):
         layer, inner_layer = (
             partial(conv_layer, order, norm == "batch", c, act) for c in (conv, partial(conv, groups=groups))
         )
-        # The lesson adds to `x` in place. Autograd refuses that, for the first conv keeps `x` for its weight
-        # gradient; the last output may be added to, unless it is that of an activation, which keeps it.
+        # The lesson adds to `x` in place. Autograd does not allow that, because the first conv keeps `x` for its weight
+        # gradient. Adding to the last output is allowed unless it comes from an activation, which keeps it.
         adds_in_place = inplace and order != "conv-bn-act"
         pre_activation = order == "bn-act-conv"
         layers: list[nn.Module] = [(conv if pre_activation else layer)(in_channels, width)]

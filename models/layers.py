@@ -1,4 +1,4 @@
-"""What networks share: activations by name, and convs whose numbers are checked before they are built."""
+"""Shared parts of networks: activations by name, and convs whose arguments are checked before they are built."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_CHANNELS = 65_536
 MOST_KERNEL = 63
 MOST_LAYERS = 1000
 
-# The slope is the lesson's; CELU is torch's own, with α = 1. GELU has no form that works in place.
+# The slope is the lesson's; CELU is torch's, with α = 1. GELU has no in-place form.
 _ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": partial(nn.LeakyReLU, 0.1),
@@ -29,15 +29,15 @@ _ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
 
 
 def make_activation(name: Activation, inplace: bool = False) -> nn.Module:
-    """The activation called `name`, in place where that is asked for and it can."""
+    """The activation called `name`, in place if requested and possible."""
     return _ACTIVATIONS[name](inplace)
 
 
 class MeanPool(nn.Module):
     """[B, C, H, W] to the means over H and W, [B, C].
 
-    `nn.AdaptiveAvgPool2d` hands back a gradient that is not channels_last, and so do the layers before it up to the
-    next conv: on a CPU a LeakyReLU takes twenty times as long for it, a tenth of a small network's step.
+    `nn.AdaptiveAvgPool2d` returns a gradient that is not channels_last, and the layers before it pass it on up to the
+    next conv. On a CPU a LeakyReLU then takes twenty times as long, a tenth of a small network's step.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,8 +47,8 @@ class MeanPool(nn.Module):
 class MaxPool(nn.Module):
     """[B, C, H, W] to the maxima over H and W, [B, C].
 
-    `amax` shares the gradient out among equal values. Compiled in half precision it finds none that equals the
-    maximum, which was rounded and the values were not, and the gradient is 0/0.
+    `amax` divides the gradient among equal values. Compiled in half precision it would find none equal to the maximum,
+    because that was rounded and the values were not, and the gradient would be 0/0.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,9 +64,9 @@ def conv2d(
     bias: bool = False,
     padding: Padding = "zeros",
 ) -> nn.Conv2d:
-    """A conv that leaves the resolution as it is, or divides it by `stride` and rounds up.
+    """A conv that keeps the resolution, or divides it by `stride` and rounds up.
 
-    Raises ValueError for groups that do not divide the channels, and for a kernel that has no middle.
+    Raises ValueError for groups that do not divide the channels, and for an even kernel.
     """
     check_kernel(kernel)
     for what, channels in (("input", channels_in), ("output", channels_out)):
@@ -79,13 +79,13 @@ def conv2d(
 
 
 def check_channels(what: str, channels: int) -> None:
-    """Raise ValueError for a width that no network has."""
+    """Raise ValueError for an impossible number of channels."""
     if not 1 <= channels <= MOST_CHANNELS:
         raise ValueError(f"{what}: {channels} is not between 1 and {MOST_CHANNELS}")
 
 
 def scaled(what: str, ratio: float, channels: int) -> int:
-    """`ratio` of so many channels; raises ValueError where that is no whole number of them."""
+    """`ratio` times `channels`. Raises ValueError if the result is not a whole number."""
     scaled = channels * ratio
     if scaled < 1 or scaled != int(scaled):
         raise ValueError(f"{what} {ratio:g} of {channels} channels is {scaled:g}, and channels are whole")
@@ -93,13 +93,13 @@ def scaled(what: str, ratio: float, channels: int) -> int:
 
 
 def check_kernel(kernel: int) -> None:
-    """Raise ValueError for a kernel that has no middle, or is larger than any image here."""
+    """Raise ValueError for an even kernel, or one larger than any image here."""
     if kernel % 2 == 0 or not 1 <= kernel <= MOST_KERNEL:
         raise ValueError(f"a kernel is odd, so that it has a middle, and between 1 and {MOST_KERNEL}, not {kernel}")
 
 
 def check_padding(padding: Padding, kernel: int, pixels: int) -> None:
-    """Raise ValueError where an image of this height and width is too small to be padded from itself."""
+    """Raise ValueError if an image of this size is too small for reflection padding."""
     pad = kernel // 2
     least = {"reflect": pad + 1, "circular": pad}.get(padding, 1)
     if pixels < least:

@@ -1,8 +1,8 @@
-"""A user's network: what its builder gets from the data, and whether it answers in the right shape.
+"""A user's network: the arguments of its builder, and the check of its output shape.
 
 Its builder is a class of `nn.Module` or a function that returns one. It takes the number of classes as `num_classes`
-(or `classes`), and if it wants them the channels as `in_channels` and the pixels of a side as `image_size`. All else
-that it takes are options of the recipe.
+(or `classes`), and if it wants them the channels as `in_channels` and the pixels of a side as `image_size`. Its other
+arguments are options of the recipe.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def build_own(
 
 
 def check_output(found: Found, model: nn.Module, image_shape: tuple[int, int, int], classes: int) -> None:
-    """Raise `UsageError` where the network does not answer images [B, *image_shape] with logits [B, classes].
+    """Raise `UsageError` unless the network maps images [B, *image_shape] to logits [B, classes].
 
-    The network and torch's random numbers are left as they were.
+    The network and torch's random state are left unchanged.
     """
     images, was_training = torch.zeros(IMAGES, *image_shape), model.training
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -22,7 +22,7 @@ MOST_CONVS = 100
 
 
 class FrozenScaleBatchNorm(nn.BatchNorm2d):
-    """Batch norm whose scale stays 1: only the shift is trained."""
+    """Batch norm with a fixed scale of 1: only the shift is trained."""
 
     def __init__(self, channels: int, momentum: float) -> None:
         super().__init__(channels, eps=1e-12, momentum=momentum)
@@ -123,7 +123,7 @@ class SpeedrunNet(nn.Module):
         Their responses to the images' 2×2 patches are uncorrelated and have unit (uncentred) variance.
         In float64, and the eigenvectors on the CPU, so that every device starts the same.
         """
-        # So many images at once as fit a CPU's caches; a GPU is waited for by kernel and not by image.
+        # As many images at a time as fit a CPU's caches.
         at_once = 250 if images.device.type == "cpu" else self.init_images
         products, count = torch.zeros((), dtype=torch.float64, device=images.device), 0
         for some in torch.split(images[: self.init_images], at_once):
@@ -142,7 +142,7 @@ class SpeedrunNet(nn.Module):
 def _patches(images: Tensor) -> Tensor:
     """Every 2×2 patch of images [N, C, H, W], a column each: [C·2·2, N·(H−1)·(W−1)], in the order of a conv's filters.
 
-    By slices, because `F.unfold` launches a kernel for each image on a GPU.
+    Made from slices, because `F.unfold` launches a kernel for each image on a GPU.
     """
     rows, columns = (size - WHITEN_KERNEL + 1 for size in images.shape[2:])
     corners = itertools.product(range(WHITEN_KERNEL), repeat=2)

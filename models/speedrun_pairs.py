@@ -1,7 +1,7 @@
 """The speedrun network with a residual pair of convs in each group, for CIFAR-100.
 
-Source: NAVIER-STOKED in AIDDA's CIFAR-100 contest (2026), from a description. 8.6 M parameters. Each pair has kernels
-and a width of its own: what is costly lies where the image is small. A kernel of two leaves 6 of 7 pixels, which are
+Source: NAVIER-STOKED in AIDDA's CIFAR-100 contest (2026), from a description. 8.6 M parameters. Each pair has its own
+kernels and width, with the costly ones where the image is small. A kernel of two reduces 7 pixels to 6, which can be
 pooled without a remainder.
 """
 
@@ -103,7 +103,8 @@ class PairedSpeedrunNet(SpeedrunNet):
             pixels = (pixels - (kernel % 2 == 0)) // 2
         if pixels < 1:
             raise ValueError(f"{len(widths)} groups of kernels {list(kernels)} leave nothing of {image_size} pixels")
-        # The whitening and the head; the one group, which gives the head its width, is replaced below.
+        # The base class makes the whitening and the head; its one group, which sets the head's width, is replaced
+        # below.
         super().__init__(
             in_channels,
             classes,

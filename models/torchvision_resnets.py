@@ -20,8 +20,8 @@ def torchvision_resnet(
 ) -> nn.Module:
     """torchvision.models.`variant` for images [B, in_channels, H, W], which it makes 32 times smaller.
 
-    `small_stem` is what is usual for 32 pixels: a 3×3 conv of stride 1 and no pooling first, so that the last
-    stage sees 4×4 pixels instead of one.
+    `small_stem` is the usual change for 32 pixels: the first conv is 3×3 with stride 1 and there is no first pooling,
+    so that the last stage sees 4×4 pixels instead of one.
     """
     least = LEAST_PIXELS_SMALL_STEM if small_stem else LEAST_PIXELS
     if image_size < least:

@@ -22,7 +22,7 @@ FIXED_DEPTH = 1 + STAGES
 
 
 def kernels_of(block: str) -> list[int]:
-    """[3, 1, 3] for "B(3,1,3)"; raises ValueError for what is not written so."""
+    """[3, 1, 3] for "B(3,1,3)"; raises ValueError for any other form."""
     if not re.fullmatch(r"B\(\d{1,2}(, ?\d{1,2})*\)", block):
         raise ValueError(f"block is {block!r}; write the kernels of its convs, as in B(3,3) or B(1,3,1)")
     kernels = [int(kernel) for kernel in re.findall(r"\d+", block)]
@@ -32,7 +32,7 @@ def kernels_of(block: str) -> list[int]:
 
 
 def blocks_per_stage(depth: int, kernels: list[int]) -> int:
-    """How many blocks make that depth, as the paper counts it; raises ValueError where no number of them does."""
+    """The number of blocks in each stage for this depth, as the paper counts. Raises ValueError if there is none."""
     counted = 2 if 1 in kernels else len(kernels)
     blocks, rest = divmod(depth - FIXED_DEPTH, STAGES * counted)
     if blocks < 1 or rest:
@@ -47,8 +47,8 @@ def blocks_per_stage(depth: int, kernels: list[int]) -> int:
 class WideBlock(nn.Module):
     """`kernels` convs of `channels_out`, each after batch norm and ReLU, added to the input or to its projection.
 
-    The first conv larger than 1×1 has the stride, so that no pixel goes unseen. `branch_scale` and
-    `activated_shortcut` (the shortcut begins after the first ReLU even where nothing is projected) are fast.ai's.
+    The first conv larger than 1×1 has the stride, so that no pixel is skipped. `branch_scale` and `activated_shortcut`
+    (the shortcut begins after the first ReLU even where nothing is projected) are fast.ai's.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Data sets, loaders and augmentation; knows nothing of the harness."""
+"""Data sets, loaders and augmentation, independent of the harness."""

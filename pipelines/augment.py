@@ -1,4 +1,4 @@
-"""What augmentation does to an image, and the draws that decide it for every image of an epoch."""
+"""The augmentations, and the random draws that decide them for every image of an epoch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Pad = Literal["reflect", "zero"]
 
 
 def seeded_generator(*key: object) -> torch.Generator:
-    """A CPU generator that depends on the key alone: the same key, the same draws, on every device."""
+    """A CPU generator seeded by the key: the same key gives the same draws on every device."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
 
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """On the device, without a wait: a GPU fetches it from pinned memory while the host goes on."""
+    """The tensor on the device, without waiting: a GPU copies it from pinned memory while the host continues."""
     if device.type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
@@ -31,7 +31,7 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Draws:
-    """The augmentation of each image, a row an image; None where nothing of the kind is done."""
+    """The draws for each image, one row each; None for an augmentation that is off."""
 
     mirrored: torch.Tensor | None = None  # bool [N]
     top: torch.Tensor | None = None  # int64 [N], 0..2*shift_pixels: the crop's corner in the padded image
@@ -48,7 +48,7 @@ class Draws:
         return Draws(**{name: sent(vector, device) for name, vector in self.vectors().items()})
 
     def vectors(self) -> dict[str, torch.Tensor]:
-        """The draws that there are, by field name."""
+        """The existing draws, by field name."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: vector for name, vector in fields.items() if vector is not None}
 
@@ -96,7 +96,7 @@ class Augment:
         self._require(self.cutout_pixels <= side, "cutout_pixels", f"0 to {side} for {size}")
 
     def draw(self, seed: int, epoch: int, count: int, height: int, width: int) -> Draws:
-        """What happens to each of `count` images at this epoch: a function of the arguments alone."""
+        """The draws for each of `count` images at this epoch, which depend only on the arguments."""
 
         def integers(purpose: str, low: int, high: int) -> torch.Tensor:
             return torch.randint(low, high, (count,), generator=seeded_generator(seed, epoch, purpose))
@@ -126,7 +126,7 @@ class Augment:
         return Draws(**draws)
 
     def cut(self, centre: int, length: int) -> tuple[int, int]:
-        """The first position that a square with this centre covers along an axis, and the one after the last."""
+        """The first position that a square with this centre covers along an axis, and the position after the last."""
         first = centre - self.cutout_pixels // 2
         return max(first, 0), min(first + self.cutout_pixels, length)
 

@@ -1,4 +1,4 @@
-"""Augmentations of a user's own, for whole batches behind those of every loader."""
+"""A user's own augmentations of whole batches, applied after the loader's own."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.registry.signature import check_options
 if TYPE_CHECKING:
     from torch import Tensor
 
-# bench's own are keys of `augment`, because they are drawn together: see `pipelines.augment`.
+# bench's own augmentations are keys of `augment`, because they share their draws: see `pipelines.augment`.
 AUGMENTATIONS: Registry[Info] = Registry("augmentation", "augmentations", {})
 
 Augmentation = Callable[["Tensor"], "Tensor"]
 
 
 def augmentation(name: str, options: Mapping[str, Any]) -> Augmentation:
-    """What a user's class or function makes of the options: a function of normalised images [B, C, H, W].
+    """The function of normalised images [B, C, H, W] that a user's class or function returns for these options.
 
-    It returns as many, of the same shape. What it draws from torch's random numbers is decided by the seed, the epoch
-    and the step. Raises `UsageError` for an option that it does not take, and for an error in it.
+    It returns images of the same shape. Its random draws from torch are determined by the seed, the epoch and the step.
+    Raises `UsageError` for an option that it does not take, and for an error in it.
     """
     from bench.pipelines.torchvision_compat import for_users_code
 

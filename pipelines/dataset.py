@@ -1,4 +1,4 @@
-"""A data set in memory: uint8 pixels, integer labels, and what they are worth as evidence."""
+"""A data set in memory: uint8 pixels, integer labels, and whether they are the published ones."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class Split:
 class Dataset:
     """A train and a test split with the statistics that normalise them.
 
-    `mean` and `std` are per channel, of pixels scaled to [0, 1].
-    `official` is true only where the bytes were checked against the publisher's checksum, or made by code, and None
-    where nobody publishes the data: it is a user's own.
-    `streams` is of a text alone: so many texts lie beside one another, and so many rows are one piece of each.
+    `mean` and `std` are per channel, of pixels scaled to [0, 1]. `official` is true only if the bytes were checked
+    against the publisher's checksum or made by code. It is None for a user's own data, which nobody publishes.
+    `streams`, only for a text, is the number of parallel texts; that many consecutive rows hold one piece of each.
     """
 
     name: str
@@ -51,8 +50,8 @@ class Dataset:
     def holding_out(self, count: int) -> Dataset:
         """The train split without its last `count` images, which become the test split.
 
-        To choose hyper-parameters by, so that the real test split is left for the report. It is another data
-        set, with a name of its own, and not official. Raises WrongOption where nothing would be left to train on.
+        For choosing hyper-parameters without using the real test split. The result is another data set with its own
+        name and is not official. Raises WrongOption if nothing would be left to train on.
         """
         kept = len(self.train) - count
         if count < 1 or kept < 1:
@@ -69,7 +68,7 @@ class Dataset:
         )
 
     def first(self, train_count: int | None = None, test_count: int | None = None) -> Dataset:
-        """The first images of each split, all of a split whose count is None.
+        """The first images of each split, or all of a split if its count is None.
 
         For short trainings on real images. It is another data set, with a name of its own, and not official. Raises
         WrongOption for more images than there are.
@@ -87,7 +86,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over shapes, pixels and labels of both splits: the same data, the same text."""
+        """SHA-256 over shapes, pixels and labels of both splits; equal data gives equal text."""
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             digest.update(repr(split.images.shape).encode())

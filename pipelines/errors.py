@@ -1,4 +1,4 @@
-"""What can go wrong with data, said so that the reader knows what to do."""
+"""Errors about data; their messages say what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class WrongOption(PipelineError):
 
     @classmethod
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> WrongOption:
-        """For a `kind` ("data set", "loader") of thing that is not among `allowed`; names the nearest."""
+        """The error for a name of this `kind` ("data set", "loader") that is not among `allowed`; names the nearest."""
         names = sorted(allowed)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -31,4 +31,4 @@ class DataCorrupt(PipelineError):
 
 
 class PartMissing(PipelineError):
-    """An optional library that was asked for is not installed, or does not load."""
+    """A requested optional library is not installed or does not load."""

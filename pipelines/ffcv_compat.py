@@ -1,7 +1,7 @@
-"""The parts of ffcv that are used, imported so that ffcv leaves torch's number of threads alone.
+"""Imports the used parts of ffcv without letting it change torch's number of threads.
 
-`import ffcv` sets torch to one thread, and each of its loaders, and each epoch's thread, sets torch to
-the loader's number of workers. Only numba, which runs ffcv's compiled code, is to follow that number.
+`import ffcv` sets torch to one thread, and each loader and epoch sets torch to the loader's number of workers. Only
+numba, which runs ffcv's compiled code, should use that number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ try:
     from ffcv.transforms import ToTensor
     from ffcv.types import ALLOC_TABLE_TYPE
     from ffcv.writer import DatasetWriter
-except (ImportError, OSError) as error:  # OSError: a shared library that it was built against is gone
+except (ImportError, OSError) as error:  # OSError: a shared library that it was built against is missing
     raise PartMissing(
         f"The ffcv loader needs ffcv, which does not load here ({error}). "
         "Install it with `make setup`, or choose the loader 'resident', which needs nothing and is faster."

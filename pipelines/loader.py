@@ -1,4 +1,4 @@
-"""The interface that every loader has: batches on the device, an epoch at a time."""
+"""The interface of all loaders: batches on the device, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where batches go, and in which form; `compiled` lets torch.compile make of their rendering one kernel."""
+    """Where batches go and in which form; `compiled` lets torch.compile render them with one kernel."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -34,34 +34,33 @@ class Placement:
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of every batch a loader delivers: number `index`, counted from 0, of `count` equal ones."""
+    """The part of every batch that a loader delivers: number `index` (from 0) of `count` equal ones."""
 
     index: int = 0
     count: int = 1
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on, which a container or `taskset` can make fewer than there are."""
+    """The cores that this process may use; a container or `taskset` can restrict them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Loader(ABC):
     """Normalised images [B, C, H, W] and labels int64 [B], both on the placement's device.
 
-    A train loader shuffles, augments and drops the last incomplete batch; a test loader does none
-    of these. Epoch `e` of two loaders made with the same arguments gives the same batches, in the
-    same order, with the same augmentation, whatever epochs were drawn before it. All loaders share
-    the draws, so that they differ in speed alone.
+    A train loader shuffles, augments and drops the last incomplete batch; a test loader does none of these. Epoch `e`
+    of two loaders made with the same arguments gives the same batches in the same order with the same augmentation,
+    independent of earlier epochs. All loaders share the draws, so they differ only in speed.
 
-    A shard of a train loader delivers its part of each batch: the parts of a step, one after the other,
-    are the batch that one loader with `count` times the batch size delivers at that step, augmentation
-    included, because that is drawn by image and not by batch. A shard of a test loader delivers a run of
-    the images, as long as the others' or by one longer; together they show each image once.
+    A shard of a train loader delivers its part of each batch: the parts of a step, concatenated, are the batch that a
+    single loader with `count` times the batch size would deliver, including augmentation, which is drawn by image and
+    not by batch. A shard of a test loader delivers consecutive images; shards differ by at most one image, and together
+    they show each image once.
     """
 
-    # Whether it delivers tokens and not images.
+    # Whether it delivers tokens instead of images.
     reads_text = False
-    # What is done to each batch of images behind the loader's own augmentation.
+    # Applied to each batch of images after the loader's own augmentation.
     then: tuple[Augmentation, ...] = ()
 
     def __init__(
@@ -76,11 +75,10 @@ class Loader(ABC):
         cache: Path | None = None,
         shard: Shard | None = None,
     ) -> None:
-        """`batch_size` is that of the shard. `workers` None lets the loader choose; `cache` is where a
-        loader may keep converted data.
+        """`batch_size` is that of the shard. If `workers` is None, the loader chooses; `cache` is a folder for
+        converted data.
 
-        Raises WrongOption for a batch size that gives no batch, and for an augmentation that the
-        images are too small for.
+        Raises WrongOption for a batch size that gives no batch, and for an augmentation that does not fit the images.
         """
         self.dataset, self.placement, self.seed = dataset, placement, seed
         self.workers, self.cache = workers, cache
@@ -112,14 +110,14 @@ class Loader(ABC):
         return -(-(end - first) // self.batch_size)
 
     def warm_up(self) -> None:
-        """Pay one-time costs (JIT compilation, worker start) that are not part of an epoch."""
+        """Pay one-time costs (JIT compilation, starting workers) outside an epoch."""
         next(self.epoch(0), None)
 
     def epoch(self, epoch: int, order: torch.Tensor | None = None) -> Iterator[Batch]:
         """The batches of an epoch, counted from 0; it may be left early.
 
-        `order` is which images it shows, int64 [images] on any device, in place of `order(epoch)`. One epoch is
-        drawn at a time: asking for another ends the one before. Raises RuntimeError once the loader is closed.
+        `order`, int64 [images] on any device, replaces `order(epoch)`. Only one epoch is drawn at a time: starting
+        another ends the previous one. Raises RuntimeError after the loader is closed.
         """
         if self._closed:
             raise RuntimeError(f"the loader of {self.dataset.name!r} is closed")
@@ -127,17 +125,17 @@ class Loader(ABC):
         batches = self._batches(epoch, self.order(epoch) if order is None else order)
         if self.then:
             batches = self._augmented_further(batches, epoch)
-        # Weak, so that an epoch which its consumer drops ends there and then.
+        # Weak, so that an epoch ends as soon as its consumer drops it.
         self._drawn = weakref.ref(batches)
         return batches
 
     def reseed(self, seed: int) -> None:
-        """From now on give the batches of a loader that was made with this seed; an epoch that is drawn ends."""
+        """From now on deliver the batches of a loader made with this seed; an epoch in progress ends."""
         self._end_epoch()
         self.seed = seed
 
     def close(self) -> None:
-        """Release workers, threads and memory; nothing may be drawn afterwards."""
+        """Release workers, threads and memory; no epoch can be drawn afterwards."""
         if not self._closed:
             self._closed = True
             self._end_epoch()
@@ -148,7 +146,7 @@ class Loader(ABC):
         """The batches of the images `order`, augmented by `draws(epoch)`."""
 
     def _augmented_further(self, batches: Generator[Batch, None, None], epoch: int) -> Generator[Batch, None, None]:
-        """The batches after what `then` does to them, by draws of the seed, the epoch and the step alone."""
+        """The batches after applying `then`, with random draws that depend only on seed, epoch and step."""
         device = self.placement.device
         with closing(batches):
             for step, (images, labels) in enumerate(batches):
@@ -159,7 +157,7 @@ class Loader(ABC):
                 yield images, labels
 
     def _release(self) -> None:
-        """What `close` does, once, when no epoch is being drawn."""
+        """The work of `close`, done once, when no epoch is being drawn."""
 
     def _end_epoch(self) -> None:
         batches = self._drawn() if self._drawn else None
@@ -175,11 +173,12 @@ class Loader(ABC):
         return whole_batches.view(steps, shard.count, self.batch_size)[:, shard.index].flatten()
 
     def shuffled(self, epoch: int) -> torch.Tensor:
-        """All training images in the order of the epoch, those of the last incomplete batch too: int64 [images]."""
+        """All training images in the order of the epoch, including those of the last incomplete batch: int64
+        [images]."""
         return torch.randperm(len(self.images), generator=seeded_generator(self.seed, epoch, "order"))
 
     def _test_range(self) -> tuple[int, int]:
-        """The first test image of this shard, and the one after its last."""
+        """The first test image of this shard, and the one after the last."""
         index, count = self.shard.index, self.shard.count
         return index * len(self.images) // count, (index + 1) * len(self.images) // count
 

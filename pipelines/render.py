@@ -1,4 +1,4 @@
-"""From uint8 pixels to augmented, normalised batches, a batch at a time and without a loop over images."""
+"""Renders augmented, normalised batches from uint8 pixels without a loop over images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench.pipelines.augment import Augment, Draws
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Placement
 
-# torch works on less than 32,768 values in the calling thread alone. Pieces of a batch below that size
-# stay in the cache and wait for no other thread: on cores shared with other work, waiting for all
-# threads after each operation takes many times longer than the work.
+# torch processes fewer than 32,768 values in the calling thread. Pieces of a batch below that size stay in the cache
+# and need no other thread: on cores shared with other work, waiting for all threads after each operation takes many
+# times longer than the work itself.
 PIECE_VALUES = 32_767
 
 
 class Canvas:
-    """uint8 images, padded and mirrored once, from which any crop of any image is one contiguous gather.
+    """uint8 images, padded and mirrored once, so that any crop of any image is one contiguous gather.
 
     `images` is [N, H, W, C], in any memory layout; the canvas lives on the same device.
     """
@@ -35,8 +35,8 @@ class Canvas:
             side[:, pad : pad + height, pad : pad + width] = source
             if augment.pad == "reflect":
                 _reflect(side, pad)
-        # Row r starts at the r-th pixel and is as many pixel rows as an image has, each as long as an
-        # image's: overlapping views of one memory, so that picking rows crops.
+        # Row r starts at the r-th pixel and covers one image's height and width: overlapping views of the same memory,
+        # so that selecting rows crops.
         first_pixels = self._pixels[..., 0].numel() - (height - 1) * self._width - width + 1
         self._crops = self._pixels.as_strided(
             (first_pixels, height, width * channels), (channels, self._width * channels, 1)
@@ -60,10 +60,10 @@ class Canvas:
 
 
 class Renderer:
-    """Makes batches for one data set, augmentation and placement.
+    """Renders batches for one data set, augmentation and placement.
 
-    Compiled, it makes the same of a whole batch in one kernel. Batches of another size than the first one, such as the
-    last of a test set, are not worth a program of their own, and where nothing compiles none is.
+    Compiled, it renders a whole batch in one kernel. Batches of another size than the first, such as the last of a test
+    set, are rendered uncompiled, and so is everything if compilation fails.
     """
 
     def __init__(self, dataset: Dataset, augment: Augment, placement: Placement) -> None:
@@ -72,10 +72,10 @@ class Renderer:
         self._compiled_for: int | None = None
         self._channels, self._height, self._width = channels, height, width = dataset.image_shape
         mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
-        # Spread over a line of pixels, [W * C], because broadcasting over an inner axis of 3 is many times slower.
+        # Expanded to a line of pixels, [W * C], because broadcasting over an inner axis of 3 is many times slower.
         self._scale = (1 / (255 * std)).repeat(width).to(placement.device)
         self._bias = (-mean / std).repeat(width).to(placement.device)
-        # What a cut leaves, by its centre: [H, H, 1] and [W, 1, W * C].
+        # Masks of the pixels that a cut leaves, by its centre: [H, H, 1] and [W, 1, W * C].
         self._rows_kept = _kept(augment, height)[:, :, None].to(placement.device)
         columns_kept = _kept(augment, width).repeat_interleave(channels, dim=1)
         self._columns_kept = columns_kept[:, None, :].to(placement.device)
@@ -94,7 +94,7 @@ class Renderer:
                     return self._in_one_kernel(canvas, first_pixels, draws)
                 except torch.OutOfMemoryError:
                     raise
-                except RuntimeError as error:  # of dynamo, its backend, or a compiler that is not there
+                except RuntimeError as error:  # from dynamo, its backend, or a missing compiler
                     self._program = None
                     warnings.warn(f"batches are rendered without torch.compile: {error}", stacklevel=2)
         batch = torch.empty(
@@ -156,7 +156,7 @@ def _in_one(
     dtype: torch.dtype,
     channels_last: bool,
 ) -> torch.Tensor:
-    """What `Renderer.render_crops` does, in the same order, on the whole batch and out of place: [B, C, H, W]."""
+    """The work of `Renderer.render_crops`, in the same order, on the whole batch and out of place: [B, C, H, W]."""
     (scale, bias), (gain, offset), (row, column) = norm, jitter, cut
     lines = crops.index_select(0, first_pixels).float()
     lines = lines * scale + bias

@@ -1,4 +1,4 @@
-"""A mark that only this user's own processes on this machine can make: what bears it was written by them."""
+"""Signatures that only this user's processes on this machine can make, to recognise files they have written."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ KEY_BYTES = 32
 
 
 def sign(text: str) -> str | None:
-    """The mark of this text, 64 hex digits; None where there is no place to keep a key."""
+    """The signature of a text, 64 hex digits; None if there is no place for a key."""
     key = _key()
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest() if key else None
 
 
 def is_signed(text: str, mark: object) -> bool:
-    """Whether this user made that mark of this very text."""
+    """Whether this user signed exactly this text."""
     own = sign(text)
     return own is not None and isinstance(mark, str) and mark.isascii() and hmac.compare_digest(own, mark)
 
 
 def _key() -> bytes | None:
-    """The key of this user on this machine, made when it is first needed."""
+    """The key of this user on this machine, created when first needed."""
     try:
         path = private_folder(user_cache()) / "key"
-        # A file that is written and then linked is there whole or not at all, and never twice.
+        # Writing a file and then linking it is atomic and never replaces an existing key.
         draft = path.with_name(f".key.{secrets.token_hex(4)}")
         if not path.exists():
             draft.write_bytes(secrets.token_bytes(KEY_BYTES))

@@ -1,4 +1,4 @@
-"""torchvision, also beside a torch of another build, where its own operators do not load."""
+"""Imports torchvision even if its operators do not load beside another build of torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 from bench.registry.own_code import OwnCode
 
 _BOXES = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_schemas: list[Any] = []  # alive as long as the process: a schema goes with its library
+_schemas: list[Any] = []  # kept alive: a schema disappears with its library
 
 
 def import_torchvision(module: str = "torchvision") -> ModuleType:
     """torchvision or a module of it, such as "torchvision.transforms.v2".
 
-    torchvision's wheels are built for CUDA. Beside a torch for the CPU its compiled part is left out and
-    the import fails where Python code refers to an operator of it; with the operators' schemas defined,
-    all that is pure Python (models, transforms, data sets) works.
+    torchvision's wheels are built for CUDA. Beside a torch for the CPU, its compiled part is not loaded and the import
+    fails where Python code refers to its operators. With the operators' schemas defined, everything in pure Python
+    (models, transforms, data sets) works.
     """
     try:
         return importlib.import_module(module)

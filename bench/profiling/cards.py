@@ -1,4 +1,4 @@
-"""What graphics cards can do by their makers' data sheets: a name of the dated table in cards.yaml."""
+"""Data-sheet figures of graphics cards, by the names in the dated table cards.yaml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Card(BaseModel):
 
 @functools.cache
 def table() -> dict[str, Card]:
-    """The cards that are known, by name."""
+    """The known cards, by name."""
     return TypeAdapter(dict[str, Card]).validate_python(yaml.safe_load(TABLE.read_text(encoding="utf-8")))
 
 

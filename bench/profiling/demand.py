@@ -1,7 +1,7 @@
-"""What each kind of step of a run asks of a GPU, counted without one: operations, bytes, FLOPs, waits.
+"""Counts, without a GPU, what each kind of step of a run requires of one: operations, bytes, FLOPs, waits.
 
-Real steps of a few images run on the CPU, of two sizes: the operations are the same for both, and the bytes and FLOPs
-of each are a line in the number of images, which tells those of the recipe's own batch.
+Real steps with two small numbers of images run on the CPU. The operations are the same for both; bytes and FLOPs are
+linear in the number of images, which gives those of the recipe's batch.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from bench.training.examples import Examples
 from bench.training.loop import Goal, Trainer
 from bench.training.optimizers import Optimizers
 
-# Batch norm wants more than one value a channel.
+# Batch norm needs more than one value in each channel.
 LEAST_IMAGES = 2
 
 
 class NotCounted(Exception):
-    """Why it cannot be said what a recipe asks of a GPU."""
+    """The requirements of a recipe cannot be counted; the text says why."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """So many equal steps of `examples` images each, or batches of an evaluation; of one device."""
+    """Equal steps of `examples` images each, or batches of an evaluation, on one device."""
 
     title: str
     times: int
@@ -63,13 +63,13 @@ class Work:
 
 
 class Parts:
-    """Tells a counter which part of a step the operations belong to."""
+    """Tells a counter to which part of a step the operations belong."""
 
     def __init__(self) -> None:
         self.operations = Operations()
 
     def begin(self, part: str) -> None:
-        # The loss's own backward pass comes first; a hook on the logits says where the network's begins.
+        # The loss's backward pass comes first; a hook on the logits marks the beginning of the network's.
         self.operations.part = LOSS if part == BACKWARD else part
 
     def network_backward_begins(self, _gradient: Tensor) -> None:
@@ -77,13 +77,13 @@ class Parts:
 
 
 def demand(recipe: Recipe) -> list[Work]:
-    """Of a run on a GPU: how it makes its batches, the steps of each stage, and its evaluations.
+    """The work of a run on a GPU: making batches, the steps of each stage, and the evaluations.
 
-    Of an evaluation that gives unsure images further views the first views alone are counted: how many images are
-    unsure is not known. Nor is what several devices exchange. Raises `UsageError` for a network that cannot be built,
-    `NotCounted` where the operations depend on how many images there are, as with ghost batches.
+    If an evaluation gives unsure images further views, only the first views are counted, because the number of unsure
+    images is unknown. Communication between devices is not counted. Raises `UsageError` for a network that cannot be
+    built, `NotCounted` if the operations depend on the number of images, as with ghost batches.
     """
-    with WithoutProducts():  # of which the sizes alone are asked
+    with WithoutProducts():  # used only for sizes
         return _counted(stand_in(recipe))
 
 
@@ -98,18 +98,18 @@ def _counted(recipe: Recipe) -> list[Work]:
     images = recipe.of_one_device(recipe.batch_size)
     trainer = workbench.trainer(NoBatches(max(train_count // (images * recipe.device_count), 1)), fused=True)
     work = []
-    # A CPU renders a larger batch piece by piece.
+    # A CPU renders larger batches in pieces.
     if recipe.loader == "resident" and 2 * math.prod(shape) <= PIECE_VALUES:
         counted = [_batch_made(workbench, size) for size in (1, 2)]
         work.append(_scaled("making a batch", trainer.curriculum.total_batches, images, 1, *counted))
     curriculum, parts = trainer.curriculum, Parts()
     mark_parts(trainer, parts)
     optimizers = trainer.train_step.make_optimizers()
-    trainer.train_step(Examples(*workbench.batch(small)), optimizers, 0)  # which makes the optimisers' state
+    trainer.train_step(Examples(*workbench.batch(small)), optimizers, 0)  # creates the optimisers' state
     for start, end in zip(curriculum.starts, [*curriculum.starts[1:], curriculum.total_batches], strict=True):
         stage = curriculum.stage(start)
         title, times = f"step at {stage.pixels or min(shape[1:])} px", (end - start) * stage.steps
-        # A proxy learns in some steps and only looks in the others, of which one is like the other.
+        # A proxy learns in some steps and only selects in the others, which are all alike.
         period = recipe.proxy.every if recipe.proxy else 1
         both = [
             sorted(
@@ -131,7 +131,7 @@ def _counted(recipe: Recipe) -> list[Work]:
 
 
 def step_made(trainer: Trainer, optimizers: Optimizers, batch: Batch, start: int, parts: Parts) -> Operations:
-    """What a step of the stage that begins with batch number `start` does; `trainer` tells `parts` of its own."""
+    """The operations of a step of the stage that begins with batch number `start`; `trainer` reports its `parts`."""
     images, labels = batch
     stage, numbers = trainer.curriculum.stage(start), torch.arange(len(labels), device=labels.device)
 
@@ -149,7 +149,8 @@ def step_made(trainer: Trainer, optimizers: Optimizers, batch: Batch, start: int
 
 
 def _batch_made(workbench: Workbench, size: int) -> Operations:
-    """What a resident loader does for a batch in the middle of an epoch, one so small that a CPU renders it whole."""
+    """The operations of a resident loader for a batch in the middle of an epoch, small enough to be rendered at
+    once."""
     recipe = workbench.recipe.model_copy(update={"batch_size": size, "devices": None, "batch_sizes": None})
     with assembly.build_loader(recipe, workbench.data, "train", workbench.placement, 0, None, None) as loader:
         batches = loader.epoch(0)
@@ -160,7 +161,7 @@ def _batch_made(workbench: Workbench, size: int) -> Operations:
 
 
 def _evaluated(trainer: Trainer, workbench: Workbench, count: int, tta: int) -> Operations:
-    """Of a batch of so many images; the answer, which is read once at the end, is in it."""
+    """The operations of evaluating a batch of this size, including the answer, which is read once at the end."""
     views = 0 if trainer.goal.tta_below is not None else tta
     with Operations(part=FORWARD) as counted:
         evaluation.accuracy(trainer.model, [workbench.batch(count)], trainer.train_step.precision, views)
@@ -168,17 +169,17 @@ def _evaluated(trainer: Trainer, workbench: Workbench, count: int, tta: int) -> 
 
 
 def _evaluations(goal: Goal) -> list[tuple[str, int, int]]:
-    """What the evaluations of a run to its end are called, their level of test-time augmentation, and how many."""
+    """The evaluations of a complete run: title, level of test-time augmentation, and number."""
     last, every = math.ceil(goal.epochs), goal.eval_every_epochs
     between = sum(epoch >= goal.first_eval_epoch and epoch % every == 0 for epoch in range(1, last)) if every else 0
-    # That of the last epoch is the final one where both are alike.
+    # The evaluation after the last epoch is the final one if both are alike.
     between += bool(every) and goal.tta != goal.epoch_tta
     found = [("evaluation of an epoch", goal.epoch_tta, between), ("final evaluation", goal.tta, 1)]
     return [row for row in found if row[2]]
 
 
 def _scaled(title: str, times: int, examples: int, small: int, one: Operations, two: Operations) -> Work:
-    """What was counted of `small` images, and of twice as many, for `examples`."""
+    """The counts for `examples` images, extrapolated from those of `small` images and twice as many."""
     names = [[operation.name for operation in counted.each] for counted in (one, two)]
     if names[0] != names[1]:
         raise NotCounted(f"{title}: its operations depend on the batch's size, so that they cannot be scaled up")

@@ -1,7 +1,7 @@
-"""How long a run would take on a card that is not here: a roofline of each operation, and the launches beside it.
+"""Estimates how long a run would take on a given card: a roofline of each operation, and the launches.
 
-Williams, Waterman and Patterson, Roofline (CACM 52(4), 2009): an operation takes as long as its products at the
-matrix units' rate or its bytes at the memory's, whichever is longer. Estimates, and never more than that.
+Williams, Waterman and Patterson, Roofline (CACM 52(4), 2009): an operation takes as long as its products at the matrix
+units' rate or its bytes at the memory's, whichever is longer. These are estimates only.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from bench.profiling.operations import Operation
 from bench.profiling.step import BACKWARD, FORWARD
 from bench.spec.recipe import Recipe
 
-# What of the data sheet's rates is assumed to be reached, how short a kernel can be, and what the host pays for one.
+# Assumptions: the reached share of the data sheet's rates, the shortest kernel, and the host's time for a launch.
 RATE_SHARE, BANDWIDTH_SHARE = 0.6, 0.8
 KERNEL_S, LAUNCH_S = 2e-6, 6e-6
 ASSUMPTIONS = (
     f"{RATE_SHARE:.0%} of the card's dense matrix rate, {BANDWIDTH_SHARE:.0%} of its bandwidth, no kernel under "
     f"{KERNEL_S * 1e6:g} µs, and {LAUNCH_S * 1e6:g} µs of the host for each launch, at which it runs ahead of the card"
 )
-# Each ends a kernel of a compiled network, because what follows needs all that it reduces.
+# Reductions, which end a kernel of a compiled network, because the next operation needs their whole result.
 REDUCTIONS = {"sum", "mean", "amax", "max", "argmax", "linalg_vector_norm", "_log_softmax", "_softmax", "var_mean",
               "_log_softmax_backward_data", "_adaptive_avg_pool2d"}  # fmt: skip
-# What is launched beside a graph for each replay: the copies of images and labels, and the graph.
+# Launches for each replay of a graph: the copies of images and labels, and the graph itself.
 REPLAY_LAUNCHES = 3
 
 
 def fused(work: Work) -> Work:
-    """The work with the network's operations as a compiler is expected to join them.
+    """The work with the network's operations fused as a compiler is expected to do it.
 
-    What lies between two products is one kernel, and one more after each reduction in it. A kernel reads what it has
-    not made itself, and writes what is used beyond the next product; what lies between is made anew where it is wanted.
+    The operations between two products form one kernel, and one more after each reduction among them. A kernel reads
+    values that it has not computed itself, and writes values used after the next product; other intermediate values are
+    recomputed where needed.
     """
     groups: list[list[Operation]] = []
     for operation in work.operations:
@@ -52,7 +53,7 @@ def fused(work: Work) -> Work:
                 readers[number].add(index)
     kernels: list[Operation] = []
     for index, group in enumerate(groups):
-        # Weights, and what is kept of them, are read by nobody here.
+        # Weights and their states are not read here.
         used_here_alone = {number for number, indices in readers.items() if indices == {index}}
         kernels += group if len(group) == 1 else _joined(group, used_here_alone)
     return replace(work, operations=tuple(kernels))
@@ -77,7 +78,7 @@ def _joined(group: Sequence[Operation], used_here_alone: set[int]) -> list[Opera
 
 
 def _reduces(operation: Operation) -> bool:
-    """Whether what follows needs all that it looks at: batch norm does so in training alone, and then saves means."""
+    """Whether the operation is a reduction; batch norm is one only in training, when it saves means."""
     if "batch_norm" in operation.name and "backward" not in operation.name:
         return len(operation.writes) > 1 and operation.writes[1][1] > 0
     return operation.name in REDUCTIONS or "batch_norm" in operation.name
@@ -85,7 +86,7 @@ def _reduces(operation: Operation) -> bool:
 
 @dataclass(frozen=True)
 class Time:
-    """Of one piece of work: what the card computes, what the host launches, and the longer of both."""
+    """The time of one piece of work: the card's, the host's launches, and the longer of both."""
 
     launches: int
     device_s: float
@@ -97,24 +98,24 @@ class Time:
 
 
 def as_run(work: Work, recipe: Recipe) -> Work:
-    """The work in the form in which the recipe runs it: its network joined where it is compiled."""
+    """The work in the form in which the recipe runs it: fused if the network is compiled."""
     return fused(work) if recipe.compile else work
 
 
 def launches(work: Work, recipe: Recipe) -> int:
-    """What the host launches for it, in that form."""
+    """The number of launches by the host in that form."""
     return REPLAY_LAUNCHES if recipe.cuda_graph and work.is_step else len(as_run(work, recipe).operations)
 
 
 def time(work: Work, recipe: Recipe, card: Card) -> Time:
-    """An estimate of one of the work's `times`, by the card's data sheet."""
+    """The estimated time of one step of the work, by the card's data sheet."""
     device_s = sum(_operation_s(operation, recipe, card) for operation in as_run(work, recipe).operations)
     count = launches(work, recipe)
     return Time(count, device_s, count * LAUNCH_S)
 
 
 def run_s(work: Sequence[Work], recipe: Recipe, card: Card) -> tuple[float, float]:
-    """Seconds of a run's training, its batches included, and of its evaluations."""
+    """Seconds of a run's training, including making batches, and of its evaluations."""
     seconds = {
         evaluates: sum(one.times * time(one, recipe, card).step_s for one in work if one.evaluates is evaluates)
         for evaluates in (False, True)

@@ -1,7 +1,7 @@
-"""What a recipe costs in parameters, FLOPs and memory, counted in real training steps of a few images.
+"""Parameters, FLOPs and memory of a recipe, counted in real training steps of a few images.
 
-FLOPs and saved bytes of a step are a + b·batch, so two small batches tell those of any: no data is loaded and no large
-batch is computed. The counts are exact; what allocators round up and kernels take as workspace is not in them.
+FLOPs and saved bytes of a step are a + b·batch, so two small batches determine them for any size; no data is loaded.
+The counts are exact, but do not include rounding by allocators or workspace of kernels.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from bench.training.precision import Precision
 LEAST_IMAGES = 4
 # Of which every twentieth part is whole.
 LEAST_PROXIED = 20
-# A loss scaler may skip the first steps, and with them the optimisers' state.
+# A loss scaler may skip the first steps, which would create the optimisers' state.
 MOST_STEPS = 20
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Sizes of a training with `batch_size` images of `image_shape` in each pass of a device; bytes and FLOP.
+    """Sizes of a training with `batch_size` images of `image_shape` in each pass of a device, in bytes and FLOP.
 
-    `training_flops_per_example` is forward and backward; `optimizer_flops_per_step` is matrix products alone, as
-    of Muon; `training_flops` is of the whole run, of `steps` steps on all devices. Bytes are of one device.
+    `training_flops_per_example` is for the forward and backward pass; `optimizer_flops_per_step` counts only matrix
+    products, as in Muon; `training_flops` is for the whole run of `steps` steps on all devices. Bytes are for one
+    device.
 
-    `step_operations` are what eager torch dispatches in a step (`bench.profiling.operations`), `loader_operations` what
-    it does to make a batch, None where that is not done on the device; `waits` of both, by name, make the host wait for
-    a GPU. `counted_on` is the device that all was counted on.
+    `step_operations` is the number of operations that eager torch dispatches in a step (`bench.profiling.operations`),
+    `loader_operations` the number for making a batch, None if that does not happen on the device. `waits` counts those,
+    by name, for which the host must wait for a GPU. `counted_on` is the device used for counting.
     """
 
     precision: str
@@ -80,7 +81,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class NoBatches:
-    """Stands for a loader whose length alone is asked for."""
+    """A stand-in for a loader of which only the length is used."""
 
     steps_per_epoch: int
 
@@ -89,10 +90,10 @@ class NoBatches:
 
 
 def footprint(recipe: Recipe, device: str) -> Footprint:
-    """Count a recipe's sizes on a device, at full image size and its largest batch.
+    """Count a recipe's sizes on a device, at full image size and with its largest batch.
 
-    For a GPU that is not there the CPU stands in, with the precision and the optimisers that the GPU would have.
-    Raises `UsageError` for a network that cannot be built.
+    Without a GPU, the CPU is used with the precision and the optimisers that the GPU would have. Raises `UsageError`
+    for a network that cannot be built.
     """
     counted_on = device
     if device == "cuda" and not torch.cuda.is_available():
@@ -107,7 +108,7 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)), fused=device == "cuda")
     optimizers = trainer.train_step.make_optimizers()
     proxy = next((hook for hook in trainer.train_step.hooks if isinstance(hook, Proxy)), None)
-    # A proxy learns at some steps alone, the first among them, and keeps a share of each batch.
+    # A proxy learns only in some steps, including the first, and keeps a share of each batch.
     period = proxy.every if proxy else 1
     ghosts = min(recipe.ghost_batch.root if recipe.ghost_batch else 0, whole.batch_size)
     small = max(ghosts, LEAST_PROXIED if proxy else LEAST_IMAGES)
@@ -175,7 +176,7 @@ def _loading(workbench: Workbench, size: int) -> Operations | None:
 
 
 def stand_in(recipe: Recipe) -> Recipe:
-    """The recipe as a CPU can take a GPU's place for it, in the precision that the GPU would have."""
+    """The recipe changed so that a CPU can count for a GPU, in the precision that the GPU would have."""
     precision = native_precision("cuda") if recipe.precision == "auto" else recipe.precision
     return recipe.model_copy(update={"precision": "fp32" if precision == "tf32" else precision})
 

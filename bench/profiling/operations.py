@@ -1,7 +1,7 @@
-"""What a piece of work asks of a device, counted without one: operations, and the host's waits for their results.
+"""Counts the operations of a piece of work, and the host's waits for their results, without a GPU.
 
-An operation is what eager torch dispatches that computes or copies: on a GPU a kernel or a few. Views, and memory that
-is only reserved, are none. torch.compile makes fewer of them, and a CUDA graph launches all at once.
+An operation is a call dispatched by eager torch that computes or copies: on a GPU, one or a few kernels. Views and
+allocations do not count. torch.compile makes fewer operations, and a CUDA graph launches all at once.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import flop_registry
 
-# They reserve memory, or say what is in it.
+# Operations that only allocate memory or describe it.
 _NO_WORK = {"detach", "alias", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty",
             "squeeze_", "unsqueeze_", "transpose_", "t_"}  # fmt: skip
-# How large their result is, or which Python number it is, is known when they are done.
+# Operations whose result size, or Python value, is known only when they are done.
 _WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim",
             "unique_consecutive", "repeat_interleave", "bincount"}  # fmt: skip
 _INDEXED = {"index", "index_put", "index_put_", "_unsafe_index"}
-# By these values reach the host; on a CPU, where they are already, nothing is dispatched.
+# Calls by which values reach the host; on a CPU, nothing is dispatched for them.
 _READING = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
-# Of what they pick from they read as much as they give.
+# Gathers: they read as many bytes as they return.
 _GATHERING = {"index", "index_select", "gather", "_unsafe_index"}
-# Of what they change they write as much as they are given.
+# Scatters: they write as many bytes as they are given.
 _SCATTERING = {"index_copy_", "index_put_", "scatter_", "index_add_", "_index_put_impl_"}
-# What they change they do not read.
+# Operations that do not read what they overwrite.
 _OVERWRITING = {"copy_", "fill_", "zero_", "_foreach_copy_", "_foreach_zero_", "normal_", "uniform_", "random_"}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: the bytes of what it reads and writes, each operand once, and the FLOPs of matrix products.
+    """One operation: the bytes it reads and writes, each operand once, and the FLOPs of matrix products.
 
-    `dtype` is that of its first tensor. `part` is what the counter's `part` was. `reads` and `writes` are the tensors'
-    bytes by a number of their memory, so that it can be seen who uses what another wrote.
+    `dtype` is that of its first tensor, `part` the counter's `part` at the time. `reads` and `writes` are bytes by an
+    id of the tensor's memory, which shows who uses another operation's result.
     """
 
     name: str
@@ -60,11 +60,11 @@ class Operation:
 
 @dataclass
 class Operations:
-    """While entered, counts the operations by name, and those of them that a host would have to wait for.
+    """While entered, counts the operations by name, and those for which the host would have to wait.
 
-    It sees a GPU's path where the CPU takes the same; whether a copy would cross from device to host it knows by the
-    call alone (`cpu`, `numpy`, `tolist`). With `only_on`, a type of device, work on other devices is left out.
-    `each` holds the operations in their order, marked with the `part` of the work that is set meanwhile.
+    It is valid for a GPU if the CPU takes the same path; copies from device to host are recognised by the call (`cpu`,
+    `numpy`, `tolist`). With `only_on`, a type of device, work on other devices is left out. `each` holds the operations
+    in order, marked with the present `part` of the work.
     """
 
     only_on: str | None = None
@@ -91,7 +91,7 @@ class Operations:
         self._modes.close()
 
     def record(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
-        """Count one operation that has been done."""
+        """Count one completed operation."""
         name = func.overloadpacket.__name__
         written = _mutated(func, args, kwargs)
         given = _tensors((args, kwargs))
@@ -122,7 +122,7 @@ class Operations:
         )
 
     def _number(self, tensor: Tensor, fresh: bool = False) -> int:
-        """Of the tensor's memory; `fresh` where it may lie where another was that is gone."""
+        """The id of the tensor's memory; `fresh` if it may reuse the address of a freed tensor."""
         memory = _memory(tensor)
         if fresh or memory not in self._numbers:
             self._numbers[memory] = self._next_number
@@ -148,9 +148,9 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class WithoutProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While entered, convolutions and matrix products give zeros of the right shape, type and layout, at once.
+    """While entered, convolutions and matrix products immediately return zeros of the right shape, type and layout.
 
-    For whoever counts operations and needs none of their values: on a CPU products take nearly all of the time.
+    For counting without needing values: on a CPU, products take nearly all of the time.
     """
 
     def __init__(self) -> None:
@@ -190,12 +190,12 @@ class _Called(TorchFunctionMode):
 
 
 def _by_mask(args: Sequence[Any]) -> bool:
-    """Whether an index is a mask, of which only the device knows how many it keeps."""
+    """Whether an index is a mask, for which only the device knows the number of kept elements."""
     return any(isinstance(leaf, Tensor) and leaf.dtype in (torch.bool, torch.uint8) for leaf in tree_leaves(args[1]))
 
 
 def _mutated(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
-    """The arguments that the operation changes in place."""
+    """The arguments that the operation modifies in place."""
     found: list[Tensor] = []
     for index, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
@@ -212,6 +212,6 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Without what is repeated by `expand`."""
+    """The tensor's bytes, without repetition by `expand`."""
     sides = zip(tensor.shape, tensor.stride(), strict=True)
     return math.prod(size for size, stride in sides if stride) * tensor.element_size()

@@ -1,4 +1,4 @@
-"""What each operator of torch takes of a training step, by torch's own profiler; for comparing two versions."""
+"""The time of each torch operator in a training step, by torch's profiler, for comparing two versions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ STEPS = 5
 
 
 def operator_seconds(trainer: Trainer, loader: Loader) -> dict[str, float]:
-    """Seconds of a step that each operator takes itself, on the GPU where there is one, by its name.
+    """The own seconds of each operator in a step, by name; on the GPU if there is one.
 
-    The profiler slows small operators down, so only differences of two profiles say something.
+    The profiler slows small operators down, so only differences between two profiles are meaningful.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell stderr that it starts and stops
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would print its start and stop to stderr
     device = trainer.train_step.precision.device
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
     steps, batches = Steps(trainer), loader.epoch(0)

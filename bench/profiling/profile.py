@@ -1,12 +1,11 @@
-"""The profile of a recipe: a table by stage whose rows, with what lies between and around them, make up the step.
+"""The profile of a recipe: a table of stages whose rows, with those between and around them, add up to the step.
 
-How it is timed. Hooks that read a clock inside the network would make a GPU wait at every stage, and add their own time
-to small ones. So the step is marked only where it passes between loader, forward, loss, backward and optimiser, and
-each stage is timed by itself, on the inputs and output gradients that one real step brought to it, in the recipe's
-precision and memory format. All arms take turns (`bench.statistics.sampling`), so that a drift of the machine hits all
-of them alike. The sum of the stages need not be the network's time: alone, a stage finds other things in the caches and
-pays for its own call, and what the network does between its modules is in none of them. That difference is a row of its
-own.
+Timing: hooks that read a clock inside the network would make a GPU wait at every stage and add their own time. The step
+is therefore marked only at the transitions between loader, forward, loss, backward and optimiser, and each stage is
+timed separately, on inputs and output gradients recorded in one real step, in the recipe's precision and memory format.
+All arms take turns (`bench.statistics.sampling`), so that a drift of the machine affects all alike. The sum of the
+stages need not equal the network's time: a separate stage finds other data in the caches and pays for its own call, and
+work between modules belongs to no stage. That difference has a row of its own.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from bench.training.flops import count_flops
 from bench.training.precision import Precision
 
 BOUNDS = Bounds(relative_error=0.03, least_samples=5, least_s=0.0, timeout_s=30.0)
-# Calls that follow one another in a sample: on a GPU the first hides the launch of the next, as in a real step.
+# Consecutive calls in a sample: on a GPU the first hides the launch of the next, as in a real step.
 REPEATS = {"cpu": 1, "cuda": 5}
 
 
 @dataclass(frozen=True)
 class StageFigures:
-    """One row: shapes, sizes, and the seconds of one batch, means over the middle half of `n` samples."""
+    """One row: shapes, sizes, and the seconds of one batch as means over the middle half of `n` samples."""
 
     name: str
     kind: str
@@ -61,8 +60,8 @@ class StageFigures:
 class Profile:
     """A network's stages in the order of the forward pass, the whole network, and the step around it.
 
-    `step_s` holds the seconds of each part of a step, which add up to it; `step` the samples of the whole.
-    `evaluation_s` is that of all evaluations between epochs, spread over the steps; None where there is none.
+    `step_s` has the seconds of each part of a step, which add up to it; `step` the samples of the whole step.
+    `evaluation_s` is the time of evaluations between epochs, spread over the steps; None if there are none.
     """
 
     batch_size: int
@@ -76,12 +75,12 @@ class Profile:
 
     @property
     def total_s(self) -> float:
-        """Of a whole step."""
+        """Seconds of a whole step."""
         return sum(self.step_s.values())
 
     @property
     def between(self) -> StageFigures:
-        """The network less its stages: what it does between its modules, the loss's backward pass, and the error."""
+        """The network's time minus its stages: work between modules, the loss's backward pass, and the error."""
         net, stages = self.net, self.stages
         return StageFigures(
             "between stages",
@@ -103,7 +102,7 @@ class Profile:
 
 
 class StageTimer:
-    """Samples one stage: forward and backward apart, and their sum as the sample."""
+    """Samples one stage: forward and backward separately, with their sum as the sample."""
 
     def __init__(self, stage: Stage, precision: Precision) -> None:
         self._replays = [Replay(stage, precision) for _ in range(REPEATS[precision.device.kind])]
@@ -128,7 +127,7 @@ def profile(
 ) -> Profile:
     """Profile the recipe on the workbench with batches of `train`; evaluation is timed on one batch of `test`.
 
-    Takes the first pass as a warm-up, then samples until every stage is known or `bounds.timeout_s` is over.
+    After a warm-up pass, it samples until every stage is known precisely enough or `bounds.timeout_s` is over.
     """
     recipe, device, precision = workbench.recipe, workbench.device, workbench.precision
     product = matrix_product(device, precision.inputs)
@@ -153,7 +152,7 @@ def profile(
             evaluation.accuracy(workbench.model, [test_batch], precision, looks.epoch_tta, tta_below=looks.tta_below)
 
         arms["evaluation"] = lambda: seconds_of(device, evaluate)
-    marked_step()  # the first step makes the optimisers' state
+    marked_step()  # the first step creates the optimisers' state
     parts.clear()
     sampled = sample(arms, bounds)
     step_s = middle_mean([{part: one.get(part, 0.0) for part in PARTS} for one in parts])
@@ -187,7 +186,7 @@ def profile(
 def prepare(
     model: nn.Module, batch: Batch, precision: Precision, depth: int | None = None
 ) -> tuple[Recording, dict[str, StageTimer], dict[str, tuple[int, int]]]:
-    """Record one step, and by stage its timer and its FLOPs (forward, backward), which count as its warm-up."""
+    """Record one step, and make for each stage its timer and its FLOPs (forward, backward); this also warms it up."""
     recording = record(model, batch, precision, stages_of(model, depth))
     timers = {stage.name: StageTimer(stage, precision) for stage in recording.stages}
     flops: dict[str, tuple[int, int]] = {}
@@ -199,7 +198,7 @@ def prepare(
 
 
 def middle_mean(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each part over the middle half of the samples, ranked by their sums: steady, and the parts add up."""
+    """The mean of each part over the middle half of the samples, ranked by their sums: robust, and the parts add up."""
     ranked = sorted(samples, key=lambda sample: sum(sample.values()))
     middle = ranked[len(ranked) // 4 : len(ranked) - len(ranked) // 4]
     return {part: fmean(sample[part] for sample in middle) for part in samples[0]}

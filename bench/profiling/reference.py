@@ -1,7 +1,7 @@
-"""What the machine itself can do: a large matrix product and a memory copy, always the same ones.
+"""Reference kernels of the machine: a large matrix product and a memory copy.
 
-The first is the ceiling for the FLOP/s of a network in the same number format; both together tell a machine that has
-become slower from code that has.
+The product is the upper limit of the FLOP/s of a network in the same number format. Both together distinguish a machine
+that has become slower from code that has.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from bench.measures.throttle import gpu_handle
 from bench.statistics.sampling import Bounds, Samples, sample
 from bench.training.device import Device
 
-# Large enough that a larger product is hardly faster, small enough to take milliseconds.
+# Large enough for nearly the highest rate, small enough to take milliseconds.
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
-# Far more than a cache holds.
+# Far larger than any cache.
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
 CPUS = Path("/sys/devices/system/cpu")
 BOUNDS = Bounds(relative_error=0.01, least_samples=10, least_s=0.25, timeout_s=5.0)
@@ -40,14 +40,14 @@ class Rate:
 
     @property
     def per_s(self) -> float:
-        """At the median time of the samples."""
+        """The rate at the median time of the samples."""
         return self.work / self.samples.median_s
 
     @property
     def interval_per_s(self) -> tuple[float, float] | None:
         """95 % interval of the rate at the median time, by order statistics; None for fewer than six samples.
 
-        It assumes no distribution: each sample lies above the true median as often as below it.
+        It assumes no distribution, only that each sample is equally likely to lie above or below the true median.
         """
         from scipy import stats
 
@@ -58,24 +58,24 @@ class Rate:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A fixed piece of work: `work` FLOP or bytes each time that `run` is called."""
+    """A fixed piece of work: `work` FLOP or bytes for each call of `run`."""
 
     device: Device
     work: float
     run: Callable[[], object]
 
     def rate(self, samples: Samples) -> Rate:
-        """From samples that somebody else took, in turns with what they are compared with."""
+        """The rate from samples taken elsewhere."""
         return Rate(self.work, samples)
 
     def measure(self, bounds: Bounds = BOUNDS) -> Rate:
-        """Time it by itself, after a first run that pays for pages, threads and the choice of an algorithm."""
+        """Time it, after a first run that pays for memory pages, threads and the choice of an algorithm."""
         self.run()
         return self.rate(sample({"kernel": lambda: seconds_of(self.device, self.run)}, bounds)["kernel"])
 
 
 def matrix_product(device: Device, dtype: torch.dtype = torch.float32) -> Kernel:
-    """A square matrix product in `dtype`, in FLOP: a multiply-add is two. TF32 is used where it is switched on."""
+    """A square matrix product in `dtype`, in FLOP: a multiply-add counts as two. TF32 is used if it is switched on."""
     side = MATRIX_SIDE[device.kind]
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(side, side, generator=generator).to(device.torch, dtype) for _ in range(2))
@@ -84,16 +84,16 @@ def matrix_product(device: Device, dtype: torch.dtype = torch.float32) -> Kernel
 
 
 def memory_copy(device: Device) -> Kernel:
-    """A copy within the device's memory, in bytes: each is read and written, and counts twice."""
+    """A copy within the device's memory, in bytes: each byte is read and written and counts twice."""
     source = torch.ones(COPY_BYTES[device.kind], dtype=torch.uint8, device=device.torch)
     target = torch.zeros_like(source)
     return Kernel(device, 2.0 * source.numel(), lambda: target.copy_(source))
 
 
 def clock_hz(device: Device) -> float | None:
-    """The clock of a GPU's multiprocessors, or of the fastest core that this process may use; of this moment, in Hz.
+    """The present clock of a GPU's multiprocessors, or of the fastest core that this process may use, in Hz.
 
-    None where the system hides it, as virtual machines and slices of a GPU do.
+    None if the system hides it, as virtual machines and GPU slices do.
     """
     if device.is_cuda:
         import pynvml
@@ -105,14 +105,14 @@ def clock_hz(device: Device) -> float | None:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     khz = []
     for core in cores:
-        # Not /proc/cpuinfo, where a virtual machine repeats the clock of its day of birth.
+        # Not /proc/cpuinfo, where a virtual machine always reports the clock at its start.
         with suppress(OSError, ValueError):
             khz.append(int((CPUS / f"cpu{core}" / "cpufreq" / "scaling_cur_freq").read_text()))
     return 1e3 * max(khz) if khz else None
 
 
 def seconds_of(device: Device, work: Callable[[], object]) -> float:
-    """How long `work` takes, with the device idle at both ends; by the device's own clock where it has one."""
+    """The seconds of `work` with the device idle at both ends, by the device's own clock if it has one."""
     device.synchronize()
     start_s, start = time.perf_counter(), device.event()
     work()

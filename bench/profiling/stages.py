@@ -1,4 +1,4 @@
-"""A network's stages: which modules they are, and what each gets, gives and keeps in one real training step."""
+"""A network's stages: the modules, and the inputs, gradients and saved bytes of each in one real training step."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bench.training.activations import KeptActivations
 from bench.training.flops import count_flops
 from bench.training.precision import Precision
 
-# So many rows fit on a screen; a deeper look must be asked for.
+# As many rows as fit on a screen; more depth must be requested.
 MOST_STAGES = 32
 DEEPEST = 16
 
 
 @dataclass
 class Call:
-    """One use of a stage in a forward pass: its arguments, and the gradients that came back to its outputs."""
+    """One call of a stage in a forward pass: its arguments, and the gradients of its outputs."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -57,7 +57,7 @@ class Stage:
 
 @dataclass
 class Recording:
-    """One training step: its stages in the order of their first call, and what the whole network kept and computed."""
+    """One training step: its stages in the order of their first call, and the network's saved bytes and FLOPs."""
 
     stages: list[Stage]
     kept_bytes: int
@@ -66,10 +66,10 @@ class Recording:
 
 
 def stages_of(model: nn.Module, depth: int | None = None) -> list[Stage]:
-    """The modules `depth` levels below the network, or nearer where a module has nothing inside.
+    """The modules `depth` levels below the network, or higher if a module has no children.
 
-    Without a `depth`, the deepest that gives at most MOST_STAGES. A module with weights of its own is never taken
-    apart, because they would be in none of its parts.
+    Without a `depth`, the deepest with at most MOST_STAGES modules. A module with weights of its own is not split,
+    because they would belong to none of its parts.
     """
     if depth is not None:
         return list(_open("", model, depth))
@@ -89,10 +89,10 @@ def _open(name: str, module: nn.Module, depth: int) -> Iterator[Stage]:
 
 
 def record(model: nn.Module, batch: Batch, precision: Precision, stages: list[Stage]) -> Recording:
-    """Run one forward and backward pass, and note at each stage its inputs, output gradients and saved bytes.
+    """Run one forward and backward pass, and record the inputs, output gradients and saved bytes of each stage.
 
-    Inputs are copied, because an in-place activation would change them; all of it together takes about twice the
-    memory of a training step. The loss is plain cross-entropy. A stage that is never called is left out.
+    Inputs are copied, because an in-place activation would change them; altogether it takes about twice the memory of a
+    training step. The loss is plain cross-entropy. A stage that is never called is left out.
     """
     images, labels = batch
     kept = KeptActivations(model.parameters())
@@ -113,7 +113,7 @@ def record(model: nn.Module, batch: Batch, precision: Precision, stages: list[St
 
 @contextmanager
 def _watched(stage: Stage, kept: KeptActivations, found: list[Stage]) -> Iterator[None]:
-    """While entered, the stage's calls are noted on it, and it joins `found` at the first."""
+    """While entered, the stage's calls are recorded, and it is added to `found` at the first."""
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not stage.calls:
@@ -127,7 +127,7 @@ def _watched(stage: Stage, kept: KeptActivations, found: list[Stage]) -> Iterato
         stage.output_shape = tuple(outputs[0].shape) if outputs else ()
         for position, tensor in enumerate(outputs):
             if tensor.requires_grad:
-                # Taken by a hook on the tensor, so that a later in-place change does not replace it.
+                # Recorded by a hook on the tensor, so that a later in-place change does not replace it.
                 tensor.register_hook(partial(call.take, position))  # type: ignore[no-untyped-call]
 
     handles = [
@@ -154,7 +154,7 @@ def _copy(leaf: Any) -> Any:
 
 
 class Replay:
-    """A stage's calls once more, by themselves: `prepare`, then `forward`, then `backward`."""
+    """Repeats a stage's calls: `prepare`, then `forward`, then `backward`."""
 
     def __init__(self, stage: Stage, precision: Precision) -> None:
         self._stage, self._precision = stage, precision
@@ -163,7 +163,8 @@ class Replay:
         self._outputs: list[list[Tensor]] = []
 
     def prepare(self) -> None:
-        """Fresh copies of the inputs; what an in-place operation changes must not be a leaf of the graph."""
+        """Make fresh copies of the inputs; a tensor that an in-place operation changes must not be a leaf of
+        the graph."""
         self._inputs = [tree_map(_fresh, (call.args, call.kwargs)) for call in self._stage.calls]
         self._outputs = []
 
@@ -172,9 +173,9 @@ class Replay:
             self._outputs = [tensors_in(self._stage.module(*args, **kwargs)) for args, kwargs in self._inputs]
 
     def backward(self) -> None:
-        """Gradients of the weights and of the inputs, from the gradients that the real step brought.
+        """Compute gradients of weights and inputs from the recorded output gradients.
 
-        Nothing where the stage trains nothing and passes nothing on.
+        Does nothing if the stage has nothing to train and passes no gradient on.
         """
         for call, outputs in zip(self._stage.calls, self._outputs, strict=True):
             pairs = [(outputs[position], grad) for position, grad in call.grads.items()]
@@ -188,5 +189,5 @@ class Replay:
 
 
 def _fresh(leaf: Any) -> Any:
-    """A copy whose gradient goes back to the recorded input, at no cost: a clone's backward passes it on."""
+    """A copy whose gradient flows to the recorded input at no cost."""
     return leaf.clone() if isinstance(leaf, Tensor) else leaf

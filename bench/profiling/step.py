@@ -1,7 +1,7 @@
-"""A training step taken apart where it passes from one part to the next, without a line of it written twice.
+"""Splits a training step at the transitions between its parts, without duplicating its code.
 
-The trainer's own `train_step` runs; marks are set as it calls the network, the loss, the backward pass and the
-optimisers. On a CPU a mark is a reading of the clock, on a GPU an event in its queue, which nothing waits for.
+The trainer's own `train_step` runs; marks are set when it calls the network, the loss, the backward pass and the
+optimisers. On a CPU a mark is a clock reading, on a GPU an event in its queue, for which nothing waits.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PARTS = (LOADER, FORWARD, LOSS, BACKWARD, OPTIMIZER, OTHER)
 
 
 class Beginnings(Protocol):
-    """Who is told that a part begins."""
+    """Is notified when a part begins."""
 
     def begin(self, part: str) -> None: ...
 
 
 class Marks:
-    """Moments on the device's own clock; each begins a part, and `seconds` are read when all work is done."""
+    """Points on the device's own clock; each begins a part. `seconds` is read after all work is done."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -41,7 +41,7 @@ class Marks:
         self._moments.append((part, self._device.event() or time.perf_counter()))
 
     def seconds(self) -> dict[str, float]:
-        """Seconds from each mark to the next, summed by part; the last mark only ends. Forgets the marks."""
+        """Seconds from each mark to the next, summed by part; the last mark only ends a part. Clears the marks."""
         self._device.synchronize()
         spent: dict[str, float] = defaultdict(float)
         for (part, start), (_, end) in itertools.pairwise(self._moments):
@@ -51,9 +51,9 @@ class Marks:
 
 
 class MarkedStep:
-    """Whole training steps of `trainer`, the batch drawn from `loader` included; always at the first learning rate.
+    """Whole training steps of `trainer`, including drawing the batch from `loader`, at the first learning rate.
 
-    The loader's part is what the step waits for; what other cores prepared meanwhile is not in it.
+    The loader's part is the time the step waits for it, without work done in parallel on other cores.
     """
 
     def __init__(self, trainer: Trainer, loader: Loader) -> None:
@@ -62,7 +62,7 @@ class MarkedStep:
         self._steps, self._batches = Steps(trainer), _endless(loader)
 
     def run(self, steps: int = 1) -> dict[str, float]:
-        """Seconds of one step by part, the mean of `steps` that follow one another."""
+        """Seconds of one step by part, as means over `steps` consecutive steps."""
         self._device.synchronize()
         for _ in range(steps):
             self._marks.begin(LOADER)
@@ -74,7 +74,7 @@ class MarkedStep:
 
 
 def mark_parts(trainer: Trainer, marks: Beginnings) -> None:
-    """Tell `marks` from now on which part of a step begins, of those but the loader's."""
+    """Set marks from now on when a part of a step begins, except the loader's."""
 
     def marked(part: str, function: Callable[..., Any]) -> Any:
         return Marked(part, function, marks)
@@ -86,14 +86,14 @@ def mark_parts(trainer: Trainer, marks: Beginnings) -> None:
 
     step = trainer.train_step
     step.forward, step.loss = marked(FORWARD, step.forward), marked(LOSS, step.loss)
-    own = copy.copy(step.precision)  # others go on with theirs unmarked
+    own = copy.copy(step.precision)  # other trainers keep their unmarked functions
     step.precision = with_methods(own, backward=BACKWARD, step=OPTIMIZER)
     make_optimizers = step.make_optimizers
     step.make_optimizers = lambda: with_methods(make_optimizers(), set_progress=OPTIMIZER, zero_grad=OPTIMIZER)
 
 
 class Marked:
-    """A callable with a mark before and after it; its attributes are those of what it calls."""
+    """A callable with a mark before and after each call; its attributes are those of the wrapped object."""
 
     def __init__(self, part: str, function: Callable[..., Any], marks: Beginnings) -> None:
         self._part, self._function, self._marks = part, function, marks

@@ -12,11 +12,11 @@ import torch
 
 
 class DeviceTimer:
-    """Seconds that only grow, by CUDA events; without a GPU the host's `perf_counter`.
+    """Monotonic seconds by CUDA events; without a GPU, by the host's `perf_counter`.
 
-    A call waits for all work that was queued before it, so that what lies between two calls is all of the work
-    between them, without the host's way to and from the wait. Each event is timed against the one before: from a
-    distant one, the float32 milliseconds of CUDA would lose the microseconds.
+    A call waits for all work queued before it, so that the difference of two calls is the time of all work between
+    them, without the host's overhead of waiting. Each event is timed against the previous one, because CUDA's float32
+    milliseconds would lose the microseconds over long times.
     """
 
     def __init__(self, is_cuda: bool | None = None) -> None:

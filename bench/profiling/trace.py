@@ -22,7 +22,7 @@ STEPS = 3
 
 
 def check_trace_file(path: Path) -> None:
-    """Raises `UsageError` where a trace cannot be written, before anything is measured."""
+    """Raises `UsageError` if a trace cannot be written, before anything is measured."""
     if not path.parent.is_dir():
         raise UsageError(f"--trace {path}: there is no folder {path.parent}; make it first")
     if readable(str(path)) != str(path):
@@ -32,11 +32,11 @@ def check_trace_file(path: Path) -> None:
 
 
 def write_trace(trainer: Trainer, loader: Loader, path: Path, depth: int | None = None) -> None:
-    """Write STEPS training steps, after one that is not in it, as JSON in Chrome's trace format.
+    """Write STEPS training steps, after one unrecorded step, as JSON in Chrome's trace format.
 
-    The profiler slows small operations down: read proportions in it, and times in the table.
+    The profiler slows small operations down: use the trace for proportions, and the table for times.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell stderr that it starts and stops
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would print its start and stop to stderr
     device = trainer.train_step.precision.device
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
     steps, batches = Steps(trainer), loader.epoch(0)
@@ -55,7 +55,7 @@ def write_trace(trainer: Trainer, loader: Loader, path: Path, depth: int | None 
 
 @contextmanager
 def _region(module: nn.Module, name: str) -> Iterator[None]:
-    """While entered, each forward pass of the module is a named region of the trace."""
+    """While entered, each forward pass of the module is a named region in the trace."""
     open_regions: list[Any] = []
 
     def before(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""A recipe's parts laid out in this process, for commands that look at a training step instead of running it."""
+"""A recipe's parts in this process, for commands that examine a training step instead of running a training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bench.training.precision import Precision
 class Workbench:
     """Device, precision and network of a recipe for data of a shape; the network is on the device.
 
-    Raises `UsageError` for a network that cannot be built, `MissingError` where there is no such device.
+    Raises `UsageError` for a network that cannot be built, `MissingError` if there is no such device.
     """
 
     def __init__(self, recipe: Recipe, device: str, data: Dataset, seed: int = 0) -> None:
@@ -53,11 +53,11 @@ class Workbench:
         return made_up_batch(size, self.data, self.placement)
 
     def loader(self, split: Literal["train", "test"], cache: Path) -> Loader:
-        """The recipe's loader of a split, to be closed by the caller; `cache` is where it may keep converted data."""
+        """The recipe's loader of a split, which the caller closes; it may keep converted data in `cache`."""
         return assembly.build_loader(self.recipe, self.data, split, self.placement, 0, self.recipe.workers, cache)
 
     def trainer(self, train: Batches, fused: bool | None = None) -> Trainer:
-        """The recipe's trainer on the network as it is, neither compiled nor captured, which cannot be looked into."""
+        """The recipe's trainer, neither compiled nor captured, so that its steps can be examined."""
         plain = self.recipe.model_copy(update={"compile": False, "cuda_graph": None})
         return assembly.build_trainer(
             plain, self.model, self.precision, train, train, Clock(), lambda _: None, fused=fused, data=self.data
@@ -65,9 +65,9 @@ class Workbench:
 
 
 def at_full_size(recipe: Recipe) -> Recipe:
-    """The recipe with every step alike: one device, the largest images and batch, and none taken in parts.
+    """The recipe with all steps alike: one device, the largest images and batch, and no accumulation.
 
-    Stages begin small, so that the first step of such a recipe says little about the others.
+    Recipes with stages start small, so their first step says little about the others.
     """
     alike = {"image_sizes": None, "batch_sizes": None, "accumulate": None, "devices": None, "batch_per": None}
     return recipe.model_copy(update=alike | {"batch_size": recipe.of_one_device(recipe.batch_size)})
@@ -75,7 +75,7 @@ def at_full_size(recipe: Recipe) -> Recipe:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what models and pipelines raise for a user's mistake into the error that a command tells."""
+    """Convert errors of models and pipelines about a user's mistake to the error that a command prints."""
     try:
         yield
     except Exception as error:

@@ -1,9 +1,8 @@
-"""Data sets by name: what there is, where it lies, and getting it into memory.
+"""Data sets by name: which exist, where they are, and loading them.
 
-A user's own has the path of an .npz or a folder of images for its name, or is named as Python is:
-`path/to/file.py:Name`; see `own`.
+A user's own data set is named by the path of an .npz or of a folder of images, or as `path/to/file.py:Name`; see `own`.
 
-Importing this is cheap; numpy comes with the first call of `load_dataset` or `locate`.
+Importing this is cheap; the first call of `load_dataset` or `locate` imports numpy.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ def load_dataset(
 ) -> Dataset:
     """The data set `name`, from `data_dir`, $BENCH_DATA or data/, else downloaded into the first of these.
 
-    $BENCH_DATA_URL replaces the publisher's address by a mirror's. `progress` is called with what is being
-    done, bytes done, and bytes in all (None: unknown). Raises WrongOption for an unknown name or option,
-    DataMissing where the data is neither here nor to be had, DataCorrupt where a file is not what its name
-    says, PipelineError where a folder cannot be read or written.
+    $BENCH_DATA_URL replaces the publisher's address by a mirror's. `progress` is called with a description, the bytes
+    done, and the bytes in all (None: unknown). Raises WrongOption for an unknown name or option, DataMissing if the
+    data is not here and cannot be fetched, DataCorrupt if a file is not what its name says, PipelineError if a folder
+    cannot be read or written.
     """
     if own.is_path(name):
         return own.load_file(Path(name), options)
@@ -64,9 +63,9 @@ def load_dataset(
 
 
 def locate(name: str, data_dir: Path | None = None) -> Location | None:
-    """Where `load_dataset` would take it from without a download; None where it would need one.
+    """Where `load_dataset` would find it without a download; None if it would need one.
 
-    Nothing is read but a few bytes. Raises WrongOption for an unknown name.
+    Reads only a few bytes. Raises WrongOption for an unknown name.
     """
     if own.is_path(name):
         return own.locate_file(Path(name))
@@ -85,7 +84,7 @@ def locate(name: str, data_dir: Path | None = None) -> Location | None:
 
 
 def describe(name: str, options: Mapping[str, object] = MappingProxyType({})) -> DatasetInfo:
-    """What is known of a data set by these options; a user's own is loaded for it, once."""
+    """The facts about a data set with these options; a user's own is loaded for this, once."""
     if name in DATASETS:
         return DATASETS[name]
     data = _loaded(name, json.dumps(dict(options), sort_keys=True))

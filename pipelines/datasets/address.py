@@ -1,4 +1,4 @@
-"""Where a file is fetched from: the secret part of an address goes to its server, and nowhere else."""
+"""Web addresses whose secret parts are sent only to their server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.pipelines.errors import WrongOption
 
 @dataclass(frozen=True)
 class Address:
-    """A web address. Its text, for messages and logs, has no user, password, token or query in it."""
+    """A web address. Its text, for messages and logs, contains no user, password, token or query."""
 
     shown: str
     url: str
@@ -21,7 +21,7 @@ class Address:
     def of(cls, text: str, origin: str) -> Address:
         """The address in a text such as `https://user:token@host/folder?key=secret`; `origin` says who gave it.
 
-        Raises WrongOption, without the text, for one that cannot be used.
+        Raises WrongOption, without quoting the text, for an unusable address.
         """
         try:
             parts = urlsplit(text)
@@ -40,7 +40,7 @@ class Address:
         return cls(shown, urlunsplit((parts.scheme, place, parts.path, parts.query, "")), secret)
 
     def file(self, name: str) -> Address:
-        """The address of a file in the folder that this is the address of; a query stays at the end."""
+        """The address of a file in this folder; a query stays at the end."""
         parts = urlsplit(self.url)
         url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
         return Address(f"{self.shown.rstrip('/')}/{name}", url, self.authorization)

@@ -1,4 +1,4 @@
-"""A published data set after parsing: an .npz that loads fast, and a JSON that says what it is worth."""
+"""Caches a parsed published data set as an .npz that loads fast, and a JSON that describes it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Stamp = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Description:
-    """What the JSON says. `fingerprint` is of the data as it was written; the reader compares.
+    """The content of the JSON. `fingerprint` is that of the data as written; the reader compares it.
 
-    A cache may have come with its folder from somebody else, so that it is `official` only where this user wrote it.
+    A cache may have been copied from somebody else, so it is `official` only if this user wrote it.
     """
 
     official: bool
@@ -31,7 +31,7 @@ class Description:
 
 
 def folders(roots: Iterable[Path], name: str) -> tuple[Path, ...]:
-    """Where a cache may be: beside the data; and in the user's own cache, for data that is read-only."""
+    """The possible folders of a cache: beside the data, or in the user's own cache for read-only data."""
     beside = tuple(root / name for root in roots)
     try:
         return (*beside, user_cache() / name)
@@ -40,7 +40,7 @@ def folders(roots: Iterable[Path], name: str) -> tuple[Path, ...]:
 
 
 def stamp(files: Sequence[Path]) -> Stamp:
-    """Size in bytes and modification time in ns of each source file: a change makes a cache stale.
+    """The size in bytes and modification time in ns of each source file; a change makes a cache stale.
 
     Raises DataCorrupt for a file that is missing, PipelineError for one that cannot be looked at.
     """
@@ -57,10 +57,10 @@ def npz_path(folder: Path, name: str) -> Path:
 
 
 def describe(folder: Path, name: str, files: Sequence[Path] | None) -> Description | None:
-    """What is known of the cache in `folder`; None where there is none, or it was made from other `files`.
+    """The description of the cache in `folder`; None if there is none, or if it was made from other `files`.
 
-    `files` None takes the cache as it is: its source has been deleted since. Where the source is there, a cache that
-    this user did not write is none.
+    With `files` None the cache is accepted as it is, because its source has been deleted. If the source exists, a cache
+    that this user did not write is ignored.
     """
     if not npz_path(folder, name).is_file():
         return None
@@ -77,7 +77,7 @@ def describe(folder: Path, name: str, files: Sequence[Path] | None) -> Descripti
 
 
 def read(folder: Path, info: DatasetInfo, files: Sequence[Path] | None) -> tuple[Description, Split, Split] | None:
-    """The cache in `folder` with its train and test split, or None where it is absent, torn or stale."""
+    """The cached train and test split in `folder`, or None if the cache is missing, torn or stale."""
     description = describe(folder, info.name, files)
     if description is None:
         return None
@@ -89,7 +89,7 @@ def read(folder: Path, info: DatasetInfo, files: Sequence[Path] | None) -> tuple
 
 
 def write(candidates: Iterable[Path], dataset: Dataset, files: Stamp, source: Path) -> Path | None:
-    """Keep `dataset` in the first folder that takes it; None where none does (a cache is no necessity)."""
+    """Write `dataset` to the first folder that allows it; None if none does, because a cache is optional."""
     description = {
         "version": _VERSION,
         "name": dataset.name,
@@ -103,7 +103,7 @@ def write(candidates: Iterable[Path], dataset: Dataset, files: Stamp, source: Pa
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(npz_path(folder, dataset.name)) as part:
                 write_npz(part, dataset)
-            # Second, so that a stop between the two leaves a fingerprint that does not match.
+            # Written second, so that an interruption between the two leaves a fingerprint that does not match.
             with replacing(_json_path(folder, dataset.name)) as part:
                 signed = description | {"signature": sign(_canonical(description))}
                 part.write_text(json.dumps(signed, indent=1) + "\n", encoding="utf-8")

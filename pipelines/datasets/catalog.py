@@ -1,4 +1,4 @@
-"""Which data sets there are: facts that a listing or a config check needs, without importing numpy."""
+"""The catalogue of data sets: facts for listings and config checks, without importing numpy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ COUNTS = ("train_count", "test_count")
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set before it is loaded.
+    """Facts about a data set that are known before it is loaded.
 
-    `image_shape` is (channels, height, width). `learnable` is false where labels say nothing about
-    pixels, so that no accuracy can be asked of it. `download_bytes` is 0 where nothing is fetched.
-    `options` are those that `load_dataset` takes: shape, classes and counts are their defaults, and `held_out`
-    trains without so many training images, which then are the test images. Of published images COUNTS takes the first.
-    `where` is its `PublishedSet`, or the function that makes it.
+    `image_shape` is (channels, height, width). `learnable` is false if labels are unrelated to pixels, so that there
+    can be no target accuracy. `download_bytes` is 0 if nothing is fetched. `options` are those that `load_dataset`
+    takes: shape, classes and counts are their defaults, and `held_out` trains without so many training images, which
+    then are the test images. Of published images COUNTS takes the first. `where` is its `PublishedSet`, or the function
+    that makes it.
     """
 
     name: str
@@ -41,9 +41,9 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a data set lies. `path` is None for one that is embedded or made.
+    """Where a data set is. `path` is None for an embedded or generated one.
 
-    `official` is None where nobody has checked yet: loading does. `size_bytes` is on disk.
+    `official` is None until it is checked, which loading does. `size_bytes` is the size on disk.
     """
 
     name: str

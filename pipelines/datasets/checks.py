@@ -1,4 +1,4 @@
-"""What makes bytes and arrays acceptable as a data set."""
+"""Checks of the bytes and arrays of a data set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.pipelines.errors import DataCorrupt, PipelineError
 
 
 def md5_of(content: bytes) -> str:
-    """MD5 is what the publishers give: it identifies a file; it does not defend against a forger."""
+    """The MD5, which publishers state; it identifies a file but does not protect against forgery."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole file. Raises PipelineError where it cannot be read."""
+    """The whole file. Raises PipelineError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 as published: a binary and a python archive, or the folders these extract to."""
+"""CIFAR-10 and CIFAR-100 as published: a binary and a Python archive, or their extracted folders."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def parse_python(content: bytes, where: str, *, label_key: str) -> Arrays:
 
 @dataclass(frozen=True)
 class CifarForm:
-    """An archive or its extracted folder. `train` and `test` map files to MD5s, None where nobody states one.
+    """An archive or its extracted folder. `train` and `test` map files to MD5s, None if unknown.
 
-    With `needs_checksum`, a file that no MD5 vouches for is never parsed.
+    With `needs_checksum`, a file without a matching MD5 is never parsed.
     """
 
     name: str

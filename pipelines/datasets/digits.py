@@ -19,8 +19,8 @@ _FINGERPRINT = "ccef49ab24773b9bebd420cfea691c191759b0ed8da641be7cbe29fffd23ef8d
 def load_digits() -> Dataset:
     """Train and test split, the same on every machine; pixels 0..16 are scaled to 0..255.
 
-    The test split has 36 digits of each class, evenly spaced in scikit-learn's order. Raises DataMissing
-    where scikit-learn does not bring the file, DataCorrupt where its content is another one.
+    The test split has 36 digits of each class, evenly spaced in scikit-learn's order. Raises DataMissing if
+    scikit-learn does not have the file, DataCorrupt if its content is different.
     """
     path = _embedded_file()
     try:
@@ -54,7 +54,7 @@ def load_digits() -> Dataset:
 
 
 def _embedded_file() -> Path:
-    # Not through sklearn.datasets: importing it takes longer than training on these digits for an epoch.
+    # Not through sklearn.datasets, whose import takes longer than an epoch of training on these digits.
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
         raise DataMissing("digits is part of scikit-learn, which is not installed: pip install scikit-learn.")

@@ -1,4 +1,4 @@
-"""Download one file: resumable, retried, verified, and in place only when it is whole."""
+"""Downloads one file: resumes, retries, verifies, and moves it into place only when it is complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class _InterruptedError(Exception):
-    """The transfer stopped for a reason that may pass."""
+    """The transfer stopped for a reason that may be temporary."""
 
 
 def fetch(
@@ -42,13 +42,12 @@ def fetch(
 ) -> None:
     """Fetch `address` into `target`, which appears only with the right MD5.
 
-    What has arrived is kept in a .part file with the MD5 in its name, so that a later call goes on with
-    it, and only with bytes of the same content. `progress` gets a description, bytes so far and bytes in
-    all (None: unknown). Attempts that bring nothing new are repeated after each of `retry_delays_s`
-    (default RETRY_DELAYS_S).
+    Received bytes are kept in a .part file with the MD5 in its name, so that a later call resumes only the same
+    content. `progress` gets a description, bytes so far and bytes in all (None: unknown). Attempts without progress are
+    repeated after each of `retry_delays_s` (default RETRY_DELAYS_S).
 
-    Raises DataMissing where the server cannot be reached or does not have the file, DataCorrupt where it
-    sends other bytes, and PipelineError where they cannot be written.
+    Raises DataMissing if the server cannot be reached or does not have the file, DataCorrupt if it sends other bytes,
+    and PipelineError if they cannot be written.
     """
     part = target.with_name(f"{target.name}.{md5}.part")
     delays_s = RETRY_DELAYS_S if retry_delays_s is None else retry_delays_s
@@ -58,12 +57,12 @@ def fetch(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f".{target.name}.lock")):
-            if target.exists():  # another process fetched it while this one waited
+            if target.exists():  # another process fetched it in the meantime
                 return
             carried_over = part.exists()
             transfer.run()
             if carried_over and _md5(part) != md5:
-                # The older part may be what is wrong: this time everything comes from the server.
+                # The old part may be damaged: this time everything comes from the server.
                 part.unlink()
                 transfer.run()
             found = _md5(part)
@@ -84,7 +83,7 @@ def fetch(
 
 @dataclass(frozen=True)
 class _Transfer:
-    """Bytes from a server to the end of a .part file. OSErrors that come out of it are the disk's."""
+    """Transfers bytes from a server to the end of a .part file. Its OSErrors are about the disk."""
 
     address: Address
     part: Path
@@ -94,7 +93,7 @@ class _Transfer:
     progress: Callable[[str, int, int | None], None] | None
 
     def run(self) -> None:
-        """Attempts until the server has no more; only those without new bytes use up the delays."""
+        """Repeat attempts until the server has no more; only attempts without new bytes use up the delays."""
         failures = 0
         most_bytes = _size(self.part)
         while True:
@@ -108,7 +107,7 @@ class _Transfer:
                 time.sleep(self.retry_delays_s[failures - 1])
 
     def _attempt(self) -> None:
-        """Append what is lacking; start again from nothing if the server cannot do that."""
+        """Append the missing bytes; start over if the server cannot resume."""
         offset = _size(self.part)
         response = self._open(offset)
         if response is None:
@@ -137,17 +136,17 @@ class _Transfer:
                     file.write(chunk)
                     offset += len(chunk)
                     if self.size_bytes is not None and offset > self.size_bytes:
-                        return  # a longer file is another one, as its checksum will say
+                        return  # a longer file is a different one, which its checksum will show
                 file.flush()
                 os.fsync(file.fileno())
         if end_bytes is not None and offset < end_bytes:
             raise _InterruptedError(f"the connection closed after {offset:,} of {end_bytes:,} bytes")
 
     def _open(self, offset: int) -> http.client.HTTPResponse | None:
-        """The server's answer; None where it has nothing beyond `offset` (the checksum judges that)."""
+        """The server's answer; None if it has nothing beyond `offset` (the checksum decides)."""
         request = urllib.request.Request(self.address.url, headers={"User-Agent": "bench-to-accuracy"})
         if self.address.authorization:
-            # Not for whoever a redirection leads to.
+            # Not sent to the target of a redirection.
             request.add_unredirected_header("Authorization", self.address.authorization)
         if offset:
             request.add_header("Range", f"bytes={offset}-")
@@ -162,7 +161,7 @@ class _Transfer:
                     raise _InterruptedError(answer) from error
                 raise DataMissing(f"Downloading {self.address} failed: {answer}.") from error
         except urllib.error.URLError as error:
-            if isinstance(error.reason, socket.gaierror):  # no network, most likely: waiting does not mend it
+            if isinstance(error.reason, socket.gaierror):  # probably no network: waiting does not help
                 raise DataMissing(f"Downloading {self.address} failed: {_reason(error.reason)}.") from error
             raise _InterruptedError(_reason(error.reason)) from error
         except (OSError, http.client.HTTPException) as error:

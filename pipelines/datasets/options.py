@@ -1,4 +1,4 @@
-"""What may be asked of a data set, checked without loading it, so that every command refuses the same."""
+"""Checks the options of a data set without loading it, so that every command refuses the same ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREDICTED = ("every", "last")
 def check_options(name: str, options: Mapping[str, object]) -> None:
     """Raise WrongOption for an unknown option, a wrong type, or a value out of range.
 
-    The options that a user's code takes are its own affair, and are checked when it is called.
+    Options of a user's code are checked when it is called.
     """
     if name in DATASETS:
         check_published(DATASETS[name], options)
@@ -31,7 +31,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
 
 
 def check_published(info: DatasetInfo, options: Mapping[str, object]) -> None:
-    """The same of one of bench's own data sets."""
+    """Check the options of one of bench's own data sets."""
     for name, value in options.items():
         if name not in info.options:
             raise WrongOption.unknown(f"option of {info.name} data", name, info.options)

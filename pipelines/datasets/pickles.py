@@ -1,4 +1,4 @@
-"""Reading the pickles in which CIFAR's python version is published, and nothing else."""
+"""Reads the pickles of CIFAR's Python version, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.pipelines.errors import DataCorrupt
 
-# Asking numpy for the function gives it under the name of this numpy's version; files carry the older ones.
+# numpy gives the function under its present module name; files contain older ones.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
@@ -35,7 +35,7 @@ def load_arrays(content: bytes, where: str) -> dict[str, Any]:
     """
     try:
         loaded = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle raises whatever its opcodes stumble over
+    except Exception as error:  # a damaged pickle may raise anything
         raise DataCorrupt(f"{where} was refused as a pickle of arrays: {error}.") from error
     if not isinstance(loaded, dict):
         raise DataCorrupt(f"{where} holds a {type(loaded).__name__}, not a dictionary of arrays.")

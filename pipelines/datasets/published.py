@@ -1,4 +1,4 @@
-"""A data set that somebody publishes: its files, their checksums, and how it gets from there into memory."""
+"""Published data sets: their files, checksums, and loading."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Download:
-    """A file as its publisher offers it."""
+    """A file that the publisher offers for download."""
 
     name: str
     md5: str
@@ -29,7 +29,7 @@ class Download:
 
 
 class Form(Protocol):
-    """One of the ways in which a data set is published."""
+    """One form in which a data set is published."""
 
     @property
     def name(self) -> str: ...
@@ -49,10 +49,10 @@ class Form(Protocol):
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """What identifies a published data set. The first of `forms` is the one that is fetched.
+    """The description of a published data set. The first of `forms` is the one that is fetched.
 
-    `mean` and `std` are constants of the published training pixels: they do not vary with a user's file.
-    `fingerprint` is the published set's `Dataset.fingerprint` where it is known.
+    `mean` and `std` are constants of the published training pixels, independent of a user's file. `fingerprint` is the
+    `Dataset.fingerprint` of the published set if it is known.
     """
 
     info: DatasetInfo
@@ -88,7 +88,7 @@ def search_roots(data_dir: Path | None) -> tuple[Path, ...]:
 def find(published: PublishedSet, roots: Iterable[Path]) -> Source | None:
     """The first of: a plain .npz, then every published form, in a root or in its subfolder of the set's name.
 
-    Raises WrongOption for a root that is a file, PipelineError for one that may not be looked into.
+    Raises WrongOption for a root that is a file, PipelineError for one that cannot be read.
     """
     name = published.info.name
     try:
@@ -109,7 +109,7 @@ def find(published: PublishedSet, roots: Iterable[Path]) -> Source | None:
 
 
 def locate(published: PublishedSet, data_dir: Path | None) -> Location | None:
-    """Where `load` would take it from; None where it would have to download. Nothing is loaded."""
+    """Where `load` would find it; None if it would have to download. Nothing is loaded."""
     roots = search_roots(data_dir)
     name = published.info.name
     source = find(published, roots)
@@ -132,10 +132,10 @@ def locate(published: PublishedSet, data_dir: Path | None) -> Location | None:
 def load(
     published: PublishedSet, data_dir: Path | None, *, download: bool = True, progress: Progress | None = None
 ) -> Dataset:
-    """The data set from where it is found, else from its publisher.
+    """Load the data set from where it is found, else from its publisher.
 
-    Raises DataMissing where it is neither here nor to be had, DataCorrupt where a file is not what its name
-    says, and PipelineError where a folder cannot be read or written.
+    Raises DataMissing if it is not here and cannot be fetched, DataCorrupt if a file is not what its name says, and
+    PipelineError if a folder cannot be read or written.
     """
     roots = search_roots(data_dir)
     source = find(published, roots)
@@ -168,7 +168,7 @@ def _from_cache(published: PublishedSet, roots: Iterable[Path], files: tuple[Pat
 
 
 def _checked(published: PublishedSet, dataset: Dataset) -> Dataset:
-    """Official where the published fingerprint says so, if it is known, whatever else claims it."""
+    """The data set marked as official only if the published fingerprint, where known, matches."""
     if published.fingerprint is None or dataset.official == (dataset.fingerprint == published.fingerprint):
         return dataset
     return published.dataset(dataset.train, dataset.test, official=not dataset.official)
@@ -197,7 +197,7 @@ def _download(published: PublishedSet, roots: tuple[Path, ...], progress: Progre
     folder = roots[0] / published.info.name
     for file in published.forms[0].downloads:
         target = folder / file.name
-        if target.exists():  # from an earlier, interrupted run that fetched some of several files
+        if target.exists():  # an earlier, interrupted run fetched some of the files
             continue
         try:
             fetch(base.file(file.name), target, md5=file.md5, size_bytes=file.size_bytes, progress=progress)

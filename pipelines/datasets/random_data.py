@@ -1,4 +1,4 @@
-"""Noise of any shape and count, made from a seed: for throughput alone, as it teaches nothing."""
+"""Noise of any shape and count, made from a seed, for measuring throughput."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of loaders: what they are called, what each is, and how one is made."""
+"""The registry of loaders: their names, descriptions and construction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bench.pipelines.dataset import Dataset
     from bench.pipelines.loader import Loader, Placement, Shard
 
-# Imported when one is made, because they bring torch, numba and torchvision with them.
+# Imported only when needed, because they import torch, numba and torchvision.
 LOADERS = Registry(
     "loader",
     "loaders",
@@ -48,7 +48,7 @@ def make_loader(
 ) -> Loader:
     """The loader of this name; the other arguments are those of `pipelines.loader.Loader`.
 
-    Raises `UsageError` for an unknown name and for a user's loader that is none, or fails; PartMissing where the
+    Raises `UsageError` for an unknown name and for a user's loader that is not a loader or fails, PartMissing if the
     loader's library is not installed.
     """
     found = LOADERS.find(name)

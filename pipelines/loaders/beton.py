@@ -1,4 +1,4 @@
-"""Betons, ffcv's files: written once for a split, and used again only if they still hold its very pixels."""
+"""Betons, ffcv's files: written once for a split, and reused only if they contain exactly its pixels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHECKED_AT_ONCE = 4096
 
 
 def beton_of(dataset: Dataset, split: Split, split_name: str, folder: Path) -> Path:
-    """The split's beton in `folder`, written there if it is not yet.
+    """The split's beton in `folder`, written if it does not exist.
 
     Raises DataCorrupt if a file of its name holds other or damaged data, PipelineError if it cannot be
     written.
@@ -38,7 +38,7 @@ def beton_of(dataset: Dataset, split: Split, split_name: str, folder: Path) -> P
 
 
 def write(path: Path, split: Split) -> None:
-    """Write images as uint8 [H, W, C] and labels as int64; the file appears whole or not at all."""
+    """Write images as uint8 [H, W, C] and labels as int64, atomically."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
@@ -51,7 +51,7 @@ def write(path: Path, split: Split) -> None:
 
 
 def check(path: Path, split: Split) -> None:
-    """Raise DataCorrupt unless the beton holds exactly the split's images and labels, in their order."""
+    """Raise DataCorrupt unless the beton has exactly the split's images and labels, in their order."""
     if not path.is_file():
         raise _not_the_data(path, "it is no regular file")
     try:
@@ -83,10 +83,10 @@ def check(path: Path, split: Split) -> None:
 
 
 def _fill(path: str, split: Split) -> None:
-    """Write with ffcv's own pieces, in this process.
+    """Write with ffcv's components, in this process.
 
-    ffcv's `from_indexed_dataset` forks workers and waits for their count of images: a worker that dies,
-    of a full disk for instance, keeps it waiting for ever.
+    ffcv's `from_indexed_dataset` forks workers and waits for their count of images. If a worker dies, for instance
+    because of a full disk, it waits forever.
     """
     shape = _image_shape(split)
     image_field = NDArrayField(np.dtype("uint8"), shape)

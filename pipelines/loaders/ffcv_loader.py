@@ -1,4 +1,4 @@
-"""The loader whose images ffcv decodes from a beton; order and augmentation are ours, so that a seed repeats them."""
+"""A loader whose images ffcv decodes from a beton; order and augmentation are ours, so that a seed reproduces them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from bench.pipelines.render import Canvas, Renderer
 
 
 class Decoding(EpochIterator):  # type: ignore[misc]  # ffcv has no types
-    """ffcv's epoch thread, decoding the given images in the given order, that ends whatever happens.
+    """ffcv's epoch thread, decoding the given images in the given order, and ending in all cases.
 
-    ffcv's own waits for ever for a batch once a transform has raised, and stays behind when an epoch is
-    left early.
+    ffcv's own thread waits forever for a batch after a transform has raised, and remains when an epoch is left early.
     """
 
     output_queue: Queue[Any]
@@ -50,27 +49,27 @@ class Decoding(EpochIterator):  # type: ignore[misc]  # ffcv has no types
             raise
 
     def close(self) -> None:
-        """End the thread, at the latest after the batch that it is decoding."""
+        """End the thread, at the latest after the present batch."""
         self.iter_ixes = iter(())
         self.terminate_event.set()
         while self.is_alive():
-            # It may be waiting for room in the queue.
+            # It may be waiting for space in the queue.
             try:
                 self.output_queue.get(timeout=0.01)
             except Empty:
                 continue
-        # Whoever still asks for a batch is told that there is none.
+        # Tell a waiting consumer that there are no more batches.
         self.output_queue = Queue()
         self.output_queue.put(None)
         super().close()
 
 
 class FfcvLoader(Loader):
-    """Decodes in a thread of its own, some batches ahead; augments and normalises on the device.
+    """Decodes in its own thread, some batches ahead; augments and normalises on the device.
 
-    Without a `cache` folder the beton lies in a temporary one until the loader is closed. More workers
-    than this process may use cores are cut to that number. Raises PartMissing where ffcv is not
-    installed, DataCorrupt for a beton in the cache that is damaged or holds other data.
+    Without a `cache` folder, the beton is in a temporary one until the loader is closed. The number of workers is
+    limited to the usable cores. Raises PartMissing if ffcv is not installed, DataCorrupt for a beton in the cache that
+    is damaged or has other data.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -95,7 +94,7 @@ class FfcvLoader(Loader):
         decoding = Decoding(self._beton, order.numpy())
         try:
             for (pixels, labels), images in zip(decoding, torch.split(order, self.batch_size), strict=True):
-                # A canvas on the CPU is a copy in itself.
+                # On the CPU, making a canvas already copies.
                 canvas = Canvas(pixels if device.type == "cpu" else _taken(pixels, device), self.augment)
                 rows = torch.arange(len(images), device=device)
                 batch = self._renderer.render(canvas, rows, draws[images].to(device))
@@ -108,9 +107,9 @@ class FfcvLoader(Loader):
 
 
 def _taken(buffer: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A copy on the device of one of ffcv's buffers, which it overwrites while later batches are drawn.
+    """A copy on the device of one of ffcv's buffers, which ffcv overwrites for later batches.
 
-    A GPU fetches it from a copy that torch keeps for so long: to fetch it from the buffer itself, the host would have
-    to wait for all work that the GPU was given before.
+    A GPU copies from a second copy that torch keeps as long as needed. To copy from the buffer itself, the host would
+    have to wait for all earlier work of the GPU.
     """
     return sent(buffer.clone(), device)

@@ -1,4 +1,4 @@
-"""The loader without a data path: the whole set lies on the device, and a batch is one gather from it."""
+"""A loader that keeps the whole set on the device; a batch is one gather."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bench.pipelines.render import Canvas, Renderer
 
 
 class ResidentLoader(Loader):
-    """Holds (H + 2 * shift) * (W + 2 * shift) * C bytes an image, twice that with a flip.
+    """Uses (H + 2 * shift) * (W + 2 * shift) * C bytes for each image, twice that with a flip.
 
-    Nothing waits for the device within an epoch: draws are copied to it once, at the beginning. A GPU that is still at
-    work on the last batches of an epoch leaves the host the time to draw the next one; a warm-up draws the first.
+    Nothing waits for the device within an epoch: draws are copied to it once, at the beginning. While a GPU still works
+    on the last batches of an epoch, the host draws the next; a warm-up draws the first.
     """
 
     _ahead: tuple[int, torch.Tensor, Draws] | None = None
@@ -33,7 +33,7 @@ class ResidentLoader(Loader):
     def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         device = self.placement.device
         order, drawn = sent(order, device), self.draws(epoch).to(device)
-        # For the whole epoch at once: a GPU has no work to do for each batch but to render it.
+        # For the whole epoch at once, so that a GPU only has to render each batch.
         draws, labels = drawn[order], self._labels[order]
         first_pixels = self._canvas.first_pixels(order, draws)
         for start in range(0, len(order), self.batch_size):
@@ -43,7 +43,7 @@ class ResidentLoader(Loader):
             self._ahead = epoch + 1, super().shuffled(epoch + 1), super().draws(epoch + 1)
 
     def warm_up(self) -> None:
-        """The draws of the first epoch are kept for it."""
+        """Draw the first epoch in advance."""
         if self.training:
             self._ahead = 0, super().shuffled(0), super().draws(0)
         super().warm_up()

@@ -1,4 +1,4 @@
-"""The loader of text: rows of tokens in their order, which is that of the text, a batch after the other."""
+"""The loader of text: batches of token rows, in the order of the text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bench.pipelines.loader import Batch, Loader
 
 
 class TokenLoader(Loader):
-    """Tokens int64 [B, T] and those to be predicted, int64 [B, T] or [B].
+    """Tokens int64 [B, T] and the tokens to predict, int64 [B, T] or [B].
 
-    Nothing is shuffled, so that a net which keeps its state reads on. Raises WrongOption for a batch that does not hold
+    Nothing is shuffled, so that a network that keeps its state reads on. Raises WrongOption if a batch does not have
     one piece of each stream, and for an augmentation.
     """
 
