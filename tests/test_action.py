@@ -13,6 +13,8 @@ from tests.action_runner import Ran, run_action
 from tests.bench.gate.conftest import commit, git_in
 
 ROOT = Path(__file__).resolve().parent.parent
+# Each runs the gate itself once or twice, in processes of its own.
+pytestmark = pytest.mark.slow
 GH = """#!/bin/sh
 echo "$@" >> "$GH_CALLS"
 case "$*" in *--edit-last*) exit 1;; esac

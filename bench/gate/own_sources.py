@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate.agent_process import AgentFailed, AgentProcess
-from bench.gate.checkout import Checkout, checked_out, resolve, top_of
+from bench.gate.checkout import checked_out, resolve, top_of
 from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
@@ -49,7 +49,7 @@ class OwnSources:
             raise MissingError(f"the base {self.base_name} cannot be run here: {error}") from None
         of_head = describe(head, "these sources", BenchError)
         of_base = describe(base, f"the base {self.base_name}", MissingError)
-        pairs = [self._for_both(path, checkout) for path in self.matrices]
+        pairs = [for_both(path, self.top, checkout.base, checkout.head) for path in self.matrices]
         paired_cells = open_paired_cells(pairs, base, head, self.device, self.found)
         self._sources = [of_base["sources"], of_head["sources"]]
         self.base = Side(self.base.name, of_base["code"])
@@ -72,10 +72,6 @@ class OwnSources:
         if self.head.code.get("dirty"):
             return ["head is the working tree, with changes that are not committed"]
         return []
-
-    def _for_both(self, path: Path, checkout: Checkout) -> tuple[Path, Path]:
-        """A matrix' file for each tree: head says what is compared, and each tree has its own recipes beside it."""
-        return for_both(path, self.top, checkout.base, checkout.head)
 
 
 def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]:

@@ -71,6 +71,7 @@ def verdicts(report: dict) -> dict[str, str]:
     return {one.get("metric", "cell"): one["verdict"] for one in report["findings"]}
 
 
+@pytest.mark.slow  # ten rounds, ten more in the second checkout, and the profiles
 def test_a_slow_down_is_found_confirmed_and_explained(theirs):
     theirs.change(sleep_s=0.3)
     code, report = theirs.regress()
