@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import Tensor
 
 from bench.measures.time_to_accuracy import TimeToAccuracy
 from bench.pipelines.augment import seeded_generator
+from bench.pipelines.loader import Loader
 from bench.runs.run import Status
 from bench.spec.measure_options import SurfaceOptions
 from bench.training.loop import Trainer
 from bench.training.loss_surface import loss_slice, random_direction, roughness
+from bench.training.sizes import resized
 
 
 class Surface(TimeToAccuracy):
@@ -42,13 +46,11 @@ class Surface(TimeToAccuracy):
         return status, reason
 
     def _batches(self, trainer: Trainer, images: int) -> list[tuple[Tensor, Tensor]]:
-        taken, count = [], 0
-        for batch in trainer.train.epoch(0):
-            taken.append(batch)
-            count += len(batch[1])
-            if count >= images:
-                break
-        return taken
+        """At the size of the last step's images."""
+        stage = trainer.curriculum.stage(trainer.curriculum.total_batches - 1)
+        count = -(-images // trainer.train.batch_size) if isinstance(trainer.train, Loader) else 1
+        batches = islice(trainer.train.epoch(0), count)
+        return [(resized(some, stage.pixels, stage.antialias), labels) for some, labels in batches]
 
     @torch.no_grad()
     def _loss(self, trainer: Trainer, batches: list[tuple[Tensor, Tensor]]) -> float:
