@@ -24,6 +24,9 @@ class CountingNet(nn.Module):
     on in the next one. It is forgotten where training and evaluation change over, and where the batch has another size.
     """
 
+    # Whether it answers after each token, or after the last alone; and how many it reads, where that is fixed.
+    each_token = True
+    steps: int | None = None
     state: Tensor | None = None
 
     def __init__(self, classes: int, hidden: int) -> None:
@@ -55,10 +58,12 @@ class Unrolled(CountingNet):
     M0 writes the steps out for its three tokens, and M1 has a loop for any number of them. Both compute the same.
     """
 
+    each_token = False
+
     def __init__(self, classes: int, hidden: int, loop: bool = False) -> None:
         super().__init__(classes, hidden)
         self.recur = nn.Linear(hidden, hidden)
-        self.loop = loop
+        self.loop, self.steps = loop, None if loop else 3
 
     def step(self, hidden: Tensor) -> Tensor:
         return self.norm(F.relu(self.recur(hidden)))  # type: ignore[no-any-return]

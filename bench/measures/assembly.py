@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from bench import models
-from bench.errors import UsageError
 from bench.host.clock import Clock
 from bench.ingredients.ingredient import Parts, SecondNetwork
+from bench.measures.text import check_reads, check_suits_text
 from bench.models import MODELS, ImpossibleModel
 from bench.models.own import check_output
 from bench.pipelines.augment import Augment
@@ -54,6 +54,8 @@ def build_model(recipe: Recipe, data: Dataset) -> nn.Module:
     model = models.build(name, options, in_channels=channels, classes=data.classes, image_size=min(height, width))
     if name not in MODELS:
         check_own_output(recipe, model, data)
+    else:
+        check_reads(name, model, data)
     for key, ingredient in recipe.ingredients.items():
         ingredient.change_network(key, model)
     _drop_batch_counters(model)
@@ -112,18 +114,6 @@ def build_loader(
     if split == "train":
         loader.then = tuple(augmentation(named.name, named.options) for named in recipe.augment.then or ())
     return loader
-
-
-def check_suits_text(recipe: Recipe) -> None:
-    """Raise `UsageError` for an ingredient that needs images or selects examples, neither of which a text has."""
-    asked: dict[str, object] = {key: True for key, one in recipe.ingredients.items() if not one.suits_text}
-    asked |= {
-        "evaluation.tta": recipe.evaluation.tta or recipe.evaluation.epoch_tta,
-        "devices": recipe.device_count > 1,
-    }
-    for key, value in asked.items():
-        if value:
-            raise UsageError(f"{key}: {recipe.data.name} is a text, which this does not suit; leave it out")
 
 
 def init_from_data(model: nn.Module, data: Dataset, device: torch.device) -> None:

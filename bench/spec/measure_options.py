@@ -76,6 +76,12 @@ class NeighboursOptions(Strict):
     queries: Count = 1000
     batch: Count = 1
 
+    @model_validator(mode="after")
+    def _has_so_many(self) -> Self:
+        if self.k > self.base:
+            raise ValueError(f"neighbours.k: {self.base:,} images have no {self.k:,} nearest; ask for fewer")
+        return self
+
 
 class ResizeOptions(Strict):
     """What `--measure resize` does: `images` JPEGs to squares of `pixels`, kept in one memory-mapped array.

@@ -56,6 +56,7 @@ def find_lr(
         return campaign.exit_code()
     _print_curve(console, run)
     file = plot or results / "pictures" / f"{run.run_id}.png"
+    check_picture_file(file)
     write_picture(run, file=file, title=f"{run.recipe}, seed {run.seed}")
     say(console, f"The picture is {file}.")
     return _tell_suggestion(console, run)

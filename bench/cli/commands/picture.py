@@ -38,16 +38,19 @@ def picture(
 
 
 def check_picture_file(file: Path) -> None:
-    """Raise `UsageError` where no picture can be called so."""
+    """Raise `UsageError` where no picture can be called so, `MissingError` where its folder cannot be made."""
     if file.suffix not in SUFFIXES:
         raise UsageError(f"{file}: a picture's name ends in {' or '.join(SUFFIXES)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingError(f"{file}: its folder cannot be made: {error.strerror}") from error
 
 
 def write_picture(*runs: Run, file: Path, title: str = "") -> None:
     """Raises `UsageError` where there is nothing to draw, `MissingError` where `file` cannot be written."""
     plot = _plot(runs, title)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as partial:
             partial.write_bytes(plot.svg.encode() if file.suffix == ".svg" else plot.png)
     except OSError as error:

@@ -109,6 +109,7 @@ def test_what_a_measure_does_not_look_at_is_no_part_of_its_cells():
     [
         ("resize.workers=3", "serial is one worker, not 3"),
         ("resize.method=pilow", "pillow"),
+        ("neighbours.base=5", "5 images have no 10 nearest; ask for fewer"),
         ("find_lr.end=1e-9", "1e-09 should be more than 1e-07, the start"),
     ],
 )

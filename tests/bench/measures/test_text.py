@@ -5,6 +5,7 @@ import time
 import pytest
 
 from bench.errors import UsageError
+from bench.models import ImpossibleModel
 from bench.spec import recipe
 from bench.spec.job import Job
 
@@ -42,3 +43,17 @@ def test_where_the_last_token_alone_is_asked_for_the_share_is_of_those(tmp_path,
 def test_what_is_made_for_images_is_refused(setting, tmp_path, run_here):
     with pytest.raises(UsageError, match="human_numbers is a text, which this does not suit; leave it out"):
         run_here(job(tmp_path, setting))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["model=counting_rnn:m0"], "answers after the last token alone: set data.predict to last"),
+        (["data.predict=last"], "answers after each token: set data.predict to every"),
+        (["model=counting_rnn:m0", "data.predict=last"], "reads 3 tokens, not 20: set data.steps to 3"),
+        (["data=digits", "loader=resident"], "'counting_rnn:m5' reads text, and digits is images"),
+    ],
+)
+def test_a_network_that_does_not_suit_the_data_is_refused(settings, said, tmp_path, run_here):
+    with pytest.raises(ImpossibleModel, match=said):
+        run_here(job(tmp_path, *settings))
