@@ -18,7 +18,7 @@ from bench.claims.effect import Effect
 from bench.claims.verdict import Finding, Verdict, find, overall
 from bench.documents.document import nearest
 from bench.runs.run import Run
-from bench.spec.plan import ANSWERS
+from bench.spec.sweep_plan import ANSWERS
 
 # A run that missed its target took at least as long as it trained, and the target at least that long.
 TARGET_TIME, LEAST_TARGET_TIME = "time_to_target_s", "train_s"

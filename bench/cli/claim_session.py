@@ -29,7 +29,7 @@ from bench.report.terminal.sweep_progress import SweepProgress, view
 from bench.runs.run import Run
 from bench.runs.store import Store, jsonl_files, read_runs
 from bench.spec import matrix as matrices
-from bench.spec.plan import Plan, plan
+from bench.spec.sweep_plan import SweepPlan, plan
 from bench.text import streams, units
 from bench.text.console import say, write_out
 
@@ -177,7 +177,7 @@ class Session:
         self._tell_failures(claim, made)
         return finished
 
-    def _tell_failures(self, claim: Claim, made: Plan) -> None:
+    def _tell_failures(self, claim: Claim, made: SweepPlan) -> None:
         for entry in made.entries:
             if (run := entry.run) is None:
                 continue

@@ -22,19 +22,19 @@ from bench.host.share import Share
 from bench.runs.store import StoreError
 from bench.spec import prices
 from bench.spec.job import Job
-from bench.spec.plan import Entry, Plan
 from bench.spec.prices import Price
+from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.statistics.sampling import Bounds
 
 
 class View(Protocol):
     """Receives what happens during a sweep."""
 
-    def begin(self, entry: Entry) -> None: ...
+    def begin(self, entry: PlannedRun) -> None: ...
 
-    def take(self, entry: Entry, event: dict[str, Any]) -> None: ...
+    def take(self, entry: PlannedRun, event: dict[str, Any]) -> None: ...
 
-    def end(self, entry: Entry) -> None: ...
+    def end(self, entry: PlannedRun) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class NotStarted:
 class ActiveRun:
     """A run in progress, and what belongs to it."""
 
-    entry: Entry
+    entry: PlannedRun
     attempt: Attempt
     share: Share
     follower: Follower | ScriptFollower | NotStarted
@@ -80,7 +80,7 @@ class Starts:
         self._seed: int | None = None
         self._begin(warm_up_fork_server)
 
-    def before(self, entry: Entry, running: Sequence[ActiveRun]) -> None:
+    def before(self, entry: PlannedRun, running: Sequence[ActiveRun]) -> None:
         """Renew it before the first run of another seed. Raises MissingError."""
         is_other = self._seed is not None and entry.seed != self._seed
         if is_other and not running and self._took_s <= RENEWAL_SHARE * (time.monotonic() - self._began_s):
@@ -101,7 +101,7 @@ class Sweep:
     One loop without threads follows all workers, so that signals, records and the view stay consistent.
     """
 
-    plan: Plan
+    plan: SweepPlan
     recorder: Recorder
     view: View
     device: str
@@ -145,7 +145,7 @@ class Sweep:
             return not (due or interrupts.stopping)
 
     def _begin_what_fits(
-        self, due: deque[Entry], running: list[ActiveRun], interrupts: Interrupts, starts: Starts | None
+        self, due: deque[PlannedRun], running: list[ActiveRun], interrupts: Interrupts, starts: Starts | None
     ) -> None:
         """Start runs in order: a run that waits for devices is not overtaken."""
         while due and not interrupts.count:
@@ -159,7 +159,7 @@ class Sweep:
             else:
                 return
 
-    def _begin(self, entry: Entry, share: Share, interrupts: Interrupts) -> ActiveRun:
+    def _begin(self, entry: PlannedRun, share: Share, interrupts: Interrupts) -> ActiveRun:
         attempt = self.recorder.begin(entry.cell.recipe, self.measure)
         self.view.begin(entry)
 
@@ -185,7 +185,7 @@ class Sweep:
         return ActiveRun(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
 
     def _follow_script(
-        self, entry: Entry, attempt: Attempt, share: Share, tell: OnEvent, interrupts: Interrupts
+        self, entry: PlannedRun, attempt: Attempt, share: Share, tell: OnEvent, interrupts: Interrupts
     ) -> ScriptFollower | NotStarted:
         command = entry.cell.command
         assert command is not None
@@ -204,7 +204,7 @@ class Sweep:
         self._record(one.entry, measured, one.attempt)
         self.view.end(one.entry)
 
-    def _record(self, entry: Entry, measured: Measured, attempt: Attempt | None = None) -> None:
+    def _record(self, entry: PlannedRun, measured: Measured, attempt: Attempt | None = None) -> None:
         cell = entry.cell
         price = self.price
         if price is None and cell.recipe is not None:

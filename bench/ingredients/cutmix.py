@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from bench.documents.numbers import Fraction, Positive
 from bench.documents.strict import Strict
-from bench.ingredients.ingredient import Ingredient, Parts
+from bench.ingredients.ingredient import Ingredient, TrainingParts
 from bench.training.examples import Examples
 from bench.training.hook import Hook
 
@@ -25,7 +25,7 @@ class CutMixConfig(Strict, Ingredient):
     suits_text: ClassVar[bool] = False
     why_no_graph: ClassVar[str | None] = "mixes each batch in another way"
 
-    def hooks(self, parts: Parts) -> Iterator[Hook]:
+    def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         import torch
 
         # The seed of the run, which torch was given; of several ranks each has one of its own.

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bench.documents.numbers import Count, Kept
 from bench.documents.strict import Strict
-from bench.ingredients.ingredient import Ingredient, Parts
+from bench.ingredients.ingredient import Ingredient, TrainingParts
 from bench.training.hook import Hook
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class EmaConfig(Strict, Ingredient):
     every: Count = 1
     start: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
-    def hooks(self, parts: Parts) -> Iterator[Hook]:
+    def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         yield Ema(parts.model, self.decay, self.every, self.start)
 
 

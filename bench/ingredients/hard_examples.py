@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from bench.documents.limits import MOST_COUNT
 from bench.documents.numbers import TrainingShare
 from bench.documents.strict import Strict
-from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
+from bench.ingredients.ingredient import Ingredient, RecipeFacts, TrainingParts
 from bench.training.curriculum import ShortEpochs
 from bench.training.examples import Examples
 from bench.training.hook import Hook
@@ -62,7 +62,7 @@ class DropEasyConfig(Strict, Ingredient):
     def curriculum(self, recipe: RecipeFacts) -> dict[str, Any]:
         return {"short": ShortEpochs.between(self.start, self.until, recipe.epochs, self.kept, self.every)}
 
-    def hooks(self, parts: Parts) -> Iterator[Hook]:
+    def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         # Where steps are counted alone, there are no images to choose from.
         if isinstance(parts.train, Shuffled):
             yield HardExamples(parts.train, parts.precision.device.torch)

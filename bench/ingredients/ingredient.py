@@ -76,7 +76,7 @@ class SecondNetwork(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrainingParts:
     """What a training is put together from, for the hooks of its ingredients.
 
     `before` are the hooks of an earlier training in this process, whose memory captured steps and compiled programs
@@ -133,6 +133,6 @@ class Ingredient:
         """How often less of the network is trained than before."""
         return 0
 
-    def hooks(self, parts: Parts) -> Iterator[Hook]:
+    def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         """What it does in the loop."""
         return iter(())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.documents.numbers import Count, Fraction
 from bench.documents.strict import Strict
-from bench.ingredients.ingredient import Ingredient, Parts
+from bench.ingredients.ingredient import Ingredient, TrainingParts
 from bench.training.hook import Hook
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class LookaheadConfig(Strict, Ingredient):
     every: Count = 5
     decay: Fraction = 0.95
 
-    def hooks(self, parts: Parts) -> Iterator[Hook]:
+    def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         yield Lookahead(parts.model, self.every, self.decay)
 
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from bench.documents.numbers import Count
 from bench.documents.strict import Strict
-from bench.ingredients.ingredient import Ingredient, Parts, RecipeFacts
+from bench.ingredients.ingredient import Ingredient, RecipeFacts, TrainingParts
 from bench.training.examples import Examples
 from bench.training.hook import Hook
 
@@ -60,7 +60,7 @@ class ProxyConfig(Strict, Ingredient):
                     f"{parts} equal parts cannot be made"
                 )
 
-    def hooks(self, parts: Parts) -> Iterator[Hook]:
+    def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         earlier = next((hook for hook in parts.before if isinstance(hook, Proxy)), None)
         network = parts.make_proxy((earlier.model, earlier.forward) if earlier else None)
         yield Proxy(*network, parts.precision, parts.loss, self.kept, self.every)

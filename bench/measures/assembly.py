@@ -11,7 +11,7 @@ from torch import nn
 
 from bench import models
 from bench.host.clock import Clock
-from bench.ingredients.ingredient import Parts, SecondNetwork
+from bench.ingredients.ingredient import SecondNetwork, TrainingParts
 from bench.measures.text import check_reads, check_suits_text
 from bench.models import MODELS, ImpossibleModel
 from bench.models.own import check_output
@@ -180,7 +180,7 @@ def build_trainer(
             through = _compiled(of_proxy, net, 2 * shapes)
         return SecondNetwork(net, through, make_optimizers(of_proxy, net))
 
-    parts = Parts(model, train, precision, loss, before.train_step.hooks if before else (), make_proxy)
+    parts = TrainingParts(model, train, precision, loss, before.train_step.hooks if before else (), make_proxy)
     train_step = TrainingStep(
         model,
         forward,

@@ -18,7 +18,7 @@ from torch import nn
 
 from bench.pipelines.loader import Batch, Loader
 from bench.profiling.reference import Rate, matrix_product, seconds_of
-from bench.profiling.stages import Recording, Replay, Stage, record, stages_of
+from bench.profiling.stages import NetworkStage, Recording, Replay, record, stages_of
 from bench.profiling.step import BACKWARD, FORWARD, PARTS, MarkedStep
 from bench.profiling.workbench import Workbench
 from bench.statistics.sampling import Bounds, Samples, sample
@@ -104,7 +104,7 @@ class Profile:
 class StageTimer:
     """Samples one stage: forward and backward separately, with their sum as the sample."""
 
-    def __init__(self, stage: Stage, precision: Precision) -> None:
+    def __init__(self, stage: NetworkStage, precision: Precision) -> None:
         self._replays = [Replay(stage, precision) for _ in range(REPEATS[precision.device.kind])]
         self._device = precision.device
         self.seconds: list[dict[str, float]] = []
@@ -204,7 +204,7 @@ def middle_mean(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {part: fmean(sample[part] for sample in middle) for part in samples[0]}
 
 
-def _figures(stage: Stage, timer: StageTimer, flops: tuple[int, int]) -> StageFigures:
+def _figures(stage: NetworkStage, timer: StageTimer, flops: tuple[int, int]) -> StageFigures:
     seconds = middle_mean(timer.seconds)
     return StageFigures(
         stage.name or "(all)",

@@ -37,7 +37,7 @@ class Call:
 
 
 @dataclass
-class Stage:
+class NetworkStage:
     """A module, by its dotted name, and its calls in one training step."""
 
     name: str
@@ -59,13 +59,13 @@ class Stage:
 class Recording:
     """One training step: its stages in the order of their first call, and the network's saved bytes and FLOPs."""
 
-    stages: list[Stage]
+    stages: list[NetworkStage]
     kept_bytes: int
     forward_flops: int
     backward_flops: int
 
 
-def stages_of(model: nn.Module, depth: int | None = None) -> list[Stage]:
+def stages_of(model: nn.Module, depth: int | None = None) -> list[NetworkStage]:
     """The modules `depth` levels below the network, or higher if a module has no children.
 
     Without a `depth`, the deepest with at most MOST_STAGES modules. A module with weights of its own is not split,
@@ -78,17 +78,17 @@ def stages_of(model: nn.Module, depth: int | None = None) -> list[Stage]:
     return fitting[-1] if fitting else by_depth[0]
 
 
-def _open(name: str, module: nn.Module, depth: int) -> Iterator[Stage]:
+def _open(name: str, module: nn.Module, depth: int) -> Iterator[NetworkStage]:
     own = any(True for _ in module.parameters(recurse=False))
     children = list(module.named_children())
     if depth == 0 or own or not children:
-        yield Stage(name, module)
+        yield NetworkStage(name, module)
         return
     for child_name, child in children:
         yield from _open(f"{name}.{child_name}" if name else child_name, child, depth - 1)
 
 
-def record(model: nn.Module, batch: Batch, precision: Precision, stages: list[Stage]) -> Recording:
+def record(model: nn.Module, batch: Batch, precision: Precision, stages: list[NetworkStage]) -> Recording:
     """Run one forward and backward pass, and record the inputs, output gradients and saved bytes of each stage.
 
     Inputs are copied, because an in-place activation would change them; altogether it takes about twice the memory of a
@@ -96,7 +96,7 @@ def record(model: nn.Module, batch: Batch, precision: Precision, stages: list[St
     """
     images, labels = batch
     kept = KeptActivations(model.parameters())
-    found: list[Stage] = []
+    found: list[NetworkStage] = []
     with ExitStack() as hooks, kept:
         for stage in {id(stage.module): stage for stage in stages}.values():
             hooks.enter_context(_watched(stage, kept, found))
@@ -112,7 +112,7 @@ def record(model: nn.Module, batch: Batch, precision: Precision, stages: list[St
 
 
 @contextmanager
-def _watched(stage: Stage, kept: KeptActivations, found: list[Stage]) -> Iterator[None]:
+def _watched(stage: NetworkStage, kept: KeptActivations, found: list[NetworkStage]) -> Iterator[None]:
     """While entered, the stage's calls are recorded, and it is added to `found` at the first."""
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -156,7 +156,7 @@ def _copy(leaf: Any) -> Any:
 class Replay:
     """Repeats a stage's calls: `prepare`, then `forward`, then `backward`."""
 
-    def __init__(self, stage: Stage, precision: Precision) -> None:
+    def __init__(self, stage: NetworkStage, precision: Precision) -> None:
         self._stage, self._precision = stage, precision
         self._weights = [p for p in stage.module.parameters() if p.requires_grad]
         self._inputs: list[tuple[Any, Any]] = []

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.host.gc_pause import collector_paused
 
-Work = Callable[..., Tensor]
+StepFunction = Callable[..., Tensor]
 # torch's advice: on a stream of its own, often enough for every library to have tuned itself and made its workspace.
 RUNS_BEFORE_CAPTURE = 3
 
@@ -26,7 +26,7 @@ class Captured:
     What a call returns is overwritten by the next.
     """
 
-    def __init__(self, work: Work, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, work: StepFunction, inputs: Sequence[Tensor]) -> None:
         self._inputs = [tensor.clone() for tensor in inputs]
         own, here = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
         own.wait_stream(here)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from bench.training.cuda_graph import Work
+from bench.training.cuda_graph import StepFunction
 from bench.training.curriculum import WHOLE, Stage
 from bench.training.examples import Examples
 from bench.training.hook import Hook, overridden
@@ -37,13 +37,13 @@ class TrainingStep:
         hooks: Sequence[Hook] = (),
         accumulate: int = 1,
         ranks: Ranks = ALONE,
-        make_graph: Callable[[Work, Sequence[Tensor]], Work] | None = None,
+        make_graph: Callable[[StepFunction, Sequence[Tensor]], StepFunction] | None = None,
     ) -> None:
         self.model, self.forward, self.ranks = model, forward, ranks
         self.make_optimizers, self.precision, self.loss, self.hooks = make_optimizers, precision, loss, hooks
         self._accumulate, self._make_graph = accumulate, make_graph
         self._choose, self._mix, self._note = (overridden(hooks, name) for name in ("choose", "mix", "note"))
-        self._captured: dict[tuple[Stage, tuple[bool, ...]], Work] = {}
+        self._captured: dict[tuple[Stage, tuple[bool, ...]], StepFunction] = {}
         self._captured_optimizers: Optimizers | None = None
 
     @property

@@ -33,7 +33,7 @@ from bench.spec import matrix as matrices
 from bench.spec import prices
 from bench.spec.matrix import Cell, Matrix, Order, same, short
 from bench.spec.measures import with_timeout
-from bench.spec.plan import FAILURES, Plan, check_rerun, plan
+from bench.spec.sweep_plan import FAILURES, SweepPlan, check_rerun, plan
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
 from bench.text.console import say
@@ -97,7 +97,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
     return code
 
 
-def run_cells(options: SweepOptions, console: Console) -> tuple[int, Plan]:
+def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     """Run what is not done yet and print the table; the exit code, and what became of each cell and seed.
 
     Raises `UsageError` for a mistake in the matrix or the options, `MissingError` where results cannot be kept, or no
@@ -126,7 +126,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, Plan]:
     gpus, allotment, pairs = look()
     check_rerun(options.rerun, pairs)
 
-    def make_plan() -> Plan:
+    def make_plan() -> SweepPlan:
         made = plan(
             pairs,
             recorder.store.read({cell.id for cell, _ in pairs}),
@@ -244,7 +244,7 @@ def sampling_of(matrix: Matrix, timeout_s: float | None) -> Bounds:
     return bounds if timeout_s is None else with_timeout(bounds, timeout_s, matrix.spec.measure)
 
 
-def get_data(made: Plan, data_dir: Path | None, console: Console) -> None:
+def get_data(made: SweepPlan, data_dir: Path | None, console: Console) -> None:
     """Fetch the data sets that the runs to come need and that are not here, before anything is timed.
 
     What is not to be had is said once; the workers then skip its cells. Raises `MissingError` where no run to
@@ -282,7 +282,7 @@ def _cautions(allotment: Allotment, device: str, gpus: Gpus) -> list[str]:
     return notes
 
 
-def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: Order, jobs: int) -> None:
+def _announce(console: Console, matrix: Matrix, made: SweepPlan, device: str, order: Order, jobs: int) -> None:
     spec, actions = matrix.spec, made.actions
     parts = [f"{actions['done']} done", f"{actions['run']} to run"]
     if actions["skip"]:
@@ -304,7 +304,7 @@ def _announce(console: Console, matrix: Matrix, made: Plan, device: str, order: 
         say(console, f"Expected: {expected or units.duration(left_s) + guess}")
 
 
-def _exit_code(console: Console, made: Plan) -> int:
+def _exit_code(console: Console, made: SweepPlan) -> int:
     """That a cell cannot be here is no failure of what could be measured."""
     statuses = {entry.run.status for entry in made.entries if entry.run is not None}
     # What is skipped for want of devices is run as soon as they are there.

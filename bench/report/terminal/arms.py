@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.runs.run import FINISHED
 from bench.spec.matrix import short
-from bench.spec.plan import Plan
+from bench.spec.sweep_plan import SweepPlan
 
 if TYPE_CHECKING:
     from bench.statistics.estimates import Estimate
@@ -21,7 +21,7 @@ LEAST_N = 5
 RESAMPLES = 9999
 
 
-def compare_arms(plan: Plan, headline: Headline) -> list[str]:
+def compare_arms(plan: SweepPlan, headline: Headline) -> list[str]:
     """A line for each arm and one for their ratio, for each pair of arms with at least five runs each.
 
     The ratio's interval is that of the bias-corrected and accelerated bootstrap (Efron, "Better bootstrap confidence

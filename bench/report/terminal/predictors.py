@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.runs.run import FINISHED, Run
-from bench.spec.plan import Plan
+from bench.spec.sweep_plan import SweepPlan
 
 # Fewer cells, or only two different values, give no ranking.
 LEAST_CELLS = 5
@@ -20,7 +20,7 @@ TOOK = {
 }
 
 
-def predictors(plan: Plan, measure: str) -> list[str]:
+def predictors(plan: SweepPlan, measure: str) -> list[str]:
     """A line for FLOPs and one for parameters, if the sweep's cells differ in them."""
     if measure not in TOOK:
         return []

@@ -18,7 +18,7 @@ from bench.runs.disturbed import disturbed
 from bench.runs.run import FINISHED, Run
 from bench.scores.scaling import efficiency, one_device_config
 from bench.spec.matrix import Cell, short
-from bench.spec.plan import Entry, Plan
+from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.statistics import LEAST_FOR_INTERVAL
 from bench.text import units
 from bench.text.console import say
@@ -81,7 +81,7 @@ ON_PAPER: Sequence[tuple[str, str, Show]] = (
 )
 
 
-def print_plan(console: Console, plan: Plan, keys: Sequence[str]) -> None:
+def print_plan(console: Console, plan: SweepPlan, keys: Sequence[str]) -> None:
     """Print the table of the plan, and why some cells cannot run."""
     print_table(console, plan_table(plan, keys), OPTIONAL_IN_PLAN)
     skipped: dict[str, list[str]] = {}
@@ -92,7 +92,7 @@ def print_plan(console: Console, plan: Plan, keys: Sequence[str]) -> None:
         say(console, f"{'; '.join(labels)}: skipped: {reason}")
 
 
-def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
+def plan_table(plan: SweepPlan, keys: Sequence[str]) -> Table:
     """A row for each cell: the beginning of its id, how many runs are done and due, and how long these take."""
     table = Table()
     table.add_column("cell", no_wrap=True)
@@ -116,7 +116,7 @@ def plan_table(plan: Plan, keys: Sequence[str]) -> Table:
     return table
 
 
-def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
+def summary_table(plan: SweepPlan, keys: Sequence[str], measure: str) -> Table:
     """A row for each cell: the runs by status, and the measured figures as mean ± 95 % interval over the seeds."""
     table = Table(*headings(keys), caption="mean ± half of the 95 % interval, over the seeds; of two, both")
     table.caption_justify = "left"
@@ -146,7 +146,7 @@ def summary_table(plan: Plan, keys: Sequence[str], measure: str) -> Table:
     return table
 
 
-def _efficiencies(plan: Plan) -> dict[str, str]:
+def _efficiencies(plan: SweepPlan) -> dict[str, str]:
     """The scaling efficiency by id of each cell on several devices, if the plan also has its one-device cell."""
     speeds: dict[str, list[float]] = {}
     for entry in plan.entries:
@@ -165,7 +165,7 @@ def _efficiencies(plan: Plan) -> dict[str, str]:
     return shown
 
 
-def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: str, results: Path) -> None:
+def print_summary(console: Console, plan: SweepPlan, keys: Sequence[str], measure: str, results: Path) -> None:
     """Print the table by cell, the comparison of arms, failures with their reasons, and the counts of statuses.
 
     `results` is the folder of the logs.
@@ -189,9 +189,9 @@ def print_summary(console: Console, plan: Plan, keys: Sequence[str], measure: st
     say(console, ", ".join(counted + ([f"{open_count} still to run"] if open_count else [])))
 
 
-def troubles(plan: Plan, results: Path) -> list[str]:
+def troubles(plan: SweepPlan, results: Path) -> list[str]:
     """Every run with a reason, grouped by cell and reason; failures with the end of their log."""
-    alike: dict[tuple[str, str, str], list[Entry]] = {}
+    alike: dict[tuple[str, str, str], list[PlannedRun]] = {}
     for entry in plan.entries:
         if entry.run is not None and entry.run.reason is not None:
             alike.setdefault((entry.cell.id, entry.run.status, entry.run.reason), []).append(entry)
@@ -219,7 +219,7 @@ def values_of(cell: Cell, keys: Sequence[str]) -> list[Text]:
     return [Text(short(cell.values[key]) if key in cell.values else units.MISSING) for key in keys]
 
 
-def _differs(plan: Plan, metric: str) -> bool:
+def _differs(plan: SweepPlan, metric: str) -> bool:
     return (
         len({entry.run.metrics.get(metric) for entry in plan.entries if entry.run and entry.run.status in FINISHED}) > 1
     )

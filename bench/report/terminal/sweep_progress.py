@@ -14,7 +14,7 @@ from rich.text import Text
 from bench.report.terminal.progress import PLAIN_EVERY_S, Progress
 from bench.report.terminal.sweep import HEADLINES, headings, values_of
 from bench.runs.run import FINISHED
-from bench.spec.plan import Entry, Plan
+from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.text import units
 from bench.text.console import say
 from bench.text.fitting import fitted
@@ -29,7 +29,7 @@ STYLES = {"ok": "green", "to run": "dim", "later": "dim", "running": "bold cyan"
 class SweepProgress:
     """The state of a sweep; rendered as a table of the runs around the present ones."""
 
-    def __init__(self, name: str, plan: Plan, keys: Sequence[str], measure: str, jobs: int = 1) -> None:
+    def __init__(self, name: str, plan: SweepPlan, keys: Sequence[str], measure: str, jobs: int = 1) -> None:
         self.name, self.plan, self.keys, self.measure, self.jobs = name, plan, keys, measure, jobs
         self.running: dict[tuple[str, int], Progress] = {}
         self.note = ""
@@ -37,14 +37,14 @@ class SweepProgress:
         self._begun = 0
         self._seeds = len({entry.seed for entry in plan.entries}) > 1
 
-    def begin(self, entry: Entry) -> Progress:
+    def begin(self, entry: PlannedRun) -> Progress:
         self._begun += 1
         target = entry.cell.target_accuracy if self.measure == "time_to_accuracy" else None
         title = f"{self.name}, run {self._begun} of {self.count}"
         progress = self.running[entry.key] = Progress(title, target, None, time.monotonic())
         return progress
 
-    def take(self, entry: Entry, event: dict[str, Any]) -> bool:
+    def take(self, entry: PlannedRun, event: dict[str, Any]) -> bool:
         """Process a run's message; returns whether there is a new `note` for the whole sweep."""
         before = self.note
         if event["kind"] == "finishing":
@@ -56,7 +56,7 @@ class SweepProgress:
             self.running[entry.key].take(event)
         return self.note != before
 
-    def end(self, entry: Entry) -> None:
+    def end(self, entry: PlannedRun) -> None:
         # A new mapping, because a live display draws in its own thread.
         self.running = {key: progress for key, progress in self.running.items() if key != entry.key}
 
@@ -74,7 +74,7 @@ class SweepProgress:
             return None
         return max(left_s - sum(progress.elapsed_s for progress in self.running.values()), 0.0) / self.jobs
 
-    def describe(self, entry: Entry) -> str:
+    def describe(self, entry: PlannedRun) -> str:
         seed = f", seed {entry.seed}" if self._seeds else ""
         return f"{entry.cell.label}{seed}"
 
@@ -128,13 +128,13 @@ class LiveSweep:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: PlannedRun) -> None:
         self._progress.begin(entry)
 
-    def take(self, entry: Entry, event: dict[str, Any]) -> None:
+    def take(self, entry: PlannedRun, event: dict[str, Any]) -> None:
         self._progress.take(entry, event)
 
-    def end(self, entry: Entry) -> None:
+    def end(self, entry: PlannedRun) -> None:
         self._progress.end(entry)
 
 
@@ -151,19 +151,19 @@ class PlainSweep:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: PlannedRun) -> None:
         run = self._progress.begin(entry)
         self._next_s[entry.key] = time.monotonic() + PLAIN_EVERY_S
         self._say(f"{run.title}: {self._progress.describe(entry)}")
 
-    def take(self, entry: Entry, event: dict[str, Any]) -> None:
+    def take(self, entry: PlannedRun, event: dict[str, Any]) -> None:
         if self._progress.take(entry, event):
             self._say(self._progress.note)
         elif time.monotonic() >= self._next_s[entry.key]:
             self._next_s[entry.key] = time.monotonic() + PLAIN_EVERY_S
             self._say(self._progress.running[entry.key].line())
 
-    def end(self, entry: Entry) -> None:
+    def end(self, entry: PlannedRun) -> None:
         progress, run = self._progress, entry.run
         title = progress.running[entry.key].title
         progress.end(entry)
@@ -186,7 +186,7 @@ def view(console: Console, progress: SweepProgress) -> LiveSweep | PlainSweep:
     return LiveSweep(console, progress) if console.is_terminal else PlainSweep(console, progress)
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: PlannedRun) -> str:
     if entry.action == "done" and entry.run is not None:
         return entry.run.status
     return "later" if entry.action == "later" else "to run"

@@ -14,7 +14,7 @@ from bench.execution.recording import Attempt
 from bench.execution.sweep import Sweep
 from bench.runs.store import StoreError
 from bench.spec.matrix import Matrix, expand, schedule
-from bench.spec.plan import plan
+from bench.spec.sweep_plan import plan
 
 
 class Ended:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.documents.document import Document
 from bench.spec.matrix import Matrix, expand, schedule
-from bench.spec.plan import plan
+from bench.spec.sweep_plan import plan
 
 WIDTHS = list(range(1, 41))
 MATRIX = Matrix(

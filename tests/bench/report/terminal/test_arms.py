@@ -6,7 +6,7 @@ import pytest
 from bench.documents.document import Document
 from bench.report.terminal.arms import compare_arms, ratio_of_medians
 from bench.spec.matrix import Matrix, expand, schedule
-from bench.spec.plan import plan
+from bench.spec.sweep_plan import plan
 from bench.text import units
 
 HEADLINE = ("samples/s", "samples_per_s", units.rate)

@@ -5,7 +5,7 @@ import pytest
 from bench.documents.document import Document
 from bench.report.terminal.predictors import predictors
 from bench.spec.matrix import Matrix, expand, schedule
-from bench.spec.plan import plan
+from bench.spec.sweep_plan import plan
 
 
 def told(make_run, metrics, measure="throughput"):

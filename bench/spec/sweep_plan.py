@@ -21,7 +21,7 @@ Action = Literal["done", "run", "skip", "later"]
 
 
 @dataclass
-class Entry:
+class PlannedRun:
     """One cell with one seed, and the newest run of it that counts.
 
     What is to come of it now: nothing (`done`), a run, a record of why there can be none (`skip`), or nothing
@@ -44,10 +44,10 @@ class Entry:
 
 
 @dataclass
-class Plan:
+class SweepPlan:
     """All entries in the order of running, and what should be said before."""
 
-    entries: list[Entry]
+    entries: list[PlannedRun]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -67,7 +67,7 @@ class Plan:
             return 0.0
         return sum(fmean(known) if one is None else one for one in due) if known else None
 
-    def ran(self, entry: Entry, run: Run) -> None:
+    def ran(self, entry: PlannedRun, run: Run) -> None:
         """Take note of an entry's record."""
         entry.run, entry.action = run, "done"
         if (total_s := _total_s(run)) is not None:
@@ -86,7 +86,7 @@ def plan(
     resume: bool = False,
     limit: int | None = None,
     most_neighbours: int | None = None,
-) -> Plan:
+) -> SweepPlan:
     """What to do for each cell and seed, given the store's `runs`.
 
     A run counts if it was made on this machine and not interrupted, and one that was skipped before it began as
@@ -112,14 +112,14 @@ def plan(
         if key in wanted and counts and (key not in newest or newest[key].run_id < run.run_id):
             newest[key] = run
     durations = _durations(here)
-    made, count = Plan([]), 0
+    made, count = SweepPlan([]), 0
     for cell, seed in pairs:
         known = newest.get((cell.id, seed))
         action = _action(cell, known, rerun)
         if action == "run":
             count += 1
             action = "later" if limit is not None and count > limit else "run"
-        made.entries.append(Entry(cell, seed, known, action, durations.get(cell.id)))
+        made.entries.append(PlannedRun(cell, seed, known, action, durations.get(cell.id)))
     if disturbed:
         made.notes.append(
             f"not counted here: {disturbed} of the runs of these cells, which shared the cores with others (--jobs)"
@@ -172,7 +172,7 @@ def _total_s(run: Run) -> float | None:
     return None if total_s is None else float(total_s)
 
 
-def _notes(made: Plan, elsewhere: int, sources_sha256: str) -> list[str]:
+def _notes(made: SweepPlan, elsewhere: int, sources_sha256: str) -> list[str]:
     notes = []
     done = [entry.run for entry in made.entries if entry.action == "done" and entry.run is not None]
     others = sum(run.code.get("sources_sha256") != sources_sha256 for run in done)

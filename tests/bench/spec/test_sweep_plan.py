@@ -6,7 +6,7 @@ from bench.documents.document import Document
 from bench.errors import UsageError
 from bench.runs.run import STATUSES
 from bench.spec.matrix import Matrix, expand, schedule
-from bench.spec.plan import check_rerun, plan
+from bench.spec.sweep_plan import check_rerun, plan
 
 HERE, SOURCES = "here", "s" * 64
 
