@@ -1,1 +1,1 @@
-"""What a recipe can add to plain training, and the settings of all of it."""
+"""What a recipe can add to plain training, with settings, conflicts and work."""

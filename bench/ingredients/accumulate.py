@@ -9,7 +9,7 @@ from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
 
 class AccumulateConfig(RootModel[Count], Ingredient):
-    """The parts."""
+    """The number of parts."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

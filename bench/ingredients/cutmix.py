@@ -28,15 +28,15 @@ class CutMixConfig(Strict, Ingredient):
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         import torch
 
-        # The seed of the run, which torch was given; of several ranks each has one of its own.
+        # The seed of the run as given to torch; each of several ranks has its own.
         yield CutMix(self.alpha, self.probability, torch.initial_seed())
 
 
 class CutMix(Hook):
     """Mixes a batch with the chance `probability`; the kept share is drawn from Beta(`alpha`, `alpha`).
 
-    Each image gets its rectangle from the image before it, which is any image, since batches are shuffled.
-    What is drawn depends on the seed and the step alone, on the host: nothing waits for the device.
+    Each image gets its rectangle from the image before it, which is random because batches are shuffled. Draws depend
+    only on the seed and the step, and are made on the host, so nothing waits for the device.
     """
 
     def __init__(self, alpha: float = 1.0, probability: float = 0.5, seed: int = 0) -> None:

@@ -31,10 +31,10 @@ class EmaConfig(Strict, Ingredient):
 class Ema(Hook):
     """average ← decay·average + (1 − decay)·weights at each step, done for `every` steps at once.
 
-    It begins with the weights after the share `start` of the steps; until then the weights themselves are
-    evaluated. The running statistics of batch norm are averaged with the weights, as if they were some. The
-    average is kept in fp32, because half precision would round small changes away.
-    Source: Polyak and Juditsky 1992, in the exponential form of Tarvainen and Valpola, arXiv 1703.01780.
+    It begins with the weights after the share `start` of the steps; before that, the weights themselves are evaluated.
+    The running statistics of batch norm are averaged like weights. The average is kept in fp32, because half precision
+    would round small changes away. Source: Polyak and Juditsky 1992, in the exponential form of Tarvainen and Valpola,
+    arXiv 1703.01780.
     """
 
     def __init__(self, model: nn.Module, decay: float, every: int = 1, start: float = 0.0) -> None:
@@ -82,7 +82,7 @@ class Ema(Hook):
 
 
 def _float(values: list[Tensor]) -> list[Tensor]:
-    """The same in fp32, all at once: values of one number format."""
+    """The values, all of one number format, in fp32."""
     import torch
 
     if values[0].dtype == torch.float32:

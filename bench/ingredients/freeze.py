@@ -1,4 +1,4 @@
-"""Parts of a network that are trained no more after a share of the training; what comes before them needs no gradients.
+"""Stops training parts of a network after a share of the training; layers before them then need no gradients.
 
 Source: Brock et al., FreezeOut (arXiv 1706.04983).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FrozenPart(Strict):
-    """A part of the network, by the name of its module, that is trained no more after this share of the training."""
+    """A part of the network, by the name of its module, which is not trained after this share of the training."""
 
     part: str
     after: Annotated[float, Field(gt=0, lt=1)]
@@ -47,7 +47,7 @@ class FreezeConfig(RootModel[Annotated[list[FrozenPart], Field(min_length=1)]], 
 
 
 def check_part(key: str, part: str, model: nn.Module) -> None:
-    """Raise `ImpossibleModel` where the network has no such module, or nothing in it is trained."""
+    """Raise `ImpossibleModel` if the network has no such module, or nothing in it is trained."""
     from bench.documents.document import nearest
     from bench.models import ImpossibleModel
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GhostBatchConfig(RootModel[Annotated[int, Field(ge=2, le=MOST_COUNT)]], Ingredient):
-    """The examples whose statistics count together."""
+    """The number of examples that share statistics."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

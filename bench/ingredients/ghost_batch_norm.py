@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 
 class GhostBatchNorm2d(nn.BatchNorm2d):
-    """Takes the place of `norm`, with its parameters and statistics; normalises `size` examples at a time.
+    """Replaces `norm`, keeping its parameters and statistics; normalises `size` examples at a time.
 
-    A batch that `size` does not divide is cut into parts as equal as can be, none smaller. The running
-    statistics, used in evaluation, move once a batch, by `momentum` towards the mean of the parts' means and
-    variances: their pace does not depend on `size`, as it does in the paper.
+    A batch that `size` does not divide is cut into nearly equal parts, none smaller than `size`. The running statistics
+    for evaluation are updated once for each batch, by `momentum` towards the mean of the parts' means and variances, so
+    that their pace does not depend on `size`, unlike in the paper.
     """
 
     running_mean: Tensor
@@ -50,9 +50,9 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
 
 
 def use_ghost_batches(model: nn.Module, size: int) -> None:
-    """Put a `GhostBatchNorm2d` in the place of every `BatchNorm2d` in `model`.
+    """Replace every `BatchNorm2d` in `model` by a `GhostBatchNorm2d`.
 
-    Raises ValueError for a model that has none, or one without running statistics or with cumulative ones.
+    Raises ValueError for a model without batch norms, or with one that has no running statistics or cumulative ones.
     """
     norms = {module for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
     if not norms:

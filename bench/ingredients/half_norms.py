@@ -1,4 +1,4 @@
-"""Batch norm in half precision too, where the weights are."""
+"""Batch norm in half precision, like the weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.ingredients.ingredient import Ingredient, RecipeFacts
 
 
 class HalfNormsConfig(RootModel[Literal[True]], Ingredient):
-    """Of pure_fp16 and pure_bf16, whose batch norms are else in fp32; `Precision` does it."""
+    """With pure_fp16 and pure_bf16, whose batch norms are otherwise in fp32; implemented by `Precision`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

@@ -1,9 +1,9 @@
-"""Training on the hard examples alone: those whose loss was largest when they were last shown.
+"""Training only on the hard examples: those whose loss was largest when they were last shown.
 
-The loss is the one that the step computes anyway, so that choosing costs one sort an epoch and no forward pass. After
-Jiang et al., Selective-Backprop (arXiv 1910.00762), in the form that goes by stale losses; theirs draws at random, the
-likelier the larger the loss, where here the largest are taken. That the last epochs are whole is after Qin et al.,
-InfoBatch (arXiv 2303.04947).
+The loss is computed by the step anyway, so choosing costs one sort for each epoch and no forward pass. After Jiang et
+al., Selective-Backprop (arXiv 1910.00762), in the form with stale losses; theirs draws at random with a probability
+that grows with the loss, while here the largest are taken. The whole epochs at the end follow Qin et al., InfoBatch
+(arXiv 2303.04947).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 
 class DropEasyConfig(Strict, Ingredient):
-    """After the share `start` of the epochs each shows the share `kept` of the images: the hardest, by their last loss.
+    """After the share `start` of the epochs, each epoch shows the share `kept` of the images: the hardest by their last
+    loss.
 
-    Those that begin when the share `until` is over are whole again: what the hard images teach of labels and of batch
-    norm's statistics is not what the test images are like. With `every` each so many-th of the short ones is whole too.
+    Epochs after the share `until` are whole again, because hard images have other labels and batch-norm statistics than
+    the test images. With `every`, every n-th of the short epochs is whole too.
     """
 
     kept: Annotated[float, Field(gt=0, lt=1)]
@@ -63,14 +64,14 @@ class DropEasyConfig(Strict, Ingredient):
         return {"short": ShortEpochs.between(self.start, self.until, recipe.epochs, self.kept, self.every)}
 
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
-        # Where steps are counted alone, there are no images to choose from.
+        # If steps are only counted, there are no images to choose from.
         if isinstance(parts.train, Shuffled):
             yield HardExamples(parts.train, parts.precision.device.torch)
 
 
 @runtime_checkable
 class Shuffled(Protocol):
-    """Batches whose images have numbers and can be chosen by them."""
+    """Batches whose images can be selected by number."""
 
     batch_size: int
 
@@ -85,10 +86,10 @@ class Shuffled(Protocol):
 
 
 class HardExamples(Hook):
-    """The last loss of every image of `train`, on `device`: the host waits neither to note it nor to choose by it.
+    """The last loss of every image of `train`, kept on `device`, so that the host never waits for it.
 
-    An image that was never shown, because the last incomplete batch of an epoch is dropped, counts as hard. One that is
-    left out keeps its loss, and comes back when others have become easier.
+    An image that was never shown, because the last incomplete batch of an epoch is dropped, counts as hard. An image
+    that is left out keeps its loss and returns when others have become easier.
     """
 
     def __init__(self, train: Shuffled, device: torch.device) -> None:
@@ -98,7 +99,8 @@ class HardExamples(Hook):
         self._losses = torch.full((len(train.shuffled(0)),), math.inf, device=device)
 
     def epoch(self, epoch: int, batches: int) -> Iterator[Examples]:
-        """Where `batches` are fewer than an epoch's, the images are the hardest, in the order of the epoch."""
+        """The batches of an epoch; if they are fewer than usual, those of the hardest images, in the order of the
+        epoch."""
         import torch
 
         from bench.pipelines.augment import sent
@@ -112,9 +114,9 @@ class HardExamples(Hook):
             yield Examples(images, labels, numbers)
 
     def hardest(self, numbers: Tensor, count: int) -> Tensor:
-        """The `count` images with the largest loss among those with these numbers (int64), in their order.
+        """The `count` images with the largest loss among `numbers` (int64), in their order.
 
-        Of equal losses the first are taken, so that a seed repeats the choice.
+        Among equal losses the first are taken, so that a seed reproduces the choice.
         """
         by_loss = self._losses[numbers].argsort(descending=True, stable=True)
         return numbers[by_loss[:count].sort().values]

@@ -1,4 +1,4 @@
-"""Smaller images to begin with: they cost fewer FLOPs, and show the same things more coarsely."""
+"""Smaller images at the beginning of a training cost fewer FLOPs and show the same things more coarsely."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ImageSizesConfig(RootModel[Annotated[list[SizeStage], Field(min_length=1)]
 
 
 class AntialiasConfig(RootModel[Literal[False]], Ingredient):
-    """Of image_sizes: antialiased, a pixel is a mean of all that it covers; false is plain bilinear."""
+    """How image_sizes are resized: antialiased, a pixel is a mean of all that it covers; false is plain bilinear."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -51,7 +51,7 @@ class AntialiasConfig(RootModel[Literal[False]], Ingredient):
 
 
 def check_ends(key: str, ends: list[float]) -> None:
-    """Raise ValueError where a stage does not end after the one before it."""
+    """Raise ValueError unless each stage ends after the one before it."""
     for index in range(1, len(ends)):
         if ends[index] <= ends[index - 1]:
             raise ValueError(

@@ -1,7 +1,7 @@
-"""What an ingredient is: a key of a recipe whose settings, conflicts and work stand in one file of this folder.
+"""An ingredient: a key of a recipe whose settings, conflicts and work are in one file of this folder.
 
-To add one, write its file and name it as a field of `Recipe` (bench/spec/recipe.py). Nothing else knows it by name.
-Recipes are read without torch, so that these files import it where they use it.
+To add one, write its file and add a field to `Recipe` (bench/spec/recipe.py). Nothing else knows it by name. Recipes
+are read without torch, so these files import it only where they use it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RecipeFacts(Protocol):
-    """What an ingredient may know of the recipe that has it."""
+    """What an ingredient may know about its recipe."""
 
     @property
     def epochs(self) -> float: ...
@@ -47,19 +47,19 @@ class RecipeFacts(Protocol):
 
     @property
     def ingredients(self) -> Mapping[str, Ingredient]:
-        """All of the recipe's, by key, in the order of its fields."""
+        """The recipe's ingredients by key, in the order of its fields."""
 
     @property
     def step_sizes(self) -> Mapping[str, int]:
-        """How many examples a step takes, on all devices together, by the key that says so."""
+        """The examples of a step on all devices together, by the key that sets the number."""
 
     @property
     def parts_of_a_step(self) -> int:
-        """In how many parts a batch goes through the network."""
+        """The number of parts in which a batch goes through the network."""
 
     @property
     def optimizer_names(self) -> Mapping[str, str]:
-        """By the key that says so."""
+        """The names of optimisers, by the key that sets them."""
 
     @property
     def schedule_name(self) -> str: ...
@@ -68,7 +68,7 @@ class RecipeFacts(Protocol):
 
 
 class SecondNetwork(NamedTuple):
-    """A network beside the recipe's own: itself, its compiled form, and what makes its optimisers."""
+    """A second network beside the recipe's: itself, its compiled form, and a function that makes its optimisers."""
 
     model: nn.Module
     forward: nn.Module
@@ -77,10 +77,10 @@ class SecondNetwork(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """What a training is put together from, for the hooks of its ingredients.
+    """The parts of a training, for the hooks of its ingredients.
 
     `before` are the hooks of an earlier training in this process, whose memory captured steps and compiled programs
-    know. `make_proxy` makes the network of the recipe's `proxy`, in the memory of an earlier one (model, forward).
+    use. `make_proxy` makes the network of the recipe's `proxy`, in the memory of an earlier one (model, forward).
     """
 
     model: nn.Module
@@ -92,29 +92,29 @@ class TrainingParts:
 
 
 class Ingredient:
-    """What a recipe adds to plain training. Of its methods an ingredient overrides those that it needs.
+    """Something that a recipe adds to plain training. A subclass overrides the methods it needs.
 
-    A subclass is also a pydantic model of its settings, whose values are the recipe's.
+    A subclass is also a pydantic model of its settings in the recipe.
     """
 
-    # The value that says the same as leaving the key out.
+    # The value that means the same as leaving the key out.
     says_nothing: ClassVar[Any] = None
-    # Whether it does something for a text, whose examples are no images.
+    # Whether it works for a text, whose examples are not images.
     suits_text: ClassVar[bool] = True
-    # Why a captured step cannot do it; None where it can.
+    # Why a captured step cannot do it; None if it can.
     why_no_graph: ClassVar[str | None] = None
 
     def check(self, key: str, recipe: RecipeFacts) -> None:
-        """Raise ValueError, beginning with a key, where the recipe has what this does not go with."""
+        """Raise ValueError, beginning with a key, if the recipe has something incompatible."""
 
     def check_device(self, key: str, device: str) -> None:
-        """Raise `UsageError` where it cannot be on `cpu` or `cuda`."""
+        """Raise `UsageError` if it does not work on `cpu` or `cuda`."""
 
     def change_network(self, key: str, model: nn.Module) -> None:
-        """Change a network that was just built. Raises `ImpossibleModel` for one that does not suit."""
+        """Modify a newly built network. Raises `ImpossibleModel` for an unsuitable one."""
 
     def speed_up(self, key: str, model: nn.Module, device: str) -> dict[str, Any]:
-        """Let the network compute the same in another way; what the record says of that."""
+        """Let the network compute the same in a faster way; returns facts for the record."""
         return {}
 
     def curriculum(self, recipe: RecipeFacts) -> dict[str, Any]:
@@ -130,9 +130,9 @@ class Ingredient:
 
     @property
     def freezings(self) -> int:
-        """How often less of the network is trained than before."""
+        """How often the number of trained parameters decreases."""
         return 0
 
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
-        """What it does in the loop."""
+        """Its actions in the loop."""
         return iter(())

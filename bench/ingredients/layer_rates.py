@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class LayerRatesConfig(Strict, Ingredient):
-    """`first` is the rate of the first layers in that of the last; those between rise geometrically.
+    """`first` is the rate of the first layers relative to that of the last; rates between rise geometrically.
 
-    The layers, in the network's order, are divided into `groups` of one rate each; null is a group for each layer.
+    The layers, in the network's order, are divided into `groups` with one rate each; null means a group for each layer.
     """
 
     first: Positive
@@ -43,7 +43,7 @@ class LayerRatesConfig(Strict, Ingredient):
 
 
 def rate_factors(model: nn.Module, first: float, groups: int | None = None) -> dict[nn.Parameter, float]:
-    """By what the rate of each parameter is multiplied: `first` in the first group of layers, 1 in the last.
+    """The factor on the rate of each parameter: `first` in the first group of layers, 1 in the last.
 
     A layer is a module with parameters of its own. Raises ValueError for more groups than layers, or a single layer.
     """

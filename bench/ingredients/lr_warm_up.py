@@ -1,4 +1,4 @@
-"""A learning rate that begins low, as in Goyal et al., arXiv 1706.02677."""
+"""A learning rate that starts low, as in Goyal et al., arXiv 1706.02677."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A 3×3 conv and the 2×2 max-pooling behind it as one, by Winograd's minimal filtering F(2×2, 3×3), on a CPU.
+"""A 3×3 conv and the following 2×2 max-pooling in one, by Winograd's minimal filtering F(2×2, 3×3), on a CPU.
 
-The four outputs that a pooling looks at take 16 multiplications for each pair of channels, and not 36; rows and columns
-that pooling drops are not computed, and the conv's output, four times as large as the pooled one, is never written. Of
-15×15 pixels that is 2.6 times fewer multiplications, of 7×7 3.1 times.
+The four outputs of a pooling window take 16 multiplications for each pair of channels instead of 36. Rows and columns
+that pooling drops are not computed, and the conv's output, four times as large as the pooled one, is never written. For
+15×15 pixels that is 2.6 times fewer multiplications, for 7×7 3.1 times.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308); B, G and A are theirs.
 """
@@ -23,18 +23,19 @@ from torch.nn.modules.utils import _pair
 
 from bench.host import native
 
-# Channels that the transforms take at once.
+# Channels that the transforms process together.
 WIDTH = 8
-# Products of so many images at once as stay in a core's or its neighbours' cache until they are transformed.
+# The number of images whose products stay in cache until they are transformed.
 CHUNK_BYTES = 4 << 20
 _SOURCE = Path(__file__).with_name("winograd.cpp")
 _NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
 def use_winograd(model: nn.Module) -> int:
-    """Let every 3×3 conv that a 2×2 max-pooling follows in an `nn.Sequential` do both; how many there are.
+    """Replace every 3×3 conv that a 2×2 max-pooling follows in an `nn.Sequential` by one that does both; returns their
+    number.
 
-    Names and parameters stay as they are. Raises `MissingError` where there is no C++ compiler for the transforms.
+    Names and parameters are unchanged. Raises `MissingError` without a C++ compiler for the transforms.
     """
     count = 0
     for sequence in model.modules():
@@ -52,20 +53,20 @@ def use_winograd(model: nn.Module) -> int:
 class PooledConv(nn.Conv2d):
     """[B, C, H, W] to the max-pooled output of a conv, [B, channels out, H // 2, W // 2], channels last.
 
-    In fp32 and bf16; any other type goes the usual way.
+    In fp32 and bf16; other types are computed in the usual way.
     """
 
     _settled: Tensor | None = None
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> Self:
-        """The pooled form of a conv, with the very same parameters."""
+        """The pooled form of a conv, with the same parameter objects."""
         pooled = cls(conv.in_channels, conv.out_channels, 3, padding=1, bias=False, device="meta")
         pooled.weight, pooled.bias = conv.weight, conv.bias
         return pooled.train(conv.training)
 
     def settle(self, dtype: torch.dtype) -> None:
-        """Transform the filters once and for all, for images of this type: the weights will not change any more."""
+        """Transform the filters once, for images of this type; the weights must not change afterwards."""
         self._settled = _transformed(self.weight).to(dtype)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -115,7 +116,7 @@ class _Pooled(torch.autograd.Function):
 
 
 def _suits(conv: nn.Module, pool: nn.Module) -> bool:
-    """Whether these are a conv and a pooling as this module computes them."""
+    """Whether this module can replace this conv and pooling."""
     return (
         type(conv) is nn.Conv2d
         and (conv.kernel_size, conv.stride, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), 1)
@@ -153,7 +154,7 @@ def _shrunk(four: Tensor) -> Tensor:
 
 
 def _chunks(images: Tensor, outs: int) -> Iterator[tuple[slice, tuple[int, int, int]]]:
-    """So many images at once, and how many they are, of which height and width."""
+    """Chunks of images that are processed together, with their number, height and width."""
     count, _, height, width = images.shape
     size = max(1, CHUNK_BYTES // (16 * (height // 2) * (width // 2) * outs * images.element_size()))
     for start in range(0, count, size):

@@ -1,8 +1,8 @@
-"""A proxy net that chooses: a small network sees each batch first, and the hardest of it alone are trained on.
+"""A small proxy network sees each batch first and selects the hardest examples, on which the other network trains.
 
 Source: Keller Jordan's airbench96_faster (github.com/KellerJordan/cifar10-airbench, 2024), after Coleman et al.,
-Selection via Proxy (arXiv 1906.11829). A proxy depends on nothing but its batches, so that it makes no difference
-whether it has seen all of them before the other network begins, or each of them just before.
+Selection via Proxy (arXiv 1906.11829). A proxy depends only on its batches, so it makes no difference whether it has
+seen all of them before the other network begins, or each of them just before.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 class ProxyConfig(Strict, Ingredient):
-    """A small network that sees each batch first: the share `kept` with the largest loss is what is trained on.
+    """A small network that sees each batch first; only the share `kept` with the largest loss is trained on.
 
-    It learns at every `every`-th step alone, with the recipe's optimiser and schedule. `model` holds the options in
-    which it differs from the recipe's network.
+    It learns only in every `every`-th step, with the recipe's optimiser and schedule. `model` has the options in which
+    it differs from the recipe's network.
     """
 
     kept: Annotated[float, Field(gt=0, lt=1)]
@@ -67,10 +67,10 @@ class ProxyConfig(Strict, Ingredient):
 
 
 class Proxy(Hook):
-    """Trains `model` through `forward` (the model itself, or its compiled form) at every `every`-th step alone.
+    """Trains `model` through `forward` (the model itself, or its compiled form) in every `every`-th step.
 
-    Of each batch it keeps the share `kept` with the largest loss. Neither is ever waited for. `examples_by_work` counts
-    the images of so many pixels that it saw while these parameters were trained; where there are none it only looked.
+    It keeps the share `kept` of each batch with the largest loss, without waiting for the device. `examples_by_work`
+    counts the images it saw by pixels and set of trained parameters, which is empty if it only selected.
     """
 
     def __init__(
@@ -92,7 +92,8 @@ class Proxy(Hook):
         return max(round(self._kept * examples), 1)
 
     def choose(self, batch: Examples, position: float, lr_factor: float = 1.0) -> Examples:
-        """The hardest of the batch, in their order. Of equal losses the first are taken, so that a seed repeats it."""
+        """The hardest of the batch, in their order. Among equal losses the first are taken, so that a seed reproduces
+        them."""
         import torch
 
         trains = self._steps % self.every == 0
@@ -106,7 +107,7 @@ class Proxy(Hook):
         return replace(batch, images=images, labels=batch.labels.index_select(0, rows), numbers=numbers)
 
     def _losses(self, batch: Examples, position: float, lr_factor: float, trains: bool) -> Tensor:
-        """The loss of each example, float32 [B], after which the proxy has learnt from them where it `trains`."""
+        """The loss of each example, float32 [B]; with `trains` the proxy also learns from them."""
         import torch
 
         optimizers = self._optimizers
@@ -129,7 +130,7 @@ class Proxy(Hook):
 
     @contextmanager
     def forgotten(self) -> Iterator[None]:
-        # With its metadata, without which batch norms take it for one of torch 0.3 and look for counters.
+        # With its metadata, without which batch norms take it for a state of torch 0.3 and expect counters.
         before = copy.deepcopy(self.model.state_dict())
         try:
             yield
@@ -138,7 +139,7 @@ class Proxy(Hook):
             self.reset()
 
     def reset(self) -> None:
-        """Begin anew with the weights as they are, in the same memory."""
+        """Reset with the present weights, in the same memory."""
         self._optimizers.reset()
         self._steps = 0
         self.examples_by_work.clear()

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class WinogradConfig(RootModel[Literal[True, "auto"]], Ingredient):
-    """`auto` is where a C++ compiler is found, and nowhere else."""
+    """`auto` uses it only if a C++ compiler is found."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     says_nothing: ClassVar[Any] = False
 
     def speed_up(self, key: str, model: nn.Module, device: str) -> dict[str, Any]:
-        """Raises `UsageError` and `MissingError` where the recipe insists on what cannot be here."""
+        """Raises `UsageError` and `MissingError` if the recipe requires it and it is impossible here."""
         from bench.ingredients.pooled_conv import use_winograd
 
         if device != "cpu":

@@ -13,8 +13,8 @@ from torch.autograd.graph import saved_tensors_hooks
 class KeptActivations:
     """Counts, while entered, the bytes that autograd saves, by the name that `owner` has at the time.
 
-    A storage counts once, for the first that saves it, and those of `not_counted` (the weights) never do. Allocators
-    round up, and a kernel's workspace comes on top: this is what must be held, not what a device's peak shows.
+    A storage counts once, for the first that saves it; those of `not_counted` (the weights) do not count. Rounding by
+    allocators and workspace of kernels are not included, so a device's peak is higher.
     """
 
     def __init__(self, not_counted: Iterable[Tensor] = ()) -> None:
@@ -48,5 +48,5 @@ def _storage_id(tensor: Tensor) -> int:
 
 
 def tensor_bytes(tensors: Iterable[object]) -> int:
-    """Bytes of the tensors among `tensors`; everything else holds none."""
+    """Bytes of the tensors among `tensors`; other values count as 0."""
     return sum(t.untyped_storage().nbytes() for t in tensors if isinstance(t, torch.Tensor))

@@ -1,4 +1,4 @@
-"""What torch.compile makes of a network: a program for each shape of a batch and each set of trained parameters."""
+"""torch.compile for networks: a program for each shape of a batch and each set of trained parameters."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ def load_compiler() -> None:
 
 
 def compiled(forward: nn.Module, shapes: int, freezings: int = 0, **options: Any) -> nn.Module:
-    """The network compiled for so many shapes of training batches, of which less is trained `freezings` times.
+    """The network compiled for this many shapes of training batches; `freezings` is how often fewer parameters are
+    trained.
 
-    Every program is for one shape. A program for any batch size is slower, and torch would make one unasked as soon as
-    the last batch of a test set is smaller than the others. `options` are torch.compile's own.
+    Every program is for one shape. A program for any batch size is slower, and torch would make one as soon as the last
+    batch of a test set is smaller than the others. `options` are torch.compile's own.
     """
     dynamo = torch._dynamo.config
-    # Training, and evaluation of whole batches and of the last one; each is compiled anew when less is trained. Where a
-    # program breaks in parts, those of all modules of a kind share one limit. Beyond it torch falls back to eager.
+    # Training, and evaluation of whole batches and of the last one; each is compiled again when fewer parameters are
+    # trained. If a program breaks into parts, those of all modules of a kind share one limit, beyond which torch falls
+    # back to eager.
     kinds = Counter(type(module) for module in forward.modules())
     programs = 3 * (shapes + freezings) * max(kinds.values())
     dynamo.recompile_limit = max(dynamo.recompile_limit, programs)

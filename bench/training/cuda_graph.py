@@ -1,6 +1,6 @@
-"""Work of fixed shapes as a CUDA graph: its kernels are launched all at once, and by no Python.
+"""Work of fixed shapes as a CUDA graph, whose kernels are launched all at once and without Python.
 
-It pays where a step is so short that the host cannot launch as fast as the GPU computes: small networks and batches.
+It helps if a step is so short that the host cannot launch as fast as the GPU computes: small networks and batches.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch import Tensor
 from bench.host.gc_pause import collector_paused
 
 StepFunction = Callable[..., Tensor]
-# torch's advice: on a stream of its own, often enough for every library to have tuned itself and made its workspace.
+# torch's advice: warm up on a separate stream until every library has tuned itself and allocated its workspace.
 RUNS_BEFORE_CAPTURE = 3
 
 
 class Captured:
-    """`work` on tensors shaped as `inputs`, each call of which copies its arguments there and replays the graph.
+    """`work` on tensors shaped like `inputs`; each call copies its arguments there and replays the graph.
 
-    The work must read and write the same memory whenever it runs, hold no Python number that changes, and never wait
-    for the device. It really runs a few times before it is captured, and so does what it does to its surroundings.
-    What a call returns is overwritten by the next.
+    The work must use the same memory in every run, contain no Python number that changes, and never wait for the
+    device. It runs a few times before it is captured, including its side effects. The next call overwrites the result
+    of a call.
     """
 
     def __init__(self, work: StepFunction, inputs: Sequence[Tensor]) -> None:
@@ -35,11 +35,10 @@ class Captured:
                 work(*self._inputs)
         here.wait_stream(own)
         self._graph = torch.cuda.CUDAGraph()
-        # What is found dead in the middle of a capture, such as a kernel of Triton's or an older graph, is unloaded
-        # there, which ends the capture with an error. From torch 2.9 on `torch.cuda.graph` does not collect beforehand.
+        # If the garbage collector finds a dead Triton kernel or graph during a capture, it is unloaded, which ends the
+        # capture with an error. From torch 2.9 on, `torch.cuda.graph` does not collect beforehand.
         gc.collect()
-        # By default a call of any thread that may wait ends the capture with an error: a loader's, or one that reads a
-        # power meter.
+        # By default, a possibly waiting call in any thread ends the capture with an error, for instance in a loader.
         with collector_paused(), torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._result = work(*self._inputs)
 

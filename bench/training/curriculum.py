@@ -1,4 +1,4 @@
-"""The curriculum of a run: in how many steps each batch is trained on, at how many pixels, and which epochs are short.
+"""The curriculum of a run: the steps of each batch, the image size, and which epochs are short.
 
 Arithmetic alone.
 """
@@ -17,8 +17,8 @@ from bench.training.examples import Examples
 class Stage:
     """How a batch of the loader is trained on.
 
-    It is cut into `steps` equal parts, a step each; `pixels` is the shorter side that its images are resized
-    to, None for their own, with `antialias` or without; `lr_factor` multiplies every learning rate.
+    It is cut into `steps` equal parts, one for each step. Its images are resized to a shorter side of `pixels`, with or
+    without `antialias`; None keeps their size. `lr_factor` multiplies every learning rate.
     """
 
     pixels: int | None = None
@@ -27,7 +27,7 @@ class Stage:
     antialias: bool = True
 
     def cut(self, batch: Examples) -> Iterator[Examples]:
-        """The batch of each step. Raises ValueError where they would not be equal."""
+        """The batch of each step. Raises ValueError if they would not be equal."""
         return batch.split(self.steps)
 
 
@@ -36,9 +36,9 @@ WHOLE = Stage()
 
 @dataclass(frozen=True)
 class ShortEpochs:
-    """Which epochs show the share `kept` of the images alone: from number `first`, counted from 0, to before `end`.
+    """The epochs that show only the share `kept` of the images: from number `first` (from 0) until before `end`.
 
-    With `every` each so many-th of them is whole, which renews the loss of every image.
+    With `every`, every n-th of them is whole, which renews the loss of every image.
     """
 
     kept: float
@@ -50,12 +50,12 @@ class ShortEpochs:
     def between(
         cls, start: float, until: float | None, epochs: float, kept: float, every: int | None = None
     ) -> ShortEpochs:
-        """Those that begin when the share `start` of `epochs` epochs is over, and `until` is not."""
+        """The epochs that begin after the share `start` of `epochs` epochs and before the share `until`."""
         first, end = (None if share is None else math.ceil(round(share * epochs, 6)) for share in (start, until))
         return cls(kept, first or 0, end, every)
 
     def share(self, epoch: int) -> float:
-        """What epoch number `epoch` shows of the images, in (0, 1]."""
+        """The share of the images that epoch number `epoch` shows, in (0, 1]."""
         later = epoch - self.first
         whole = later < 0 or (self.end is not None and epoch >= self.end)
         whole = whole or (self.every is not None and (later + 1) % self.every == 0)
@@ -65,10 +65,10 @@ class ShortEpochs:
 class Curriculum:
     """The stages of a run of `epochs` passes over the data.
 
-    `sizes` holds (until, pixels) and `cuts` (until, steps a batch), each in order of `until`, a share of the
-    run's batches; after the last one images and batches are whole. With `scale_lr` the learning rate of a
-    smaller batch is smaller by the same factor. A batch is the loader's throughout, so that a pass over the
-    data shows the same examples whatever the steps are. `short` says which epochs have fewer batches.
+    `sizes` has (until, pixels) and `cuts` (until, steps for each batch), each in order of `until`, a share of the run's
+    batches; after the last entry, images and batches are whole. With `scale_lr`, the learning rate of a smaller batch
+    is reduced by the same factor. A batch is always the loader's, so that a pass over the data shows the same examples
+    for any steps. `short` says which epochs have fewer batches.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Curriculum:
         self._batches_per_epoch, self._short = batches_per_epoch, short
         self.total_batches = math.ceil(round(self.passes(epochs) * batches_per_epoch, 6))
         size_ends, cut_ends = self._ends(sizes), self._ends(cuts)
-        # Where something changes, and the stage from there on.
+        # The positions of changes, and the stage from there on.
         self.starts = sorted({0, *size_ends, *cut_ends} - {self.total_batches})
         self._stages = []
         for start in self.starts:
@@ -95,12 +95,12 @@ class Curriculum:
             self._stages.append(Stage(pixels, steps, lr_factor, antialias or pixels is None))
 
     def batches_in(self, epoch: int) -> int:
-        """The batches of epoch number `epoch`, counted from 0, where the run does not end within it."""
+        """The number of batches in epoch number `epoch` (from 0), unless the run ends within it."""
         share = self._short.share(epoch) if self._short else 1.0
         return max(round(share * self._batches_per_epoch), 1)
 
     def passes(self, epochs: float) -> float:
-        """What the first `epochs` epochs are in passes over the data: as many, or fewer where some are short."""
+        """The first `epochs` epochs as passes over the data, fewer if some are short."""
         if self._short is None or epochs <= self._short.first:
             return epochs
         whole = math.floor(epochs)

@@ -1,4 +1,4 @@
-"""What the harness does differently on a GPU and on a CPU: the clock, memory, and which precision is native."""
+"""The differences between a GPU and a CPU: clock, memory and native precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Device:
     """The CPU, or one CUDA device; also a `TimedDevice` of the clock."""
 
     def __init__(self, kind: str, threads: int | None = None, index: int = 0) -> None:
-        """Of several GPUs, `index` becomes the current one, which `torch` means."""
+        """GPU number `index` becomes torch's current device."""
         if kind == "cuda" and not torch.cuda.is_available():
             built = torch.version.cuda
             why = (
@@ -44,7 +44,7 @@ class Device:
 
     @property
     def reads_are_free(self) -> bool:
-        """Whether looking at a tensor's value costs no wait for queued work."""
+        """Whether reading a tensor's value does not wait for queued work."""
         return not self.is_cuda
 
     def synchronize(self) -> None:
@@ -65,15 +65,15 @@ class Device:
             torch.cuda.reset_peak_memory_stats()
 
     def begin_peak_memory(self) -> None:
-        """Count peaks from here on, the host's too where the kernel lets us, and keep what torch has allocated.
+        """Restart the counting of peaks, on the host only if the kernel allows it; torch's allocated memory is kept.
 
-        For another run in this process, which is to find its memory as warm as the first one left it.
+        For another run in this process, which reuses the memory of the first.
         """
         gc.collect()
         if self.is_cuda:
             torch.cuda.reset_peak_memory_stats()
         with contextlib.suppress(OSError):
-            # 5 sets the peak of the resident set back to what is resident now; see proc(5).
+            # 5 resets the peak of the resident set to its present size; see proc(5).
             Path("/proc/self/clear_refs").write_text("5")
 
     def peak_memory(self) -> dict[str, int | None]:
@@ -86,10 +86,10 @@ class Device:
 
 
 def _keep_freed_memory() -> bool:
-    """Let glibc keep what is freed, for the next step to use again.
+    """Let glibc keep freed memory for the next step.
 
-    Otherwise it hands every large block back to the kernel, and each step faults its activations in
-    anew, page by page. False where this is not glibc, or $BENCH_MALLOC is `default`.
+    Otherwise it returns every large block to the kernel, and each step faults in its activations again, page by page.
+    Returns false without glibc, or if $BENCH_MALLOC is `default`.
     """
     if os.environ.get("BENCH_MALLOC") == "default":
         return False

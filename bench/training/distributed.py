@@ -1,8 +1,8 @@
 """Ranks that meet through torch.distributed: NCCL between GPUs, gloo between processes on the CPU.
 
-Gradients are averaged by DistributedDataParallel (DDP; Li et al., arXiv 2006.15704). Batch norm normalises by each
-rank's own part of the batch, as DDP leaves it; the running statistics are averaged before they are used, where DDP
-would take those of rank 0.
+Gradients are averaged by DistributedDataParallel (DDP; Li et al., arXiv 2006.15704). Batch norm uses each rank's own
+part of the batch, as in DDP; the running statistics are averaged before they are used, while DDP would take those of
+rank 0.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from bench.training.ranks import Ranks
 
 
 class Together(Ranks):
-    """One of several ranks on this machine, started by torch.distributed.run, which says where they meet."""
+    """One of several ranks on this machine, started by torch.distributed.run, which defines their meeting point."""
 
     def __init__(self, device: Device) -> None:
         if sys.platform == "linux":
-            # All ranks are on this machine, whatever its name resolves to.
+            # All ranks are on this machine, independent of how its name resolves.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         self._device = device
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.is_cuda else "gloo")
         self.rank, self.count = dist.get_rank(), dist.get_world_size()
-        # NCCL connects the GPUs at their first meeting, which takes a second; DDP would hold it while a network is
-        # initialised, and that is timed.
+        # NCCL connects the GPUs at their first communication, which takes a second. Without this, it would happen while
+        # DDP is initialised, which is timed.
         self.sum(torch.zeros(1, device=device.torch))
 
     def wrap(self, model: nn.Module) -> nn.Module:
         with warnings.catch_warnings():
-            # Its successor is unknown to the oldest torch that this runs with.
+            # The oldest supported torch does not have its successor.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
             return DistributedDataParallel(
                 model,
@@ -64,7 +64,7 @@ class Together(Ranks):
         floating = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         if not floating:
             return
-        # In one piece, because each meeting costs more than what it carries.
+        # As one tensor, because each communication has a high fixed cost.
         flat = torch.cat([buffer.flatten().float() for buffer in floating])
         means = torch.split(self.sum(flat) / self.count, [buffer.numel() for buffer in floating])
         for buffer, mean in zip(floating, means, strict=True):

@@ -1,11 +1,11 @@
-"""Accuracy on a test set, with test-time augmentation (TTA) where the recipe asks for it.
+"""Accuracy on a test set, with test-time augmentation (TTA) if the recipe has it.
 
-Levels, after airbench94: 0 the images; 1 the mean over the image and its mirror; 2 half of level 1,
-and a quarter each of level 1 on the image moved by one pixel towards either corner. Hiverge's form of level 2 is the
-plain mean of these six views.
+Levels, after airbench94: 0 the images; 1 the mean over the image and its mirror; 2 half of level 1 plus a quarter each
+of level 1 on the image shifted by one pixel towards two opposite corners. Hiverge's form of level 2 is the plain mean
+of these six views.
 
-The further views can be left to the images that need them, which are few. Each is decided on by itself, against a
-fixed confidence: a ranking among the test images would let one image's answer depend on the others.
+Further views can be restricted to the few images that need them. Each image is decided separately by a fixed
+confidence, because a ranking among the test images would make one image's answer depend on the others.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ def accuracy(
     tta_below: float | None = None,
     equal_views: bool = False,
 ) -> float:
-    """The share of images, or of a text's tokens, whose largest logit is their label, in [0, 1].
+    """The share of images, or of a text's tokens, whose largest logit is that of their label, in [0, 1].
 
     The model is left in training mode.
 
-    With `tta_below` an image whose first view has a class of at least this softmax probability keeps that answer,
-    and the others alone are looked at once more, at level `tta`. The images are then held until all had a first look,
-    so that a device is waited for after that and not for every batch.
+    With `tta_below`, an image whose first view gives some class at least this softmax probability keeps that answer,
+    and only the others are evaluated again at level `tta`. The images are kept until all have been evaluated once, so
+    that the device is waited for only once.
 
-    Of several ranks each has its own images, however many; what is counted is summed over them.
+    Each of several ranks has its own images, possibly of different number; the counts are summed.
     """
     ranks.average_buffers(model)
     model.eval()
@@ -82,7 +82,7 @@ def accuracy(
             else:
                 correct += _right(logits(model, images, tta, None, equal_views), labels).sum()
         if looked_at and tta_below is not None:
-            # Another size would be tuned for by cuDNN, and compiled for.
+            # cuDNN would tune, and torch compile, for another size.
             same_size = precision.device.is_cuda or is_compiled(model)
             correct += _second_look(model, looked_at, tta, tta_below, same_size, equal_views)
     model.train()
@@ -91,12 +91,12 @@ def accuracy(
 
 
 def is_compiled(forward: nn.Module) -> bool:
-    """Whether `torch.compile` made it, which would do so once more for another shape."""
+    """Whether `torch.compile` made it, which would compile again for another shape."""
     return hasattr(forward, "_orig_mod")
 
 
 def _right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which answers are their label: bool [B]."""
+    """Which answers equal their label: bool [B]."""
     return logits.argmax(dim=1) == labels
 
 
@@ -108,10 +108,10 @@ def _second_look(
     same_size: bool,
     equal_views: bool,
 ) -> Tensor:
-    """How many of (images, labels, logits of level 0) are right, int64 [], when the unsure get all their views.
+    """How many of (images, labels, logits of level 0) are right, int64 [], after unsure images got all their views.
 
-    They are put together to batches of the size of the first; with `same_size` so is the last one, by images that
-    are not counted.
+    Unsure images are collected into batches of the first batch's size; with `same_size` the last one is filled up with
+    images that are not counted.
     """
     correct = looked_at[0][1].new_zeros(())
     unsure = []

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Examples:
     """Images [B, C, H, W] and labels int64 [B]; of a text, tokens and the tokens that follow them, both int64 [B, T].
 
-    `numbers`, int64 [B], tell which training images these are; None where nobody asks. Of a mixed image the share
-    `share` shows `labels`, and the rest shows `others`, int64 [B].
+    `numbers`, int64 [B], identify the training images; None if not needed. In mixed images the share `share` belongs to
+    `labels` and the rest to `others`, int64 [B].
     """
 
     images: Tensor
@@ -29,11 +29,11 @@ class Examples:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """The inputs of a captured step: images, labels, and numbers where they are known."""
+        """The inputs of a captured step: images, labels, and numbers if known."""
         return [self.images, self.labels] if self.numbers is None else [self.images, self.labels, self.numbers]
 
     def split(self, parts: int) -> Iterator[Examples]:
-        """Equal parts, in order. Raises ValueError where they would not be equal."""
+        """Equal parts, in order. Raises ValueError if they would not be equal."""
         if parts == 1:
             yield self
             return

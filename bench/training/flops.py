@@ -1,7 +1,7 @@
-"""Floating-point operations of a network, counted by torch's dispatcher: a multiply-add is two.
+"""Floating-point operations of a network, counted by torch's dispatcher; a multiply-add counts as two.
 
-What is counted are matrix products and convolutions. Norms, activations and pooling are not: they are few
-operations, and wait for memory.
+Only matrix products and convolutions count. Norms, activations and pooling have few operations and are limited by
+memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """FLOPs of whatever `work` does, a backward pass included."""
+    """FLOPs of everything `work` does, including a backward pass."""
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
@@ -23,7 +23,7 @@ def count_flops(work: Callable[[], object]) -> int:
 
 @contextmanager
 def _untuned() -> Iterator[None]:
-    """Whatever cuDNN takes at once: for a batch of one image it would try all its algorithms, which takes seconds."""
+    """Without cuDNN's benchmark mode, which would take seconds to try all algorithms for a batch of one image."""
     tunes = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
     try:
@@ -43,15 +43,15 @@ def forward_flops(model: nn.Module, image: Tensor) -> int:
 
 
 def training_flops(model: nn.Module, image: Tensor, trained: Set[nn.Parameter]) -> int:
-    """FLOPs of forward and backward for one image [1, C, H, W], when these parameters are trained and no others.
+    """FLOPs of forward and backward pass for one image [1, C, H, W] if only these parameters are trained.
 
-    The model is left in training mode, and its gradients as they were. The usual estimate of three forward passes is
-    more: a first layer needs no gradient for its input, and what comes before all that is trained needs none at all.
+    The model is left in training mode with its gradients unchanged. The usual estimate of three forward passes is
+    higher: a first layer needs no gradient for its input, and layers before all trained ones need none at all.
     """
     before = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     for parameter, _, _ in before:
         parameter.requires_grad_(parameter in trained)
-    # In evaluation, whose products are the same, so that no statistics are changed.
+    # In evaluation mode, which has the same products, so that no statistics change.
     model.eval()
     with _untuned():
         flops = count_flops(lambda: model(image).float().sum().backward())

@@ -1,4 +1,4 @@
-"""The places of the training loop at which an ingredient can do something."""
+"""The points of the training loop at which an ingredient can act."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class Hook:
-    """What an ingredient does in a training; a method that it does not override costs the loop nothing.
+    """The actions of an ingredient in a training; methods that are not overridden cost nothing.
 
-    `position` counts whole batches since the training's beginning, and is a fraction where a batch is cut into several
-    steps. No method may wait for the device, or every step would.
+    `position` counts whole batches since the beginning, and is fractional if a batch is cut into several steps. No
+    method may wait for the device, because it would delay every step.
     """
 
     def begin(self) -> None:
-        """The run begins, with the weights as they are now; not called for a warm-up."""
+        """The run begins with the present weights; not called for a warm-up."""
 
     def epoch(self, epoch: int, batches: int) -> Iterator[Examples]:
-        """The batches of epoch number `epoch`, counted from 0, in the loader's place; one hook at most does this."""
+        """The batches of epoch number `epoch` (from 0), instead of the loader's; at most one hook does this."""
         raise NotImplementedError
 
     def choose(self, batch: Examples, position: float, lr_factor: float) -> Examples:
@@ -31,11 +31,11 @@ class Hook:
         raise NotImplementedError
 
     def count(self, examples: int) -> int:
-        """How many of so many examples `choose` keeps."""
+        """How many of `examples` examples `choose` keeps."""
         return examples
 
     def mix(self, batch: Examples, position: float) -> Examples:
-        """The batch in the form in which the network sees it; what is given stays as it is."""
+        """The batch as the network sees it; the argument is not modified."""
         raise NotImplementedError
 
     def note(self, numbers: Tensor, losses: Tensor) -> None:
@@ -47,20 +47,20 @@ class Hook:
         raise NotImplementedError
 
     def evaluated(self) -> AbstractContextManager[object]:
-        """While entered, the model has the weights that are to be evaluated."""
+        """While entered, the model has the weights for evaluation."""
         return nullcontext()
 
     def rehearse(self, batch: Examples, position: float, lr_factor: float) -> None:
-        """Do once, in the warm-up, everything that would be compiled or tuned for at its first use."""
+        """Do everything once, in the warm-up, that is compiled or tuned at first use."""
 
     def forgotten(self) -> AbstractContextManager[object]:
-        """While entered, the loop warms up; at the end what was learnt meanwhile is put back."""
+        """While entered, the loop warms up; at the end the hook's state is restored."""
         return nullcontext()
 
     def take_over(self, before: Self) -> None:
-        """Begin anew in the memory of `before`, the hook of an earlier training, which captured steps know."""
+        """Start over in the memory of `before`, the hook of an earlier training, which captured steps use."""
 
 
 def overridden(hooks: Iterable[Hook], name: str) -> Sequence[Callable[..., Any]]:
-    """The methods called `name` of those hooks that have one of their own."""
+    """The methods called `name` of the hooks that override it."""
     return [getattr(hook, name) for hook in hooks if getattr(type(hook), name) is not getattr(Hook, name)]

@@ -1,4 +1,4 @@
-"""A network that begins anew in its own memory, where compiled programs and captured graphs look for it."""
+"""Resets a network in its own memory, which compiled programs and captured graphs use."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from torch import nn
 
 @torch.no_grad()
 def become(model: nn.Module, fresh: nn.Module) -> None:
-    """Give `model` the parameters, buffers and modes of `fresh`, a network built alike, which stays as it is.
+    """Give `model` the parameters, buffers and modes of `fresh`, a network of the same structure, which is not
+    modified.
 
-    Gradients are dropped, and what was frozen is trained again where `fresh` trains it. What a module keeps in plain
-    attributes is not reached. Raises ValueError for a network of another make.
+    Gradients are dropped, and frozen parameters are trained again if `fresh` trains them. Plain attributes of modules
+    are not reset. Raises ValueError for a network of another structure.
     """
     for own, other in zip(model.modules(), fresh.modules(), strict=True):
         if type(own) is not type(other):

@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 def by_format(*lists: Sequence[Tensor]) -> list[tuple[list[Tensor], ...]]:
-    """Parallel lists, split so that each part of the first has one number format; the others are split alike.
+    """Parallel lists, split so that each part of the first has a single number format.
 
-    On a GPU a list of one format is one kernel, and a list of several is a kernel for each tensor.
+    On a GPU, a list of one format takes one kernel; a list of several takes a kernel for each tensor.
     """
     parts: dict[torch.dtype, tuple[list[Tensor], ...]] = defaultdict(lambda: tuple([] for _ in lists))
     for row in zip(*lists, strict=True):

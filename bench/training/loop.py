@@ -1,6 +1,6 @@
-"""The training loop: epochs of steps until the target or the last epoch, with nothing in it but training.
+"""The training loop: epochs of steps until the target or the last epoch.
 
-It knows a model, batches and a clock. What of its time counts is decided elsewhere, from the spans.
+It knows a model, batches and a clock. Which of its time counts is decided elsewhere, from the spans.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Goal:
-    """How long to train, when to look, and what to reach: an accuracy in [0, 1], or an epoch's mean training loss."""
+    """How long to train, when to evaluate, and the target: an accuracy in [0, 1], or an epoch's mean training loss."""
 
     epochs: float
     target_accuracy: float | None = None
@@ -66,9 +66,9 @@ class Goal:
 class Trainer:
     """Trains with `train_step` on the batches of `train` until the goal is reached, and evaluates on `test`.
 
-    `report` is told of steps, a few times a second, and of every epoch, as flat dictionaries. The state after an
-    exception is the state up to it: `rows`, `step` and `examples` stay readable. `time_to_target_s` is when an accuracy
-    at the target, or an epoch's loss, was first known, on the clock. Without a `curriculum` every batch is one step.
+    `report` receives steps, a few times a second, and every epoch, as flat dictionaries. After an exception, `rows`,
+    `step` and `examples` have the state up to it. `time_to_target_s` is the time on the clock at which the target was
+    first known to be reached. Without a `curriculum`, every batch is one step.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Trainer:
         self._draw, self._after_step = (overridden(train_step.hooks, name) for name in ("epoch", "after_step"))
         self.rows: list[dict[str, Any]] = []
         self.step = self.batches = self.examples = 0
-        # How many examples were shown at so many pixels while these parameters were trained.
+        # The number of examples shown, by pixels and set of trained parameters.
         self.examples_by_work: Counter[tuple[int | None, frozenset[nn.Parameter]]] = Counter()
         self.accuracy: float | None = None
         self.time_to_target_s: float | None = None
@@ -98,9 +98,9 @@ class Trainer:
         return self.train_step.model
 
     def warm_up(self, steps: int, images: Tensor, labels: Tensor) -> None:
-        """Pay compilation and autotuning on made-up batches of the real shapes, then forget what was learnt.
+        """Pay for compilation and autotuning with synthetic batches of the real shapes, then restore the state.
 
-        The weights, the batch statistics, the loss scale and the random state are put back, so that a run with a
+        The weights, the batch statistics, the loss scale and the random state are restored, so that a run with a
         warm-up trains exactly as one without.
         """
         train_step, before = self.train_step, copy.deepcopy(self.model.state_dict())
@@ -118,17 +118,17 @@ class Trainer:
                     train_step(batch, optimizers, start, stage)
                 if train_step.captures:
                     train_step.capture(batch, optimizers, start, stage)
-                # A compiled network is another one when less of it is trained, at evaluation as well.
+                # A compiled network is compiled again when fewer parameters are trained, also for evaluation.
                 if evaluation.is_compiled(train_step.forward) or start == last:
                     for tta in {self.goal.tta, self.goal.epoch_tta}:
                         self._test_accuracy(tta)
         optimizers.reset()
         self.model.load_state_dict(before)
         train_step.precision.reset()
-        gc.collect()  # what compiling left behind, which would else be looked for in an epoch
+        gc.collect()  # collect garbage from compiling, which would otherwise happen during an epoch
 
     def _changes(self, optimizers: Optimizers) -> list[int]:
-        """The batches, by their number from 0, that are the first of another step than those before."""
+        """The numbers (from 0) of batches whose steps differ from those before."""
         changes = set(self.curriculum.starts)
         if self.train_step.captures or evaluation.is_compiled(self.train_step.forward):
             changes |= {end for end in optimizers.ends if end < self.curriculum.total_batches}
@@ -137,7 +137,7 @@ class Trainer:
     def run(self) -> None:
         """Train to the end or to the target.
 
-        Raises `Diverged` when the loss turns infinite or NaN.
+        Raises `Diverged` if the loss becomes infinite or NaN.
         """
         with self.clock.span("init"):
             optimizers = self.train_step.begin()
@@ -158,7 +158,7 @@ class Trainer:
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
-        """The model with the weights that are evaluated, in place; afterwards with its own again."""
+        """While entered, the model has the weights for evaluation."""
         with ExitStack() as hooks:
             for hook in self.train_step.hooks:
                 hooks.enter_context(hook.evaluated())
@@ -166,11 +166,11 @@ class Trainer:
 
     @property
     def epochs(self) -> float:
-        """Passes over the data until now; a batch counts from its beginning."""
+        """Passes over the data so far; a batch counts from its beginning."""
         return self.batches / self.train.steps_per_epoch
 
     def _epoch(self, epoch: int, optimizers: Optimizers) -> float:
-        """Train for an epoch; the mean loss of its examples."""
+        """Train for an epoch; returns the mean loss of its examples."""
         train_step, ranks, summed = self.train_step, self.train_step.ranks, self.train_step.loss.reduction == "sum"
         device = train_step.precision.device
         loss_sum = torch.zeros((), device=device.torch)
@@ -194,7 +194,7 @@ class Trainer:
         return mean_loss
 
     def _steps(self, epoch: int) -> Iterator[tuple[Examples, float, Stage]]:
-        """The batch of each step, how many whole batches came before it, and its stage."""
+        """The batch of each step, the number of whole batches before it, and its stage."""
         for batch in self._batches(epoch):
             before, stage = self.batches, self.curriculum.stage(self.batches)
             self.batches += 1
@@ -210,7 +210,7 @@ class Trainer:
         return itertools.starmap(Examples, self.train.epoch(epoch))
 
     def _evaluate(self, epoch: int, last: bool) -> float | None:
-        """The epoch's accuracy, None where none is due; the last one is the final one where both are the same."""
+        """The epoch's accuracy, None if none is due; the last one is the final accuracy if both are evaluated alike."""
         every = self.goal.eval_every_epochs
         if last and self.goal.tta == self.goal.epoch_tta:
             return self._final_accuracy()
@@ -234,7 +234,7 @@ class Trainer:
             self.time_to_target_s = self.clock.elapsed_s()
 
     def _test_accuracy(self, tta: int) -> float:
-        """By the weights as they are."""
+        """The accuracy with the present weights."""
         step, goal = self.train_step, self.goal
         batches = self.test.epoch(0)
         return evaluation.accuracy(

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""The loss that training minimises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 class Loss:
     """Cross-entropy in fp32 of logits [B, classes]; `reduction` is `mean` or `sum` over the batch.
 
-    Where images are mixed, their label counts for `share` and the one in `others` for the rest.
+    For mixed images, their label counts for `share` and that in `others` for the rest.
     """
 
     label_smoothing: float = 0.0
@@ -29,7 +29,7 @@ class Loss:
         return self._cross_entropy(logits, labels, "none")
 
     def reduced(self, losses: Tensor) -> Tensor:
-        """What training minimises, of the losses [B] of a batch."""
+        """The reduction of the losses [B] of a batch."""
         return losses.sum() if self.reduction == "sum" else losses.mean()
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor, reduction: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""A network that looks at an image and at its mirror image at once."""
+"""A network that evaluates an image and its mirror image together."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# A quintic that takes singular values near 1 in few steps; Jordan, https://kellerjordan.github.io/posts/muon/.
+# A quintic that moves singular values near 1 in few steps; Jordan, https://kellerjordan.github.io/posts/muon/.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 KERNELS_A_STEP = 3
-# What a GPU multiplies while a kernel is launched: 3 µs at some 300 TFLOP/s.
+# The FLOPs a GPU does during the launch of a kernel: 3 µs at some 300 TFLOP/s.
 LAUNCH_FLOPS = 10**9
 
 
@@ -43,9 +43,9 @@ def orthogonalize_all(
 ) -> list[Tensor]:
     """`orthogonalize` of matrices of any shapes, each [rows, columns], in order; equal shapes are one batch.
 
-    With `pad`, so are those whose shorter side is equal, by columns of zeros, which change no product. They pay where a
-    GPU multiplies zeros in less time than it takes to launch the kernels of another batch: in the speedrun network the
-    four larger matrices are one batch with 22 % more FLOPs, 0.45 GFLOP for three kernels.
+    With `pad`, matrices with equal shorter sides share a batch too, filled up with columns of zeros, which change no
+    product. That helps if multiplying zeros takes less time than launching the kernels of another batch: in the
+    speedrun network, the four larger matrices form one batch with 22 % more FLOPs, 0.45 GFLOP for three kernels.
     """
     flat = [matrix.mT if matrix.size(0) > matrix.size(1) else matrix for matrix in matrices]
     found: dict[int, Tensor] = {}
@@ -59,7 +59,7 @@ def orthogonalize_all(
 
 
 def batches(shapes: Sequence[tuple[int, int]], pad: bool) -> list[list[int]]:
-    """The positions of matrices of these (rows, columns) that are one batch; with `pad` as in `orthogonalize_all`."""
+    """The positions of the matrices of these (rows, columns) that form each batch; `pad` as in `orthogonalize_all`."""
     by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, shape in enumerate(shapes):
         by_shape[shape].append(index)
@@ -68,7 +68,7 @@ def batches(shapes: Sequence[tuple[int, int]], pad: bool) -> list[list[int]]:
     made: list[tuple[int, int, list[int]]] = []
     for (rows, columns), indices in sorted(by_shape.items(), reverse=True):
         longest_rows, longest, batch = made[-1] if made else (0, 0, [])
-        # Of the three products of a step two are of rows × rows × columns.
+        # Two of the three products of a step are rows × rows × columns.
         zeros_flops = len(indices) * 2 * 2 * rows**2 * (longest - columns)
         if rows == longest_rows and zeros_flops <= KERNELS_A_STEP * LAUNCH_FLOPS:
             batch.extend(indices)
@@ -78,10 +78,10 @@ def batches(shapes: Sequence[tuple[int, int]], pad: bool) -> list[list[int]]:
 
 
 def rescaling_steps(total_steps: int, first: int, last: int) -> frozenset[int]:
-    """Those of `total_steps` steps, counted from 0, that rescale the filters, the first among them.
+    """The steps (from 0) of `total_steps` that rescale the filters, including the first.
 
-    From each to the next are ⌊first + (last − first)·progress⌋ steps, by the progress of the next: Hiverge's
-    2 + ⌊15·progress⌋ is 2 and 17. Fewer are due as the rate falls and the norm hardly moves.
+    The distance to the next is ⌊first + (last − first)·progress⌋ steps at its progress; Hiverge's 2 + ⌊15·progress⌋ is
+    2 and 17. As the rate falls, norms change less and fewer rescalings are needed.
     """
     found, before = [], -first
     for step in range(total_steps):
@@ -94,10 +94,10 @@ def rescaling_steps(total_steps: int, first: int, last: int) -> frozenset[int]:
 class Muon(torch.optim.Optimizer):
     """Momentum SGD whose update of each filter bank [C_out, …] is orthogonalised as a C_out × rest matrix.
 
-    With `unit_filters` the weights are rescaled to norm √C_out at every step, which fixes the effective
-    learning rate without weight decay; a group whose `rescales` is False, or a tensor that is 0, leaves that out.
-    A decay that is not `decoupled` is added to the gradient, and so orthogonalised with it. `pad` is
-    `orthogonalize_all`'s. Source: Jordan's airbench94_muon.
+    With `unit_filters` the weights are rescaled to norm √C_out at every step, which fixes the effective learning rate
+    without weight decay; a group whose `rescales` is False, or a tensor equal to 0, is not rescaled. A decay that is
+    not `decoupled` is added to the gradient and orthogonalised with it. `pad` is as in `orthogonalize_all`. Source:
+    Jordan's airbench94_muon.
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class Muon(torch.optim.Optimizer):
         """One step; a parameter without a gradient keeps its value."""
         for group in self.param_groups:
             if group.get("stopped"):
-                continue  # rescaling would move it still
+                continue  # rescaling would still change it
             trained = [parameter for parameter in group["params"] if parameter.grad is not None]
             if trained:
                 self._step_together(trained, group)
 
     def _step_together(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """A step of all of them, by operations on lists, each of which is one kernel on a GPU."""
+        """A step of all parameters by operations on lists, each of which is one kernel on a GPU."""
         lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
         gradients: Any = [parameter.grad for parameter in parameters]
         if decay and not group["decoupled"]:
@@ -156,7 +156,7 @@ class Muon(torch.optim.Optimizer):
         if group["unit_filters"] and (due := group.get("rescales", True)) is not False:
             scales = list(torch._foreach_reciprocal(torch._foreach_norm(parameters)))
             torch._foreach_mul_(scales, [len(parameter) ** 0.5 for parameter in parameters])
-            if isinstance(due, Tensor):  # 1 or 0, which a captured step reads anew each time
+            if isinstance(due, Tensor):  # 1 or 0, which a captured step reads each time
                 scales = [torch.where(due > 0, scale, 1.0) for scale in scales]
             torch._foreach_mul_(parameters, scales)
         decays = decay and group["decoupled"]
@@ -164,10 +164,10 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_mul_(parameters, 1 - lr * decay)
         steps = [torch.empty_like(parameter) for parameter in parameters]
         torch._foreach_copy_([_lines(step).view(len(step), -1) for step in steps], updates)
-        if isinstance(lr, Tensor):  # which as an `alpha` would be read by the host
-            if decays:  # the same, without a factor that half precision takes for 1
+        if isinstance(lr, Tensor):  # as an `alpha`, the host would read it
+            if decays:  # the same, without a factor that rounds to 1 in half precision
                 torch._foreach_add_(steps, parameters, alpha=decay)
-            # Of another number format it would make of the list a kernel for each tensor.
+            # With another number format, it would take a kernel for each tensor.
             torch._foreach_mul_(steps, -lr.to(steps[0].dtype))
             torch._foreach_add_(parameters, steps)
         else:
@@ -181,7 +181,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _lines(filters: Tensor) -> Tensor:
-    """Filters with their axes in the order of the memory: a matrix of them is no copy, and which order its columns
-    have makes no difference to what is orthogonal."""
+    """Filters with their axes in memory order, so that viewing them as a matrix needs no copy. The order of columns
+    does not affect orthogonalisation."""
     channels_last = filters.ndim == 4 and filters.is_contiguous(memory_format=torch.channels_last)
     return filters.permute(0, 2, 3, 1) if channels_last else filters

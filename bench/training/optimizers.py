@@ -1,4 +1,4 @@
-"""Optimisers by role: what trains the filters may differ from what trains the head and the biases."""
+"""Optimisers by role: filters, head and biases may have different ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SGDW(torch.optim.SGD):
             trained = [parameter for parameter in group["params"] if parameter.grad is not None]
             if trained and group["decay"]:
                 shrinks = group["lr"] * group["decay"]
-                # A loss scaler leaves it to fused kernels to skip the step where a gradient overflowed.
+                # With fused kernels, a loss scaler relies on them to skip a step with an overflowed gradient.
                 overflowed = getattr(self, "found_inf", None)
                 factor = 1 - (shrinks if overflowed is None else shrinks * (1 - overflowed))
                 for (some,) in by_format(trained):
@@ -48,13 +48,13 @@ Groups = list[dict[str, Any]]
 
 
 def sgd(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
-    """SGD, whose weight decay is part of the gradient unless it is `decoupled`."""
-    kernels = True if fused else None  # which leaves it to torch
+    """SGD; its weight decay is part of the gradient unless it is `decoupled`."""
+    kernels = True if fused else None  # None leaves the choice to torch
     return SGDW(groups, fused=kernels) if decoupled else torch.optim.SGD(groups, fused=kernels)
 
 
 def adamw(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
-    """AdamW, or Adam where the decay is not `decoupled`."""
+    """AdamW, or Adam if the decay is not `decoupled`."""
     kind = torch.optim.Adam if decoupled is False else torch.optim.AdamW
     return kind(groups, fused=True if fused else None)
 
@@ -83,12 +83,12 @@ def own(found: Found, groups: Groups) -> torch.optim.Optimizer:
         return made
 
 
-# What a group holds beside the options of its optimiser.
+# Keys of a group that are not options of its optimiser.
 _HARNESS_KEYS = ("params", "role", "base_lr", "schedule", "steps", "rescales_at")
 
 
 def _make(name: str, decoupled: bool | None, groups: Groups, fused: bool) -> torch.optim.Optimizer:
-    """`decoupled` None is each one's own habit: decay is part of SGD's gradient, and of no other's."""
+    """`decoupled` None means the optimiser's usual form: decay is part of the gradient only in SGD."""
     if name not in OPTIMIZERS:
         return own(OPTIMIZERS.find(name), groups)
     make: Callable[..., torch.optim.Optimizer] = OPTIMIZERS.load(name)
@@ -96,7 +96,7 @@ def _make(name: str, decoupled: bool | None, groups: Groups, fused: bool) -> tor
 
 
 def _set(group: dict[str, Any], key: str, value: float) -> None:
-    """In place where it is a tensor; `lr_now` is the rate for the host, which would wait for a tensor's value."""
+    """Set a value, in place if it is a tensor; `lr_now` is the rate for the host, which would wait for a tensor."""
     if key == "lr":
         group["lr_now"] = value
     if isinstance(group.get(key), Tensor):
@@ -123,25 +123,25 @@ def roles(model: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 
 class Optimizers:
-    """One optimiser for each kind that the roles ask for, driven by one schedule.
+    """One optimiser for each kind that the roles need, driven by one schedule.
 
-    `common` holds `name`, `lr` and the optimiser's own options; `groups` overrides them by role, and may add
-    `epochs`: the schedule is squeezed into them, or with `squeeze` False cut off after them, and the role
-    stays as it is from then on. With `drop_frozen` its gradients are no longer computed either, which a
-    compiled model would answer with another compilation.
+    `common` has `name`, `lr` and the optimiser's own options; `groups` overrides them by role, and may add `epochs`:
+    the schedule is compressed into them, or with `squeeze` False cut off after them, and the role is not trained from
+    then on. With `drop_frozen` its gradients are no longer computed either, for which a compiled model would compile
+    again.
 
-    `freeze` gives, by the name of a module, the share of the training after which all its parameters stay as they are.
+    `freeze` maps names of modules to the share of the training after which their parameters are not trained.
 
-    `fused` makes of a step as few kernels as can be; None does so on a GPU, where what costs is to launch them.
+    `fused` uses as few kernels as possible; None does so on a GPU, where launches are costly.
 
-    With `lr_on` the learning rates are tensors on that device, which a captured step reads anew each time; so is
-    whether filters are rescaled, where Muon's `unit_filters_every` (`rescaling_steps`) leaves it out of some steps.
+    With `lr_on` the learning rates are tensors on that device, which a captured step reads each time; so is the flag
+    for rescaling filters if Muon's `unit_filters_every` (`rescaling_steps`) omits it in some steps.
 
     `rate_factors` multiply the rates of single parameters.
 
-    Steps are counted in whole batches: where smaller ones are trained on, a step is a part of one.
+    Steps are counted in whole batches; with smaller batches, a step is a fraction.
 
-    Raises `UsageError` for a role that the model lacks and for Muon on parameters that are no matrices.
+    Raises `UsageError` for a role that the model lacks, and for Muon on parameters that are not matrices.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Optimizers:
         by_kind: dict[tuple[str, bool | None], list[dict[str, Any]]] = defaultdict(list)
         for role, parameters in by_role.items():
             override = dict(groups.get(role, {}))
-            # Another optimiser's options mean nothing to this one, so a role that changes it starts afresh.
+            # Options of another optimiser do not apply, so a role with its own optimiser does not inherit them.
             inherits = override.get("name", common["name"]) == common["name"]
             settings = {**common, **override} if inherits else override
             name, epochs = settings.pop("name"), settings.pop("epochs", None)
@@ -193,7 +193,7 @@ class Optimizers:
                 by_kind[name, decoupled].append({"params": some, "role": role, **settings, **timed})
         self.all = [_make(*kind, found, fused) for kind, found in by_kind.items()]
         self._groups = [group for optimizer in self.all for group in optimizer.param_groups]
-        # Those that gradients are computed for.
+        # The parameters for which gradients are computed.
         self.trained = frozenset(parameter for parameters in by_role.values() for parameter in parameters)
         self._all_trained = self.trained
         self._schedule = schedule
@@ -206,7 +206,7 @@ class Optimizers:
                     group["rescales"] = torch.ones((), device=lr_on)
 
     def set_progress(self, step: float, lr_factor: float = 1.0) -> None:
-        """Set each group's learning rate and momentum for what begins after `step` whole batches."""
+        """Set each group's learning rate and momentum for the step after `step` whole batches."""
         for group in self._groups:
             if step >= group["steps"]:
                 self._freeze(group)
@@ -233,16 +233,16 @@ class Optimizers:
 
     @property
     def ends(self) -> list[int]:
-        """After how many whole batches some role stops, in order; those that train to the end are not among them."""
+        """The numbers of whole batches after which some role stops, in order, without those that train to the end."""
         return sorted({group["steps"] for group in self._groups} - {self._total_steps})
 
     @property
     def stopped(self) -> tuple[bool, ...]:
-        """Which groups are trained no more."""
+        """The groups that are no longer trained."""
         return tuple(group.get("stopped", False) for group in self._groups)
 
     def reset(self) -> None:
-        """Begin anew: nothing has stopped, and what was remembered of gradients is zero, in the same memory."""
+        """Reset in the same memory: nothing has stopped, and the optimisers' states are zero."""
         self.trained = self._all_trained
         for parameter in self.trained:
             parameter.requires_grad_(True)
@@ -265,19 +265,20 @@ class Optimizers:
 
     @property
     def momentum(self) -> float | None:
-        """The current momentum of the `main_role`, AdamW's first beta; None where it has none."""
+        """The current momentum of the `main_role`, or AdamW's first beta; None if it has none."""
         group = self._main_group
         found = group["betas"][0] if "betas" in group else group.get("momentum")
         return None if found is None else float(found)
 
     @property
     def main_role(self) -> str:
-        """The role that speaks for the training: the filters, else the head, else the network's first."""
+        """The role that represents the training: the filters, else the head, else the network's first."""
         present = [group["role"] for group in self._groups]
         return next((role for role in ("filters", "head") if role in present), present[0])
 
     @property
     def _main_group(self) -> dict[str, Any]:
-        """Of the main role, the group trained longest, for parts may be frozen early; of those the one of most rate."""
+        """The group of the main role that is trained longest, because parts may be frozen early; if several, the one
+        with the highest rate."""
         of_role = (group for group in self._groups if group["role"] == self.main_role)
         return max(of_role, key=lambda one: (one["steps"], one["base_lr"]))

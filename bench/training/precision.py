@@ -1,9 +1,8 @@
-"""Number formats of a training run: what the weights are kept in, and what the matrix units see.
+"""Number formats of a training run, for weights and for matrix products.
 
-`fp32`, `tf32` (CUDA), `bf16` and `fp16` (autocast over fp32 weights; fp16 with a gradient scaler), and
-`pure_fp16` / `pure_bf16` (weights and activations in half precision, batch norm in fp32
-unless `half_norms` says otherwise, no scaler).
-`auto` takes the half precision that the device computes natively, else fp32.
+`fp32`, `tf32` (CUDA), `bf16` and `fp16` (autocast over fp32 weights; fp16 with a gradient scaler), and `pure_fp16` /
+`pure_bf16` (weights and activations in half precision, batch norm in fp32 unless `half_norms` says otherwise, no
+scaler). `auto` is the half precision that the device computes natively, else fp32.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ class Precision:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "tf32"
 
     def reset(self) -> None:
-        """Forget the loss scale that earlier steps led to."""
+        """Reset the loss scale."""
         self._scaler = torch.amp.GradScaler(self.device.kind) if self.name == "fp16" else None
 
     @property
     def inputs(self) -> torch.dtype:
-        """The type that loaders deliver: half at once where the first layer would only convert it."""
+        """The type that loaders deliver: half precision if the first layer would convert to it anyway."""
         return self._autocast or self.weights
 
     def prepare(self, model: nn.Module, memory_format: torch.memory_format) -> nn.Module:
-        """Move to the device in this precision; batch norm keeps fp32 statistics and shifts, but with `half_norms`."""
+        """Move the model to the device in this precision; batch norm stays in fp32 unless `half_norms` is set."""
         model.to(self.device.torch, self.weights)
         model.to(memory_format=memory_format)  # type: ignore[call-overload]
         for module in model.modules():
@@ -69,6 +68,6 @@ class Precision:
             if self._scaler is None:
                 optimizer.step()
             elif any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
-                self._scaler.step(optimizer)  # which it refuses where no gradient is, as when all roles have stopped
+                self._scaler.step(optimizer)  # it fails without any gradient, as when all roles have stopped
         if self._scaler:
             self._scaler.update()

@@ -1,4 +1,4 @@
-"""Ranks: the processes that train one network together, a device each. Here is the form for one process alone."""
+"""Ranks: the processes that train one network together, one for each device. This is the form for a single process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from bench.host.clock import Span
 
 
 class Ranks:
-    """This process among those of a run; what it shares with the others is shared with nobody here.
+    """This process among the ranks of a run; here it is the only one.
 
-    Every method is a meeting: all ranks have to call it, in the same order.
+    Every method is collective: all ranks must call it, in the same order.
     """
 
     rank = 0
     count = 1
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The network in a form whose backward pass leaves the mean of all ranks' gradients in each of them."""
+        """The network in a form whose backward pass averages the gradients over all ranks."""
         return model
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -27,18 +27,18 @@ class Ranks:
         return tensor
 
     def gather(self, values: Sequence[float]) -> list[list[float]]:
-        """Everybody's numbers, by rank; by way of the host."""
+        """The numbers of all ranks, exchanged through the host."""
         return [list(values)]
 
     def average_buffers(self, model: nn.Module) -> None:
         """Give the network on every rank the mean of their batch statistics."""
 
     def slowest(self, span: Span) -> Span:
-        """The span of the rank that took longest, with every rank's seconds in `rank_s`."""
+        """The span of the slowest rank, with every rank's seconds in `rank_s`."""
         return span
 
     def leave(self) -> None:
-        """Part from the others, when all is done."""
+        """Leave the group at the end."""
 
 
 ALONE = Ranks()

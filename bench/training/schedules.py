@@ -33,7 +33,7 @@ def constant() -> Schedule:
 
 
 def linear(start: float = 1.0, end: float = 0.0, until: float | None = None) -> Schedule:
-    """From `start` to `end`, and what is left of the training after progress `until` at `end`."""
+    """From `start` to `end` at progress `until`, then constant."""
     if until is None:
         return lambda progress: Setting(_line(start, end, progress))
     return lambda progress: Setting(_line(start, end, min(progress / until, 1.0)))
@@ -75,7 +75,7 @@ def fit_one_cycle(
     max_momentum: float = 0.95,
     min_momentum: float = 0.85,
 ) -> Schedule:
-    """The one-cycle of fast.ai's library of 2019: half a cosine up from 1/div to 1, then half a one down.
+    """The one-cycle of fast.ai's library of 2019: half a cosine up from 1/div to 1, then half a cosine down.
 
     It rises until progress `pct_start`, and ends at 1/(div · final_div). Momentum goes from max to min as the rate
     rises, and back as it falls; with both equal it is held.
@@ -105,7 +105,7 @@ def cosine(end: float = 0.0) -> Schedule:
 def warmed_up(schedule: Schedule, share: float, start: float = 0.0) -> Schedule:
     """The schedule, its rate multiplied by a line from `start` to 1 over the first `share` of progress.
 
-    So milestones stay where they are, as in Goyal et al., arXiv 1706.02677.
+    Milestones keep their place, as in Goyal et al., arXiv 1706.02677.
     """
 
     def at(progress: float) -> Setting:
@@ -116,7 +116,7 @@ def warmed_up(schedule: Schedule, share: float, start: float = 0.0) -> Schedule:
 
 
 def own(found: Found, options: Mapping[str, Any]) -> Schedule:
-    """A user's schedule: what she names is called with the options, and returns the function of progress.
+    """A user's schedule: the named object is called with the options and returns a function of progress.
 
     That gives a `Setting`, or the factor alone. Raises `UsageError` for an option that it does not take, for an error
     in it, and where it gives no number at the training's beginning.

@@ -22,9 +22,9 @@ from bench.training.sizes import resized
 class TrainingStep:
     """Trains `model` through `forward`: the model itself, or its compiled form.
 
-    `accumulate` parts of a batch go through the network one after the other, and their gradients are added up. `hooks`
-    choose, mix and watch the examples. `make_graph` records a step as a CUDA graph (`Captured`) where `capture` is
-    called; later steps of that kind replay it.
+    A batch goes through the network in `accumulate` parts, whose gradients are summed. `hooks` choose, mix and watch
+    the examples. `capture` records a step as a CUDA graph by `make_graph` (`Captured`); later steps of that kind replay
+    it.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class TrainingStep:
 
     @property
     def captures(self) -> bool:
-        """Whether steps are to be captured in the warm-up."""
+        """Whether the warm-up captures steps."""
         return self._make_graph is not None
 
     @property
     def asks_for_numbers(self) -> bool:
-        """Whether some hook notes the loss of each image, which it knows by its number."""
+        """Whether some hook records the loss of each image by its number."""
         return bool(self._note)
 
     def __call__(self, batch: Examples, optimizers: Optimizers, position: float, stage: Stage = WHOLE) -> Tensor:
@@ -66,25 +66,25 @@ class TrainingStep:
         return self._compute(batch, optimizers, position, stage)
 
     def count(self, examples: int) -> int:
-        """How many of a batch of so many examples are trained on."""
+        """How many examples of a batch of this size are trained on."""
         for hook in self.hooks:
             examples = hook.count(examples)
         return examples
 
     def begin(self) -> Optimizers:
-        """The optimisers of a run that begins now."""
+        """Make the optimisers of a run that begins now."""
         optimizers = self._captured_optimizers or self.make_optimizers()
         for hook in self.hooks:
             hook.begin()
         return optimizers
 
     def rehearse(self, batch: Examples, position: float, stage: Stage) -> None:
-        """Let the hooks compile and tune for such a batch."""
+        """Let the hooks compile and tune for this kind of batch."""
         for hook in self.hooks:
             hook.rehearse(_resized(batch, stage), position, stage.lr_factor)
 
     def capture(self, batch: Examples, optimizers: Optimizers, position: float, stage: Stage) -> None:
-        """Capture this step, which really runs, too: from now on such steps with these optimisers are replayed."""
+        """Capture this step, which also runs; from now on such steps with these optimisers are replayed."""
         optimizers.set_progress(position, stage.lr_factor)
 
         def work(images: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Tensor:
@@ -95,9 +95,9 @@ class TrainingStep:
         self._captured_optimizers = optimizers
 
     def take_over(self, before: TrainingStep) -> None:
-        """Replay what `before`, of the same network by the same recipe, has captured.
+        """Replay the captured steps of `before`, of the same network and recipe.
 
-        Its optimisers and hooks begin anew, in the memory that the captured steps know.
+        Its optimisers and hooks are reset in the memory that the captured steps use.
         """
         self._captured, self._captured_optimizers = before._captured, before._captured_optimizers
         if self._captured_optimizers:
@@ -106,14 +106,14 @@ class TrainingStep:
             hook.take_over(earlier)
 
     def _compute(self, batch: Examples, optimizers: Optimizers, position: float, stage: Stage) -> Tensor:
-        """What of a step the device does, once the learning rates are set."""
+        """The device's part of a step, after the learning rates are set."""
         batch = _resized(batch, stage)
         for mix in self._mix:
             batch = mix(batch, position)
         *parts, last = batch.split(self._accumulate)
         losses = []
         if parts:
-            # DDP exchanges gradients once they are complete.
+            # DDP exchanges gradients when they are complete.
             with getattr(self.forward, "no_sync", nullcontext)():
                 losses = [self._backward(part) for part in parts]
         loss = sum(losses, start=self._backward(last))
@@ -122,7 +122,7 @@ class TrainingStep:
         return loss
 
     def _backward(self, part: Examples) -> Tensor:
-        """Add the gradients of a part of the batch to those of the parts before it; its part of the loss."""
+        """Add the gradients of a part of the batch to those of earlier parts; returns its part of the loss."""
         with self.precision.autocast():
             logits = self.forward(part.images)
         if self._note and part.numbers is not None:
@@ -135,7 +135,7 @@ class TrainingStep:
         summed = self.loss.reduction == "sum"
         if self._accumulate > 1 and not summed:
             loss = loss / self._accumulate
-        # The ranks' gradients are averaged; those of a sum are to be added up.
+        # Ranks' gradients are averaged, but those of a sum must be added.
         self.precision.backward(loss * self.ranks.count if summed and self.ranks.count > 1 else loss)
         return loss.detach()
 
