@@ -200,7 +200,8 @@ class Sweep:
         try:
             measured = one.follower.result()
         except Refused as refusal:
-            measured = Measured("skipped", "; ".join(str(refusal).splitlines()), log_tail=tail(one.attempt.log))
+            reason = "; ".join(line.strip() for line in str(refusal).splitlines())
+            measured = Measured("skipped", reason, log_tail=tail(one.attempt.log))
         self._record(one.entry, measured, one.attempt)
         self.view.end(one.entry)
 

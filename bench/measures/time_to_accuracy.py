@@ -188,8 +188,8 @@ class TimeToAccuracy(Measure):
         end the run."""
         path = self.job.keep_weights
         assert path is not None
-        model = self.recipe.model
-        origin = {"run_id": path.stem, "model": json.dumps({"name": model.name, **model.options})}
+        named = {key: value for key, value in self.recipe.config()["model"].items() if value is not None}
+        origin = {"run_id": path.stem, "model": json.dumps(named)}
         # All ranks take part, because each has a part of the average; one of them writes it.
         with self.clock.span("checkpoint"), trainer.evaluated() as trained:
             self.ranks.average_buffers(trained)

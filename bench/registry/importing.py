@@ -106,7 +106,8 @@ def _told(error: BaseException, bound: Path | None) -> str:
     """The error and the frames in `bound`, as Python shows them."""
     every = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in every if bound and Path(frame.filename).is_relative_to(bound)]
-    return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)]).rstrip()
+    told = [f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n' for frame in frames]
+    return "".join([*told, *traceback.format_exception_only(error)]).rstrip()
 
 
 def _import(own: OwnCode) -> ModuleType:

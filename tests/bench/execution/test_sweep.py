@@ -43,7 +43,7 @@ class FullDisk:
     def __init__(self):
         self.given = []
 
-    def begin(self):
+    def begin(self, *of):
         return Attempt("id", datetime.now(UTC), Path("id.log"))
 
     def record(self, attempt, measured, *, seed, **_):
