@@ -37,6 +37,7 @@ from bench.text.console import say
 
 STOPPED = 130
 MEASURE = "time_to_accuracy"
+MOST_NAME_CHARS = 80
 
 
 # What follows the command is the command's own.
@@ -91,6 +92,8 @@ def time(options: TimeOptions, console: Console) -> int:
     streams.work_outlasts_output()
     command = command_of(options)
     check_program(command.argv, folder_of(command, Path()), environment_of(command, options.first_seed))
+    if options.name is not None and not (options.name.isprintable() and 0 < len(options.name) <= MOST_NAME_CHARS):
+        raise UsageError(f"--name: give 1 to {MOST_NAME_CHARS} printable characters on one line")
     if options.first_seed + options.seeds - 1 > LARGEST_SEED:
         raise UsageError(f"--first-seed {options.first_seed}: seeds are at most {LARGEST_SEED}")
     recorder = Recorder(options.results, options.name or command.script, code=ScriptCode(Path(), command.argv))

@@ -131,6 +131,7 @@ def test_entries_and_logs_are_written_or_refused_with_the_reason(timed):
         (["--", "pyhton3", "x"], "no program 'pyhton3'.*did you mean 'python3'"),
         (["--task", "a b", "--", "true"], "--task: .*such as cifar10/train"),
         (["--timeout", "0", "--", "true"], "--timeout"),
+        (["--name", "a\nb", "--", "true"], "--name: give 1 to 80 printable"),
         ([], "COMMAND"),
     ],
 )
