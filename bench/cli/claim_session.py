@@ -43,6 +43,7 @@ def measure_and_judge(options: ClaimsOptions, console: Console) -> int:
     compared; 3 where none of the claims can be tested here; 130 after Ctrl-C. Raises `UsageError` for a mistake in a
     claim or in the options.
     """
+    _check(options)
     chosen = catalog.chosen(options.names or ())
     if options.runs:
         ids = _ids(chosen)
@@ -61,6 +62,15 @@ def measure_and_judge(options: ClaimsOptions, console: Console) -> int:
         say(console, "Stopped before its end; the same command goes on")
         return 130
     return 1 if session.failed else _exit_code(answers)
+
+
+def _check(options: ClaimsOptions) -> None:
+    """Refuse options that would do nothing."""
+    if options.out is not None and options.format == "terminal":
+        raise UsageError(f"--out {options.out}: the table of a terminal is not written; add --format markdown or html")
+    if options.runs and (options.budget is not None or options.seeds is not None):
+        name = "--budget" if options.budget is not None else "--seeds"
+        raise UsageError(f"{name}: with --runs nothing is measured; leave one of the two out")
 
 
 def _exit_code(answers: Sequence[Answer]) -> int:

@@ -53,6 +53,11 @@ def test_an_unknown_id_is_refused(name):
         catalog.load(name)
 
 
+def test_the_nearest_three_are_named():
+    with pytest.raises(UsageError, match=r"unknown claim 'S99'; the nearest are S39, S29, S19;"):
+        catalog.load("S99")
+
+
 MISTAKES = {
     "a key": ({"statement:": "statment:"}, r"claim.yaml:2: unknown key 'statment' \(did you mean 'statement'\?\)"),
     "a quantity": ({"quantity: ratio": "quantity: ration"}, r"claim.yaml:8: .*'ration' \(did you mean 'ratio'\?\)"),

@@ -163,3 +163,16 @@ def test_a_mistake_in_one_claim_keeps_no_other_verdict_back(measured, tmp_path, 
         r"wrong.yaml:9: memory runs have no metric 'activation_byte' \(did you mean 'activation_bytes'\?", said
     )
     assert "2 claims: 1 confirmed, 1 unsure" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "told_why"),
+    [
+        ({"out": "page.md"}, "--out page.md: .*add --format markdown or html"),
+        ({"runs": ["x"], "budget": "1m"}, "--budget: with --runs nothing is measured"),
+        ({"runs": ["x"], "seeds": 9}, "--seeds: with --runs nothing is measured"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options, told_why):
+    with pytest.raises(UsageError, match=told_why):
+        told(**options)
