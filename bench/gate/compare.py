@@ -116,8 +116,8 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[MatchedC
     return groups, notes
 
 
-def cases_of(group: MatchedCell, limits: Limits) -> list[Case]:
-    """What can be judged of a cell: each quantity that all its results have.
+def cases_of(group: MatchedCell, limits: Limits, more: Sequence[Quantity] = ()) -> list[Case]:
+    """What can be judged of a cell: each quantity that all its results have, `more` beside those of its measure.
 
     Times and memory of sides that were measured in turns are pairs of neighbours, accuracies are pairs of a seed.
     """
@@ -125,7 +125,7 @@ def cases_of(group: MatchedCell, limits: Limits) -> list[Case]:
     head = [result for result in group.head if result.metrics is not None]
     in_turns, by_start = alternate(group.base, group.head), _differ_in_start(base, head)
     found = []
-    for quantity in QUANTITIES.get(group.measure, ()):
+    for quantity in (*QUANTITIES.get(group.measure, ()), *more):
         a, b = _values(base, quantity), _values(head, quantity)
         if a is None or b is None:
             continue

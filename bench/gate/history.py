@@ -18,7 +18,7 @@ from statistics import fmean, median
 from typing import Any
 
 from bench.errors import UsageError
-from bench.gate.quantity import QUANTITIES, Quantity
+from bench.gate.quantity import Quantity, quantity_of
 from bench.gate.verdict import LEAST_ROUNDS, Case
 from bench.host.git import GitFailed, git
 from bench.statistics import shift
@@ -48,7 +48,7 @@ class Figure:
     @property
     def quantity(self) -> Quantity | None:
         """None for one that this version does not know."""
-        return next((one for one in QUANTITIES.get(self.measure, ()) if one.metric == self.metric), None)
+        return quantity_of(self.measure, self.metric)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
             found.setdefault((figure.cell, figure.measure, figure.metric), []).append((one, figure.head, entry.machine))
     made = []
     for (cell, measure, metric), several in found.items():
-        quantity = next(one for one in QUANTITIES[measure] if one.metric == metric)
+        quantity = quantity_of(measure, metric)
+        assert quantity is not None  # figures of unknown ones were left out above
         comparisons = [one for one, _, _ in several]
         raw = [(one.head, value, machine) for one, value, machine in several]
         made.append(Chain(cell, quantity, comparisons, find_changes(comparisons), levels(comparisons), raw))

@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.gate.agent_process import AgentFailed, Measurer
 from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
-from bench.gate.quantity import Quantity, judged_as
+from bench.gate.quantity import QUANTITIES, Quantity, judged_as, quantity_of
 from bench.gate.report import Finding
 from bench.gate.source import of_run
 from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
@@ -90,7 +90,10 @@ class PairedCell:
         """What there is to judge, looked at while it comes."""
         if self.missing is not None or not self.pairs:
             return []
-        found = (case for case in cases_of(self._group, limits) if self._counts(case.quantity))
+        known = [quantity.metric for quantity in QUANTITIES.get(self.head.judged_as, ())]
+        named = (quantity_of(self.head.judged_as, metric) for metric in self.judged if metric not in known)
+        cases = cases_of(self._group, limits, [quantity for quantity in named if quantity is not None])
+        found = (case for case in cases if self._counts(case.quantity))
         return [Case(case.quantity, case.base, case.head, True, planned) for case in found]
 
     def _counts(self, quantity: Quantity) -> bool:
@@ -108,9 +111,18 @@ class PairedCell:
         if not self.pairs:
             reason = "not one pair of runs was measured in the time there was; give it a larger --budget"
             return [Finding(self.label, self.head.judged_as, None, Verdict.UNSURE, reason)]
-        found = missed(self._group, limits.false_alarms)
+        found = missed(self._group, limits.false_alarms) or self._not_reported(judgements)
         found += [Finding(self.label, self.head.judged_as, self._explained(judgement)) for judgement in judgements]
         return found or [Finding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
+
+    def _not_reported(self, judgements: Sequence[Judgement]) -> list[Finding]:
+        """A finding for each metric that is to be judged and that some run lacks."""
+        told = {judgement.quantity.metric for judgement in judgements}
+        return [
+            Finding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, f"not every run reports {metric}")
+            for metric in self.judged
+            if metric not in told
+        ]
 
     def _explained(self, judgement: Judgement) -> Judgement:
         if self.given_up is None or judgement.verdict is not Verdict.UNSURE:

@@ -119,6 +119,23 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
 }
 
 
+def quantity_of(measure: str, metric: str) -> Quantity | None:
+    """What is known of a metric; None of one that cannot be judged.
+
+    A command may report figures of its own, which are judged by the unit that their names end in.
+    """
+    for known in QUANTITIES.get(measure, ()):
+        if known.metric == metric:
+            return known
+    if measure != "command":
+        return None
+    if metric.endswith("_per_s"):
+        return replace(_of_command(metric, metric), larger_is_worse=False, floor=0.0, show=units.rate)
+    if metric.endswith("_s"):
+        return _of_command(metric, metric)
+    return _memory(metric, metric) if metric.endswith("_bytes") else None
+
+
 def judged_as(measure: str, config: Mapping[str, object]) -> str:
     """The key of QUANTITIES for a run of this measure and config."""
     return "command" if "command" in config else measure

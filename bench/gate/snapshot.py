@@ -140,7 +140,8 @@ def _lay_over(top: Path, head: Snapshot) -> None:
 def _lay_over_submodule(name: str, source: Path, target: Path, head: Snapshot) -> None:
     """A submodule as it is checked out: perhaps another commit than the one recorded, and changes in it."""
     now = _head(source)
-    if not (target / ".git").exists():  # a repository within the repository, which git does not know
+    if not (target / ".git").exists():  # a repository within the repository, of which git knows nothing
+        head.notes.append(f"{name} is a repository of its own, so neither side has it; `shared:` would give it to both")
         return
     git(target, "checkout", "--quiet", "--detach", now)
     inside = Snapshot(target, now)

@@ -23,7 +23,7 @@ from bench.gate.agent import reference_kernels
 from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.function_profile import function_seconds, profiled
 from bench.gate.preparation import Environment
-from bench.gate.quantity import QUANTITIES
+from bench.gate.quantity import QUANTITIES, quantity_of
 from bench.gate.snapshot import Snapshot
 from bench.measures.script_timeline import LOOKS
 from bench.spec import matrix as matrices
@@ -185,7 +185,8 @@ def checked_judge(matrix: matrices.Matrix, measure: str) -> list[str]:
     """The metrics that the matrix wants judged. Raises UsageError for one that is none of this measure's."""
     known = [quantity.metric for quantity in QUANTITIES[measure]]
     for position, metric in enumerate(matrix.spec.judge):
-        if metric not in known:
-            near = nearest(metric, known)
-            matrix.refuse(f"judge.{position}", f"{metric!r} is no metric of this{near}; there are: {', '.join(known)}")
+        if quantity_of(measure, metric) is None:
+            told = f"{metric!r} is no metric of this{nearest(metric, known)}; there are: {', '.join(known)}"
+            own = ", and the script's own whose names end in _s, _per_s or _bytes" if measure == "command" else ""
+            matrix.refuse(f"judge.{position}", told + own)
     return matrix.spec.judge

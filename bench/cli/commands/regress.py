@@ -67,7 +67,11 @@ class RegressOptions:
     budget_s: Annotated[
         float,
         typer.Option(
-            "--budget", metavar="TIME", parser=seconds, show_default="5m", help="Measure for so long at most: 90s, 5m, 1h."
+            "--budget",
+            metavar="TIME",
+            parser=seconds,
+            show_default="5m",
+            help="Measure so long at most: 90s, 5m, 1h.",
         ),
     ] = 300.0
     rounds: Annotated[

@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from bench.gate.report import REGRESSIONS, Finding, Report
-from bench.report.terminal.gate_rows import COLUMNS, row
+from bench.report.terminal.gate_rows import COLUMNS, causes, row
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -56,6 +56,7 @@ def to_junit(report: Report) -> str:
         fails = report.fails(finding)
         is_skipped = report.is_skipped(finding)
         details = "\n".join(f"{name}: {value}" for name, value in zip(COLUMNS, figures, strict=True) if value)
+        details += "".join(f"\n{_in_xml(line)}" for line in causes(finding))
         if fails:
             ElementTree.SubElement(case, "failure", message=message, type=verdict).text = details
         elif is_skipped:

@@ -43,13 +43,12 @@ def reasons(report: Report) -> list[str]:
             figure = [judgement.quantity.name] if judgement is not None else []
             figures.setdefault((finding.cell, f"{finding.word}: {finding.why}{more}"), []).extend(figure)
     told = [f"{', '.join([cell, *names])}: {why}" for (cell, why), names in figures.items()]
-    return [*causes(report), *told]
+    return [*dict.fromkeys(line for finding in report.findings for line in causes(finding)), *told]
 
 
-def causes(report: Report) -> list[str]:
-    """A line for each cell that is slower, with what explains most of it first."""
-    found = {finding.cell: finding.cause for finding in report.findings if finding.cause}
-    return [f"{cell}: slower because of {'; '.join(map(_part, parts))}" for cell, parts in found.items()]
+def causes(finding: Finding) -> list[str]:
+    """A line for what is slower, with what explains most of it first."""
+    return [f"{finding.cell}: slower because of {'; '.join(map(_part, finding.cause))}"] if finding.cause else []
 
 
 def _part(part: Part) -> str:

@@ -31,6 +31,11 @@ import settings
 time.sleep(settings.SLEEP_S)
 print("acc", settings.ACCURACY)
 """
+REPORTING = """
+import json, os, settings
+event = {"event": "metrics", "tokens_per_s": 1e3 / settings.SLEEP_S}
+open(os.environ["BENCH_EVENTS"], "a").write(json.dumps(event) + chr(10))
+"""
 
 
 class Theirs:
@@ -96,6 +101,16 @@ def test_an_accuracy_loss_fails_and_an_earlier_call_counts(theirs):
     code, report = theirs.regress(base="HEAD~1", budget_s=1.0)
     assert code == 1
     assert any("pairs of runs are those of an earlier call" in note for note in report["notes"])
+
+
+def test_a_figure_of_the_script_s_own_is_judged_by_its_unit_and_one_that_is_not_reported_is_told(theirs):
+    (theirs.root / "train.py").write_text(REPORTING)
+    (theirs.root / "bench.yaml").write_text("command: python3 train.py\njudge: [tokens_per_s, loading_s]\n")
+    commit(theirs.root)
+    theirs.change(sleep_s=0.06)
+    code, report = theirs.regress(fresh=True)
+    told = {one.get("metric", one["reason"]): one["verdict"] for one in report["findings"]}
+    assert (code, told) == (1, {"tokens_per_s": "slower", "not every run reports loading_s": "no_baseline"})
 
 
 def test_each_side_is_prepared_in_its_own_environment(theirs, monkeypatch):
