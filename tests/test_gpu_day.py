@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from bench.cli import lazy
-from bench.spec import matrix
-from bench.spec import recipe as recipes
+from bench.spec import matrix, recipes
 
 ROOT = Path(__file__).resolve().parent.parent
 SHEETS = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]

@@ -24,7 +24,7 @@ from bench.measures import assembly
 from bench.measures.base import made_up_batch
 from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Placement
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.training.device import Device
 from bench.training.examples import Examples
 from bench.training.muon import orthogonalize_all

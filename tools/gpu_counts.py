@@ -16,7 +16,7 @@ import torch
 
 from bench.profiling import cards, estimate
 from bench.profiling.demand import Work, demand
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.recipe import Recipe
 from tests.fake_cuda.process import WITHOUT_CUDNN, NoFakeGpu, train_on_fake_gpu
 

@@ -28,7 +28,7 @@ from bench.report.terminal.leaderboard import CSV_COLUMNS, bare_rows
 from bench.runs.frames import Frames, load
 from bench.runs.run import Run
 from bench.scores.leaderboard import Metric
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.matrix import Order
 from bench.spec.recipe import Recipe
 from bench.text.console import LastingConsole

@@ -13,7 +13,7 @@ from bench.documents.document import Document
 from bench.errors import UsageError
 from bench.spec import matrix as matrices
 from bench.spec.matrix import Matrix, Values, same, short
-from bench.spec.recipe import identify
+from bench.spec.recipes import identify
 from bench.text.canonical import canonical_json
 
 # What `precision: auto` can mean on a device.

@@ -24,7 +24,7 @@ from bench.registry.checks import check_known
 from bench.registry.reference import anchored, anchored_values
 from bench.runs.run import NOT_IDENTITY
 from bench.spec import command_cells as commands
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.buildable import why_not
 from bench.spec.command import Command
 from bench.spec.for_gate import ForGate

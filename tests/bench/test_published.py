@@ -9,8 +9,9 @@ from bench.execution.duration_estimate import PUBLISHED, cell_now
 from bench.runs.run import FINISHED, cell_id
 from bench.runs.store import Store
 from bench.spec import matrix as matrices
-from bench.spec import recipe as recipes
-from bench.spec.recipe import Published, Recipe
+from bench.spec import recipes
+from bench.spec.published import Published
+from bench.spec.recipe import Recipe
 from bench.statistics import estimates
 
 

@@ -7,7 +7,7 @@ import torch
 
 from bench.measures import assembly
 from bench.models.speedrun import SpeedrunNet
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.training.flops import training_flops
 
 STEPS_PER_EPOCH = 50_000 // 1536

@@ -9,7 +9,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.execution.measured import Measured
 from bench.execution.runner import execute, warm_up_fork_server
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 
 SETTINGS = ("epochs=0.01", "target_accuracy=null", "threads=1")

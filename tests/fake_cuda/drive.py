@@ -31,7 +31,7 @@ from bench.profiling.footprint import NoBatches
 from bench.profiling.stand_in import stand_in_data
 from bench.profiling.step import mark_parts
 from bench.profiling.workbench import Workbench
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 from bench.spec.recipe import Recipe
 from bench.training.examples import Examples

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bench.profiling.demand import demand
-from bench.spec import recipe as recipes
-from bench.spec.recipe import trained_names
+from bench.spec import recipes
+from bench.spec.recipes import trained_names
 from tests.fake_cuda.plants import PLANTS
 from tests.fake_cuda.process import WITHOUT_CUDNN, NoFakeGpu, guard, train_on_fake_gpu
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 
 SHORT = ("--set", "epochs=1", "--set", "data.train_count=200")
 

@@ -22,7 +22,7 @@ from bench.profiling.profile import profile as profiled
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
 from bench.profiling.workbench import Workbench, at_full_size, refusals
 from bench.report.terminal.profile import print_profile
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.recipe import Recipe
 from bench.text.console import LastingConsole, say
 

@@ -41,8 +41,7 @@ from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
 from bench.runs import weights
 from bench.runs.run import Run
-from bench.spec import prices
-from bench.spec import recipe as recipes
+from bench.spec import prices, recipes
 from bench.spec.job import Job
 from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
 from bench.spec.recipe import Recipe

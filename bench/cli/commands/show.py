@@ -25,7 +25,7 @@ from bench.report.terminal.script import print_script
 from bench.report.terminal.show import print_measured, print_recipe
 from bench.runs.run import FINISHED, Run
 from bench.runs.store import Store
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.text.console import LastingConsole, say, write_out
 
 

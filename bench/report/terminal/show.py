@@ -18,7 +18,8 @@ from bench.registry.reference import label
 from bench.report.terminal.summary import summarise
 from bench.runs.run import Run
 from bench.spec.own import labelled
-from bench.spec.recipe import Published, Recipe
+from bench.spec.published import Published
+from bench.spec.recipe import Recipe
 from bench.text import units
 
 if TYPE_CHECKING:

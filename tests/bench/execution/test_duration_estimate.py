@@ -4,7 +4,7 @@ from bench.execution import duration_estimate
 from bench.host.fingerprint import native_precision
 from bench.runs.run import cell_id
 from bench.runs.store import Store
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 
 SHIPPED = duration_estimate.PUBLISHED
 

@@ -16,7 +16,7 @@ from bench.execution.measured import Refused
 from bench.execution.ranks import be_rank
 from bench.execution.runner import Follower
 from bench.host.clock import Span
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 from tests.bench.cli.commands.sweeping import ENVIRONMENT, TIMEOUT_S, records, write
 

@@ -12,7 +12,7 @@ from bench.execution import pauses, runner
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured
 from bench.execution.pauses import Pauses
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="there is no /proc to look at")

@@ -12,7 +12,7 @@ import pytest
 
 from bench.execution.ranks import Cause, verdict
 from bench.execution.runner import execute
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 from bench.statistics.sampling import Bounds
 
@@ -151,12 +151,12 @@ RUNNER = """
 import sys, time
 from pathlib import Path
 from bench.execution import runner
-from bench.spec import recipe
+from bench.spec import recipes
 from bench.spec.job import Job
 
 folder = Path(sys.argv[1])
 settings = ("devices=2", "epochs=100000", "target_accuracy=null")
-job = Job(recipe.load("digits", "cpu", settings), 0, "cpu", None, folder, folder / "run.log", time.monotonic())
+job = Job(recipes.load("digits", "cpu", settings), 0, "cpu", None, folder, folder / "run.log", time.monotonic())
 if __name__ == "__main__":
     runner.execute(job, lambda event: event["kind"] == "epoch" and print("epoch", flush=True))
 """

@@ -17,7 +17,7 @@ from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Refused
 from bench.execution.runner import Follower, execute
 from bench.runs.store import StoreError
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 
 
@@ -270,7 +270,7 @@ ORPHAN = """
 import os, sys, time
 from pathlib import Path
 from bench.execution import runner
-from bench.spec import recipe
+from bench.spec import recipes
 from bench.spec.job import Job
 
 def hang(job, pipe):
@@ -279,7 +279,7 @@ def hang(job, pipe):
 
 runner.work = hang
 folder = Path(sys.argv[1])
-job = Job(recipe.load("digits", "cpu"), 0, "cpu", None, folder, folder / "run.log", 0.0)
+job = Job(recipes.load("digits", "cpu"), 0, "cpu", None, folder, folder / "run.log", 0.0)
 runner.execute(job, lambda event: None, "fork")
 """
 

@@ -15,7 +15,7 @@ from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.footprint import footprint
 from bench.profiling.workbench import Workbench
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.buildable import why_not
 from bench.training.device import Device
 from bench.training.examples import Examples

@@ -21,7 +21,7 @@ from bench.measures.fusion import fold_batch_norms
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.footprint import footprint
 from bench.profiling.workbench import Workbench
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.training.examples import Examples
 
 pytestmark = pytest.mark.usefixtures("cxx")

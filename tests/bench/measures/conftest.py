@@ -12,7 +12,7 @@ import torch
 
 from bench.host.clock import Clock
 from bench.measures import measure_class
-from bench.spec import recipe
+from bench.spec import recipes
 from bench.spec.job import Job
 from bench.statistics.sampling import Bounds
 
@@ -27,7 +27,7 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
 
     def make(measure: str, *settings: str, sampling: Bounds = HASTY) -> Job:
         return Job(
-            recipe.load("digits", "cpu", [*SMALL, *settings]),
+            recipes.load("digits", "cpu", [*SMALL, *settings]),
             seed=0,
             device="cpu",
             data_dir=None,

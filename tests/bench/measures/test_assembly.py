@@ -6,7 +6,7 @@ from torch import nn
 from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.operations import Operations
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 
 NOISE = "data={name: random, shape: [3, 8, 8], classes: 4, train_count: 64, test_count: 4}"
 

@@ -8,7 +8,7 @@ import pytest
 from bench import spec
 from bench.errors import UsageError
 from bench.execution.runner import execute
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.job import Job
 
 

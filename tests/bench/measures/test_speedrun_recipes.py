@@ -8,7 +8,7 @@ import pytest
 
 from bench.host.clock import Clock
 from bench.measures.time_to_accuracy import TimeToAccuracy
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 
 TINY = {
     "speedrun94": ("model.widths=[4, 6, 6]",),

@@ -6,13 +6,13 @@ import pytest
 
 from bench.errors import UsageError
 from bench.models import ImpossibleModel
-from bench.spec import recipe
+from bench.spec import recipes
 from bench.spec.job import Job
 
 
 def job(tmp_path, *settings):
     return Job(
-        recipe.load("counting", "cpu", ["target_accuracy=null", *settings]),
+        recipes.load("counting", "cpu", ["target_accuracy=null", *settings]),
         seed=0,
         device="cpu",
         data_dir=None,

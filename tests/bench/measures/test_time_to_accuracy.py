@@ -67,13 +67,13 @@ def test_hard_examples_alone_are_fewer_and_counted_as_such(make_job, run_here, p
 UNTIL_INITIALISED = """
 import sys, time
 from pathlib import Path
-from bench.spec import recipe
+from bench.spec import recipes
 from bench.host.clock import Clock
 from bench.measures import measure_class
 from bench.spec.job import Job
 
 settings = ["compile=true", "warm_up_steps=1", "threads=1", *sys.argv[2:]]
-job = Job(recipe.load("digits", "cpu", settings), seed=0, device="cpu", data_dir=None, cache=Path(sys.argv[1]),
+job = Job(recipes.load("digits", "cpu", settings), seed=0, device="cpu", data_dir=None, cache=Path(sys.argv[1]),
           log=Path(sys.argv[1], "log"), origin_s=time.monotonic(), measure="time_to_accuracy", sampling=None)
 before = None
 

@@ -11,7 +11,7 @@ from bench.profiling import cards, estimate
 from bench.profiling.demand import Work, demand
 from bench.profiling.operations import Operations, WithoutProducts
 from bench.profiling.step import FORWARD
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 
 SMALL = ["model.widths=[4, 8, 8]", "model.whiten_images=64"]
 

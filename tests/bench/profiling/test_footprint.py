@@ -5,7 +5,7 @@ from bench.errors import UsageError
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.footprint import footprint
 from bench.profiling.workbench import Workbench
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.training.activations import KeptActivations
 
 FP32 = ["precision=fp32", "model.width=4", "threads=1"]

@@ -14,7 +14,7 @@ from bench.profiling.profile import Profile, StageFigures, middle_mean, prepare,
 from bench.profiling.step import PARTS
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
 from bench.profiling.workbench import Workbench
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.statistics.sampling import Bounds
 from bench.training.device import Device
 from bench.training.flops import forward_flops

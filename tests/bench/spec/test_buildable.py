@@ -3,7 +3,7 @@ import pytest
 from bench.documents.document import Document
 from bench.errors import UsageError
 from bench.spec import matrix as matrices
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.buildable import why_not
 from bench.spec.matrix import Matrix, expand
 

@@ -7,7 +7,7 @@ import pytest
 from bench.documents import yaml_reader, yaml_writer
 from bench.errors import UsageError
 from bench.runs.run import cell_id
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.recipe import Recipe
 
 BASE = """

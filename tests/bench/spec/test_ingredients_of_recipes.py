@@ -8,8 +8,9 @@ import pytest
 
 from bench.errors import UsageError
 from bench.runs.run import cell_id
-from bench.spec import recipe as recipes
-from bench.spec.recipe import Recipe, identify
+from bench.spec import recipes
+from bench.spec.recipe import Recipe
+from bench.spec.recipes import identify
 
 MINIMAL = """data: cifar10
 model: speedrun

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.documents.document import Document
 from bench.errors import UsageError
 from bench.spec import matrix as matrices
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.matrix import Matrix, expand, schedule
 
 # Valid values of keys that are independent of one another.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.runs.run import cell_id
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.spec.recipe import Recipe
 
 MINIMAL = """

@@ -15,7 +15,7 @@ from bench.errors import UsageError
 from bench.host.clock import Clock
 from bench.measures import assembly
 from bench.profiling.footprint import NoBatches
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.training.cuda_graph import RUNS_BEFORE_CAPTURE, Captured
 from bench.training.device import Device
 from bench.training.precision import Precision

@@ -20,7 +20,7 @@ from bench.ingredients.proxy import Proxy
 from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.workbench import Workbench
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.training.loop import Trainer
 
 COMPILING = [name for name in recipes.names() if recipes.load(name, "cuda").compile]

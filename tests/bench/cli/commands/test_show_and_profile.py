@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.statistics.sampling import Bounds
 
 TINY = ["--device", "cpu", "--set", "model.width=4", "--set", "threads=1"]

@@ -5,7 +5,7 @@ import pytest
 from bench.profiling.profile import Profile, StageFigures
 from bench.profiling.reference import Rate
 from bench.report.terminal.profile import print_profile
-from bench.spec import recipe as recipes
+from bench.spec import recipes
 from bench.statistics.sampling import Samples, Stop
 from bench.text.console import LastingConsole
 

@@ -3,8 +3,8 @@ import io
 import pytest
 
 from bench.report.terminal.show import ingredients, machine_of, published_table, runs_table, words
-from bench.spec import recipe as recipes
-from bench.spec.recipe import Published
+from bench.spec import recipes
+from bench.spec.published import Published
 from bench.text.console import LastingConsole
 
 CPU = {"cpu_model": "A CPU", "usable_cores": 2}
