@@ -23,6 +23,11 @@ HEADLINES = {
     "throughput": "samples_per_s",
     "inference": "latency_p50_ms",
     "loading": "images_per_s",
+    "find_lr": "suggested_lr",
+    "surface": "roughness",
+    "resize": "images_per_s",
+    "neighbours": "approximate_s",
+    "checkerboard": "phase_variation",
 }
 
 
