@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.spec.epoch_pattern import ACCURACY, EPOCH, PERCENT, EpochPattern, Match, TooSlow
 
-MOST_EPOCHS = 100_000
+MOST_EPOCHS = 10_000
 MOST_PROBLEMS = 3
 # After an accuracy of more than 10 %, one of at most 1 % may as well be a fraction.
 LEAP = 10.0
@@ -34,10 +34,19 @@ class EpochLines:
     found: list[EpochLine] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     gave_up: str | None = None
+    _largest: float = 0.0
+
+    @property
+    def latest(self) -> float | None:
+        """The last accuracy as a fraction, by what is known now; `accuracies` has the last word."""
+        if not self.found or self.found[-1].accuracy is None:
+            return None
+        is_percent = self.found[-1].is_percent or self._largest > 1
+        return self.found[-1].accuracy / (100 if is_percent else 1)
 
     def look(self, lines: Sequence[str], at_s: float) -> list[EpochLine]:
         """The epochs in lines that arrived at this moment."""
-        if self.gave_up is not None or len(self.found) >= MOST_EPOCHS:
+        if self.gave_up is not None:
             return []
         try:
             matches = self.pattern.search(lines)
@@ -49,6 +58,9 @@ class EpochLines:
             return []
         new = [line for _, match in matches if (line := self._line(match, at_s)) is not None]
         self.found += new
+        if len(self.found) > MOST_EPOCHS:
+            self.gave_up = f"the pattern matched more than {MOST_EPOCHS:,} lines; let it match one line an epoch"
+        self._largest = max([self._largest, *(line.accuracy for line in new if line.accuracy is not None)])
         return new
 
     def accuracies(self) -> tuple[list[float | None], str | None]:

@@ -64,12 +64,10 @@ class ScriptAccount:
 
     @property
     def accuracy(self) -> float | None:
-        """The last one that is known, as far as percent can be told from fractions now."""
-        try:
-            known = [one for one in self._accuracies() if one is not None]
-        except ValueError:
-            return None
-        return known[-1] if known else None
+        """That of the last epoch, as far as percent can be told from fractions by now."""
+        if self.told_by == "pattern" and self._matches is not None:
+            return self._matches.latest
+        return self.timeline.epochs[-1].get("accuracy") if self.timeline.epochs else None
 
     def finish(self, ended_s: float) -> list[Piece]:
         """The pieces of the whole time, once all was taken; then `epochs`, `remarks` and the timeline are complete.
@@ -105,8 +103,8 @@ class ScriptAccount:
 
     @property
     def failure(self) -> str | None:
-        """Why the pattern found less than there may be."""
-        return self._matches.gave_up if self._matches else None
+        """Why less is known than the script told."""
+        return (self._matches.gave_up if self._matches else None) or self._reader.failure
 
     @property
     def reported(self) -> list[str]:

@@ -6,6 +6,7 @@ accuracy gets one `eval` span here: the last one that the script reported since 
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Callable, Mapping
@@ -98,20 +99,22 @@ class ScriptTimeline:
         self._open.clear()
         for extra in self._looks_since_the_last_epoch():
             extra.name = OTHER_EVAL
+        # In order, because time never goes back here.
+        ends_s = [end_s for end_s in dict.fromkeys(self.epoch_ends_s) if not math.isnan(end_s)]
         filled: list[Piece] = []
         for piece in self.pieces:
-            filled += [*self._unsaid(filled[-1].end_s if filled else 0.0, piece.start_s), piece]
-        return filled + self._unsaid(filled[-1].end_s if filled else 0.0, self.now_s, is_last=not filled)
+            filled += [*self._unsaid(filled[-1].end_s if filled else 0.0, piece.start_s, ends_s), piece]
+        rest = self._unsaid(filled[-1].end_s if filled else 0.0, self.now_s, ends_s)
+        return filled + rest or [Piece(REST, 0.0, self.now_s)]
 
-    def _unsaid(self, from_s: float, to_s: float, is_last: bool = False) -> list[Piece]:
+    def _unsaid(self, from_s: float, to_s: float, ends_s: list[float]) -> list[Piece]:
         """The time between two moments, of which no span says what it was; cut at the ends of epochs."""
-        ends_s = [end_s for end_s in self.epoch_ends_s if not math.isnan(end_s)]
-        last_s = 0.0 if TRAIN in self.reported else max(ends_s, default=0.0)
-        edges = [from_s, *(end_s for end_s in dict.fromkeys(ends_s) if from_s < end_s < to_s), to_s]
+        last_s = ends_s[-1] if ends_s and TRAIN not in self.reported else 0.0
+        inside = ends_s[bisect.bisect_right(ends_s, from_s) : bisect.bisect_left(ends_s, to_s)]
         return [
             Piece(UNDIVIDED if end_s <= last_s else REST, start_s, end_s)
-            for start_s, end_s in itertools.pairwise(edges)
-            if end_s > start_s or is_last
+            for start_s, end_s in itertools.pairwise([from_s, *inside, to_s])
+            if end_s > start_s
         ]
 
     @property

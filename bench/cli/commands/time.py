@@ -132,8 +132,12 @@ class Timing:
         self.config, self.cell = command.identify(self.device)
         self.price = prices.choose(options.price)
         self.finished: list[Run] = []
-        known = recorder.store.read({self.cell})
-        self.expected_s = mean_here_s(self.cell, recorder.machine["id"], known)
+        self._known = list(recorder.store.read({self.cell}))
+
+    @property
+    def expected_s(self) -> float | None:
+        """How long a run takes, by those before it on this machine."""
+        return mean_here_s(self.cell, self.recorder.machine["id"], [*self._known, *self.finished])
 
     @property
     def seeds(self) -> range:
@@ -145,8 +149,8 @@ class Timing:
         target = f" to {units.percent(command.target)}" if command.target is not None else ""
         seeds = f"{count} seed{'s' if count > 1 else ''}"
         self._say(f"{self.recorder.recipe}: {shlex.join(command.argv)}{target}, {self.device}, {seeds}")
-        if self.expected_s is not None:
-            self._say(f"Expected: {units.duration(self.expected_s)} a seed, as before on this machine")
+        if (expected_s := self.expected_s) is not None:
+            self._say(f"Expected: {units.duration(expected_s)} a seed, as before on this machine")
         if count > 1 and not command.uses_seed:
             self._say(
                 "Note: the command has no {seed}, so that its runs differ only where it reads BENCH_SEED or has no seed"

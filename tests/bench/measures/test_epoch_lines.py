@@ -69,3 +69,20 @@ def test_a_pattern_that_was_given_up_looks_no_more():
     found = read("1" * 60, pattern=r"(?P<accuracy>(\d+\.?)+)%z")
     assert "backtracks" in (found.gave_up or "")
     assert found.look(["5%z"], 1.0) == []
+
+
+def test_the_latest_is_as_good_as_what_is_known_by_then():
+    found = EpochLines(EpochPattern(r"acc (?P<accuracy>[\d.]+)"))
+    shown = []
+    for line in ("acc 0.9", "acc 60", "acc 0.8"):
+        found.look([line], 0.0)
+        shown.append(found.latest)
+    assert shown == pytest.approx([0.9, 0.6, 0.008])
+
+
+def test_a_pattern_that_matches_every_step_is_given_up(monkeypatch):
+    monkeypatch.setattr("bench.measures.epoch_lines.MOST_EPOCHS", 2)
+    assert read("acc .1", "acc .2").gave_up is None
+    assert read("acc .1", "acc .2", "acc .3").gave_up == (
+        "the pattern matched more than 2 lines; let it match one line an epoch"
+    )

@@ -106,3 +106,12 @@ def test_a_line_without_end_is_no_event_and_a_last_one_without_newline_is():
     assert "more than" in (reader.remark or "")
     assert reader.feed(b'\n{"event": "metrics", "a": 1}', 1.0) == []
     assert reader.finish(2.0) == [Metrics(2.0, {"a": 1})]
+
+
+def test_events_without_end_are_not_kept(monkeypatch):
+    monkeypatch.setattr("bench.measures.script_events.MOST_EVENTS", 2)
+    reader = EventReader()
+    assert len(reader.feed(b'{"event": "epoch"}\n' * 2, 1.0)) == 2
+    assert reader.failure is None
+    assert reader.feed(b'{"event": "epoch"}\n', 1.0) == []
+    assert reader.failure == "more than 2 events; send some for each epoch"
