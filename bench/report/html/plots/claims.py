@@ -46,6 +46,8 @@ def _row(ax: Axes, finding: Finding) -> None:
     shown = [effect.value, *bounds, *effect.points, *claimed]
     room = 0.08 * (max(shown) - min(shown)) or 0.05 * abs(effect.value) or 1.0
     least, most = min(shown) - room, max(shown) + room
+    if comparison.quantity == "value" and comparison.metric == "accuracy":
+        least, most = max(least, 0.0), min(most, 1.0)
     low, high = comparison.claimed.ends
     ax.axvspan(max(low, least), min(high, most), color=GRID, lw=0)
     colour = COLOURS.get(finding.verdict, MUTED)
@@ -59,6 +61,6 @@ def _row(ax: Axes, finding: Finding) -> None:
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
     show = shower(comparison)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=comparison.metric == "parameters"))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     ax.set_title(f"{comparison.what}: {finding.verdict.value}", fontsize=9, color=INK)
