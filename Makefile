@@ -38,8 +38,8 @@ bench: $(FFCV)  ## Train on embedded handwritten digits to the target; needs no 
 bench-cifar94: $(FFCV)  ## Train on CIFAR-10 to 94 %: 5 seeds on a GPU, 3 on a CPU
 	@$(BIN)/bench run cifar94 $(ARGS)
 
-test: $(FFCV)  ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(FFCV)  ## Run the tests, in a process for each core, up to eight
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 benchmark: $(FFCV)  ## Time the harness's own parts
 	@$(BIN)/python -m pytest tests/benchmarks --benchmark-only $(ARGS)
