@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from bench.text.nearest import unknown
 
 
 class PipelineError(Exception):
@@ -15,11 +16,8 @@ class WrongOption(PipelineError):
 
     @classmethod
     def unknown(cls, kind: str, name: str, allowed: Iterable[str]) -> WrongOption:
-        """The error for a name of this `kind` ("data set", "loader") that is not among `allowed`; names the nearest."""
-        names = sorted(allowed)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return cls(f"There is no {kind} {name!r}.{hint} Allowed: {', '.join(names)}.")
+        """The error for a name of this `kind` ("option of digits data") that is not `allowed`; names the nearest."""
+        return cls(unknown(kind, name, sorted(allowed), None))
 
 
 class DataMissing(PipelineError):

@@ -145,14 +145,14 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
         (["run", "digits", "--set", "modle.width=3"], [r"unknown key 'modle' \(did you mean 'model'\?\)"]),
         (
             ["run", "digits", "--set", "model=darknett"],
-            [r"unknown name 'darknett' \(did you mean 'darknet'\?\)"],
+            [r"unknown model 'darknett' \(did you mean 'darknet'\?\)"],
         ),
         (["run", "digits", "--set", "model.widht=3"], [r"no option 'widht' \(did you mean 'width'\?\)"]),
         (
             ["run", "digits", "--set", "loader=residnet"],
-            [r"unknown name 'residnet' \(did you mean 'resident'\?\)"],
+            [r"unknown loader 'residnet' \(did you mean 'resident'\?\)"],
         ),
-        (["run", "digits", "--set", "data=digitz"], [r"unknown name 'digitz' \(did you mean 'digits'\?\)"]),
+        (["run", "digits", "--set", "data=digitz"], [r"unknown data set 'digitz' \(did you mean 'digits'\?\)"]),
         (["run", "digits", "--set", "data=random"], ["random data has nothing to learn"]),
         (["run", "digits", "--set", "precision=tf32"], ["tf32 is a format of CUDA"]),
         (["run", "digits", "--set", "batch_size=5000"], ["5000", "1,?437"]),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.claims.cells import Claim
 from bench.documents.document import Document, is_file
 from bench.errors import UsageError
+from bench.text.nearest import unknown
 
 CLAIMS = Path(__file__).parent
 
@@ -31,11 +31,7 @@ def load(name: str) -> Claim:
         digits = name.upper().removeprefix("S")
         known = f"S{int(digits):02d}" if digits.isascii() and digits.isdigit() and len(digits) <= 3 else name
         if known not in ids():
-            close = ", ".join(difflib.get_close_matches(known, ids()))
-            near = f"; the nearest are {close}" if close else ""
-            raise UsageError(
-                f"unknown claim {name[:200]!r}{near}; `bench claims --list` lists all; or give a .yaml file"
-            )
+            raise UsageError(f"{unknown('claim', known, ids(), 'bench claims --list')}; or give a .yaml file")
         path = CLAIMS / f"{known}.yaml"
     return Claim(Document.read(path, CLAIMS / "S06.yaml"))
 

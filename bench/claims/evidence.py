@@ -16,9 +16,9 @@ from bench.claims.cells import Claim, ClaimCell
 from bench.claims.claim import Comparison, metric_of, terms
 from bench.claims.effect import Effect
 from bench.claims.verdict import Finding, Verdict, find, overall
-from bench.documents.document import nearest
 from bench.runs.run import Run
 from bench.spec.sweep_plan import ANSWERS
+from bench.text.nearest import choices, did_you_mean
 
 # A run that missed its target took at least as long as it trained, and the target at least that long.
 TARGET_TIME, LEAST_TARGET_TIME = "time_to_target_s", "train_s"
@@ -271,11 +271,11 @@ def _values(
         else:
             known = [name for name, given in run.metrics.items() if isinstance(given, int | float)]
             wrong = next((name for name, _ in terms(metric) if name not in known), metric)
-            near = nearest(wrong, known)
+            near = did_you_mean(wrong, known)
             claim.refuse(
                 position,
                 "metric",
-                f"{run.measure} runs have no metric {wrong!r}{near}; they have {', '.join(sorted(known))}",
+                f"{run.measure} runs have no metric {wrong!r}{near}; {choices(sorted(known), 'bench results columns')}",
             )
     return found, lacking
 

@@ -11,6 +11,22 @@ from typing import Any, Literal, get_args, get_origin
 
 from bench.files import PACKAGE
 
+KINDS = (
+    "models",
+    "datasets",
+    "loaders",
+    "measures",
+    "rules",
+    "optimizers",
+    "schedules",
+    "augmentations",
+    "recipes",
+    "matrices",
+    "cards",
+    "keys",
+    "matrix-keys",
+)
+
 
 def recipes(incomplete: str) -> list[str]:
     return _beginning(incomplete, _stems("recipes"))
@@ -18,6 +34,11 @@ def recipes(incomplete: str) -> list[str]:
 
 def matrices(incomplete: str) -> list[str]:
     return _beginning(incomplete, _stems("matrices"))
+
+
+def kinds(incomplete: str) -> list[str]:
+    """What `bench list` lists."""
+    return _beginning(incomplete, KINDS)
 
 
 def datasets(incomplete: str) -> list[str]:

@@ -18,6 +18,7 @@ from bench.runs.frames import Frames, load
 from bench.runs.selection import select
 from bench.runs.store import StoreError
 from bench.scores.scaling import efficiency_by_run
+from bench.text.nearest import choices, did_you_mean
 
 _AGES = {"m": pd.Timedelta(minutes=1), "h": pd.Timedelta(hours=1), "d": pd.Timedelta(days=1), "w": pd.Timedelta(days=7)}
 _TIME = re.compile(
@@ -82,7 +83,8 @@ def _check_known(runs: pd.DataFrame, name: str, values: Sequence[str]) -> None:
     known = sorted(runs[name].dropna().unique())
     for value in values:
         if value not in known:
-            raise UsageError(f"--{name} {value}: no run has it; there are {', '.join(known) or 'none with any'}")
+            near, there_are = did_you_mean(value, known), choices(known, f"bench results --by {name}")
+            raise UsageError(f"--{name} {value[:80]}: no run has it{near}; {there_are}")
 
 
 def _moment(text: str) -> str:

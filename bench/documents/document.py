@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bench.errors import UsageError
+from bench.text.nearest import choices, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -101,7 +101,9 @@ class Document:
         match error["type"]:
             case "extra_forbidden":
                 allowed = _keys_at(model, parts[:-1])
-                return f"{place}: unknown key {key!r}{nearest(parts[-1], allowed)}; allowed here: {', '.join(allowed)}"
+                near = did_you_mean(parts[-1], allowed)
+                there_are = choices(allowed, getattr(model, "LISTED_BY", None))
+                return f"{place}: unknown key {key!r}{near}; {there_are}"
             case "missing":
                 return f"{place}: the key {key!r} is missing"
             case "value_error" | "unknown_name":
@@ -109,13 +111,13 @@ class Document:
                 inside = f"{key}: " if key and not message.startswith(f"{key}.") else ""
                 return f"{self.origin.get(named, place)}: {inside}{message}"
             case "literal_error":
-                choices = error["ctx"]["expected"]
-                near = nearest(str(given), re.findall(r"'(\w+)'", choices))
-                return f"{place}: {key} is {given!r}{near}; allowed: {choices}"
+                expected = error["ctx"]["expected"]
+                near = did_you_mean(str(given), re.findall(r"'(\w+)'", expected))
+                return f"{place}: {key} is {given!r}{near}; allowed: {expected}"
             case "union_tag_invalid":
                 tags = error["ctx"]["expected_tags"].replace("'", "").removesuffix(", own")
                 tag = error["ctx"]["tag"]
-                return f"{place}: {key}.name is {tag!r}{nearest(tag, tags.split(', '))}; allowed: {tags}"
+                return f"{place}: {key}.name is {tag!r}{did_you_mean(tag, tags.split(', '))}; allowed: {tags}"
             case _:
                 hint = "; accuracies are fractions: 0.94, not 94" if key.endswith(("accuracy", "target")) else ""
                 return f"{place}: {key} is {given!r}: {message[0].lower()}{message[1:]}{hint}"
@@ -167,20 +169,9 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def check_name(key: str, name: str, known: Iterable[str]) -> None:
-    """For a model's validators: refuse an unknown name, as an error of this value alone."""
-    if name not in (names := list(known)):
-        refuse(key, f"unknown name {name!r}{nearest(name, names)}; there are: {', '.join(names)}")
-
-
 def refuse(key: str, why: str) -> NoReturn:
     """For a model's validators: refuse a value, as an error of this value alone."""
     raise PydanticCustomError("unknown_name", "{text}", {"text": f"{key}: {why}"})
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _is_set(values: Any, key: str) -> bool:

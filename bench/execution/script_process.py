@@ -12,15 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from resource import struct_rusage
 
-from bench.documents.document import nearest
 from bench.errors import UsageError
 from bench.execution import imports
 from bench.host.process_tree import ProcessTree
 from bench.spec.command import Command
+from bench.text.nearest import did_you_mean
 
 MARK_VARIABLE = "BENCH_SCRIPT"
 # Programs whose first argument that is no option is a file to be run.
@@ -161,7 +160,7 @@ def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Non
             )
     elif shutil.which(program, path=env.get("PATH", os.defpath)) is None:
         here = f"; {program} in {cwd} is run as ./{program}" if (cwd / program).is_file() else ""
-        raise UsageError(f"there is no program {program!r} on PATH{nearest(program, INTERPRETERS)}{here}")
+        raise UsageError(f"there is no program {program!r} on PATH{did_you_mean(program, INTERPRETERS)}{here}")
     file = _file_to_run(argv)
     if file is not None and not (cwd / file).exists():
         raise UsageError(f"{Path(program).name} would find no file {file} in {cwd}{_beside(cwd / file)}")
@@ -176,13 +175,11 @@ def _file_to_run(argv: Sequence[str]) -> str | None:
 
 
 def _beside(path: Path) -> str:
-    """The nearest name in the same folder."""
+    """The nearest names in the same folder."""
     try:
-        names = [entry.name for entry in path.parent.iterdir()]
+        return did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
     except OSError:
         return ""
-    close = get_close_matches(path.name, names, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _why_not_started(argv: Sequence[str], error: Exception) -> str:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.documents.document import nearest
 from bench.errors import BenchError
 from bench.execution.measured import Measured
 from bench.execution.script import run_script
@@ -28,6 +27,7 @@ from bench.gate.snapshot import Snapshot
 from bench.measures.script_timeline import LOOKS
 from bench.spec import matrix as matrices
 from bench.spec.command import Command
+from bench.text.nearest import did_you_mean
 
 LEAST_EPOCHS = 2
 
@@ -186,7 +186,7 @@ def checked_judge(matrix: matrices.Matrix, measure: str) -> list[str]:
     known = [quantity.metric for quantity in QUANTITIES[measure]]
     for position, metric in enumerate(matrix.spec.judge):
         if quantity_of(measure, metric) is None:
-            told = f"{metric!r} is no metric of this{nearest(metric, known)}; there are: {', '.join(known)}"
+            told = f"{metric!r} is no metric of this{did_you_mean(metric, known)}; there are: {', '.join(known)}"
             own = ", and the script's own whose names end in _s, _per_s or _bytes" if measure == "command" else ""
             matrix.refuse(f"judge.{position}", told + own)
     return matrix.spec.judge

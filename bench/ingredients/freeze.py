@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, RootModel
 
 from bench.documents.strict import Strict
 from bench.ingredients.ingredient import Ingredient, RecipeFacts
+from bench.text.nearest import choices, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -48,10 +49,9 @@ class FreezeConfig(RootModel[Annotated[list[FrozenPart], Field(min_length=1)]], 
 
 def check_part(key: str, part: str, model: nn.Module) -> None:
     """Raise `ImpossibleModel` if the network has no such module, or nothing in it is trained."""
-    from bench.documents.document import nearest
     from bench.models import ImpossibleModel
 
     parts = [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]
     if part not in parts:
         top = [name for name in parts if name.count(".") < 2]
-        raise ImpossibleModel(f"{key}: this network has no {part!r}{nearest(part, parts)}; it has {', '.join(top)}")
+        raise ImpossibleModel(f"{key}: this network has no {part!r}{did_you_mean(part, parts)}; {choices(top, None)}")

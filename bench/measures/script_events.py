@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.documents.document import nearest
+from bench.text.nearest import did_you_mean
 
 KINDS = ("epoch", "span", "metrics")
 STATES = ("start", "end")
@@ -122,7 +122,7 @@ def parse(line: bytes, began_s: float, at_s: float) -> Event:
         raise BadEvent("no JSON object")
     kind = said.pop("event", None)
     if kind not in KINDS:
-        raise BadEvent(f"event is {_short(kind)}{nearest(str(kind)[:40], KINDS)}; there are {', '.join(KINDS)}")
+        raise BadEvent(f"event is {_short(kind)}{did_you_mean(str(kind)[:40], KINDS)}; there are {', '.join(KINDS)}")
     claimed_s = said.pop("at_s", None)
     if _is_number(claimed_s) and began_s <= claimed_s <= at_s + ROUNDING_S:
         at_s = min(float(claimed_s), at_s)

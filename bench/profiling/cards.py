@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from bench.documents.document import nearest
 from bench.errors import UsageError
+from bench.text.nearest import choices, did_you_mean
 
 TABLE = Path(__file__).with_name("cards.yaml")
 
@@ -39,6 +39,7 @@ def find(name: str) -> Card:
     known = table()
     if name.lower() not in known:
         raise UsageError(
-            f"--card {name}: this card is not in the table{nearest(name, known)}; there are: {', '.join(known)}"
+            f"--card {name[:80]}: this card is not in the table{did_you_mean(name, known)}; "
+            f"{choices(known, 'bench list cards')}"
         )
     return known[name.lower()]

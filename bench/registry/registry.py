@@ -21,10 +21,7 @@ from bench.errors import UsageError
 from bench.registry import importing
 from bench.registry.own_code import OwnCode, names_in
 from bench.registry.reference import parse
-from bench.text.nearest import unknown
-
-# So many names are told to somebody who made a mistake in one.
-SHOWN_NAMES = 3
+from bench.text.nearest import MOST_NAMED, did_you_mean, unknown
 
 
 class Entry(Protocol):
@@ -151,8 +148,8 @@ class Registry(Mapping[str, E]):
 
     def _in_file(self, name: str, file: Path, attribute: str) -> Found:
         if not file.is_file():
-            near = _listed(difflib.get_close_matches(file.name, [path.name for path in file.parent.glob("*.py")], n=3))
-            raise UsageError(f"there is no file {file}{f'; near it: {near}' if near else ''}")
+            near = did_you_mean(file.name, [path.name for path in file.parent.glob("*.py")])
+            raise UsageError(f"there is no file {file}{near}")
         _check_name_in(file, attribute)
         return Found(self.kind, name, None, attribute, OwnCode.of(file))
 
@@ -199,12 +196,9 @@ def _check_name_in(file: Path, attribute: str) -> None:
 
 def _no_such_name(file: str, attribute: str, names: set[str]) -> str:
     public = sorted(name for name in names if not name.startswith("_"))
-    near = difflib.get_close_matches(attribute, public, n=SHOWN_NAMES, cutoff=0.4) or public[:SHOWN_NAMES]
-    return f"{file} has no {attribute!r}; nearest: {_listed(near)}" if near else f"{file} has no {attribute!r}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)
+    near = did_you_mean(attribute, public)
+    some = "" if near or not public else f"; it has {', '.join(public[:MOST_NAMED])}"
+    return f"{file} has no {attribute!r}{near}{some}"
 
 
 def _distribution(point: EntryPoint) -> str:

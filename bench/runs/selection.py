@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from bench.documents import core_schema
-from bench.documents.document import nearest
 from bench.errors import UsageError
 from bench.files import replacing
 from bench.runs.store import StoreError
+from bench.text.nearest import did_you_mean
 from bench.text.spreadsheet import as_csv
 from bench.text.undecodable import readable
 
@@ -56,9 +56,11 @@ def column(frame: pd.DataFrame, name: str, origin: str) -> str:
     for one in (name, f"config.{name}", f"config.{name}.name", f"{name}.name"):
         if one in frame:
             return one
-    known = [one for full in map(str, frame.columns) for one in (full, full.removeprefix("config."))]
+    short = not name.startswith("config.")
+    known = [full.removeprefix("config.") if short else full for full in map(str, frame.columns)]
     raise UsageError(
-        f"{origin}: there is no column {name!r} in these runs{nearest(name, known)}; `bench results columns` lists all"
+        f"{origin}: there is no column {name!r} in these runs{did_you_mean(name, known)}; "
+        "`bench results columns` lists all"
     )
 
 

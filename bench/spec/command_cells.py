@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from bench.documents.document import nearest
 from bench.spec.command import SEED, Command
+from bench.text.nearest import did_you_mean
 
 ENV = "env."
 
@@ -23,8 +23,8 @@ def check_axes(command: Command, keys: Mapping[str, str], refuse: Refuse) -> Non
             there = f"; there are: {', '.join(sorted(places))}" if places else ""
             refuse(
                 where,
-                f"{key!r} is no placeholder of the command{nearest(key, places)}{there}; write {{{key}}} in it, or set "
-                f"a variable with {ENV}NAME",
+                f"{key!r} is no placeholder of the command{did_you_mean(key, places)}{there}; write {{{key}}} in it, "
+                f"or set a variable with {ENV}NAME",
             )
     if missing := sorted(places - keys.keys()):
         refuse("command", f"nothing fills {{{missing[0]}}}: add an axis {missing[0]}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from bench.documents.document import nearest
+from bench.text.nearest import did_you_mean
 
 # Groups with a meaning; every other group is a number of the epoch by its own name.
 ACCURACY, PERCENT, EPOCH = "accuracy", "percent", "epoch"
@@ -62,7 +62,7 @@ class EpochPattern:
             raise BadPattern(f"{len(names)} named groups; at most {MOST_GROUPS}")
         if not {ACCURACY, PERCENT, EPOCH} & set(names):
             near = next(
-                (f"{name!r}{hint}" for name in names if (hint := nearest(name, (ACCURACY, PERCENT, EPOCH)))), ""
+                (f"{name!r}{hint}" for name in names if (hint := did_you_mean(name, (ACCURACY, PERCENT, EPOCH)))), ""
             )
             raise BadPattern(
                 f"none of its groups is accuracy, percent or epoch{near and f'; there is {near}'}; see {EXAMPLE}"

@@ -8,12 +8,12 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
-from bench.documents.document import Document, Incompatible, is_file, nearest
+from bench.documents.document import Document, Incompatible, is_file
 from bench.documents.limits import LARGEST_SEED, MOST_CELLS, MOST_RUNS, MOST_SEEDS
 from bench.documents.numbers import Count, NotNegative, Positive
 from bench.documents.strict import Seconds, Strict
@@ -33,6 +33,7 @@ from bench.spec.own import portable
 from bench.spec.recipe import WORDS, Recipe
 from bench.statistics.sampling import Bounds
 from bench.text.canonical import canonical_json
+from bench.text.nearest import did_you_mean, unknown
 
 MATRICES = PACKAGE / "matrices"
 # Axes that are no keys of a recipe: `arm` is a name that tells two equal cells apart, for a comparison of a thing
@@ -74,6 +75,8 @@ class MatrixSpec(ForGate):
     `exclude` leaves out of the product what has all the values of one of its entries. `sampling` is no part of
     what a cell is: it says how well a figure is to be known, as the number of seeds does, and not of what.
     """
+
+    LISTED_BY: ClassVar = "bench list matrix-keys"
 
     summary: str = ""
     recipe: str | None = None
@@ -264,7 +267,7 @@ class Matrix:
             for key, value in rule.items():
                 where = f"exclude.{index}.{key}"
                 if key not in known:
-                    refuse(where, f"{key!r} is on no axis{nearest(key, known)}; there are: {', '.join(known)}")
+                    refuse(where, f"{key!r} is on no axis{did_you_mean(key, known)}; there are: {', '.join(known)}")
                 if not any(same(value, one) for one in known[key]):
                     refuse(where, f"{key} is never {short(value)}; it is {' or '.join(map(short, known[key]))}")
 
@@ -282,10 +285,7 @@ def load(name: str) -> Matrix:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if name not in names():
-            raise UsageError(
-                f"unknown matrix {name[:200]!r}{nearest(name, names())}; there are: {', '.join(names())}; "
-                "or give a .yaml file"
-            )
+            raise UsageError(f"{unknown('matrix', name, names(), 'bench list matrices')}; or give a .yaml file")
         path = MATRICES / f"{name}.yaml"
     elif not is_file(path):
         raise UsageError(f"there is no matrix file {name[:200]}")

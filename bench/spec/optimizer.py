@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bench.documents.document import nearest, refuse
+from bench.documents.document import refuse
 from bench.documents.numbers import Count, Epochs, Kept, NotNegative, Number, Positive
 from bench.documents.strict import Strict
 from bench.registry.checks import check_known
+from bench.text.nearest import did_you_mean
 from bench.training.registries import OPTIMIZERS
 
 Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
@@ -80,6 +81,14 @@ class OptimizerConfig(OptimizerGroup):
     groups: dict[Role, OptimizerGroup] = Field(default={})
     """Other options for `filters`, `head`, `biases`, `norm_weights` or `whiten_bias`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_first(cls, value: Any) -> Any:
+        """A wrong name is told, and not what is missing because another name starts the mapping anew."""
+        if isinstance(value, dict) and isinstance(name := value.get("name"), str):
+            check_known("optimizer.name", name, OPTIMIZERS)
+        return value
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.epochs is not None:
@@ -100,7 +109,7 @@ class OptimizerConfig(OptimizerGroup):
                 raise ValueError(f"{where}.squeeze: there is nothing to squeeze without {where}.epochs")
             for key in group.settings():
                 if key not in known:
-                    near = nearest(key, known)
+                    near = did_you_mean(key, known)
                     why = f"{name} has no such option{near}; it has {', '.join(sorted(known))}"
                     if key in (group.model_extra or {}):
                         refuse(f"{where}.{key}", why)

@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from bench.documents import core_schema
-from bench.documents.document import nearest
 from bench.errors import UsageError
+from bench.text.nearest import choices, did_you_mean
 
 MOST_USD_PER_HOUR = 1_000_000_000
 TABLE = Path(__file__).with_name("prices.yaml")
@@ -73,7 +73,7 @@ def _listed(name: str) -> Price:
     if name not in known:
         raise UsageError(
             f"--price {name[:80]}: neither a number of dollars per hour nor a name of the price table"
-            f"{nearest(name, known)}; there are: {', '.join(known)}; `bench prices` lists them"
+            f"{did_you_mean(name, known)}; {choices(known, 'bench prices')}"
         )
     row = known[name]
     source = {"given_by": "--price", "name": name, "date": str(row.date), "kind": row.kind, "source": row.source}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,8 @@ WORDS = ("summary", "source", "published")
 
 
 class Recipe(Strict):
+    LISTED_BY: ClassVar = "bench list keys"
+
     summary: str = ""
     """One line for lists."""
     source: str = ""

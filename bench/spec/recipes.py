@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.documents.document import Document, is_file, nearest, parse_setting
+from bench.documents.document import Document, is_file, parse_setting
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
@@ -15,6 +15,7 @@ from bench.runs.run import cell_id
 from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
 from bench.spec.own import portable
 from bench.spec.recipe import WORDS, Recipe
+from bench.text.nearest import unknown
 
 RECIPES = PACKAGE / "recipes"
 SUFFIXES = (".yaml", ".yml")
@@ -50,10 +51,7 @@ def find(name: str) -> Path:
             raise UsageError(f"there is no recipe file {name[:200]}")
         return path
     if name not in names():
-        raise UsageError(
-            f"unknown recipe {name[:200]!r}{nearest(name, names())}; there are: {', '.join(names())}; "
-            "or give a .yaml file"
-        )
+        raise UsageError(f"{unknown('recipe', name, names(), 'bench recipes')}; or give a .yaml file")
     return RECIPES / f"{name}.yaml"
 
 

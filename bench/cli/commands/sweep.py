@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bench.cli import completion
 from bench.cli.options import DataDir, Device, DeviceChoice, Price, Results, SamplingTimeout, whole
-from bench.documents.document import nearest, parse_setting
+from bench.documents.document import parse_setting
 from bench.documents.limits import MOST_COUNT, MOST_THREADS
 from bench.errors import MissingError, UsageError
 from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
@@ -37,6 +37,7 @@ from bench.spec.sweep_plan import FAILURES, SweepPlan, check_rerun, plan
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
 from bench.text.console import say
+from bench.text.nearest import did_you_mean
 
 EPILOG = (
     "Exit codes: 0 every cell that this machine can run is ok (cells that it cannot run are skipped, and said); "
@@ -206,7 +207,7 @@ def only(cells: list[Cell], conditions: Sequence[str], matrix: Matrix) -> list[C
         key, value = parse_setting("--only", condition)
         if key not in matrix.keys:
             raise UsageError(
-                f"--only {condition}: {matrix.name} does not vary {key!r}{nearest(key, matrix.keys)}; "
+                f"--only {condition}: {matrix.name} does not vary {key!r}{did_you_mean(key, matrix.keys)}; "
                 f"it varies {', '.join(matrix.keys) or 'nothing'}"
             )
         values = [cell.values[key] for cell in cells if key in cell.values]

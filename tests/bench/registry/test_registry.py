@@ -91,7 +91,7 @@ def test_an_entry_point_that_raises_shows_its_own_frames_and_no_others(site):
 @pytest.mark.parametrize(
     ("source", "name", "said"),
     [
-        ("class Cnn: ...\n", "Cnm", "net.py has no 'Cnm'; nearest: Cnn"),
+        ("class Cnn: ...\n", "Cnm", "net.py has no 'Cnm' .did you mean 'Cnn'.."),
         ("class Cnn(:\n", "Cnn", r"net.py:1: this is not Python: .*class Cnn\(:"),
         ("from x import *\n", "Cnn", "net.py needs the package x, which is not installed here; install it for"),
         ("import notthere\nclass Cnn: ...\n", "Cnn", "net.py needs the package notthere, .*line 1, in <module>"),
@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_file_is_one_message(tmp_path, source, name, said):
 
 def test_a_file_or_module_that_is_not_there(tmp_path):
     (tmp_path / "net.py").touch()
-    assert refusal(f"{tmp_path}/nets.py:Cnn") == f"there is no file {tmp_path}/nets.py; near it: net.py"
+    assert refusal(f"{tmp_path}/nets.py:Cnn") == f"there is no file {tmp_path}/nets.py (did you mean 'net.py'?)"
     assert "there is no module 'nothing.here'" in refusal("nothing.here:Cnn")
 
 

@@ -138,7 +138,7 @@ def test_a_column_may_be_named_as_recipes_name_its_value():
     groups = aggregate(frame, ["model.width"], ["t"])
     assert list(groups["config.model.width"]) == [8, 16]
     assert list(groups["mean"]) == [1.0, 3.0]
-    with pytest.raises(UsageError, match=r"no column 'model.widht' in these runs \(did you mean 'model.width'\?\)"):
+    with pytest.raises(UsageError, match=r"no column 'model.widht' in these runs \(did you mean 'model.width'"):
         select(frame, ["model.widht=1"])
 
 

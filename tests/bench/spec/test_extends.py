@@ -92,7 +92,7 @@ def test_a_value_for_the_other_device_is_not_blamed(write, tmp_path):
 @pytest.mark.parametrize(
     ("extends", "message"),
     [
-        ("digtis", "mine.yaml:1: extends: unknown recipe 'digtis' (did you mean 'digits'?); there are:"),
+        ("digtis", "mine.yaml:1: extends: unknown recipe 'digtis' (did you mean 'digits'?); `bench recipes` lists all"),
         ("nowhere.yaml", "mine.yaml:1: extends: there is no recipe file nowhere.yaml"),
         ("3", "mine.yaml:1: extends is 3; it holds the name of a recipe, or a .yaml file"),
         ("[digits]", "mine.yaml:1: extends is ['digits']; it holds the name of a recipe, or a .yaml file"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.runs.store import Store
-from tests.bench.cli.commands.conftest import Answer
+from tests.bench.cli.conftest import Answer
 from tests.bench.competitors import cell
 
 

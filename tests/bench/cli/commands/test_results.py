@@ -17,7 +17,7 @@ from bench.runs.run import Run
 from bench.runs.store import Store
 from bench.text.console import LastingConsole
 from tests import command
-from tests.bench.cli.commands.conftest import Answer
+from tests.bench.cli.conftest import Answer
 
 MakeRun = Callable[..., Run]
 
