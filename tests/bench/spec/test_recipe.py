@@ -98,9 +98,7 @@ def test_another_recipe_may_stand_in_on_a_device(write, tmp_path):
 
 
 def test_an_unknown_recipe_names_the_nearest():
-    said = (
-        r"unknown recipe 'cifar_94' \(did you mean 'cifar94', 'cifar9\d' or 'cifar9\d'\?\); `bench recipes` lists all"
-    )
+    said = r"unknown recipe 'cifar_94' \(did you mean 'cifar94', 'cifar9\d' or 'cifar9\d'\?\); `bench recipes` lists"
     assert re.search(said, refusal("cifar_94"))
 
 
@@ -118,7 +116,7 @@ def test_a_missing_file_is_named():
         ("precision: fp8", r"7: precision is 'fp8'.*allowed: 'auto', 'fp32'"),
         ("loader: residnet", r"7: loader: unknown loader 'residnet' \(did you mean 'resident'\?\); there are: "),
         ("schedule: {name: one_cycel}", r"7: schedule.name is 'one_cycel' \(did you mean 'one_cycle'.*; allowed:"),
-        ("schedule: {name: linear, div: 3}", r"7: unknown key 'schedule.div'.*; there are: name, start, end"),
+        ("schedule: {name: linear, div: 3}", r"7: unknown key 'schedule.div'.*; `bench list keys` lists"),
         ("stop_at_target: true", r"7: stop_at_target: needs a target_accuracy"),
         ("compile: true", r"7: compile: needs warm_up_steps"),
         ("compile: yes please", r"7: compile is 'yes please': input should be a valid boolean"),
