@@ -27,7 +27,7 @@ VARIABLE = "BENCH_EVENTS"
 def epoch(accuracy: object = None, **values: object) -> None:
     """An epoch has ended with this accuracy, a fraction such as 0.94, and other numbers: `loss`, `epoch` (from 1).
 
-    Scalars of NumPy and torch are numbers too.
+    Values may be scalars of NumPy or torch.
     """
     _tell("epoch", accuracy=accuracy, **values)
 
@@ -52,10 +52,10 @@ def _tell(event: str, **values: object) -> None:
     if not path:
         return
     known = {key: value for key, value in values.items() if value is not None}
-    # The moment by the clock that all processes of a machine share, so that a line may arrive late.
+    # All processes of a machine share this clock, so it does not matter when the line arrives.
     line = json.dumps({"event": event, "at_s": time.monotonic(), **known}, default=_number) + "\n"
-    with suppress(OSError):  # nobody listens any more, which is no reason to end a training
-        # Without O_NONBLOCK a pipe without a reader would be waited for.
+    with suppress(OSError):  # nobody listens any more, and that must not end the training
+        # Without O_NONBLOCK, opening a pipe that nobody reads would block.
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
         try:
             os.set_blocking(file, True)
@@ -65,5 +65,5 @@ def _tell(event: str, **values: object) -> None:
 
 
 def _number(value: object) -> float:
-    """A scalar of NumPy or torch; raises TypeError for what is no number."""
+    """A scalar of NumPy or torch; raises TypeError for anything else."""
     return float(value)  # type: ignore[arg-type]

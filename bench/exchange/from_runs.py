@@ -107,7 +107,7 @@ def _rows(run: Run) -> tuple[EntryRow, ...]:
     """A row for each evaluated epoch, on the clock of our rule book for DAWNBench."""
     if run.is_script:
         if "epochs" not in run.reported:
-            raise _refused(run, "the script does not tell when its epochs ended")
+            raise _refused(run, "the script does not report when its epochs ended")
         return tuple(EntryRow(float(row.epoch), row.time_s / 3600, _percent(row.accuracy)) for row in epoch_rows(run))
     steps = {row["epoch"]: float(row.get("steps") or 0) for row in run.epochs}
     # The last epoch may be incomplete.

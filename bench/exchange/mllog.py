@@ -44,8 +44,8 @@ def log_lines(run: Run) -> list[str]:
     if data is None and run.is_script:
         raise _refused(
             run,
-            "the script does not tell when it first touched its data, where this clock starts; events of the span data "
-            "would",
+            "the script does not report when it first touched its data, where this clock starts: send events of the "
+            "span data",
         )
     if data is None:
         raise _refused(run, "it has no spans of its own, as one that was imported")

@@ -1,4 +1,4 @@
-"""Where a script leaves its events: a named pipe, or a file where there can be no pipe."""
+"""Where a script leaves its events: a named pipe, or a file if the file system has no pipes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READ_BYTES = 1 << 16
 class EventSource:
     """A pipe in `folder`, whose name the script is given in $BENCH_EVENTS.
 
-    It is open at both ends here, so that no writer waits for a reader, and its end is not the end of the first writer.
+    Both ends are open here, so that writers never wait for a reader and the pipe outlives its first writer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,11 +27,11 @@ class EventSource:
 
     @property
     def sources(self) -> list[int]:
-        """What becomes readable with an event; a file never does, and is read at every look."""
+        """What becomes readable when an event arrives. A file never does; it is polled."""
         return [self._file] if self._is_pipe else []
 
     def read(self) -> bytes:
-        """What has been written since the last look; nothing where that is nothing."""
+        """What has been written since the last call."""
         try:
             return os.read(self._file, READ_BYTES)
         except OSError:

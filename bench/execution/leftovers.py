@@ -7,7 +7,7 @@ import time
 
 from bench.execution.script_process import ScriptProcess
 
-# Some always take a moment, such as the helpers of Python's multiprocessing.
+# Some processes always take a moment to end, such as the helpers of Python's multiprocessing.
 MOMENT_S = 0.5
 LINGER_S = 5.0
 LOOK_S = 0.02
@@ -16,7 +16,7 @@ MOST_NAMED = 3
 
 
 class Leftovers:
-    """What a command that has ended left running; off its clock, because its user has the prompt back."""
+    """What a command that has ended left running; They are off its clock, because by hand the prompt would be back."""
 
     def __init__(self, process: ScriptProcess) -> None:
         assert process.ended_s is not None
@@ -26,7 +26,7 @@ class Leftovers:
         self._next_s = 0.0
 
     def are_gone(self, hurry: bool) -> bool:
-        """Whether none is left; to be asked until it is so. `hurry` leaves them no time to end by themselves."""
+        """Whether none is left; call it until it is true. With `hurry` they are ended at once."""
         now_s = time.monotonic()
         if now_s < self._next_s:
             return False
@@ -44,7 +44,7 @@ class Leftovers:
 
     @property
     def remark(self) -> str | None:
-        """What is to be said of them."""
+        """A remark on them; None if there were none."""
         if not self._seen:
             return None
         names = ", ".join(self._seen[:MOST_NAMED]) + (", …" if len(self._seen) > MOST_NAMED else "")

@@ -1,4 +1,4 @@
-"""A script's run, followed from outside: started, heard, timed, and ended with all that it has started."""
+"""A script's run, followed from outside: started, read, timed, and ended with all its processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bench.spec.command import Command
 from bench.spec.epoch_pattern import EpochPattern
 
 TICK_S = 0.05
-# Reads of the pipe in a row, before anything else is looked at.
+# How often the pipe is read in a row before anything else is checked.
 MOST_READS = 16
 TELL_LINE_EVERY_S = 0.25
 
@@ -40,7 +40,7 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 
 class ScriptFollower:
-    """One run of a command, started when this is made; see `bench.execution.runner.Follower`, which it resembles.
+    """One run of a command, started when this is made; its interface is that of `bench.execution.runner.Follower`.
 
     The clock goes from the start of the command to its exit; what it leaves running then (`Leftovers`) is off it.
     """
@@ -56,7 +56,7 @@ class ScriptFollower:
         device: str = "cpu",
         share: Share = Share(),
     ) -> None:
-        """Raises `UsageError` where the command cannot be started, and there is nothing to be recorded."""
+        """Raises `UsageError` if the command cannot be started; then there is nothing to record."""
         self.over = False
         self._command, self._interrupts, self._on_event = command, interrupts, on_event
         self._scratch = scratch.for_one_run()
@@ -98,14 +98,14 @@ class ScriptFollower:
         return [*output, *self._events.sources, *self.process.exit_source]
 
     def advance(self) -> None:
-        """Take what has arrived, and notice what has ended."""
+        """Read what has arrived, and notice what has ended."""
         if self.over:
             return
         self._limit.enforce(self.process)
         self._pauses.look()
         self._hear()
         if self.process.ended_s is None and self.process.has_ended():
-            self._hear()  # what it said last
+            self._hear()  # its last words
             self._finish()
             self._leftovers = Leftovers(self.process)
         elif self.process.ended_s is None:
@@ -133,7 +133,7 @@ class ScriptFollower:
             self._end()
 
     def _hear(self) -> None:
-        """Take what was printed and what was told, each with the moment of its arrival."""
+        """Read output and events, each with the moment of its arrival."""
         for _ in range(MOST_READS):
             said, events = read_available(self.process.output) if self._output_open else b"", self._events.read()
             at_s = min(time.monotonic(), self.process.ended_s or float("inf"))
@@ -231,7 +231,7 @@ class ScriptFollower:
             return "interrupted", "stopped by the user"
         if self._limit.passed:
             epoch = self._account.timeline.epochs[-1]["epoch"] if self._account.timeline.epochs else None
-            where = f"its last epoch was {epoch}" if epoch is not None else "it told of no epoch"
+            where = f"its last epoch was {epoch}" if epoch is not None else "it reported no epoch"
             return "timeout", f"not done after timeout_s = {self._limit.timeout_s:g} seconds; {where}"
         assert process.exit_code is not None
         status, reason = verdict(
@@ -251,7 +251,7 @@ class ScriptFollower:
         return status, "; ".join(filter(None, (reason, *remarks, self._log.failure))) or None
 
     def _wants_accuracy(self) -> str | None:
-        """By what an accuracy should have been found; None where none was asked for."""
+        """What should have found an accuracy; None if none was asked for."""
         command = self._command
         if command.epoch_pattern is not None:
             return "the pattern" if EpochPattern(command.epoch_pattern).tells_accuracy else None

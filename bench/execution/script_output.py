@@ -1,4 +1,4 @@
-"""What a script prints: kept as its log, up to a size, and cut into lines as it arrives."""
+"""What a script prints: written to its log, up to a size, and cut into lines as it arrives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 from bench.execution import scratch
 
-# Of a script that prints without end, its beginning and its end are kept.
+# If a script prints more than this, the log keeps its beginning and its end.
 MOST_HEAD_BYTES = 32 << 20
 MOST_TAIL_BYTES = 1 << 20
 TAIL_LINES = 20
@@ -19,7 +19,7 @@ READ_BYTES = 1 << 16
 
 
 class ScriptLog:
-    """The log file: all bytes as they came, or of too many the first and the last."""
+    """The log file: all bytes, or the first and the last if there are too many."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ class ScriptLog:
         self.failure: str | None = None
 
     def write(self, data: bytes) -> None:
-        """Keep these bytes; a full disk ends the log and not the run."""
+        """Write these bytes. A full disk ends the log but not the run."""
         head, rest = data[: self._room], data[self._room :]
         self._room -= len(head)
         self._append(head)
@@ -65,7 +65,7 @@ class ScriptLog:
 
 
 class Lines:
-    """Cuts bytes into lines of text; a return ends a line too, as progress bars have it."""
+    """Cuts bytes into lines of text; a carriage return ends a line too, as in progress bars."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -73,7 +73,7 @@ class Lines:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """The lines that these bytes complete, without those that are empty; wrong UTF-8 is replaced."""
+        """The lines that these bytes complete, without empty ones. Invalid UTF-8 is replaced."""
         whole, newline, rest = (self._rest + data).replace(b"\r", b"\n").rpartition(b"\n")
         self._rest = rest
         if not newline:
@@ -86,7 +86,7 @@ class Lines:
         return lines
 
     def finish(self) -> list[str]:
-        """The last line where it has no end."""
+        """The last line, if it has no newline."""
         return self.feed(b"\n") if self._rest else []
 
     @property
@@ -96,7 +96,7 @@ class Lines:
 
 
 def read_available(pipe: int) -> bytes | None:
-    """What is in a pipe that does not block; nothing (None) at its end."""
+    """What a non-blocking pipe holds now; None at its end."""
     try:
         return os.read(pipe, READ_BYTES) or None
     except BlockingIOError:

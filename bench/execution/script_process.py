@@ -1,4 +1,4 @@
-"""The process of a script: started as by hand, in a session of its own, and ended with all that it has started."""
+"""The process of a script: started as by hand, in its own session, and ended with all its processes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from bench.spec.command import Command
 from bench.text.nearest import did_you_mean
 
 MARK_VARIABLE = "BENCH_SCRIPT"
-# Programs whose first argument that is no option is a file to be run.
+# Programs whose first argument is a file to run, unless it is an option.
 INTERPRETERS = ("python", "python3", "pypy", "sh", "bash", "dash", "zsh", "node", "Rscript", "julia", "perl", "ruby")
 PR_SET_PDEATHSIG = 1
 PIPE_BYTES = 1 << 20
 
 
 class ScriptProcess:
-    """A command that has not been started yet; `start` it, read from `output`, wait for `exit_source`, `reap` it.
+    """A command that has not been started yet; `start` it, read from `output`, wait for `exit_source`, ask `has_ended`.
 
     It has the signals and the environment of a command by hand, no standard input, and standard output and error
     together in one pipe. On Linux it is killed when this process ends.
     """
 
     def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-        """Raises `UsageError` where there is no such program, or no such file for its interpreter."""
+        """Raises `UsageError` if there is no such program, or no such file for its interpreter."""
         check_program(argv, cwd, env)
         token = secrets.token_hex(8)
         self.argv, self.cwd = list(argv), cwd
@@ -46,14 +46,14 @@ class ScriptProcess:
         self.began_s = 0.0
         self.ended_s: float | None = None
         self.exit_code: int | None = None
-        # By which signal it is asked to end.
+        # Which signal asks it to end.
         self.asked: Callable[[], signal.Signals] = lambda: signal.SIGTERM
         self._mark = f"{MARK_VARIABLE}={token}"
         self._child: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
 
     def start(self) -> None:
-        """Start it now. Raises `UsageError` where the system refuses."""
+        """Start it now. Raises `UsageError` if the system refuses."""
         _enlarge(self._writer)
         self.began_s = time.monotonic()
         try:
@@ -83,7 +83,7 @@ class ScriptProcess:
 
     @property
     def exit_source(self) -> list[int]:
-        """What becomes readable at the exit; nothing where the system has no such thing."""
+        """What becomes readable at the exit; empty on systems that cannot tell."""
         return [self._pidfd] if self._pidfd is not None and self.ended_s is None else []
 
     def has_ended(self) -> bool:
@@ -126,19 +126,19 @@ class ScriptProcess:
         self.tree.take_usage(usage)
 
     def _signal_session(self, number: signal.Signals) -> None:
-        # Until it has been waited for, its number is nobody else's.
+        # Its number is not reused before it has been waited for.
         if self.ended_s is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
 
 def environment_of(command: Command, seed: int) -> dict[str, str]:
-    """The user's own environment, as it was before this command changed its own, and what the command sets."""
+    """The user's environment, before this process changed anything, and what the command sets."""
     return imports.ENVIRONMENT | command.env_of(seed)
 
 
 def folder_of(command: Command, root: Path) -> Path:
-    """Where the command runs. Raises `UsageError` where there is no such folder in `root`."""
+    """Where the command runs. Raises `UsageError` if there is no such folder in `root`."""
     folder = (root / command.cwd).resolve()
     if not folder.is_dir():
         raise UsageError(f"cwd: there is no folder {command.cwd} in {root}")
@@ -148,7 +148,7 @@ def folder_of(command: Command, root: Path) -> Path:
 
 
 def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-    """Raises `UsageError` for a program that is not there or cannot be run, or a file that its interpreter lacks."""
+    """Raises `UsageError` if the program is missing or cannot be run, or if its interpreter would find no file."""
     program = argv[0]
     if os.sep in program:
         path = cwd / program
@@ -167,10 +167,10 @@ def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Non
 
 
 def _file_to_run(argv: Sequence[str]) -> str | None:
-    """The file that an interpreter is given; None where it is none that we know, or is given something else."""
+    """The file given to a known interpreter; None for other programs and other arguments."""
     if Path(argv[0]).name.rstrip("0123456789.") not in INTERPRETERS:
         return None
-    # An option may take the next argument for itself, so that no more is known behind one.
+    # An option may take the next argument, so nothing is known after one.
     return argv[1] if len(argv) > 1 and not argv[1].startswith("-") else None
 
 
@@ -189,7 +189,7 @@ def _why_not_started(argv: Sequence[str], error: Exception) -> str:
 
 
 def _enlarge(pipe: int) -> None:
-    """Room for a script that prints faster than it is read for a moment."""
+    """Enlarge the pipe for a script that briefly prints faster than it is read."""
     with suppress(AttributeError, OSError, ImportError):
         import fcntl
 
@@ -201,7 +201,7 @@ _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def _as_by_hand() -> None:
-    """In the child: the signals that a shell's command has, and an end when its parent is gone."""
+    """In the child: reset signals as a shell does, and die when the parent dies."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGVTALRM):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

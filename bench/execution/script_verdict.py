@@ -1,4 +1,4 @@
-"""How a script's run ended: its status, and the reason for a person."""
+"""How a script's run ended: its status and the reason."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from bench.runs.run import Status
 from bench.text.units import percent
 
-# A shell's word for a command that a signal ended.
+# A shell adds this to the number of the signal that ended a command.
 SHELL_SIGNAL = 128
-# Of the machine's memory, so much in the processes of a killed script says why it was killed.
+# If a killed script held this share of the machine's memory, it was killed for want of it.
 FULL_SHARE = 0.9
 SHOWN_LINES = 3
 SHOWN_CHARS = 200
@@ -39,7 +39,7 @@ class Ending:
 
 
 def verdict(ending: Ending) -> tuple[Status, str | None]:
-    """Of a script that ended by itself: the status, and the reason where it is not fine."""
+    """The status of a script that ended by itself, and the reason if it is not fine."""
     if ending.exit_code:
         return _of_exit(ending)
     if ending.failure is not None:

@@ -1,6 +1,6 @@
 """All processes that a command has started, also those that outlive their parents: their memory, and their end.
 
-Linux tells of them in /proc. Elsewhere only the command itself is known, and the memory of its largest process.
+On Linux they are found in /proc. On other systems only the command and its largest process are known.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 # Looking at every process of the machine takes 1 ms for 100 of them, and their memory some 0.1 ms for each GiB.
 WATCH_SHARE = 0.002
-# Beside that, a command that takes only seconds is looked at as often as a longer one.
+# In addition, so that a command of a few seconds is sampled often enough.
 FREE_S = 0.02
 SAMPLE_S = 0.1
 FIRST_SAMPLE_S = 0.02
-# The parts of shared pages are counted again where the sum has grown by so much.
+# Shared pages are counted again when the sum has grown by this factor.
 GROWTH = 1.02
 READ_BYTES = 1 << 20
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class Process(NamedTuple):
-    """One process; `began` tells it from a later one of the same number."""
+    """One process. `began` distinguishes it from a later one with the same number."""
 
     pid: int
     parent: int
@@ -51,7 +51,7 @@ class ProcessTree:
         self.peak_bytes: int | None = None
         self._mark = mark.encode()
         self._proc = str(proc)
-        # What a child's largest size says that began as a copy of this process.
+        # A child starts as a copy of this process, so a peak below this one may not be its own.
         self._own_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES
         self._verdicts: dict[tuple[int, int], bool] = {}
         self._members = [pid]
@@ -62,20 +62,20 @@ class ProcessTree:
         self._largest_sum = 0
 
     def members(self) -> list[int]:
-        """The processes that live now, the command first; zombies are none."""
+        """The living processes, the command first, without zombies."""
         processes = {one.pid: one for name in self._pids() if (one := self._read(int(name))) is not None}
         pending = [one for one in processes.values() if one.began >= self._began]
         known = {self.pid}
         while new := [one for one in pending if one.pid not in known and self._belongs(one, known)]:
             known.update(one.pid for one in new)
         alive = [one for one in processes.values() if one.pid in known and not one.is_zombie]
-        # The command's number may be another process's by now.
+        # The command's number may belong to another process by now.
         alive = [one for one in alive if one.pid != self.pid or one.began == self._began]
         self._members = sorted((one.pid for one in alive), key=lambda pid: pid != self.pid)
         return self._members
 
     def watch(self) -> None:
-        """Look at the memory where it is time to; takes less than twice WATCH_SHARE of the time."""
+        """Sample the memory when it is time to. This takes less than twice WATCH_SHARE of the time."""
         if self._scanning.is_due():
             with self._scanning:
                 self.members()
@@ -84,13 +84,13 @@ class ProcessTree:
                 self._sample()
 
     def take_usage(self, usage: resource.struct_rusage) -> None:
-        """Take note of the largest process that has been waited for, by the kernel's own count."""
+        """Take the kernel's own peak of the largest process that has ended."""
         largest_bytes = usage.ru_maxrss * MAXRSS_BYTES
         if largest_bytes > self._own_peak_bytes:
             self._raise_peak(largest_bytes)
 
     def send(self, number: signal.Signals) -> None:
-        """A signal for each of them."""
+        """Send a signal to each of them."""
         for pid in self.members():
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
@@ -105,7 +105,7 @@ class ProcessTree:
         if one.parent in known or one.session == self.pid:
             self._verdicts[key] = True
         elif not self._verdicts.get(key):
-            # Asked again as long as it does not: a process that was just forked may not have its own yet.
+            # A negative answer is not final: the process may have been forked a moment ago.
             self._verdicts[key] = self._mark in self._text(f"{one.pid}/environ").split(b"\0")
         return self._verdicts[key]
 
@@ -129,7 +129,7 @@ class ProcessTree:
         return int(fields[1]) * self._page_bytes if len(fields) > 1 else 0
 
     def _largest_bytes(self, pid: int) -> int:
-        """The most that it ever was, since it is what it is now; of the command, also between two looks."""
+        """The kernel's peak for this process, which includes the time between two samples."""
         return self._number(f"{pid}/status", b"VmHWM:")
 
     def _number(self, name: str, key: bytes) -> int:
@@ -166,7 +166,7 @@ class ProcessTree:
 
 
 class _Budget:
-    """Work that is repeated every SAMPLE_S, or as seldom as keeps it below FREE_S and WATCH_SHARE of the time."""
+    """Work repeated every SAMPLE_S, or less often to stay below FREE_S plus WATCH_SHARE of the time."""
 
     def __init__(self, first_s: float, now: Callable[[], float]) -> None:
         self._now, self._began_s, self._spent_s = now, now(), 0.0

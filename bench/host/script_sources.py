@@ -13,24 +13,24 @@ from typing import Any, NamedTuple, Self
 
 from bench.host.git import GitFailed, git
 
-# What counts where no commit says what belongs to the code, in whatever language; all else may be a script's output.
+# Source code in any language. Other files without a commit may be a script's output.
 SOURCES = frozenset({
     ".py", ".pyx", ".pyi", ".ipynb", ".sh", ".bash", ".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".cu", ".cuh", ".js",
     ".mjs", ".ts", ".jl", ".r", ".rs", ".go", ".lua", ".java", ".kt", ".scala", ".swift", ".m", ".pl", ".rb", ".f90",
     ".zig",
 })  # fmt: skip
-# Of a commit, also what configures it.
+# Configuration counts if it is in the commit.
 CONFIGS = frozenset([".yaml", ".yml", ".toml", ".json", ".cfg", ".ini", ".txt", ".lock"])
 MOST_FILE_BYTES = 1 << 22
 MOST_FILES = 20_000
-# A larger folder is no project's own, and of it only what lies beside the script counts.
+# In a folder with more entries, only the files beside the script count.
 MOST_ENTRIES = 2_000
 GIT_TIMEOUT_S = 10
 _NOT_LOOKED_INTO = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})
 
 
 class State(NamedTuple):
-    """A file as it is now; it is read again only where one of the last two has changed."""
+    """A file's state. The file is read again only if its size or its time has changed."""
 
     sha256: str
     size: int
@@ -84,13 +84,13 @@ class ScriptSources:
         return told | ({"commit_unknown": self.commit_unknown} if self.commit_unknown else {})
 
     def changed(self) -> list[str]:
-        """The files that are gone by now, or hold something else; new ones may be what the script has made."""
+        """The files that are gone or have other content by now. New files may be the script's output."""
         now = _states(self.root, list(self.files), self.files)
         return [name for name, state in self.files.items() if name not in now or now[name].sha256 != state.sha256]
 
 
 def _in_git(folder: Path) -> tuple[Path, str | None, list[tuple[str, str]]]:
-    """The top of the repository, its commit, and the files that are not as in it, each with git's letter for how."""
+    """The top of the repository, its commit, and the files that differ from it, each with git's letter for how."""
     root = Path(git(folder, "rev-parse", "--show-toplevel", timeout_s=GIT_TIMEOUT_S))
     command = ("status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames")
     entries = git(root, *command, timeout_s=GIT_TIMEOUT_S).split("\0")
@@ -108,7 +108,7 @@ def _listed(output: str) -> list[str]:
 
 
 def _file(folder: Path, argument: str) -> Path | None:
-    """The file that an argument names, None where it names none that could be source."""
+    """The file that an argument names; None if it names none, or one too large to be source."""
     path = folder / argument
     try:
         return path if len(argument) < 4096 and path.is_file() and path.stat().st_size <= MOST_FILE_BYTES else None
@@ -121,7 +121,7 @@ def _names(root: Path, paths: Sequence[Path]) -> list[str]:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    """The source below a folder, or in it alone where it holds too much to be one project's."""
+    """The source files below a folder, or only those directly in it if it holds too many."""
     seen = 0
     found: list[Path] = []
     for folder, folders, names in os.walk(root):
@@ -135,7 +135,7 @@ def _below(root: Path) -> Iterator[Path]:
 
 
 def _states(root: Path, names: Sequence[str], known: Mapping[str, State] | None = None) -> dict[str, State]:
-    """What these files hold; those that have not changed since they were `known` are not read again."""
+    """The states of these files. Files that have not changed since `known` are not read again."""
     states: dict[str, State] = {}
     for name in list(dict.fromkeys(names))[:MOST_FILES]:
         path = os.path.join(root, name)

@@ -11,14 +11,14 @@ from bench.spec.epoch_pattern import ACCURACY, EPOCH, PERCENT, EpochPattern, Mat
 
 MOST_EPOCHS = 10_000
 MOST_PROBLEMS = 3
-# After an accuracy of more than 10 %, one of at most 1 % may as well be a fraction.
+# After an accuracy above 10 %, a number of at most 1 may be a fraction.
 LEAP = 10.0
 SHOWN_CHARS = 120
 
 
 @dataclass(frozen=True)
 class EpochLine:
-    """A line that told of an epoch; `accuracy` is the number as printed, `is_percent` whether the line says so."""
+    """A line that reported an epoch; `accuracy` is the number as printed, `is_percent` whether the line says so."""
 
     at_s: float
     values: dict[str, Any]
@@ -28,7 +28,7 @@ class EpochLine:
 
 @dataclass
 class EpochLines:
-    """The epochs found so far; `problems` are what was wrong with some of the lines."""
+    """The epochs found so far; `problems` lists what was wrong with some lines."""
 
     pattern: EpochPattern
     found: list[EpochLine] = field(default_factory=list)
@@ -38,7 +38,7 @@ class EpochLines:
 
     @property
     def latest(self) -> float | None:
-        """The last accuracy as a fraction, by what is known now; `accuracies` has the last word."""
+        """The last accuracy as a fraction, judged by the lines so far; `accuracies` is final."""
         if not self.found or self.found[-1].accuracy is None:
             return None
         is_percent = self.found[-1].is_percent or self._largest > 1
@@ -66,7 +66,7 @@ class EpochLines:
     def accuracies(self) -> tuple[list[float | None], str | None]:
         """The accuracy of each epoch as a fraction, and how percent and fractions were told apart.
 
-        Raises ValueError where nobody could tell.
+        Raises ValueError if they cannot be told apart.
         """
         given = [(line.accuracy, line.is_percent) for line in self.found if line.accuracy is not None]
         if not given:

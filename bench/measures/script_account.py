@@ -1,4 +1,4 @@
-"""What becomes known of the inside of a script: its lines and its events, joined to epochs, spans and figures."""
+"""What a script reveals of its inside: epochs, spans and figures from its lines and events."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bench.measures.script_events import Edge, Event, EventReader, Metrics
 from bench.measures.script_timeline import TRAIN, Piece, ScriptTimeline
 from bench.spec.epoch_pattern import EpochPattern
 
-# In a run that is long enough, epochs that arrive together were held back in a buffer.
+# In a run of at least this length, epochs that arrive together were held back in a buffer.
 LEAST_S = 0.5
 TOGETHER_SHARE = 0.5
-# Names that a script's figures cannot take, by their ends: the record relies on those being yes or no.
+# A script's figures cannot have names with these ends: in a record such metrics are yes or no.
 _FLAGS = ("timed_out", "contended", "reached", "coarse")
 
 
 class ScriptAccount:
     """Takes lines and events in order of their arrival, at moments of the monotonic clock; `began_s` is the start.
 
-    Epochs are those of the pattern or those of the events, whichever came first.
+    Epochs come from the pattern or from events, whichever reported one first.
     """
 
     def __init__(self, pattern: EpochPattern | None, began_s: float) -> None:
@@ -34,7 +34,7 @@ class ScriptAccount:
         self._reader = EventReader(began_s)
 
     def take_lines(self, lines: Sequence[str], at_s: float) -> bool:
-        """Take lines that arrived together; whether one of them ends an epoch."""
+        """Take lines that arrived together; returns whether one of them ends an epoch."""
         found = self._matches.look(lines, at_s) if self._matches and self.told_by != "events" else []
         for line in found:
             self.told_by = "pattern"
@@ -64,7 +64,7 @@ class ScriptAccount:
 
     @property
     def accuracy(self) -> float | None:
-        """That of the last epoch, as far as percent can be told from fractions by now."""
+        """The last epoch's accuracy, judged by the lines so far."""
         if self.told_by == "pattern" and self._matches is not None:
             return self._matches.latest
         return self.timeline.epochs[-1].get("accuracy") if self.timeline.epochs else None
@@ -72,7 +72,7 @@ class ScriptAccount:
     def finish(self, ended_s: float) -> list[Piece]:
         """The pieces of the whole time, once all was taken; then `epochs`, `remarks` and the timeline are complete.
 
-        Raises ValueError where percent cannot be told from fractions.
+        Raises ValueError if percent cannot be told from fractions.
         """
         for event in self._reader.finish(ended_s):
             self._take_event(event)
@@ -93,7 +93,7 @@ class ScriptAccount:
 
     @property
     def scale(self) -> str | None:
-        """How percent was told from fractions; nothing where there was nothing to tell, or nobody can."""
+        """How percent was told from fractions; None if there was nothing to tell or it is unclear."""
         if self.told_by != "pattern" or self._matches is None:
             return None
         try:
@@ -103,7 +103,7 @@ class ScriptAccount:
 
     @property
     def failure(self) -> str | None:
-        """Why less is known than the script told."""
+        """Why lines or events were ignored; None if none were."""
         return (self._matches.gave_up if self._matches else None) or self._reader.failure
 
     @property
@@ -112,7 +112,7 @@ class ScriptAccount:
         return sorted(self.timeline.reported) + (["epochs"] if self.timeline.has_looks else [])
 
     def metrics(self, target: float | None) -> dict[str, Any]:
-        """The figures of the run; `finish` comes first."""
+        """The figures of the run. Call `finish` before."""
         rows, timeline = self.timeline.epochs, self.timeline
         known = [
             (end_s, row["accuracy"])
@@ -140,7 +140,7 @@ class ScriptAccount:
         return [row.get("accuracy") for row in self.timeline.epochs]
 
     def _arrived_together(self, took_s: float) -> bool:
-        """Whether most lines of epochs came in the same moments as others."""
+        """Whether most epochs arrived at the same moments as others."""
         ends_s = self.timeline.epoch_ends_s
         several = self.told_by == "pattern" and len(ends_s) > 1 and took_s >= LEAST_S
         return several and len(set(ends_s)) <= TOGETHER_SHARE * len(ends_s)

@@ -1,4 +1,4 @@
-"""What a script says of itself: JSON lines from the file or pipe that $BENCH_EVENTS names (see docs/script.md)."""
+"""What a script reports: JSON lines from the file or pipe that $BENCH_EVENTS names (see docs/script.md)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MOST_LINE_BYTES = 1 << 16
 MOST_VALUES = 64
 MOST_PROBLEMS = 3
 SHOWN_CHARS = 120
-# What `at_s` may be later than its line, by the rounding of JSON's numbers.
+# JSON's rounding can make `at_s` this much later than its line.
 ROUNDING_S = 1e-6
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,39}")
 _BOUNDED = {"accuracy": 1.0, "percent": 100.0}
 
 
 class BadEvent(ValueError):
-    """A line that is no event; the message says why."""
+    """The line is not an event; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ Event = Epoch | Edge | Metrics
 
 @dataclass
 class EventReader:
-    """Makes events of bytes as they arrive. What is none is noted in `problems`, and never raises."""
+    """Turns bytes into events as they arrive. Other lines are noted in `problems`; they never raise."""
 
     began_s: float = 0.0
     problems: list[str] = field(default_factory=list)
@@ -76,17 +76,17 @@ class EventReader:
         return [event for line in whole if (event := self._event(line, at_s)) is not None]
 
     def finish(self, at_s: float) -> list[Event]:
-        """The event of a last line without its end, where that is one."""
+        """The event in a last line without a newline, if there is one."""
         return self.feed(b"\n", at_s) if self._rest else []
 
     @property
     def failure(self) -> str | None:
-        """Why not all that it said is known."""
+        """Why some events were ignored; None if none were."""
         return f"more than {MOST_EVENTS:,} events; send some for each epoch" if self.lines > MOST_EVENTS else None
 
     @property
     def remark(self) -> str | None:
-        """What is to be said of the lines that could not be read."""
+        """A remark on the lines that could not be read; None if all could."""
         if not self.bad_lines:
             return None
         return f"{self.bad_lines} of {self.lines} lines in BENCH_EVENTS are no events: {'; '.join(self.problems)}"
@@ -112,7 +112,7 @@ class EventReader:
 def parse(line: bytes, began_s: float, at_s: float) -> Event:
     """One line as an event. Raises `BadEvent`.
 
-    Its own `at_s`, seconds of the monotonic clock, counts where it lies between the beginning and the arrival.
+    Its own `at_s`, in seconds of the monotonic clock, counts if it lies between `began_s` and the line's arrival.
     """
     try:
         said = json.loads(line.decode("utf-8-sig"))
@@ -151,7 +151,7 @@ def _edge(said: Mapping[str, Any], at_s: float) -> Edge:
 
 
 def _numbers(said: Mapping[str, Any]) -> dict[str, float | int]:
-    """The values that are there; null is none."""
+    """The values, without those that are null."""
     if len(said) > MOST_VALUES:
         raise BadEvent(f"{len(said)} values; at most {MOST_VALUES}")
     values: dict[str, float | int] = {}

@@ -1,7 +1,7 @@
-"""A script's time, cut into spans that do not overlap: by what it says of itself, or by the ends of its epochs.
+"""A script's time, cut into spans that do not overlap, by its own spans or by the ends of its epochs.
 
-The rule books match evaluations with accuracies in order of time (`bench.rules.timing`), so that each epoch that has an
-accuracy gets one `eval` span here: the last one that the script reported since the epoch before, or one of no length.
+The rule books match evaluations with accuracies in order of time (`bench.scores.rules.timing`). So each epoch with an
+accuracy gets one `eval` span here: the last one that the script reported since the epoch before, or an empty one.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 
 LOOKS = ("eval", "final_eval")
 TRAIN = "train"
-# Loading, training and evaluation, of which nobody said when one ended and the next began.
+# Loading, training and evaluation together, when the script does not separate them.
 UNDIVIDED = "load_and_train"
-# All else that no span holds; of a script that says nothing, everything.
+# Any other time outside spans; for a script that reports nothing, all of it.
 REST = "rest"
-# An evaluation that is followed by no accuracy of its own.
+# An evaluation whose accuracy was not reported.
 OTHER_EVAL = "other_eval"
 MOST_PROBLEMS = 3
 
-# Who used the cores between two moments; None where nobody looked.
+# Who used the cores between two moments; None if that was not measured.
 Usage = Callable[[float, float], Mapping[str, Any] | None]
 
 
 @dataclass
 class Piece:
-    """A stretch of time without a gap, in seconds since the command began."""
+    """A part of the time, in seconds since the command began."""
 
     name: str
     start_s: float
@@ -47,7 +47,7 @@ class _Open:
 class ScriptTimeline:
     """Takes edges of spans and ends of epochs in order of time; `finish` gives the spans of the whole.
 
-    What lies within a span that lies within another belongs to the inner one.
+    Time in nested spans belongs to the innermost one.
     """
 
     pieces: list[Piece] = field(default_factory=list)
@@ -78,7 +78,7 @@ class ScriptTimeline:
             self._note(f"the span {span.name} was still open at the end of {name}, around it")
 
     def epoch(self, at_s: float, values: Mapping[str, Any]) -> None:
-        """An epoch has ended; its number is one more than the last one's where `values` has none."""
+        """An epoch has ended; without a number in `values` it follows the last one."""
         last = self.epochs[-1]["epoch"] if self.epochs else 0
         self._cut(at_s)
         self.epochs.append({"epoch": last + 1, **values})
@@ -94,12 +94,12 @@ class ScriptTimeline:
         self._looked_from = len(self.pieces)
 
     def finish(self, exit_s: float) -> list[Piece]:
-        """Every second from 0 to the exit, in order. What was still open ends with the script."""
+        """Every second from 0 to the exit, in order. Open spans end with the script."""
         self._cut(exit_s)
         self._open.clear()
         for extra in self._looks_since_the_last_epoch():
             extra.name = OTHER_EVAL
-        # In order, because time never goes back here.
+        # Already sorted: time never goes back here.
         ends_s = [end_s for end_s in dict.fromkeys(self.epoch_ends_s) if not math.isnan(end_s)]
         filled: list[Piece] = []
         for piece in self.pieces:
@@ -108,7 +108,7 @@ class ScriptTimeline:
         return filled + rest or [Piece(REST, 0.0, self.now_s)]
 
     def _unsaid(self, from_s: float, to_s: float, ends_s: list[float]) -> list[Piece]:
-        """The time between two moments, of which no span says what it was; cut at the ends of epochs."""
+        """The time between two moments that no span covers, cut at the ends of epochs."""
         last_s = ends_s[-1] if ends_s and TRAIN not in self.reported else 0.0
         inside = ends_s[bisect.bisect_right(ends_s, from_s) : bisect.bisect_left(ends_s, to_s)]
         return [
@@ -119,11 +119,11 @@ class ScriptTimeline:
 
     @property
     def has_looks(self) -> bool:
-        """Whether it is known when the accuracies were."""
+        """Whether the times of the evaluations are known."""
         return any(piece.name in LOOKS for piece in self.pieces)
 
     def forget_epoch_times(self) -> None:
-        """Of epochs that were told of too late nobody knows when they ended."""
+        """Forget when epochs ended, because they were reported too late."""
         self.pieces = [piece for piece in self.pieces if piece.end_s > piece.start_s]
         self.epoch_ends_s = [math.nan] * len(self.epoch_ends_s)
 
@@ -131,7 +131,7 @@ class ScriptTimeline:
         return [piece for piece in self.pieces[self._looked_from :] if piece.name in LOOKS]
 
     def _cut(self, at_s: float) -> None:
-        """Go on to this moment, at which the piece of the innermost open span ends, and another one begins."""
+        """Move to this moment and end the present piece of the innermost open span there."""
         at_s = max(at_s, self.now_s)
         if self._open and at_s > self.now_s:
             self._extend(self._open[-1], at_s)

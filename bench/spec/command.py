@@ -19,21 +19,21 @@ from bench.runs.run import cell_id
 from bench.spec.epoch_pattern import BadPattern, EpochPattern
 
 SEED = "seed"
-# Seen by the script whether or not its command line has a {seed}.
+# Set for every script, whether or not its command line has a {seed}.
 SEED_VARIABLE = "BENCH_SEED"
-# A name in braces; all else in braces, such as JSON, stays as it is.
+# A name in braces. Anything else in braces, such as JSON, is left alone.
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
 TASK = re.compile(r"[\w.@+-]+(/train)?")
 MOST_ARGUMENTS = 10_000
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
-# How long is waited for it changes no command.
+# A time limit does not change what is run.
 _NOT_IDENTITY = ("timeout_s", "parameters")
 
 Text = Annotated[str, Field(max_length=100_000)]
 
 
 class Command(Strict):
-    """A command line with what is to be known of its runs.
+    """A command line, and what to learn from its runs.
 
     `argv` may be one string, which is split as a shell splits it; no shell runs it. `{seed}` in it, and in the values
     of `env`, is each run's seed. `cwd` is relative to the folder of the matrix, of the command, or of the checkout.
@@ -94,7 +94,7 @@ class Command(Strict):
 
     @property
     def script(self) -> str:
-        """The name of what is run: the first file of source, or the module, else the program."""
+        """The name of what is run: the first source file, the module after -m, or the program."""
         files = (word for word in self.argv if PurePath(word).suffix.lower() in SOURCES and not word.startswith("-"))
         modules = (word for flag, word in itertools.pairwise(self.argv) if flag == "-m")
         named = next(files, next(modules, self.argv[0]))
@@ -102,7 +102,7 @@ class Command(Strict):
 
     @property
     def data_name(self) -> str:
-        """The first part of the task; the script's own name where no task is given."""
+        """The first part of the task, or the script's name if there is no task."""
         return (self.task or self.script).removesuffix("/train")
 
     @property
@@ -131,7 +131,7 @@ class Command(Strict):
         )
 
     def with_values(self, values: Mapping[str, Any]) -> Command:
-        """The same with a matrix's values for its placeholders; raises KeyError for a name that is none of them."""
+        """A copy with values in place of its placeholders; raises KeyError for a name that is not one of them."""
         for name in values:
             if name not in self.placeholders or name == SEED:
                 raise KeyError(name)
@@ -143,7 +143,7 @@ class Command(Strict):
         return Command.model_validate(self.model_dump() | filled)
 
     def with_env(self, variables: Mapping[str, Any]) -> Command:
-        """The same with these environment variables, which are parameters too."""
+        """A copy with these environment variables, which count as parameters."""
         changed = {
             "env": self.env | {name: _shown(value) for name, value in variables.items()},
             "parameters": self.parameters | dict(variables),
@@ -151,9 +151,9 @@ class Command(Strict):
         return Command.model_validate(self.model_dump() | changed)
 
     def identify(self, device: str, special: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
-        """The config that a record holds, and the id of its cell; `special` are axes that are no parameters.
+        """The config that a record holds, and the id of its cell; `special` holds axes that are not parameters.
 
-        Parameters stand first, because they tell cells apart in the fewest words. They are no part of the identity:
+        Parameters stand first, because labels show the first keys that differ. They do not count for the identity:
         `--lr 0.1` in a matrix and typed by hand are one command.
         """
         said = self.model_dump(mode="json", exclude={"argv", "target", "task"}, exclude_defaults=True)
@@ -171,7 +171,7 @@ class Command(Strict):
 
 
 def _fill(text: str, values: Mapping[str, Any]) -> str:
-    """The text with values for those of its placeholders that are among them."""
+    """The text with the values that are given in place of their placeholders."""
     return PLACEHOLDER.sub(lambda found: _shown(values[found[1]]) if found[1] in values else found[0], text)
 
 

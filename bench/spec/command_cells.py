@@ -31,7 +31,7 @@ def check_axes(command: Command, keys: Mapping[str, str], refuse: Refuse) -> Non
 
 
 def filled(command: Command, values: Mapping[str, Any]) -> Command:
-    """The command of one cell. Raises pydantic's ValidationError for a name that is no variable's."""
+    """The command of one cell. Raises pydantic's ValidationError for a bad variable name."""
     variables = {key.removeprefix(ENV): value for key, value in values.items() if key.startswith(ENV)}
     if variables:
         command = command.with_env(variables)

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from bench.text.nearest import did_you_mean
 
-# Groups with a meaning; every other group is a number of the epoch by its own name.
+# Groups with a meaning. Any other group is a figure of the epoch.
 ACCURACY, PERCENT, EPOCH = "accuracy", "percent", "epoch"
-# CPU time for the lines that arrive together, of which a sound pattern takes a thousandth.
+# CPU time for the lines that arrive together. A sound pattern takes a thousandth of it.
 MOST_SEARCH_S = 0.25
-# Of a longer line, so much is looked at.
+# Only this much of a longer line is searched.
 MOST_LINE_CHARS = 1 << 14
 MOST_GROUPS = 20
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -23,7 +23,7 @@ EXAMPLE = r"'epoch (?P<epoch>\d+).*acc (?P<accuracy>[\d.]+)'"
 
 
 class BadPattern(ValueError):
-    """No pattern that could find an epoch; the message says what to write."""
+    """This pattern cannot find epochs; the message says what to write."""
 
 
 class TooSlow(Exception):
@@ -42,10 +42,10 @@ class Match(NamedTuple):
 
 
 class EpochPattern:
-    """The compiled pattern; `search` may be called in the main thread alone, because a signal bounds it."""
+    """The compiled pattern; A signal limits `search`, so only the main thread is protected."""
 
     def __init__(self, pattern: str) -> None:
-        """Raises `BadPattern` for what is no regular expression, or has no named group."""
+        """Raises `BadPattern` if it is not a regular expression or has no named group."""
         try:
             self._pattern = re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as error:
@@ -74,7 +74,7 @@ class EpochPattern:
         return self._accuracy is not None
 
     def search(self, lines: Sequence[str]) -> list[tuple[int, Match]]:
-        """What is found in these lines, with the position of each line. Raises `TooSlow`, once and for all lines."""
+        """The matches in these lines, each with its line's position. Raises `TooSlow` if they take too long."""
         found: list[tuple[int, Match]] = []
         at, search = 0, self._pattern.search
         try:
@@ -98,10 +98,10 @@ class _Expired(Exception):
 
 @contextmanager
 def _cpu_time_limit(seconds: float) -> Iterator[None]:
-    """Raise `_Expired` in the body when it has used so much CPU time; Python's matching engine looks for signals.
+    """Raise `_Expired` in the body after so much CPU time. It works because `re` checks for signals while it matches.
 
-    By SIGVTALRM, which nothing else here uses: a busy machine does not make a pattern slow. Beside the main thread,
-    which alone gets signals, there is no limit.
+    SIGVTALRM counts CPU time, so that a busy machine does not make a pattern slow. Only the main thread gets signals;
+    in other threads there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

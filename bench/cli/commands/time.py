@@ -40,7 +40,7 @@ MEASURE = "time_to_accuracy"
 MOST_NAME_CHARS = 80
 
 
-# What follows the command is the command's own.
+# Options after the command belong to the command.
 CONTEXT = {"allow_interspersed_args": False}
 
 
@@ -103,14 +103,14 @@ def time(options: TimeOptions, console: Console) -> int:
     try:
         timing.run_all()
     finally:
-        # Whatever ends the last one, those before it are done.
+        # However the last run ended, those before it are done.
         if timing.finished:
             print_summary(console, timing.finished, recorder.store.path)
     return timing.exit_code()
 
 
 def command_of(options: TimeOptions) -> Command:
-    """The command line as a document; a mistake is blamed on its option. Raises `UsageError`."""
+    """The command line as a document. Errors name the option. Raises `UsageError`."""
     said: dict[str, Any] = {
         "argv": list(options.command),
         "target": options.target,
@@ -136,7 +136,7 @@ class Timing:
 
     @property
     def expected_s(self) -> float | None:
-        """How long a run takes, by those before it on this machine."""
+        """The mean duration of earlier runs on this machine."""
         return mean_here_s(self.cell, self.recorder.machine["id"], [*self._known, *self.finished])
 
     @property
@@ -144,7 +144,7 @@ class Timing:
         return range(self.options.first_seed, self.options.first_seed + self.options.seeds)
 
     def announce(self, load_check: LoadCheck) -> None:
-        """Say what will run, towards what, and how long it took before."""
+        """Print the command, its target and how long it took before."""
         command, count = self.command, len(self.seeds)
         target = f" to {units.percent(command.target)}" if command.target is not None else ""
         seeds = f"{count} seed{'s' if count > 1 else ''}"
@@ -166,7 +166,7 @@ class Timing:
                     self._run(seed, interrupts)
 
     def exit_code(self) -> int:
-        """Of the worst run, or 130 where not every seed had its run; that is said."""
+        """That of the worst run; 130, with a message, if some seeds were not run."""
         done, wanted = sum(run.status != "interrupted" for run in self.finished), len(self.seeds)
         if done < wanted:
             self._say(f"Stopped: {done} of {wanted} seed{'s' if wanted > 1 else ''} done")
@@ -205,7 +205,7 @@ class Timing:
 
 
 def _device(asked: str) -> str:
-    """What the script is taken to compute on: a GPU wherever one is visible, whichever torch is installed here."""
+    """The device the script is assumed to use: a GPU if one is visible, whichever torch is installed here."""
     if asked != "auto":
         return str(asked)
     with visible_gpus() as found:

@@ -1,4 +1,4 @@
-"""A script on one screen: its command, what it is to reach, what it tells of itself, and how its runs went."""
+"""A script on one screen: its command, its target, what it reports and how its runs went."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.text import units
 
 
 def print_script(console: Console, name: str, runs: Sequence[Run]) -> None:
-    """Print what is known of a script of this name from its runs, the newest of which is described."""
+    """Print what the runs of a script tell about it; the newest run is described."""
     newest = max(runs, key=lambda run: run.run_id)
     same = [run for run in runs if run.cell == newest.cell]
     console.print(f"{name}: a script, timed from its start to its exit", style="bold")

@@ -263,7 +263,7 @@ class Rule(ABC):
             how = f"send events of the span {' or '.join(names)}"
             if "epochs" in names:
                 how = "give --epoch-pattern, or send epoch events"
-            yield Finding("script_tells_too_little", f"the script does not tell {what_for}: {how}", True)
+            yield Finding("script_tells_too_little", f"the script does not report {what_for}: {how}", True)
         if any(run.is_script for run in runs):
             text = "a script's data are as it says: nobody checked them against the publisher's files"
             yield Finding("data_of_a_script", text)

@@ -105,7 +105,7 @@ def test_it_stands_in_the_tables_and_boards_beside_a_recipe(timed, make_run):
     rows = {(row["rule"], row["system"]): row for row in csv.DictReader(board.stdout.splitlines())}
     assert (rows["coldstart", "train.py"]["rank"], rows["coldstart", "ours"]["rank"]) == ("1", "2")
     assert rows["dawnbench", "train.py"]["rank"] == "1"
-    assert "the script does not tell when it trained" in rows["speedrun", "train.py"]["reasons"]
+    assert "the script does not report when it trained" in rows["speedrun", "train.py"]["reasons"]
     listed = call("results", "--status", "ok", cwd=root)
     assert listed.stdout.count("train.py") == 2
     run = call("results", "show", records(root)[0]["run_id"], cwd=root)
@@ -119,7 +119,7 @@ def test_entries_and_logs_are_written_or_refused_with_the_reason(timed):
     entry = call("export", "dawnbench", run_id, "--author", "a", "--email", "a@example.org", cwd=root)
     assert "it is of shapes, and these are DAWNBench's CIFAR10 tasks" in entry.stderr + entry.stdout
     log = call("export", "mllog", run_id, cwd=root)
-    assert "the script does not tell when it first touched its data" in log.stderr + log.stdout
+    assert "the script does not report when it first touched its data" in log.stderr + log.stdout
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def test_one_whose_epochs_alone_are_known_ranks_where_that_is_enough(scores):
     assert found["dawnbench"].time_s is not None
     assert found["dawnbench"].time_s.value == 7
     assert [reason.text for reason in found["mlperf"].reasons] == [
-        "the script does not tell when it first touched its data, where this clock starts: send events of the span data"
+        "the script does not report when it first touched its data, where this clock starts: "
+        "send events of the span data"
     ]
     assert [reason.code for reason in found["speedrun"].reasons] == ["script_tells_too_little"] * 2
     assert found["speedrun"].time_s is None
