@@ -192,9 +192,11 @@ def compare(blocks: Sequence[Times], slow_down: float) -> Found:
         first = _judged(*draw(blocks, ROUNDS, rng), ROUNDS)
         rounds = first.n
         if first.verdict is Verdict.WORSE:
-            second = _judged(*draw(blocks, ROUNDS // 2, rng), ROUNDS // 2)
+            suspect = Finding("", "command", first)
+            more = confirmation.rounds_for([suspect])
+            second = _judged(*draw(blocks, more, rng), more)
             rounds += second.n
-            (finding,) = confirmation.confirmed([Finding("", "command", first)], [Finding("", "command", second)])
+            (finding,) = confirmation.confirmed([suspect], [Finding("", "command", second)])
             words.append(finding.verdict)
         else:
             words.append(first.verdict)

@@ -24,6 +24,11 @@ def slower(findings: Sequence[Finding]) -> list[Finding]:
     return [one for one in findings if one.verdict is Verdict.WORSE and _is_time(one.judgement)]
 
 
+def rounds_for(suspects: Sequence[Finding]) -> int:
+    """How many rounds the second checkout gets: half of those that showed the slow-down; what is sought is known."""
+    return max([LEAST_ROUNDS, *(one.judgement.n // 2 for one in suspects if one.judgement is not None)])
+
+
 def confirmed(findings: Sequence[Finding], again: Sequence[Finding]) -> list[Finding]:
     """The findings, those of `slower` as the second checkout left them.
 

@@ -18,13 +18,15 @@ from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.paired_comparison import ROUNDS, Arm, PairedComparison
 from bench.gate.report import Finding, Report
 from bench.gate.subject import Sides, Subject
-from bench.gate.verdict import LEAST_ROUNDS, LEAST_ROUNDS_FOR_ALARM, Judgement
+from bench.gate.verdict import LEAST_ROUNDS, Judgement
 from bench.runs.store import Store
 from bench.text.canonical import canonical_json
 
 # How long profiling may take, about, and how often each side is profiled at most.
 PROFILING_S = 60.0
 MOST_PROFILES = 3
+# Whose training steps, or commands, can be profiled.
+PROFILED = ("command", "throughput", "time_to_accuracy")
 
 
 @dataclass
@@ -135,14 +137,13 @@ class RevisionGate:
         self.watcher.say(f"Confirming in a second checkout at another path: {'; '.join(cells)}")
         with ExitStack() as open_sides:
             sides = self.subject.open(1, open_sides)
-            paired_cells = [
-                replace(
-                    paired_cell, judged=[one.judgement.quantity.metric for one in suspects if one.judgement is not None]
-                )
-                for paired_cell in sides.cells
-                if paired_cell.label in cells
-            ]
-            comparison = self._comparison(sides, paired_cells, max(self.rounds // 2, LEAST_ROUNDS_FOR_ALARM), "-second")
+            judged = {
+                cell: [one.judgement.quantity.metric for one in suspects if one.judgement and one.cell == cell]
+                for cell in cells
+            }
+            paired_cells = [replace(one, judged=judged[one.label]) for one in sides.cells if one.label in cells]
+            rounds = confirmation.rounds_for(suspects)
+            comparison = self._comparison(sides, paired_cells, rounds, "-second")
             comparison.resume()
             self._run(comparison, time.monotonic() + budget_s)
             settled = confirmation.confirmed(findings, comparison.findings())
@@ -163,6 +164,8 @@ class RevisionGate:
     def _profiled(self, paired_cell: PairedCell, sides: Sides) -> list[cause.Part]:
         """The operators or functions that explain the difference; none where a side cannot be profiled."""
         assert paired_cell.base is not None
+        if paired_cell.head.judged_as not in PROFILED:
+            return []
         run_s = max((run.metrics.get("wall_s") or 0.0 for pair in paired_cell.pairs for run in pair), default=0.0)
         times = min(max(int(PROFILING_S / (2 * run_s)) if run_s else MOST_PROFILES, 1), MOST_PROFILES)
         base, head = [], []

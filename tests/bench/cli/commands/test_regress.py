@@ -67,7 +67,7 @@ def start(repository: Path, *arguments: str, **options) -> subprocess.Popen[str]
 
 def call(repository: Path, *arguments: str, cwd: Path) -> tuple[int, str, str]:
     process = start(repository, *arguments, cwd=cwd)
-    out, error = process.communicate(timeout=200)
+    out, error = process.communicate(timeout=400)
     return process.returncode, out, error
 
 
@@ -87,6 +87,7 @@ def slow_down(repository: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # rounds and their confirmation, each a start of two agents
 def test_a_slow_down_in_the_working_tree_is_found_and_the_second_call_knows_it(repository, matrix, tmp_path):
     slow_down(repository)
     arguments = ["regress", matrix, "--base", "main", "--rounds", "12", "-f", "json", "--junit", "gate.xml"]
