@@ -179,13 +179,26 @@ def _executor(how: How, workers: int, method: Method, simd: bool) -> Executor | 
     # A fresh interpreter each: what this process has loaded, torch's threads among it, is not safely forked.
     context = multiprocessing.get_context("spawn")
     start = (context.Barrier(workers), method, simd)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=start)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_process, initargs=start)
 
 
 def _start(meeting: Any, method: Method, simd: bool) -> None:
     global _meeting
     _meeting = meeting
     prepare(method, simd)
+
+
+def _start_process(meeting: Any, method: Method, simd: bool) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _start(meeting, method, simd)
+
+
+def _end_with_parent() -> None:
+    """However the parent ends, even by a signal that nothing can answer."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _meet(_: int) -> None:

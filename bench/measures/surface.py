@@ -13,7 +13,7 @@ from bench.pipelines.loader import Loader
 from bench.runs.run import Status
 from bench.spec.measure_options import SurfaceOptions
 from bench.training.loop import Trainer
-from bench.training.loss_surface import loss_slice, random_direction, roughness
+from bench.training.loss_surface import loss_slice, random_direction, relief, roughness
 from bench.training.sizes import resized
 
 
@@ -40,6 +40,7 @@ class Surface(TimeToAccuracy):
         centre = slice_[half][half]
         self.metrics |= {
             "roughness": roughness(slice_),
+            "relief": relief(slice_),
             "centre_loss": centre,
             "highest_loss": max(map(max, slice_)),
         }

@@ -43,22 +43,32 @@ def loss_slice(
 
 
 def roughness(surface: Sequence[Sequence[float]]) -> float | None:
-    """How far a slice is from its best paraboloid, in the standard deviation of its values; 0 is a smooth bowl.
+    """How far a slice is from its best paraboloid; 0 is a smooth bowl. None where a loss is not finite.
 
-    Of the losses' logarithms, because a loss grows by orders of magnitude away from the middle. The root mean square of
-    the residuals of a least-squares fit with all terms up to the second order, divided by the standard deviation of
-    the values. None where a loss is not finite, or all are equal.
+    Of the losses' natural logarithms, because a loss grows by orders of magnitude away from the middle: the root mean
+    square of the residuals of a least-squares fit with all terms up to the second order. 0.1 is some 10 % of the loss.
+    Slices of different networks may be compared, as each filter of a direction is as long as the network's own.
     """
-    values = torch.tensor(surface, dtype=torch.float64)
-    if not values.isfinite().all() or (values <= 0).any():
+    values = _logarithms(surface)
+    if values is None:
         return None
-    values = values.log().flatten()
     along = torch.linspace(-1, 1, len(surface), dtype=torch.float64)
     a, b = (grid.flatten() for grid in torch.meshgrid(along, along, indexing="ij"))
     terms = torch.stack([torch.ones_like(a), a, b, a * a, a * b, b * b], dim=1)
     fitted = terms @ torch.linalg.lstsq(terms, values[:, None]).solution
-    spread = values.std().item()
-    return (values - fitted[:, 0]).square().mean().sqrt().item() / spread if spread > 0 else None
+    rough: float = (values - fitted[:, 0]).square().mean().sqrt().item()
+    return rough
+
+
+def relief(surface: Sequence[Sequence[float]]) -> float | None:
+    """The standard deviation of the losses' natural logarithms over a slice: how steep it is; None as above."""
+    values = _logarithms(surface)
+    return None if values is None else values.std().item()
+
+
+def _logarithms(surface: Sequence[Sequence[float]]) -> Tensor | None:
+    values = torch.tensor(surface, dtype=torch.float64).flatten()
+    return values.log() if values.isfinite().all() and (values > 0).all() else None
 
 
 def _as_long(noise: Tensor, weight: Tensor) -> Tensor:

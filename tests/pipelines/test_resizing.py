@@ -1,10 +1,12 @@
 """JPEGs made here, and their way to small squares: all methods and pools make the same pixels."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -13,6 +15,8 @@ from bench.pipelines.jpegs import HEIGHT, WIDTH, find_jpegs, fingerprint, make_j
 from bench.pipelines.resizing import open_rows, pool, prepare
 
 COUNT, PIXELS = 20, 24
+ROOT = Path(__file__).resolve().parents[2]
+ENV = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,24 @@ def test_a_process_of_the_pool_imports_no_torch_for_pillow():
 
 def test_a_method_is_prepared_twice_without_harm():
     assert prepare("pillow") is prepare("pillow")
+
+
+def test_workers_end_with_a_process_that_is_killed(jpegs, tmp_path):
+    code = f"""if True:
+        import os, sys
+        from pathlib import Path
+        from bench.pipelines.resizing import Pool, open_rows
+        if __name__ == "__main__":
+            file = Path({str(tmp_path / "rows")!r})
+            open_rows(file, 1, 8, "w+")
+            made = Pool("pillow", "processes", 2, 8, file)
+            print(*made._executor._processes, flush=True)
+            os.kill(os.getpid(), 9)
+    """
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, cwd=ROOT, env=ENV)
+    workers = [int(word) for word in done.stdout.split()]
+    assert len(workers) == 2, done.stderr
+    psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], timeout=20)
+    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in workers)

@@ -93,6 +93,7 @@ FIGURES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("recall", "recall", units.percent),
     ("variation by phase", "phase_variation", units.number),
     ("roughness of the surface", "roughness", units.number),
+    ("relief of the surface", "relief", units.number),
     ("loss at its centre", "centre_loss", units.number),
 )
 # The quality of one run's figures, which is not averaged.

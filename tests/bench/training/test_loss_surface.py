@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
-from bench.training.loss_surface import loss_slice, random_direction, roughness
+from bench.training.loss_surface import loss_slice, random_direction, relief, roughness
 
 STEPS = [-1.0, -0.5, 0.0, 0.5, 1.0]
 
@@ -43,9 +44,17 @@ def test_a_bowl_is_smooth_and_noise_is_rough():
     bowl = [[2.718 ** (x * x + 2 * y * y + x * y) for y in STEPS] for x in STEPS]
     assert roughness(bowl) < 1e-6
     noise = torch.rand(25, 25, generator=torch.Generator().manual_seed(0)).exp()
-    assert 0.8 < roughness(noise.tolist()) < 1.1
+    # Of a uniform distribution from 0 to 1.
+    assert 0.25 < roughness(noise.tolist()) < 0.3
+    assert 0.27 < relief(noise.tolist()) < 0.31
 
 
-def test_no_roughness_is_told_of_what_is_flat_or_not_finite():
-    assert roughness([[1.0] * 3] * 3) is None
+def test_a_slice_twice_as_steep_is_twice_as_rough():
+    noise = torch.rand(9, 9, generator=torch.Generator().manual_seed(0))
+    assert roughness((2 * noise).exp().tolist()) == pytest.approx(2 * roughness(noise.exp().tolist()))
+
+
+def test_what_is_flat_is_smooth_and_nothing_is_told_of_what_is_not_finite():
+    assert roughness([[2.0] * 3] * 3) == pytest.approx(0, abs=1e-9)
+    assert relief([[1.0, 2.0, 0.0]] * 3) is None
     assert roughness([[1.0, 2.0, float("inf")]] * 3) is None
