@@ -42,8 +42,8 @@ class Watcher:
 class RevisionGate:
     """One comparison. `matrices` are the files that say what is measured; records and logs go to `folder`.
 
-    The budget is for measuring; checking out and preparing come on top. With `precise` all rounds are made that it has
-    room for, also of what is decided, because the ratios themselves are wanted.
+    The budget is for measuring; checking out, preparing and confirming a slow-down come on top. With `precise` all
+    rounds are made that it has room for, also of what is decided, because the ratios themselves are wanted.
     """
 
     subject: Subject
@@ -70,15 +70,14 @@ class RevisionGate:
             began_s = time.monotonic()
             comparison = self._comparison(sides, sides.cells, self.rounds, "")
             resumed = comparison.resume()
-            self._run(comparison, began_s + self.budget_s * (1 - confirmation.SHARE))
+            self._run(comparison, began_s + self.budget_s)
             findings = comparison.findings()
-            if not (suspects := confirmation.slower(findings)):
-                self._run(comparison, began_s + self.budget_s)
-                findings = comparison.findings()
-                suspects = confirmation.slower(findings)
+            suspects = confirmation.slower(findings)
             spent_s = time.monotonic() - began_s
         if suspects:
-            findings = self._confirm(findings, suspects, max(self.budget_s - spent_s, 0.0))
+            findings = self._confirm(
+                findings, suspects, max(self.budget_s - spent_s, self.budget_s * confirmation.SHARE)
+            )
         self.subject.check_unchanged()
         return Report(
             self.subject.base,
