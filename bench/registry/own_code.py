@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from bench.registry.reference import repository_of
@@ -35,9 +35,9 @@ class OwnCode:
     def of(cls, file: Path) -> OwnCode:
         """That of a file; what it imports is looked at once, when somebody first asks for `files`."""
         file = Path(os.path.abspath(file))
-        root = _import_root(file)
         if set(file.parts) & set(_INSTALLED):
-            return cls(file, (root,), file if root == file.parent else root / file.relative_to(root).parts[0])
+            return _of_installed(file)
+        root = _import_root(file)
         top = repository_of(root.resolve()) or root
         return cls(file, tuple(dict.fromkeys((root, top))), top)
 
@@ -80,6 +80,13 @@ class OwnCode:
         root = self.roots[-1]
         is_known = ((root / ".git").exists() or self.is_installed) and self.file.is_relative_to(root)
         return self.file.relative_to(root).as_posix() if is_known else str(self.file)
+
+
+@cache
+def _of_installed(file: Path) -> OwnCode:
+    """That of a part of an installed package, which stays as it is, and may import hundreds of files."""
+    root = _import_root(file)
+    return OwnCode(file, (root,), file if root == file.parent else root / file.relative_to(root).parts[0])
 
 
 def names_in(file: Path) -> set[str] | None:
