@@ -35,9 +35,9 @@ from bench.cli.commands.regress import sigterm_interrupts
 from bench.errors import BenchError, UsageError
 from bench.execution.script import run_script
 from bench.gate import confirmation, group_sequential, history_study
-from bench.gate.history_study import WALL
+from bench.gate.history_study import WALL, ChangeScore
 from bench.gate.lock import only_one
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.study import BLOCK, Times, draw, neighbours
 from bench.gate.verdict import Case, Judgement, Verdict, judge
 from bench.host.fingerprint import fingerprint
@@ -62,7 +62,7 @@ LEAST_FOUND = {0.03: 0.80, 0.05: 0.95}
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedCommand:
     """One run, its block, and by how much its script was meant to take longer; None of A."""
 
     session: int
@@ -73,7 +73,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Found:
+class PowerFound:
     """Of `n` comparisons with a slow-down: how many were called slower or faster, and the rounds that they took."""
 
     slow_down: float
@@ -83,7 +83,7 @@ class Found:
     rounds: float
 
 
-class Recorder:
+class CommandRecorder:
     """Copies of the script in folders whose paths are equally long."""
 
     def __init__(self, folder: Path) -> None:
@@ -124,7 +124,7 @@ class Recorder:
 def record(file: Path, deadline_s: float, console: Console) -> None:
     """Go on with the file until the deadline. Raises UsageError for a file of another machine."""
     with only_one("tools/command_power.py", lambda line: say(console, line)), ExitStack() as held:
-        recorder = Recorder(Path(held.enter_context(tempfile.TemporaryDirectory(prefix="bench-command-"))))
+        recorder = CommandRecorder(Path(held.enter_context(tempfile.TemporaryDirectory(prefix="bench-command-"))))
         machine = fingerprint()["id"]
         if file.exists():
             plan, runs = read(file)
@@ -143,16 +143,16 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
             if time.monotonic() > deadline_s:
                 return
             arms = [("A", None), (name, share), (name, share), ("A", None)]
-            made = [Run(session, block, planted, *recorder.run(arm)) for arm, planted in arms]
+            made = [RecordedCommand(session, block, planted, *recorder.run(arm)) for arm, planted in arms]
             _append(file, [asdict(run) for run in made])
             block += 1
 
 
-def read(file: Path) -> tuple[dict[str, Any], list[Run]]:
+def read(file: Path) -> tuple[dict[str, Any], list[RecordedCommand]]:
     """Raises UsageError for a file of something else."""
     try:
         plan, *others = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return {"machine": plan["machine"], "steps": plan["steps"]}, [Run(**other) for other in others]
+        return {"machine": plan["machine"], "steps": plan["steps"]}, [RecordedCommand(**other) for other in others]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{file}: this is no record of this tool ({error}); name another file") from None
 
@@ -164,7 +164,7 @@ def _append(file: Path, lines: Sequence[Mapping[str, object]]) -> None:
         os.fsync(opened.fileno())
 
 
-def blocks_of(runs: Sequence[Run]) -> dict[float, list[Times]]:
+def blocks_of(runs: Sequence[RecordedCommand]) -> dict[float, list[Times]]:
     """Blocks A B B A of wall times by slow-down. Of equal code any four neighbours are one."""
     found: dict[float, list[Times]] = {slow_down: [] for slow_down in (0.0, *PLANTED)}
     stretch: list[float] = []
@@ -184,7 +184,7 @@ def blocks_of(runs: Sequence[Run]) -> dict[float, list[Times]]:
     return {slow_down: blocks for slow_down, blocks in found.items() if blocks}
 
 
-def compare(blocks: Sequence[Times], slow_down: float) -> Found:
+def compare(blocks: Sequence[Times], slow_down: float) -> PowerFound:
     """COMPARISONS drawn and judged as the gate does: look by look, and a slow-down again in a second checkout."""
     words, taken = [], []
     for number in range(COMPARISONS):
@@ -192,16 +192,16 @@ def compare(blocks: Sequence[Times], slow_down: float) -> Found:
         first = _judged(*draw(blocks, ROUNDS, rng), ROUNDS)
         rounds = first.n
         if first.verdict is Verdict.WORSE:
-            suspect = Finding("", "command", first)
+            suspect = GateFinding("", "command", first)
             more = confirmation.rounds_for([suspect])
             second = _judged(*draw(blocks, more, rng), more)
             rounds += second.n
-            (finding,) = confirmation.confirmed([suspect], [Finding("", "command", second)])
+            (finding,) = confirmation.confirmed([suspect], [GateFinding("", "command", second)])
             words.append(finding.verdict)
         else:
             words.append(first.verdict)
         taken.append(rounds)
-    return Found(slow_down, COMPARISONS, words.count(Verdict.WORSE), words.count(Verdict.BETTER), fmean(taken))
+    return PowerFound(slow_down, COMPARISONS, words.count(Verdict.WORSE), words.count(Verdict.BETTER), fmean(taken))
 
 
 def _judged(base: Times, head: Times, rounds: int) -> Judgement:
@@ -212,8 +212,12 @@ def _judged(base: Times, head: Times, rounds: int) -> Judgement:
     return judgement
 
 
-def page(runs: Sequence[Run], found: Sequence[Found], lines: Sequence[tuple[history_study.Score, history_study.Score]],
-         file: Path) -> str:  # fmt: skip
+def page(
+    runs: Sequence[RecordedCommand],
+    found: Sequence[PowerFound],
+    lines: Sequence[tuple[ChangeScore, ChangeScore]],
+    file: Path,
+) -> str:
     """The result as Markdown."""
     machine = fingerprint()
     where = f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores"
@@ -251,7 +255,7 @@ def page(runs: Sequence[Run], found: Sequence[Found], lines: Sequence[tuple[hist
     return "\n".join(told) + "\n"
 
 
-def failures(found: Sequence[Found], lines: Sequence[tuple[history_study.Score, history_study.Score]]) -> list[str]:
+def failures(found: Sequence[PowerFound], lines: Sequence[tuple[ChangeScore, ChangeScore]]) -> list[str]:
     """What falls short of what the gate promises."""
     told = []
     for one in found:

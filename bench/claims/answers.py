@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.claims.cells import Claim
 from bench.claims.evidence import Answer, answer
-from bench.claims.verdict import Verdict
+from bench.claims.verdict import ClaimVerdict
 from bench.errors import UsageError
 from bench.runs.run import Run
 
@@ -26,16 +26,16 @@ def answer_or_mistake(claim: Claim, runs: Iterable[Run]) -> Answer:
     try:
         return answer(claim, runs)
     except UsageError as error:
-        return Answer(claim, Verdict.UNSURE, reason=str(error), mistake=True)
+        return Answer(claim, ClaimVerdict.UNSURE, reason=str(error), mistake=True)
 
 
 def _judge(claim: Claim, by_cell: dict[str, list[Run]]) -> Answer:
     needs = claim.spec.needs
     if claim.spec.matrix is None:
-        return Answer(claim, Verdict.NOT_TESTABLE, reason=f"needs {needs}")
+        return Answer(claim, ClaimVerdict.NOT_TESTABLE, reason=f"needs {needs}")
     found = answer_or_mistake(
         claim, (run for cell in claim.cells for name in cell.ids for run in by_cell.get(name, ()))
     )
     if needs is not None and not found.runs:
-        return replace(found, verdict=Verdict.NOT_TESTABLE, reason=f"needs {needs}")
+        return replace(found, verdict=ClaimVerdict.NOT_TESTABLE, reason=f"needs {needs}")
     return found

@@ -15,7 +15,7 @@ from bench.claims import effect as effects
 from bench.claims.cells import Claim, ClaimCell
 from bench.claims.claim import Comparison, metric_of, terms
 from bench.claims.effect import Effect
-from bench.claims.verdict import Finding, Verdict, find, overall
+from bench.claims.verdict import ClaimFinding, ClaimVerdict, find, overall
 from bench.runs.run import Run
 from bench.spec.sweep_plan import ANSWERS
 from bench.text.nearest import choices, did_you_mean
@@ -25,7 +25,7 @@ TARGET_TIME, LEAST_TARGET_TIME = "time_to_target_s", "train_s"
 
 
 @dataclass(frozen=True)
-class Setting:
+class CellSetting:
     """What runs must share to be compared: ids of the machine, the sources and the data, and the device.
 
     `data` is empty where the cells of a claim have different data sets.
@@ -36,7 +36,7 @@ class Setting:
     device: str
     data: str
 
-    def differences(self, other: Setting) -> str:
+    def differences(self, other: CellSetting) -> str:
         names = {"machine": "machine", "sources": "code", "device": "device", "data": "data"}
         return " and ".join(
             f"{name} {mine[:12]} and {theirs[:12]}"
@@ -56,10 +56,10 @@ class Answer:
     """
 
     claim: Claim
-    verdict: Verdict
-    findings: tuple[Finding, ...] = ()
+    verdict: ClaimVerdict
+    findings: tuple[ClaimFinding, ...] = ()
     reason: str = ""
-    setting: Setting | None = None
+    setting: CellSetting | None = None
     runs: tuple[Run, ...] = ()
     seeds_needed: int | None = None
     minutes_needed: float | None = None
@@ -77,7 +77,7 @@ class Answer:
 class _Group:
     """Runs that may be compared: for each position of a cell, the newest run of each seed."""
 
-    setting: Setting
+    setting: CellSetting
     cells: dict[int, dict[int, Run]] = field(default_factory=lambda: defaultdict(dict))
 
     @property
@@ -96,7 +96,11 @@ def answer(claim: Claim, runs: Iterable[Run]) -> Answer:
     planned = claim.seeds
     if not groups:
         return Answer(
-            claim, Verdict.UNSURE, reason="not measured yet", seeds_needed=planned, minutes_needed=claim.spec.minutes
+            claim,
+            ClaimVerdict.UNSURE,
+            reason="not measured yet",
+            seeds_needed=planned,
+            minutes_needed=claim.spec.minutes,
         )
     best = max(groups, key=lambda group: group.rank)
     needed = sorted({claim.cells.index(cell) for cell in needed_cells(claim)})
@@ -104,12 +108,14 @@ def answer(claim: Claim, runs: Iterable[Run]) -> Answer:
     if missing := [position for position in needed if position not in best.cells]:
         return _incomplete(claim, best, groups, missing, own)
     if reason := _mixed_data(claim, best):
-        return Answer(claim, Verdict.UNSURE, (), reason, best.setting, own, planned, claim.spec.minutes, is_mixed=True)
+        return Answer(
+            claim, ClaimVerdict.UNSURE, (), reason, best.setting, own, planned, claim.spec.minutes, is_mixed=True
+        )
     findings = tuple(_finding(claim, position, best) for position in range(len(claim.spec.tests)))
     verdict = overall([finding.verdict for finding in findings])
     seeds_needed = minutes_needed = None
-    if verdict is Verdict.UNSURE:
-        wanted = [finding.runs_needed for finding in findings if finding.verdict is Verdict.UNSURE]
+    if verdict is ClaimVerdict.UNSURE:
+        wanted = [finding.runs_needed for finding in findings if finding.verdict is ClaimVerdict.UNSURE]
         known = [count for count in wanted if count is not None]
         if len(known) == len(wanted):
             seeds_needed = max(known)
@@ -136,11 +142,11 @@ def needed_cells(claim: Claim) -> list[ClaimCell]:
 def _groups(claim: Claim, runs: Iterable[Run]) -> list[_Group]:
     positions = {cell_id: position for position, cell in enumerate(claim.cells) for cell_id in cell.ids}
     one_data_set = len({cell.data for cell in claim.cells}) == 1
-    groups: dict[Setting, _Group] = {}
+    groups: dict[CellSetting, _Group] = {}
     for run in runs:
         if run.cell not in positions or run.status not in ANSWERS:
             continue
-        setting = Setting(
+        setting = CellSetting(
             str(run.machine.get("id")),
             str(run.code.get("sources_sha256")),
             str(run.config.get("device")),
@@ -161,12 +167,12 @@ def _incomplete(
     left = claim.spec.minutes
     if not elsewhere:
         reason = f"no run yet of {len(missing)} of its cells, such as {label}"
-        return Answer(claim, Verdict.UNSURE, (), reason, best.setting, own, claim.seeds, left)
+        return Answer(claim, ClaimVerdict.UNSURE, (), reason, best.setting, own, claim.seeds, left)
     reason = (
         f"refused to compare runs that differ in more than the claim does: {label} was measured with another "
         f"{best.setting.differences(elsewhere[0].setting)}; `bench claims {claim.id}` measures all cells alike"
     )
-    return Answer(claim, Verdict.UNSURE, (), reason, best.setting, own, claim.seeds, left, is_mixed=True)
+    return Answer(claim, ClaimVerdict.UNSURE, (), reason, best.setting, own, claim.seeds, left, is_mixed=True)
 
 
 def _mixed_data(claim: Claim, group: _Group) -> str | None:
@@ -195,7 +201,7 @@ def _minutes(group: _Group, needed: Sequence[int], seeds: int) -> float | None:
     return seconds / 60
 
 
-def _finding(claim: Claim, position: int, group: _Group) -> Finding:
+def _finding(claim: Claim, position: int, group: _Group) -> ClaimFinding:
     test = claim.spec.tests[position]
     if test.quantity == "rank_correlation":
         return _ranked(claim, position, group)
@@ -212,12 +218,12 @@ def _finding(claim: Claim, position: int, group: _Group) -> Finding:
             missed.append(side)
         elif lacking:
             reason = f"{len(lacking)} of {len(runs)} runs of {cell.label} diverged and have no {metric}"
-            return Finding(test, Verdict.UNSURE, None, reason)
+            return ClaimFinding(test, ClaimVerdict.UNSURE, None, reason)
         values.append(dict(sorted(found.items())))
     try:
         effect = _effect(test, values, claim.seeds)
     except ValueError as error:
-        return Finding(test, Verdict.UNSURE, None, str(error))
+        return ClaimFinding(test, ClaimVerdict.UNSURE, None, str(error))
     return find(test, _bounded(effect, missed, test), claim.seeds)
 
 
@@ -280,15 +286,15 @@ def _values(
     return found, lacking
 
 
-def _ranked(claim: Claim, position: int, group: _Group) -> Finding:
+def _ranked(claim: Claim, position: int, group: _Group) -> ClaimFinding:
     test = claim.spec.tests[position]
     columns: list[list[float]] = []
     for metric in (test.metric, str(test.with_)):
         found = [_values(claim, position, group.cells[index], metric)[0] for index in range(len(claim.cells))]
         columns.append([fmean(values.values()) for values in found if values])
     if len(columns[0]) != len(columns[1]):
-        return Finding(test, Verdict.UNSURE, None, "some cells lack one of the two metrics")
+        return ClaimFinding(test, ClaimVerdict.UNSURE, None, "some cells lack one of the two metrics")
     try:
         return find(test, effects.rank_correlation(*columns), claim.seeds)
     except ValueError as error:
-        return Finding(test, Verdict.UNSURE, None, str(error))
+        return ClaimFinding(test, ClaimVerdict.UNSURE, None, str(error))

@@ -22,7 +22,7 @@ from bench.claims.effect import Effect, half_width
 MOST_RUNS_TOLD = 1000
 
 
-class Verdict(StrEnum):
+class ClaimVerdict(StrEnum):
     CONFIRMED = "confirmed"
     REFUTED = "refuted"
     UNSURE = "unsure"
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClaimFinding:
     """What is known of one part of a claim; `effect` is None where there are no runs of it.
 
     `runs_needed` is how many runs of each cell would decide, if they varied as those seen; None where that is not to
@@ -38,36 +38,36 @@ class Finding:
     """
 
     comparison: Comparison
-    verdict: Verdict
+    verdict: ClaimVerdict
     effect: Effect | None = None
     reason: str = ""
     runs_needed: int | None = None
 
 
-def find(comparison: Comparison, effect: Effect, planned: int) -> Finding:
+def find(comparison: Comparison, effect: Effect, planned: int) -> ClaimFinding:
     """The verdict that an effect gives, with `planned` runs of each cell asked for."""
     if effect.n < 1:
         raise ValueError("a verdict needs a run")
     if effect.low is None or effect.high is None:
         least = max(planned, LEAST_SEEDS)
         if comparison.quantity == "rank_correlation":
-            return Finding(comparison, Verdict.UNSURE, effect, f"{effect.n} cells are too few")
+            return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, f"{effect.n} cells are too few")
         reason = f"{_runs(effect.n)} of each cell {'is' if effect.n == 1 else 'are'} too few for an interval"
-        return Finding(comparison, Verdict.UNSURE, effect, reason, least)
+        return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, reason, least)
     if (verdict := _decided(comparison, effect.value, effect.low, effect.high)) is not None:
         negligible = _is_negligible(comparison, effect.low, effect.high)
         reason = f"no difference that matters: less than {comparison.negligible:g} either way" if negligible else ""
-        return Finding(comparison, verdict, effect, reason)
+        return ClaimFinding(comparison, verdict, effect, reason)
     needed = runs_needed(comparison, effect, planned)
-    return Finding(comparison, Verdict.UNSURE, effect, _why_unsure(comparison, effect), needed)
+    return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, _why_unsure(comparison, effect), needed)
 
 
-def overall(verdicts: Sequence[Verdict]) -> Verdict:
+def overall(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
     """Of all parts of a claim, of which there is at least one."""
-    for verdict in (Verdict.REFUTED, Verdict.NOT_TESTABLE, Verdict.UNSURE):
+    for verdict in (ClaimVerdict.REFUTED, ClaimVerdict.NOT_TESTABLE, ClaimVerdict.UNSURE):
         if verdict in verdicts:
             return verdict
-    return Verdict.CONFIRMED
+    return ClaimVerdict.CONFIRMED
 
 
 def runs_needed(comparison: Comparison, effect: Effect, planned: int) -> int | None:
@@ -82,15 +82,15 @@ def runs_needed(comparison: Comparison, effect: Effect, planned: int) -> int | N
     return None
 
 
-def _decided(comparison: Comparison, value: float, low: float, high: float) -> Verdict | None:
+def _decided(comparison: Comparison, value: float, low: float, high: float) -> ClaimVerdict | None:
     """The verdict that an interval allows; None for none."""
     if _is_negligible(comparison, low, high):
-        return Verdict.REFUTED
+        return ClaimVerdict.REFUTED
     claimed_low, claimed_high = comparison.claimed.ends
     if high < claimed_low or low > claimed_high:
-        return Verdict.REFUTED
+        return ClaimVerdict.REFUTED
     inside = claimed_low < low and high < claimed_high
-    return Verdict.CONFIRMED if inside and not _is_negligible(comparison, value, value) else None
+    return ClaimVerdict.CONFIRMED if inside and not _is_negligible(comparison, value, value) else None
 
 
 def _why_unsure(comparison: Comparison, effect: Effect) -> str:

@@ -13,7 +13,7 @@ from bench.claims.answers import answer_or_mistake, judge
 from bench.claims.cells import Claim
 from bench.claims.evidence import Answer, is_complete, needed_cells
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
-from bench.claims.verdict import Verdict
+from bench.claims.verdict import ClaimVerdict
 from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.leaderboard import write
 from bench.cli.commands.sweep import alone, get_data, sampling_of
@@ -78,7 +78,7 @@ def _exit_code(answers: Sequence[Answer]) -> int:
         return UsageError.exit_code
     if any(one.is_mixed for one in answers):
         return 1
-    return 3 if all(one.verdict is Verdict.NOT_TESTABLE for one in answers) else 0
+    return 3 if all(one.verdict is ClaimVerdict.NOT_TESTABLE for one in answers) else 0
 
 
 def _ids(claims: Sequence[Claim]) -> frozenset[str]:
@@ -101,9 +101,9 @@ class Session:
         """The verdict by the runs there are; where there are none and can be none, what is missing."""
         why = self._obstacles.get(claim.id) or obstacle(claim, self.machine, self.device)
         if claim.spec.matrix is None:
-            return Answer(claim, Verdict.NOT_TESTABLE, reason=why or "")
+            return Answer(claim, ClaimVerdict.NOT_TESTABLE, reason=why or "")
         found = answer_or_mistake(claim, self._runs_of(claim))
-        return replace(found, verdict=Verdict.NOT_TESTABLE, reason=why) if why and not found.runs else found
+        return replace(found, verdict=ClaimVerdict.NOT_TESTABLE, reason=why) if why and not found.runs else found
 
     def measure(self, chosen: Sequence[Claim]) -> bool:
         """Run what is missing, the cheapest claim first; false where Ctrl-C ended it."""

@@ -11,7 +11,7 @@ from bench.gate.baseline import Baseline
 from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
 from bench.gate.drift import Drift, between
 from bench.gate.measurement import Measurement
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.verdict import Judgement, Verdict, judge
 
 # The machine's own kernels take up to a second, which is to be a small share of the time.
@@ -29,7 +29,7 @@ class BaselineComparison:
     limits: Limits
     rounds: int = ROUNDS
 
-    def judge(self, deadline_s: float, found: int) -> tuple[list[Finding], list[str]]:
+    def judge(self, deadline_s: float, found: int) -> tuple[list[GateFinding], list[str]]:
         """A finding for each quantity, and what should be said of the machine.
 
         A slow-down that the machine's own kernels show too is not called one: it is `unsure`.
@@ -44,7 +44,7 @@ class BaselineComparison:
                 now = [result for result in results if result.label == label]
                 groups.append(MatchedCell(label, now[0].measure, before, now))
         drift = between([kept.reference for _, kept in self.baselines], self.measurement.references)
-        findings: list[Finding] = []
+        findings: list[GateFinding] = []
         cases = []
         for group in groups:
             if (without := _without_judgement(group)) is not None:
@@ -55,12 +55,12 @@ class BaselineComparison:
             cases += [(group, case) for case in judged]
             findings += lacking
             if not judged and not lacking:
-                findings.append(Finding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON))
+                findings.append(GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON))
         judgements = judge([case for _, case in cases], self.limits.false_alarms)
         for (group, case), judgement in zip(cases, judgements, strict=True):
             is_time = case.quantity.words == ("faster", "slower")
             explained = judgement if not is_time else _less_drift(judgement, drift)
-            findings.append(Finding(group.label, group.measure, explained))
+            findings.append(GateFinding(group.label, group.measure, explained))
         return findings, [
             f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}",
             *self.measurement.disturbed(),
@@ -81,18 +81,18 @@ class BaselineComparison:
         return told
 
 
-def _without_judgement(group: MatchedCell) -> Finding | None:
+def _without_judgement(group: MatchedCell) -> GateFinding | None:
     if not group.base:
         reason = f"the baseline has no such cell; `bench baseline save {group.label.partition(':')[0]}` makes one"
-        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+        return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
     if group.base[0].config != group.head[0].config:
         reason = (
             "the recipe says another thing than when the baseline was made, so that there is nothing to compare; "
             f"`bench baseline save {group.label.partition(':')[0]}` makes a new one, --base REVISION compares both"
         )
-        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+        return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
     failed = next((result for result in group.head if result.metrics is None), None)
-    return Finding(group.label, group.measure, None, Verdict.BROKEN, failed.reason) if failed else None
+    return GateFinding(group.label, group.measure, None, Verdict.BROKEN, failed.reason) if failed else None
 
 
 def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:

@@ -12,7 +12,7 @@ from typing import TypeGuard
 from scipy import stats
 
 from bench.gate.quantity import QUANTITIES, Quantity
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.source import Result
 from bench.gate.verdict import FALSE_ALARMS, LEAST_SEEDS, Case, Verdict, judge
 from bench.runs.labels import show
@@ -62,11 +62,11 @@ class MatchedCell:
 
 def compare(
     base: Sequence[Result], head: Sequence[Result], limits: Limits, any_machine: bool = False
-) -> tuple[list[Finding], list[str]]:
+) -> tuple[list[GateFinding], list[str]]:
     """A finding for each quantity of each cell of head, judged together, and what else should be said."""
     groups, notes = match(base, head)
     cases: list[tuple[MatchedCell, Case]] = []
-    findings: dict[int, list[Finding]] = {}
+    findings: dict[int, list[GateFinding]] = {}
     for position, group in enumerate(groups):
         if (without := _without_judgement(group, any_machine)) is not None:
             findings[position] = [without]
@@ -75,11 +75,11 @@ def compare(
         cases += [(group, case) for case in found]
         findings[position] = missed(group, limits.false_alarms)
         if not found and not findings[position]:
-            findings[position] = [Finding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
+            findings[position] = [GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
     notes += [told for group in groups if (told := _starts_told(group))]
     judgements = judge([case for _, case in cases], limits.false_alarms)
     for (group, _), judgement in zip(cases, judgements, strict=True):
-        findings[groups.index(group)].append(Finding(group.label, group.measure, judgement))
+        findings[groups.index(group)].append(GateFinding(group.label, group.measure, judgement))
     return [finding for position in sorted(findings) for finding in findings[position]], notes
 
 
@@ -191,7 +191,7 @@ def _of_equal_seeds(
     return [sides[0][seed] for seed in common], [sides[1][seed] for seed in common]
 
 
-def missed(group: MatchedCell, false_alarms: float) -> list[Finding]:
+def missed(group: MatchedCell, false_alarms: float) -> list[GateFinding]:
     """What to say of figures that some runs lack because they failed to get there, such as the time to a target.
 
     Whether head fails more often is told by Fisher's exact test (JRSS 98, 1935); the times of those that got there
@@ -208,7 +208,7 @@ def missed(group: MatchedCell, false_alarms: float) -> list[Finding]:
         p = float(stats.fisher_exact([[have[0], lack[0]], [have[1], lack[1]]], alternative="greater").pvalue)
         told = f"{have[0]} of {counts[0]} runs of the base have it, and {have[1]} of {counts[1]} of head's"
         verdict = Verdict.BROKEN if p <= false_alarms else Verdict.UNSURE
-        found.append(Finding(group.label, group.measure, None, verdict, f"{quantity.name}: {told}"))
+        found.append(GateFinding(group.label, group.measure, None, verdict, f"{quantity.name}: {told}"))
     return found
 
 
@@ -228,16 +228,18 @@ def _usable(value: object, quantity: Quantity) -> TypeGuard[float]:
     return math.isfinite(value) and (value > 0 or quantity.scale == "difference")
 
 
-def _without_judgement(group: MatchedCell, any_machine: bool) -> Finding | None:
+def _without_judgement(group: MatchedCell, any_machine: bool) -> GateFinding | None:
     """Why there is nothing to judge, None where there is."""
     if not group.base:
-        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, "the base has no such cell")
+        return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, "the base has no such cell")
     good_base = [result for result in group.base if result.metrics is not None]
     good_head = [result for result in group.head if result.metrics is not None]
     if not good_base:
-        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, f"in the base it {group.base[-1].reason}")
+        return GateFinding(
+            group.label, group.measure, None, Verdict.NO_BASELINE, f"in the base it {group.base[-1].reason}"
+        )
     if not good_head:
-        return Finding(group.label, group.measure, None, Verdict.BROKEN, group.head[-1].reason)
+        return GateFinding(group.label, group.measure, None, Verdict.BROKEN, group.head[-1].reason)
     if any_machine:
         return None
     machines = {result.machine.get("id") for result in (*group.base, *group.head)}
@@ -249,7 +251,7 @@ def _without_judgement(group: MatchedCell, any_machine: bool) -> Finding | None:
                 "it is not recorded on which machine all of this was measured, so that it may be another; "
                 "--any-machine compares all the same"
             )
-        return Finding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+        return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
     return None
 
 

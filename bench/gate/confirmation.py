@@ -12,24 +12,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.gate.quantity import FASTER_SLOWER
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.verdict import LEAST_ROUNDS, Judgement, Verdict
 
 # The second checkout gets what is left of the budget, and this share of it at the least.
 SHARE = 0.5
 
 
-def slower(findings: Sequence[Finding]) -> list[Finding]:
+def slower(findings: Sequence[GateFinding]) -> list[GateFinding]:
     """The findings that a second checkout has to confirm."""
     return [one for one in findings if one.verdict is Verdict.WORSE and _is_time(one.judgement)]
 
 
-def rounds_for(suspects: Sequence[Finding]) -> int:
+def rounds_for(suspects: Sequence[GateFinding]) -> int:
     """How many rounds the second checkout gets: half of those that showed the slow-down; what is sought is known."""
     return max([LEAST_ROUNDS, *(one.judgement.n // 2 for one in suspects if one.judgement is not None)])
 
 
-def confirmed(findings: Sequence[Finding], again: Sequence[Finding]) -> list[Finding]:
+def confirmed(findings: Sequence[GateFinding], again: Sequence[GateFinding]) -> list[GateFinding]:
     """The findings, those of `slower` as the second checkout left them.
 
     A slow-down is confirmed if the second place is slower for sure (by a one-sided test at 5 %) and the mean of both
@@ -75,7 +75,7 @@ def _is_time(judgement: Judgement | None) -> bool:
     return judgement is not None and judgement.quantity.words == FASTER_SLOWER
 
 
-def _key(finding: Finding) -> tuple[str, str | None]:
+def _key(finding: GateFinding) -> tuple[str, str | None]:
     return finding.cell, finding.judgement.quantity.metric if finding.judgement else None
 
 

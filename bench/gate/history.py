@@ -22,7 +22,7 @@ from bench.gate.quantity import Quantity, quantity_of
 from bench.gate.verdict import LEAST_ROUNDS, Case
 from bench.host.git import GitFailed, git
 from bench.statistics import shift
-from bench.statistics.change_points import Change, Comparison, Level, find_changes, levels
+from bench.statistics.change_points import Change, CommitComparison, Level, find_changes, levels
 
 REF = "refs/notes/bench"
 SCHEMA = 1
@@ -52,7 +52,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Entry:
+class NotedComparison:
     """One comparison of two commits; `base` and `head` are their full names."""
 
     base: str
@@ -69,7 +69,7 @@ class Commit:
     name: str
     date: str
     subject: str
-    entries: Sequence[Entry] = ()
+    entries: Sequence[NotedComparison] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Chain:
 
     cell: str
     quantity: Quantity
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[CommitComparison]
     changes: Sequence[Change]
     levels: Sequence[Level]
     raw: Sequence[tuple[int, float, str]] = field(default=())
@@ -99,12 +99,12 @@ def figure_of(cell: str, measure: str, case: Case) -> Figure:
     return Figure(cell, measure, case.quantity.metric, [round(rise, DIGITS) for rise in rises], base, head)
 
 
-def entry_of(base: str, head: str, machine: str, figures: Sequence[Figure]) -> Entry:
+def entry_of(base: str, head: str, machine: str, figures: Sequence[Figure]) -> NotedComparison:
     """A comparison that was made now."""
-    return Entry(base, head, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", machine, figures)
+    return NotedComparison(base, head, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", machine, figures)
 
 
-def write(top: Path, entry: Entry) -> None:
+def write(top: Path, entry: NotedComparison) -> None:
     """Add an entry to the notes of its head. Raises UsageError where git does not take it."""
     line = json.dumps({"schema": SCHEMA, **asdict(entry)}, sort_keys=True)
     try:
@@ -128,7 +128,7 @@ def read(top: Path, revision: str = "HEAD") -> list[Commit]:
 def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
     """A chain for each quantity that was compared, and what should be said of comparisons that have no place in it."""
     position = {commit.name: at for at, commit in enumerate(commits)}
-    found: dict[tuple[str, str, str], list[tuple[Comparison, float, str]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[CommitComparison, float, str]]] = {}
     elsewhere: set[str] = set()
     for entry in (entry for commit in commits for entry in commit.entries):
         if entry.base not in position or position[entry.base] >= position[entry.head]:
@@ -137,7 +137,7 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
         for figure in entry.figures:
             if figure.quantity is None or (known := estimate(figure.rises, figure.quantity)) is None:
                 continue
-            one = Comparison(position[entry.base], position[entry.head], *known)
+            one = CommitComparison(position[entry.base], position[entry.head], *known)
             found.setdefault((figure.cell, figure.measure, figure.metric), []).append((one, figure.head, entry.machine))
     made = []
     for (cell, measure, metric), several in found.items():
@@ -175,13 +175,13 @@ def _commit(part: str) -> Commit:
     return Commit(name, date, subject, [entry for line in lines if (entry := _entry(line, name)) is not None])
 
 
-def _entry(line: str, head: str) -> Entry | None:
+def _entry(line: str, head: str) -> NotedComparison | None:
     """None for what another version, or a person, wrote; a rebase may have taken the note to another commit."""
     try:
         values: dict[str, Any] = json.loads(line)
         if values.pop("schema") != SCHEMA or values["head"] != head:
             return None
         figures = [Figure(**figure) for figure in values.pop("figures")]
-        return Entry(**values, figures=figures)
+        return NotedComparison(**values, figures=figures)
     except (ValueError, KeyError, TypeError):
         return None

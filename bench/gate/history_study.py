@@ -16,7 +16,7 @@ import numpy as np
 from bench.gate.history import estimate
 from bench.gate.quantity import QUANTITIES
 from bench.gate.study import Times, draw
-from bench.statistics.change_points import Change, Comparison, find_changes
+from bench.statistics.change_points import Change, CommitComparison, find_changes
 
 COMMITS = 200
 PLANTED = 10
@@ -28,17 +28,17 @@ WALL = QUANTITIES["command"][0]
 
 
 @dataclass(frozen=True)
-class Line:
+class CommitLine:
     """A line of commits: where it really became slower, its comparisons by ratios, and the same from raw times."""
 
     planted: Sequence[int]
-    chain: Sequence[Comparison]
-    raw: Sequence[Comparison]
+    chain: Sequence[CommitComparison]
+    raw: Sequence[CommitComparison]
     raw_times: Sequence[tuple[int, float, str]]
 
 
 @dataclass(frozen=True)
-class Score:
+class ChangeScore:
     """Of so many planted changes: those found at their very commit, and what was found beside them."""
 
     planted: int
@@ -46,7 +46,7 @@ class Score:
     false: int
 
 
-def line(blocks: Sequence[Times], seed: int, rounds: int = ROUNDS, slow_down: float = SLOW_DOWN) -> Line:
+def line(blocks: Sequence[Times], seed: int, rounds: int = ROUNDS, slow_down: float = SLOW_DOWN) -> CommitLine:
     """A line with PLANTED slow-downs; `blocks` are times A B B A of equal code, one after another."""
     rng = np.random.default_rng(seed)
     # Of equal code either may be called the base; without that, few blocks would be biased by chance.
@@ -60,24 +60,26 @@ def line(blocks: Sequence[Times], seed: int, rounds: int = ROUNDS, slow_down: fl
         step = level[at] - level[at - 1]
         rises = [math.log(b / a) + step for a, b in zip(base, head, strict=True)]
         rise, error = estimate(rises, WALL) or (0.0, 1.0)
-        chain.append(Comparison(at - 1, at, rise, error))
+        chain.append(CommitComparison(at - 1, at, rise, error))
         raw_times.append((at, float(np.median(head)) * speed * math.exp(level[at]), name))
         # Of a median, by the spread of the runs it is of.
         errors.append(1.2533 * float(np.std(np.log(head), ddof=1)) / math.sqrt(rounds))
     raw = [
-        Comparison(a[0], b[0], math.log(b[1] / a[1]), math.hypot(errors[a[0] - 1], errors[b[0] - 1]))
+        CommitComparison(a[0], b[0], math.log(b[1] / a[1]), math.hypot(errors[a[0] - 1], errors[b[0] - 1]))
         for a, b in itertools.pairwise(raw_times)
     ]
-    return Line(planted, chain, raw, raw_times)
+    return CommitLine(planted, chain, raw, raw_times)
 
 
-def score(planted: Sequence[int], found: Sequence[Change]) -> Score:
+def score(planted: Sequence[int], found: Sequence[Change]) -> ChangeScore:
     """A change counts as found where it is named at its very commit, as a slow-down."""
     right = [one for one in found if one.first == one.last and one.last in planted and one.rise > 0]
-    return Score(len(planted), len(right), len(found) - len(right))
+    return ChangeScore(len(planted), len(right), len(found) - len(right))
 
 
-def scores(blocks: Sequence[Times], seeds: Sequence[int], rounds: int = ROUNDS) -> list[tuple[Score, Score]]:
+def scores(
+    blocks: Sequence[Times], seeds: Sequence[int], rounds: int = ROUNDS
+) -> list[tuple[ChangeScore, ChangeScore]]:
     """For each seed: by the chain of ratios, and by the raw times of the same runs."""
     made = [line(blocks, seed, rounds) for seed in seeds]
     return [(score(one.planted, find_changes(one.chain)), score(one.planted, find_changes(one.raw))) for one in made]

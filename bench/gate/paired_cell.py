@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.gate.agent_process import AgentFailed, Measurer
 from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
 from bench.gate.quantity import QUANTITIES, Quantity, judged_as, quantity_of
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.source import of_run
 from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
 from bench.runs.run import FINISHED, Run
@@ -104,22 +104,22 @@ class PairedCell:
         base, head = ([of_run(run) for run in side] for side in zip(*self.pairs, strict=True))
         return MatchedCell(self.label, self.head.judged_as, base, head)
 
-    def findings(self, judgements: Sequence[Judgement], limits: Limits) -> list[Finding]:
+    def findings(self, judgements: Sequence[Judgement], limits: Limits) -> list[GateFinding]:
         """One for each judgement, or the one that says why there is none."""
         if self.missing is not None:
-            return [Finding(self.label, self.head.judged_as, None, *self.missing)]
+            return [GateFinding(self.label, self.head.judged_as, None, *self.missing)]
         if not self.pairs:
             reason = "not one pair of runs was measured in the time there was; give it a larger --budget"
-            return [Finding(self.label, self.head.judged_as, None, Verdict.UNSURE, reason)]
+            return [GateFinding(self.label, self.head.judged_as, None, Verdict.UNSURE, reason)]
         found = missed(self._group, limits.false_alarms) or self._not_reported(judgements)
-        found += [Finding(self.label, self.head.judged_as, self._explained(judgement)) for judgement in judgements]
-        return found or [Finding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
+        found += [GateFinding(self.label, self.head.judged_as, self._explained(judgement)) for judgement in judgements]
+        return found or [GateFinding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
 
-    def _not_reported(self, judgements: Sequence[Judgement]) -> list[Finding]:
+    def _not_reported(self, judgements: Sequence[Judgement]) -> list[GateFinding]:
         """A finding for each metric that is to be judged and that some run lacks."""
         told = {judgement.quantity.metric for judgement in judgements}
         return [
-            Finding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, f"not every run reports {metric}")
+            GateFinding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, f"not every run reports {metric}")
             for metric in self.judged
             if metric not in told
         ]

@@ -22,7 +22,7 @@ from bench.gate.drift import TOLD, Reference, between
 from bench.gate.forecast import HOPELESS, chance_to_decide
 from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.quantity import FASTER_SLOWER
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.runs.disturbed import disturbed
 from bench.runs.run import FINISHED, Run, new_run_id
@@ -113,7 +113,7 @@ class PairedComparison:
             self._judge()
             self._give_up(deadline_s - now(), median(renewals_s), took)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[GateFinding]:
         """What is known by now of every cell."""
         judged = self._judgements()
         return [finding for cell in self.cells for finding in cell.findings(judged[cell.key], self.limits)]

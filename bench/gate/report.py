@@ -21,7 +21,7 @@ REGRESSIONS = (Verdict.WORSE, Verdict.BROKEN)
 
 
 @dataclass(frozen=True)
-class Finding:
+class GateFinding:
     """The judgement of one quantity of one cell; of a cell that could not be judged, there is one in all.
 
     `cause` are the parts of a run that explain why it is slower, where they are known.
@@ -64,7 +64,7 @@ class Report:
 
     base: Side
     head: Side
-    findings: Sequence[Finding]
+    findings: Sequence[GateFinding]
     notes: Sequence[str] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
     unsure: Unsure = "say"
@@ -76,11 +76,11 @@ class Report:
         return Counter(finding.verdict for finding in self.findings)
 
     @property
-    def regressions(self) -> list[Finding]:
+    def regressions(self) -> list[GateFinding]:
         return [finding for finding in self.findings if finding.verdict in REGRESSIONS]
 
     @property
-    def undecided(self) -> list[Finding]:
+    def undecided(self) -> list[GateFinding]:
         """What may be worse and may not; of what is surely not worse it only remains open whether it is better."""
         unsure = [finding for finding in self.findings if finding.verdict is Verdict.UNSURE]
         return [finding for finding in unsure if not (finding.judgement and finding.judgement.not_worse)]
@@ -95,11 +95,11 @@ class Report:
             return 3
         return NOT_DECIDED if self.undecided and self.unsure == "own-code" else 0
 
-    def fails(self, finding: Finding) -> bool:
+    def fails(self, finding: GateFinding) -> bool:
         """Whether this alone makes the exit code 1."""
         return finding.verdict in REGRESSIONS or (finding in self.undecided and self.unsure == "fail")
 
-    def is_skipped(self, finding: Finding) -> bool:
+    def is_skipped(self, finding: GateFinding) -> bool:
         """Whether it neither passes nor fails."""
         is_open = finding.verdict is Verdict.UNSURE and self.unsure in ("say", "own-code")
         return finding.verdict is Verdict.NO_BASELINE or is_open

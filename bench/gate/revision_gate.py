@@ -16,7 +16,7 @@ from bench.gate.agent_process import AgentFailed
 from bench.gate.compare import Limits
 from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.paired_comparison import ROUNDS, Arm, PairedComparison
-from bench.gate.report import Finding, Report
+from bench.gate.report import GateFinding, Report
 from bench.gate.subject import Sides, Subject
 from bench.gate.verdict import LEAST_ROUNDS, Judgement
 from bench.runs.store import Store
@@ -130,7 +130,9 @@ class RevisionGate:
             self.watcher.say(f"Stopped after {told}; the same command goes on from there")
             raise
 
-    def _confirm(self, findings: list[Finding], suspects: Sequence[Finding], budget_s: float) -> list[Finding]:
+    def _confirm(
+        self, findings: list[GateFinding], suspects: Sequence[GateFinding], budget_s: float
+    ) -> list[GateFinding]:
         """The findings once a second checkout was measured for those that are slower, and their causes looked for."""
         cells = sorted({one.cell for one in suspects})
         self.watcher.say(f"Confirming in a second checkout at another path: {'; '.join(cells)}")
@@ -149,8 +151,8 @@ class RevisionGate:
             return self._with_causes(settled, sides, paired_cells)
 
     def _with_causes(
-        self, findings: Sequence[Finding], sides: Sides, paired_cells: Sequence[PairedCell]
-    ) -> list[Finding]:
+        self, findings: Sequence[GateFinding], sides: Sides, paired_cells: Sequence[PairedCell]
+    ) -> list[GateFinding]:
         """The findings, those that are slower with what explains it: both sides are profiled, while they are there."""
         found: dict[str, list[cause.Part]] = {}
         slower = confirmation.slower(findings)

@@ -51,7 +51,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Found:
+class VisibleGpus:
     """The visible GPUs in CUDA's order, the driver's version, and why existing GPUs are not among them."""
 
     gpus: tuple[Gpu, ...] = ()
@@ -60,13 +60,15 @@ class Found:
 
 
 @contextmanager
-def visible_gpus(nvml: Any = None, environ: Mapping[str, str] = os.environ, pci: Path = PCI_DEVICES) -> Iterator[Found]:
+def visible_gpus(
+    nvml: Any = None, environ: Mapping[str, str] = os.environ, pci: Path = PCI_DEVICES
+) -> Iterator[VisibleGpus]:
     """The GPUs, usable while NVML is open. A machine without GPUs is not an error."""
     try:
         nvml = nvml or importlib.import_module("pynvml")
         nvml.nvmlInit()
     except Exception as error:
-        yield Found(hidden=_why_no_nvml(error, pci))
+        yield VisibleGpus(hidden=_why_no_nvml(error, pci))
         return
     try:
         yield _look(nvml, environ)
@@ -88,7 +90,7 @@ def other_processes(uuids: Sequence[str], nvml: Any = None) -> int | None:
         return sum(max(0, len(processes) - 1) for processes in told)
 
 
-def _look(nvml: Any, environ: Mapping[str, str]) -> Found:
+def _look(nvml: Any, environ: Mapping[str, str]) -> VisibleGpus:
     count = _safely(nvml.nvmlDeviceGetCount) or 0
     boards: list[Gpu] = []
     for index in range(count):
@@ -99,11 +101,11 @@ def _look(nvml: Any, environ: Mapping[str, str]) -> Found:
     hidden = f"NVML gives no access to {count - len(boards)} of {count} GPUs" if len(boards) < count else None
     asked = environ.get("CUDA_VISIBLE_DEVICES")
     if asked is None:
-        return Found(tuple(_in_cuda_order(boards, environ)), driver, hidden)
+        return VisibleGpus(tuple(_in_cuda_order(boards, environ)), driver, hidden)
     chosen, why = _chosen(boards, asked, environ, nvml)
     if boards and not chosen:
         hidden = f"CUDA_VISIBLE_DEVICES={asked} hides all {len(boards)} of this machine's GPUs{why and f': {why}'}"
-    return Found(tuple(chosen), driver, hidden)
+    return VisibleGpus(tuple(chosen), driver, hidden)
 
 
 def _chosen(boards: Sequence[Gpu], asked: str, environ: Mapping[str, str], nvml: Any) -> tuple[list[Gpu], str]:

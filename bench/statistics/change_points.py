@@ -34,7 +34,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CommitComparison:
     """The rise from the commit at position `base` to that at `head`, later on the line, and its standard error."""
 
     base: int
@@ -67,7 +67,7 @@ class Level:
     error: float
 
 
-def find_changes(comparisons: Sequence[Comparison], false_alarms: float = FALSE_ALARMS) -> list[Change]:
+def find_changes(comparisons: Sequence[CommitComparison], false_alarms: float = FALSE_ALARMS) -> list[Change]:
     """The changes along the line, in order of the commits; none where there are fewer than `LEAST` comparisons.
 
     Raises ValueError for a comparison that goes backwards.
@@ -112,7 +112,7 @@ def excess_variance(residuals: Floats, errors: Floats) -> float:
     return float(optimize.brentq(too_large, 0.0, float(np.max(residuals**2)) / MEDIAN_CHI_SQUARED))
 
 
-def levels(comparisons: Sequence[Comparison]) -> list[Level]:
+def levels(comparisons: Sequence[CommitComparison]) -> list[Level]:
     """Each compared commit by its position: the least-squares levels, from zero at the first of each piece."""
     positions = sorted({one.base for one in comparisons} | {one.head for one in comparisons})
     piece = _pieces(comparisons)
@@ -138,7 +138,7 @@ def levels(comparisons: Sequence[Comparison]) -> list[Level]:
     return sorted(found, key=lambda level: level.position)
 
 
-def _design(comparisons: Sequence[Comparison]) -> tuple[list[tuple[int, int]], Floats]:
+def _design(comparisons: Sequence[CommitComparison]) -> tuple[list[tuple[int, int]], Floats]:
     """The steps between commits that comparisons can tell apart, and which comparison crosses which."""
     ends = sorted({one.base for one in comparisons} | {one.head for one in comparisons})
     # Between two neighbouring ends all steps are crossed by the same comparisons.
@@ -195,7 +195,7 @@ def _scores(crossed: Floats, chosen: Sequence[int], rises: Floats, weights: Floa
     return scores
 
 
-def _pieces(comparisons: Sequence[Comparison]) -> dict[int, int]:
+def _pieces(comparisons: Sequence[CommitComparison]) -> dict[int, int]:
     """The least position that each one is connected with."""
     parent: dict[int, int] = {}
 

@@ -11,7 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.claims import catalog
 from bench.claims.answers import judge
-from bench.claims.verdict import Verdict
+from bench.claims.verdict import ClaimVerdict
 from bench.runs.run import Run
 from bench.runs.store import read_records
 from tests.benchmarks.test_store import realistic_run
@@ -39,7 +39,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_verdicts(benchmark: BenchmarkFixture, path: Path) -> None:
-    def verdicts() -> list[Verdict]:
+    def verdicts() -> list[ClaimVerdict]:
         runs = read_records([path], Run.from_json_line)
         return [answer.verdict for answer in judge(catalog.chosen(()), runs)]
 

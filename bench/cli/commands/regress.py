@@ -33,7 +33,7 @@ from bench.gate.lock import only_one
 from bench.gate.measurement import Measurement
 from bench.gate.own_sources import OwnSources, check_unchanged, describe, name_of, open_agent
 from bench.gate.paired_comparison import ROUNDS
-from bench.gate.report import Finding, Report, Side
+from bench.gate.report import GateFinding, Report, Side
 from bench.gate.revision_gate import RevisionGate, Watcher, note
 from bench.gate.subject import Subject
 from bench.gate.users_repository import UsersRepository, matrices_of, users_repository
@@ -203,13 +203,13 @@ def _against_baselines(options: RegressOptions, console: Console) -> Report:
     device = chosen_device(options.device)
     machine = fingerprint()
     kept = options.results / "baselines"
-    findings: list[Finding] = []
+    findings: list[GateFinding] = []
     found: list[tuple[Path, baselines.Baseline]] = []
     for path in paths:
         try:
             found.append((path, baselines.find(kept, path.stem, machine)))
         except baselines.NoBaseline as error:
-            findings.append(Finding(path.stem, "", None, Verdict.NO_BASELINE, str(error)))
+            findings.append(GateFinding(path.stem, "", None, Verdict.NO_BASELINE, str(error)))
     code = code_identity()
     notes: list[str] = []
     began_s = time.monotonic()

@@ -98,7 +98,7 @@ def time(options: TimeOptions, console: Console) -> int:
         raise UsageError(f"--first-seed {options.first_seed}: seeds are at most {LARGEST_SEED}")
     recorder = Recorder(options.results, options.name or command.script, code=ScriptCode(Path(), command.argv))
     recorder.check_writable()
-    timing = Timing(options, command, recorder, console)
+    timing = TimedScript(options, command, recorder, console)
     timing.announce(load_check)
     try:
         timing.run_all()
@@ -123,7 +123,7 @@ def command_of(options: TimeOptions) -> Command:
     return Document(Path("bench time"), said, origin).validate(Command)
 
 
-class Timing:
+class TimedScript:
     """The runs of one command."""
 
     def __init__(self, options: TimeOptions, command: Command, recorder: Recorder, console: Console) -> None:

@@ -10,7 +10,7 @@ from bench.claims import catalog
 from bench.claims.answers import judge
 from bench.claims.cells import Claim
 from bench.claims.evidence import Answer
-from bench.claims.verdict import Verdict
+from bench.claims.verdict import ClaimVerdict
 from bench.report.html.cells import CellPage
 from bench.report.html.figure import Plot
 from bench.report.html.plots.claims import claim_plots
@@ -65,7 +65,7 @@ def _view(answer: Answer, plot: Plot | None, owners: Mapping[str, CellPage]) -> 
         PartRow(finding.comparison.what, *cells(finding), finding.verdict.value) for finding in answer.findings
     )
     own = {cell.page: cell.label for run in answer.runs if (cell := owners.get(run.run_id)) is not None}
-    why = answer.reason if answer.verdict is Verdict.NOT_TESTABLE else remark(answer)
+    why = answer.reason if answer.verdict is ClaimVerdict.NOT_TESTABLE else remark(answer)
     return ClaimView(
         answer.claim, answer.verdict.value, rows, why, plot, tuple((label, page) for page, label in own.items())
     )

@@ -12,16 +12,16 @@ from rich.text import Text
 
 from bench.claims.claim import Comparison
 from bench.claims.evidence import Answer
-from bench.claims.verdict import Finding, Verdict
+from bench.claims.verdict import ClaimFinding, ClaimVerdict
 from bench.text import units
 from bench.text.console import say
 from bench.text.values import FORMATS, show_metric
 
 STYLES = {
-    Verdict.CONFIRMED: "green",
-    Verdict.REFUTED: "red",
-    Verdict.UNSURE: "yellow",
-    Verdict.NOT_TESTABLE: "dim",
+    ClaimVerdict.CONFIRMED: "green",
+    ClaimVerdict.REFUTED: "red",
+    ClaimVerdict.UNSURE: "yellow",
+    ClaimVerdict.NOT_TESTABLE: "dim",
 }
 
 
@@ -45,7 +45,7 @@ def print_answers(console: Console, answers: Sequence[Answer]) -> None:
     say(console, summary(answers))
 
 
-def part_verdict(answer: Answer, finding: Finding) -> str:
+def part_verdict(answer: Answer, finding: ClaimFinding) -> str:
     """Of one of several parts; a single one has the claim's."""
     return finding.verdict.value if len(answer.findings) > 1 else ""
 
@@ -53,11 +53,11 @@ def part_verdict(answer: Answer, finding: Finding) -> str:
 def summary(answers: Sequence[Answer]) -> str:
     """Such as `42 claims: 5 confirmed, 3 refuted, 34 not testable here`."""
     counts = Counter(answer.verdict for answer in answers)
-    told = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict])
+    told = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in ClaimVerdict if counts[verdict])
     return f"{len(answers)} claim{'' if len(answers) == 1 else 's'}: {told}"
 
 
-def cells(finding: Finding) -> tuple[str, str, str]:
+def cells(finding: ClaimFinding) -> tuple[str, str, str]:
     """What was claimed, what was measured, and n."""
     effect = finding.effect
     if effect is None:
@@ -95,7 +95,7 @@ def shower(comparison: Comparison) -> Callable[[float], str]:
 def remark(answer: Answer) -> str:
     """What stands in the way of a verdict, how many runs would decide, and how many were disturbed."""
     reasons = [answer.reason, *(_reason(answer, finding) for finding in answer.findings if finding.reason)]
-    if answer.verdict is Verdict.UNSURE and not (answer.is_mixed or answer.mistake):
+    if answer.verdict is ClaimVerdict.UNSURE and not (answer.is_mixed or answer.mistake):
         reasons.append(decides(answer))
     busy = sum(bool(run.metrics.get("contended")) for run in answer.runs)
     if busy:
@@ -103,7 +103,7 @@ def remark(answer: Answer) -> str:
     return "; ".join(filter(None, reasons))
 
 
-def _reason(answer: Answer, finding: Finding) -> str:
+def _reason(answer: Answer, finding: ClaimFinding) -> str:
     return f"{finding.comparison.what}: {finding.reason}" if len(answer.findings) > 1 else finding.reason
 
 

@@ -143,7 +143,7 @@ def study_table(outcomes: Sequence[study.Outcome], pair_s: float | None = None) 
     return table
 
 
-class Progress:
+class GateProgress:
     """What a gate tells while it measures: the present run where somebody looks, and each cell once it is decided."""
 
     def __init__(self, console: Console, status: Status | None) -> None:
@@ -163,13 +163,13 @@ class Progress:
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Progress]:
+def progress(console: Console) -> Iterator[GateProgress]:
     """On a terminal one line that changes; elsewhere only what is final."""
     if not console.is_terminal:
-        yield Progress(LastingConsole(stderr=True, width=10_000), None)
+        yield GateProgress(LastingConsole(stderr=True, width=10_000), None)
         return
     with console.status("starting") as status:
-        yield Progress(console, status)
+        yield GateProgress(console, status)
 
 
 def _method(report: Report) -> str:

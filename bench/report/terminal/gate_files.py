@@ -8,7 +8,7 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.gate.report import REGRESSIONS, Finding, Report
+from bench.gate.report import REGRESSIONS, GateFinding, Report
 from bench.report.terminal.gate_rows import COLUMNS, causes, row
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -80,7 +80,7 @@ def _finite(value: Any) -> Any:
     return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _as_json(finding: Finding) -> dict[str, Any]:
+def _as_json(finding: GateFinding) -> dict[str, Any]:
     judgement = finding.judgement
     told: dict[str, Any] = {
         "cell": finding.cell,

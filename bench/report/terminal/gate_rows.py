@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bench.gate.cause import Part
 from bench.gate.quantity import Quantity, points
-from bench.gate.report import Finding, Report
+from bench.gate.report import GateFinding, Report
 from bench.gate.verdict import Judgement, Verdict
 from bench.text import units
 
 COLUMNS = ("cell", "figure", "verdict", "base", "head", "change", "interval", "n")
 
 
-def row(finding: Finding) -> list[str]:
+def row(finding: GateFinding) -> list[str]:
     judgement = finding.judgement
     if judgement is None:
         return [finding.cell, "", finding.word, "", "", "", "", ""]
@@ -46,7 +46,7 @@ def reasons(report: Report) -> list[str]:
     return [*dict.fromkeys(line for finding in report.findings for line in causes(finding)), *told]
 
 
-def causes(finding: Finding) -> list[str]:
+def causes(finding: GateFinding) -> list[str]:
     """A line for what is slower, with what explains most of it first."""
     return [f"{finding.cell}: slower because of {'; '.join(map(_part, finding.cause))}"] if finding.cause else []
 

@@ -5,7 +5,7 @@ import pytest
 
 from bench.claims import effect as effects
 from bench.claims.evidence import answer, is_complete
-from bench.claims.verdict import Verdict, find
+from bench.claims.verdict import ClaimVerdict, find
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.runs.store import Store
@@ -17,7 +17,7 @@ TURNED = {"below: 1": "above: 1"}
 def test_a_planted_effect_is_confirmed_with_its_interval(make_claim, record):
     claim = make_claim()
     found = answer(claim, record(claim, 0, FAST) + record(claim, 1, SLOW))
-    assert found.verdict is Verdict.CONFIRMED
+    assert found.verdict is ClaimVerdict.CONFIRMED
     effect = found.findings[0].effect
     assert effect.n == 5
     assert effect.low < effect.value < effect.high < 1
@@ -26,13 +26,13 @@ def test_a_planted_effect_is_confirmed_with_its_interval(make_claim, record):
 
 def test_a_claim_turned_around_is_refuted(make_claim, record):
     claim = make_claim(TURNED)
-    assert answer(claim, record(claim, 0, FAST) + record(claim, 1, SLOW)).verdict is Verdict.REFUTED
+    assert answer(claim, record(claim, 0, FAST) + record(claim, 1, SLOW)).verdict is ClaimVerdict.REFUTED
 
 
 def test_one_run_a_side_is_unsure_and_says_how_many_would_decide(make_claim, record):
     claim = make_claim()
     found = answer(claim, record(claim, 0, FAST[:1]) + record(claim, 1, SLOW[:1]))
-    assert (found.verdict, found.seeds_needed) == (Verdict.UNSURE, 5)
+    assert (found.verdict, found.seeds_needed) == (ClaimVerdict.UNSURE, 5)
     assert found.minutes_needed == pytest.approx(8)  # four more of each cell, a minute each
 
 
@@ -40,11 +40,11 @@ def test_the_runs_that_are_said_to_decide_do(make_claim, record):
     claim, noise = make_claim(), np.random.default_rng(1).normal(0, 0.3, (2, 200))
     sides = [list(np.exp(level + of_side)) for level, of_side in zip((0.0, 0.25), noise, strict=True)]
     few = answer(claim, record(claim, 0, sides[0][:5]) + record(claim, 1, sides[1][:5]))
-    assert few.verdict is Verdict.UNSURE
+    assert few.verdict is ClaimVerdict.UNSURE
     assert 10 < few.seeds_needed < 200
     enough = 2 * few.seeds_needed
     many = answer(claim, record(claim, 0, sides[0][:enough]) + record(claim, 1, sides[1][:enough]))
-    assert many.verdict is Verdict.CONFIRMED
+    assert many.verdict is ClaimVerdict.CONFIRMED
 
 
 def series(count, seeds):
@@ -58,8 +58,8 @@ def series(count, seeds):
 def test_a_net_is_found_to_be_faster_than_itself_in_at_most_one_of_a_hundred_series(make_claim):
     (test,) = make_claim({"    negligible: 0.02\n": ""}).spec.tests
     verdicts = [find(test, effects.ratio(of, to, 5), 5).verdict for of, to in series(1000, 5)]
-    assert 0 < verdicts.count(Verdict.CONFIRMED) <= 10
-    assert 0 < verdicts.count(Verdict.REFUTED) <= 10
+    assert 0 < verdicts.count(ClaimVerdict.CONFIRMED) <= 10
+    assert 0 < verdicts.count(ClaimVerdict.REFUTED) <= 10
 
 
 def test_whoever_adds_seeds_until_it_fits_finds_hardly_more(make_claim):
@@ -68,7 +68,7 @@ def test_whoever_adds_seeds_until_it_fits_finds_hardly_more(make_claim):
     confirmed = 0
     for of, to in series(300, 40):
         looks = [[{seed: side[seed] for seed in range(n)} for side in (of, to)] for n in (5, 10, 20, 40)]
-        confirmed += any(find(test, effects.ratio(*sides, 5), 5).verdict is Verdict.CONFIRMED for sides in looks)
+        confirmed += any(find(test, effects.ratio(*sides, 5), 5).verdict is ClaimVerdict.CONFIRMED for sides in looks)
     assert confirmed <= 6
 
 
@@ -76,7 +76,7 @@ def test_no_difference_that_matters_refutes(make_claim, record):
     claim = make_claim()
     level = [1.0, 1.001, 0.999, 1.0005, 0.9995]
     found = answer(claim, record(claim, 0, level) + record(claim, 1, level[::-1]))
-    assert found.verdict is Verdict.REFUTED
+    assert found.verdict is ClaimVerdict.REFUTED
     assert "no difference that matters" in found.findings[0].reason
 
 
@@ -93,7 +93,7 @@ class TestWhatMayBeCompared:
     def test_runs_that_differ_otherwise_are_refused(self, make_claim, record, fields, told):
         claim = make_claim()
         found = answer(claim, record(claim, 0, FAST) + record(claim, 1, SLOW[:4], **fields))
-        assert (found.verdict, found.is_mixed) == (Verdict.UNSURE, True)
+        assert (found.verdict, found.is_mixed) == (ClaimVerdict.UNSURE, True)
         assert told in found.reason
         assert not is_complete(claim, found, 5)
 
@@ -102,24 +102,24 @@ class TestWhatMayBeCompared:
         runs = record(claim, 0, SLOW, **old) + record(claim, 1, FAST, **old) + record(claim, 0, FAST)
         found = answer(claim, runs)
         assert found.setting.sources == "old"
-        assert found.verdict is Verdict.REFUTED
+        assert found.verdict is ClaimVerdict.REFUTED
         newer = answer(claim, runs + record(claim, 1, SLOW))
-        assert (newer.setting.sources, newer.verdict) == ("c", Verdict.CONFIRMED)
+        assert (newer.setting.sources, newer.verdict) == ("c", ClaimVerdict.CONFIRMED)
 
     def test_a_cell_without_runs_leaves_it_unsure(self, make_claim, record):
         claim = make_claim()
         found = answer(claim, record(claim, 0, FAST))
-        assert (found.verdict, found.seeds_needed, found.is_mixed) == (Verdict.UNSURE, 5, False)
+        assert (found.verdict, found.seeds_needed, found.is_mixed) == (ClaimVerdict.UNSURE, 5, False)
         assert "no run yet of 1 of its cells, such as model.width=16" in found.reason
 
     def test_the_newest_run_of_a_seed_counts(self, make_claim, record):
         claim = make_claim()
         runs = record(claim, 0, SLOW) + record(claim, 1, SLOW) + record(claim, 0, FAST)
-        assert answer(claim, runs).verdict is Verdict.CONFIRMED
+        assert answer(claim, runs).verdict is ClaimVerdict.CONFIRMED
 
 
 class TestTimesToATarget:
-    @pytest.mark.parametrize(("arm", "verdict"), [(1, Verdict.CONFIRMED), (0, Verdict.UNSURE)])
+    @pytest.mark.parametrize(("arm", "verdict"), [(1, ClaimVerdict.CONFIRMED), (0, ClaimVerdict.UNSURE)])
     def test_a_run_that_never_arrived_bounds_from_one_side(self, make_claim, record, arm, verdict):
         """The wide net never arrives, and is slower for sure; or the narrow one does not, and may be slower."""
         claim = make_claim({"metric: train_s": "metric: time_to_target_s"})
@@ -135,9 +135,9 @@ class TestTimesToATarget:
 def test_counted_figures_need_one_run_and_must_agree(make_claim, record):
     claim = make_claim({"    negligible: 0.02\n": "    counted: true\n"})
     found = answer(claim, record(claim, 0, [10.0]) + record(claim, 1, [20.0]))
-    assert (found.verdict, found.findings[0].effect.low) == (Verdict.CONFIRMED, 0.5)
+    assert (found.verdict, found.findings[0].effect.low) == (ClaimVerdict.CONFIRMED, 0.5)
     found = answer(claim, record(claim, 0, [10.0, 11.0]) + record(claim, 1, [20.0]))
-    assert found.verdict is Verdict.UNSURE
+    assert found.verdict is ClaimVerdict.UNSURE
     assert "differs between the runs" in found.findings[0].reason
 
 
@@ -158,7 +158,10 @@ def test_a_rank_correlation_over_cells(make_claim, record):
         "below: 1": "below: 0.95",
     }
     claim = make_claim(text, matrix)
-    for order, verdict in (([5, 2, 7, 1, 8, 3, 6, 4], Verdict.CONFIRMED), ([1, 2, 3, 4, 5, 6, 7, 8], Verdict.REFUTED)):
+    for order, verdict in (
+        ([5, 2, 7, 1, 8, 3, 6, 4], ClaimVerdict.CONFIRMED),
+        ([1, 2, 3, 4, 5, 6, 7, 8], ClaimVerdict.REFUTED),
+    ):
         runs = [
             run
             for position, rank in enumerate(order)
@@ -184,4 +187,4 @@ def test_a_value_that_is_the_same_with_every_seed_has_no_width(make_claim, recor
     }
     claim = make_claim(text)
     found = answer(claim, record(claim, 0, [0.0] * 3))
-    assert (found.verdict, found.findings[0].effect.low) == (Verdict.CONFIRMED, 0.0)
+    assert (found.verdict, found.findings[0].effect.low) == (ClaimVerdict.CONFIRMED, 0.0)

@@ -3,21 +3,21 @@ import pytest
 
 from bench.gate.confirmation import confirmed, slower
 from bench.gate.quantity import ACCURACY, QUANTITIES
-from bench.gate.report import Finding
+from bench.gate.report import GateFinding
 from bench.gate.verdict import Case, Verdict, judge
 
 WALL = QUANTITIES["command"][0]
 
 
-def finding(ratio: float, rounds: int = 20, seed: int = 0, noise: float = 0.01, quantity=WALL) -> Finding:
+def finding(ratio: float, rounds: int = 20, seed: int = 0, noise: float = 0.01, quantity=WALL) -> GateFinding:
     """What the gate says of a cell that takes so many times as long in head."""
     rng = np.random.default_rng(seed)
     base, head = np.exp(rng.normal(0, noise, rounds)), ratio * np.exp(rng.normal(0, noise, rounds))
     (judgement,) = judge([Case(quantity, list(base), list(head), True, 30)])
-    return Finding("train", "command", judgement)
+    return GateFinding("train", "command", judgement)
 
 
-def settled(first: Finding, second: Finding) -> Finding:
+def settled(first: GateFinding, second: GateFinding) -> GateFinding:
     (found,) = confirmed([first], [second])
     return found
 

@@ -2,7 +2,7 @@ import itertools
 import json
 from pathlib import Path
 
-from bench.gate.history_study import PLANTED, Score, scores
+from bench.gate.history_study import PLANTED, ChangeScore, scores
 
 STARTS = Path(__file__).resolve().parents[3] / "docs" / "gate_starts.jsonl"
 
@@ -17,5 +17,5 @@ def recorded_blocks() -> list[list[float]]:
 
 def test_ten_slow_downs_of_one_percent_over_three_machines_are_found_by_ratios_and_not_by_raw_times():
     of_chain, of_raw = zip(*scores(recorded_blocks(), range(3)), strict=True)
-    assert of_chain == (Score(PLANTED, PLANTED, 0),) * 3
+    assert of_chain == (ChangeScore(PLANTED, PLANTED, 0),) * 3
     assert all(score.found < PLANTED / 2 and score.false >= 2 for score in of_raw)  # two changes of the machine

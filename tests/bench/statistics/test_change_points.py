@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
 
-from bench.statistics.change_points import Comparison, excess_variance, find_changes, levels
+from bench.statistics.change_points import CommitComparison, excess_variance, find_changes, levels
 
 COMMITS = 200
 ERROR = 0.0015
 
 
-def chain(rises, rng, errors=ERROR, excess=0.0) -> list[Comparison]:
+def chain(rises, rng, errors=ERROR, excess=0.0) -> list[CommitComparison]:
     """Each commit compared with the one before it."""
     sizes = np.broadcast_to(errors, len(rises))
     noise = rng.normal(0, 1, len(rises)) * np.hypot(sizes, excess)
     return [
-        Comparison(at, at + 1, float(rise + one), float(size))
+        CommitComparison(at, at + 1, float(rise + one), float(size))
         for at, (rise, one, size) in enumerate(zip(rises, noise, sizes, strict=True))
     ]
 
@@ -42,7 +42,7 @@ def test_comparisons_with_an_older_commit_help_to_find_what_neighbours_alone_hid
     neighbours = chain(rises, rng, errors=0.003)
     level = np.concatenate([[0.0], np.cumsum(rises)])
     from_the_first = [
-        Comparison(0, at, float(level[at] + rng.normal(0, 0.003)), 0.003) for at in range(2, len(level))
+        CommitComparison(0, at, float(level[at] + rng.normal(0, 0.003)), 0.003) for at in range(2, len(level))
     ]  # fmt: skip
     assert find_changes(neighbours) == []
     (found,) = find_changes([*neighbours, *from_the_first])
@@ -51,8 +51,8 @@ def test_comparisons_with_an_older_commit_help_to_find_what_neighbours_alone_hid
 
 
 def test_a_change_that_no_comparison_places_names_the_commits_that_it_may_be_in():
-    line = [Comparison(0, 1, 0.0, 0.001), Comparison(1, 5, 0.05, 0.001)]
-    line += [Comparison(at, at + 1, 0.0, 0.001) for at in range(5, 12)]
+    line = [CommitComparison(0, 1, 0.0, 0.001), CommitComparison(1, 5, 0.05, 0.001)]
+    line += [CommitComparison(at, at + 1, 0.0, 0.001) for at in range(5, 12)]
     (found,) = find_changes(line)
     assert (found.first, found.last) == (2, 5)
     assert find_changes(line[:7]) == []  # too few to know what sessions differ by
@@ -68,17 +68,17 @@ def test_what_sessions_vary_by_is_estimated_and_a_change_is_not_taken_for_it():
 
 
 def test_levels_add_up_along_the_line_and_pieces_begin_anew():
-    line = [Comparison(0, 1, 0.1, 0.03), Comparison(1, 2, 0.1, 0.04), Comparison(5, 7, -0.2, 0.01)]
+    line = [CommitComparison(0, 1, 0.1, 0.03), CommitComparison(1, 2, 0.1, 0.04), CommitComparison(5, 7, -0.2, 0.01)]
     found = {level.position: level for level in levels(line)}
     assert found[2].rise == pytest.approx(0.2)
     assert found[2].error == pytest.approx(0.05)
     assert [found[position].piece for position in (0, 1, 2, 5, 7)] == [0, 0, 0, 1, 1]
     assert (found[5].rise, found[7].rise) == (0.0, pytest.approx(-0.2))
-    twice = [*line[:2], Comparison(0, 2, 0.3, 0.05)]
+    twice = [*line[:2], CommitComparison(0, 2, 0.3, 0.05)]
     assert levels(twice)[-1].rise == pytest.approx(0.25)  # two ways of equal weight
 
 
 def test_a_comparison_that_goes_backwards_is_refused():
     with pytest.raises(ValueError, match="back"):
-        find_changes([Comparison(3, 2, 0.0, 0.1)])
+        find_changes([CommitComparison(3, 2, 0.0, 0.1)])
     assert find_changes([]) == []

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.claims.evidence import Answer
-from bench.claims.verdict import Finding, Verdict
+from bench.claims.verdict import ClaimFinding, ClaimVerdict
 from bench.report.html.figure import GRID, INK, MUTED, SERIES, Plot, axes, finish, style
 from bench.report.terminal.claims import shower
 
-COLOURS = {Verdict.CONFIRMED: SERIES[2], Verdict.REFUTED: SERIES[5], Verdict.UNSURE: SERIES[1]}
+COLOURS = {ClaimVerdict.CONFIRMED: SERIES[2], ClaimVerdict.REFUTED: SERIES[5], ClaimVerdict.UNSURE: SERIES[1]}
 
 
 def claim_plots(answers: Sequence[Answer]) -> dict[str, Plot]:
@@ -26,7 +26,7 @@ def claim_plots(answers: Sequence[Answer]) -> dict[str, Plot]:
         }
 
 
-def _draw(answer: Answer, findings: Sequence[Finding]) -> Plot:
+def _draw(answer: Answer, findings: Sequence[ClaimFinding]) -> Plot:
     figure, rows = axes(7.2, 0.35 + 0.85 * len(findings), rows=len(findings))
     for ax, finding in zip(rows, findings, strict=True):
         _row(ax, finding)
@@ -38,7 +38,7 @@ def _draw(answer: Answer, findings: Sequence[Finding]) -> Plot:
     return finish(figure, f"claim-{answer.claim.id}", title, caption)
 
 
-def _row(ax: Axes, finding: Finding) -> None:
+def _row(ax: Axes, finding: ClaimFinding) -> None:
     effect, comparison = finding.effect, finding.comparison
     assert effect is not None
     bounds = [bound for bound in (effect.low, effect.high) if bound is not None and math.isfinite(bound)]

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import MissingError
 from bench.gate.quantity import ACCURACY, QUANTITIES
-from bench.gate.report import Finding, Report, Side
+from bench.gate.report import GateFinding, Report, Side
 from bench.gate.study import Outcome
 from bench.gate.verdict import Case, Verdict, judge
 from bench.report.terminal.gate import print_report, study_table, to_markdown, write_report
@@ -22,19 +22,19 @@ STEADY = [0.0100, 0.0101, 0.0099, 0.0102, 0.0098, 0.0100, 0.0101, 0.0099, 0.01, 
 def finding(factor, cell="gate_step", quantity=STEP):
     base = [quantity.floor * 1000 * time_s if quantity.scale == "ratio" else time_s for time_s in STEADY]
     (judgement,) = judge([Case(quantity, base, [value * factor for value in base[::-1]])])
-    return Finding(cell, "throughput", judgement)
+    return GateFinding(cell, "throughput", judgement)
 
 
-NO_BASELINE = Finding("gate_new", "", None, Verdict.NO_BASELINE, "the base has no such | cell")
-BROKEN = Finding("gate_bad", "throughput", None, Verdict.BROKEN, "failed: <ValueError>")
+NO_BASELINE = GateFinding("gate_new", "", None, Verdict.NO_BASELINE, "the base has no such | cell")
+BROKEN = GateFinding("gate_bad", "throughput", None, Verdict.BROKEN, "failed: <ValueError>")
 (_unsure,) = judge([Case(STEP, STEADY, [0.008, 0.013, 0.012, 0.009, 0.008, 0.012, 0.01, 0.012, 0.009, 0.013])])
-UNSURE = Finding("gate_loud", "throughput", _unsure)
+UNSURE = GateFinding("gate_loud", "throughput", _unsure)
 OPEN = "gate_loud, training step: perhaps +4 %"
 
 
-UNMEASURED = Finding("gate_late", "throughput", None, Verdict.UNSURE, "not one pair of runs was measured")
+UNMEASURED = GateFinding("gate_late", "throughput", None, Verdict.UNSURE, "not one pair of runs was measured")
 _faster_perhaps = replace(_unsure, not_worse=True)
-FASTER_PERHAPS = Finding("gate_loud", "throughput", _faster_perhaps)
+FASTER_PERHAPS = GateFinding("gate_loud", "throughput", _faster_perhaps)
 
 
 def report(*findings, **fields):
@@ -122,7 +122,7 @@ def test_markdown_is_a_table_that_no_text_can_break():
 
 
 def test_what_a_message_holds_breaks_no_format():
-    loud = Finding("gate_bad", "throughput", None, Verdict.BROKEN, "\x1b[31mfailed\x00 *HEAD~1* `x` \udc80")
+    loud = GateFinding("gate_bad", "throughput", None, Verdict.BROKEN, "\x1b[31mfailed\x00 *HEAD~1* `x` \udc80")
     ElementTree.fromstring(to_junit(report(loud)).encode())
     assert "\\*HEAD\\~1\\* \\`x\\`" in to_markdown(report(loud))
     endless = finding(1.0)
