@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,39 +50,56 @@ def repository_of(folder: Path) -> Path | None:
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
-def anchored(value: Any, folder: Path, is_data: bool = False) -> Any:
+def anchored(value: Any, folder: Path, is_data: bool = False, bound: Path | None = None) -> Any:
     """The value with its relative names of files made absolute: they count from `folder`.
 
     So do modules that are found there, or at the top of its repository. Mappings and lists are gone through. With
-    `is_data` it is of a data set, whose name may be a path. Raises `UsageError` for a file outside the repository of
-    `folder`.
+    `is_data` it is of a data set, whose name may be a path. Raises `UsageError` for a source outside `bound`, a folder.
     """
     if isinstance(value, dict):
-        return {key: anchored(item, folder, is_data and key == "name") for key, item in value.items()}
+        return {key: anchored(item, folder, is_data and key == "name", bound) for key, item in value.items()}
     if isinstance(value, list):
-        return [anchored(item, folder) for item in value]
+        return [anchored(item, folder, bound=bound) for item in value]
     if not isinstance(value, str):
         return value
     if (reference := parse(value)) is not None:
-        return _anchored(reference, value, folder)
+        return _anchored(reference, value, folder, bound)
     return str(_absolute(value, folder)) if is_data and is_path(value) else value
 
 
-def anchored_values(values: Mapping[str, Any], folder: Path, prose: Collection[str] = ()) -> dict[str, Any]:
+def anchored_values(
+    values: Mapping[str, Any], folder: Path, prose: Collection[str] = (), bound: Path | None = None
+) -> dict[str, Any]:
     """A recipe's values by their keys, which may be dotted, with names anchored; those of `prose` hold texts."""
     return {
-        key: value if key in prose else anchored(value, folder, key in ("data", "data.name"))
+        key: value if key in prose else anchored(value, folder, key in ("data", "data.name"), bound)
         for key, value in values.items()
     }
 
 
-def _anchored(reference: Reference, text: str, folder: Path) -> str:
+def anchored_document(
+    values: Mapping[str, Any], folder: Path, where: Callable[[str], str], prose: Collection[str] = ()
+) -> dict[str, Any]:
+    """The same of a file in `folder`, which names sources of its own repository alone: every checkout has those.
+
+    `where` tells the place of a key, for the message about another source.
+    """
+    bound = repository_of(folder.resolve())
+    anchored_ones: dict[str, Any] = {}
+    for key, value in values.items():
+        try:
+            anchored_ones |= anchored_values({key: value}, folder, prose, bound)
+        except UsageError as error:
+            raise UsageError(f"{where(key)}: {key}: {error}") from None
+    return anchored_ones
+
+
+def _anchored(reference: Reference, text: str, folder: Path, bound: Path | None) -> str:
     if reference.is_file:
         file = _absolute(reference.place, folder)
-        top = repository_of(folder.resolve())
-        if top is not None and not file.resolve().is_relative_to(top):
+        if bound is not None and not file.resolve().is_relative_to(bound):
             raise UsageError(
-                f"{reference.place} is outside the repository {top}, so another checkout of it would lack the file; "
+                f"{reference.place} is outside the repository {bound}, so another checkout of it would lack the file; "
                 "move it into the repository, or install it as a package and name it package.module:Name"
             )
         return f"{file}:{reference.name}"

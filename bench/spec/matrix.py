@@ -21,7 +21,7 @@ from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import lack_of_precision
 from bench.registry.checks import check_known
-from bench.registry.reference import anchored, anchored_values
+from bench.registry.reference import anchored_document
 from bench.runs.run import NOT_IDENTITY
 from bench.spec import command_cells as commands
 from bench.spec import recipes
@@ -154,7 +154,8 @@ class Matrix:
         self._document = document
         self.name = document.path.stem
         if "measure" in document.values:
-            document.values["measure"] = anchored(document.values["measure"], document.path.parent)
+            measure = {"measure": document.values["measure"]}
+            document.values |= anchored_document(measure, document.path.parent, document.where)
         self.spec = document.validate(MatrixSpec)
         self.axes = [self._axis(key, values) for key, values in self.spec.axes.items()]
         self._check_keys()
@@ -200,7 +201,7 @@ class Matrix:
             draft = recipes.draft(str(beside) if Path(name).suffix and beside.is_file() else name, device)
         except UsageError as error:
             self._document.refuse("recipe", str(error))
-        for key, value in anchored_values(self.spec.set, self.folder).items():
+        for key, value in anchored_document(self.spec.set, self.folder, self._document.where).items():
             draft.change(key, value, self._document.where(f"set.{key}"))
         return draft
 
@@ -389,7 +390,7 @@ def _fit(
     draft: Document, folder: Path, values: Values, origins: Mapping[str, str]
 ) -> tuple[Recipe | None, dict[str, Any], str | None]:
     """The recipe with these values and its config, or why they do not fit together; no network is built."""
-    for key, value in anchored_values(values, folder).items():
+    for key, value in anchored_document(values, folder, lambda key: origins.get(key, key)).items():
         if key not in SPECIAL:
             draft.change(key, value, origins[key])
     try:

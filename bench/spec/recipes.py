@@ -10,7 +10,7 @@ from bench.documents.document import Document, is_file, parse_setting
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
-from bench.registry.reference import anchored_values
+from bench.registry.reference import anchored_document, anchored_values
 from bench.runs.run import cell_id
 from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
 from bench.spec.own import portable
@@ -106,13 +106,10 @@ def _related(own: Document, key: str, device: str, heirs: tuple[Path, ...]) -> D
 def _read(path: Path) -> Document:
     """The recipe in a file, with the files that it names made absolute."""
     document = Document.read(path, RECIPES / "digits.yaml")
-    try:
-        values = anchored_values(document.values, path.parent, prose=WORDS)
-        for key in OVERLAYS:
-            if isinstance(overlay := values.get(key), dict):
-                values[key] = anchored_values(overlay, path.parent)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
+    values = anchored_document(document.values, path.parent, document.where, prose=WORDS)
+    for key in OVERLAYS:
+        if isinstance(overlay := values.get(key), dict):
+            values[key] = anchored_document(overlay, path.parent, document.below(key).where)
     document.values = values
     return document
 

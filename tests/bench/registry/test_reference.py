@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import UsageError
-from bench.registry.reference import Reference, anchored_values, is_path, label, parse
+from bench.registry.reference import Reference, anchored_document, anchored_values, is_path, label, parse
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,13 @@ def test_a_file_outside_the_repository_is_refused(own_repository):
     outside.write_text("class Cnn: ...\n")
     (own_repository.root / "link.py").symlink_to(outside)
     for name in ("../net.py:Cnn", f"{outside}:Cnn", "link.py:Cnn"):
-        with pytest.raises(UsageError, match=r"is outside the repository .* so another checkout of it would lack"):
-            anchored_values({"model": name}, own_repository.root)
-    assert anchored_values({"model": "net.py:Cnn"}, own_repository.root.parent)  # which is in no repository
+        with pytest.raises(
+            UsageError,
+            match=r"recipe.yaml:model: model: .* is outside the repository .* so another checkout of it would lack",
+        ):
+            anchored_document({"model": name}, own_repository.root, "recipe.yaml:{}".format)
+        assert anchored_values({"model": name}, own_repository.root)  # as typed, for this machine alone
+    assert anchored_document({"model": "net.py:Cnn"}, own_repository.root.parent, str)  # which is in no repository
 
 
 def test_a_label_leaves_out_the_folders():
