@@ -54,7 +54,7 @@ def test_an_unknown_id_is_refused(name):
 
 
 def test_the_nearest_three_are_named():
-    with pytest.raises(UsageError, match=r"unknown claim 'S99'; .did you mean 'S39', 'S29' or 'S19'"):
+    with pytest.raises(UsageError, match=r"unknown claim 'S99' .did you mean 'S39', 'S29' or 'S19'"):
         catalog.load("S99")
 
 
