@@ -1,9 +1,9 @@
-"""A process that measures with the code of one tree: a script, run by its path, beside another such process.
+"""A process that measures with the code of one source tree: a script that is run by its path.
 
-Each tree brings its own copy of this file, and the gate of another revision may be the one that asks. So the requests
-and replies are what must not change without a new `bench.gate.PROTOCOL`: the methods of `Agent`, their arguments and
-what they return. They are lines of JSON on stdin and stdout, and the process ends with its stdin. Whatever else is
-printed goes to stderr.
+Each tree has its own copy of this file, and the gate of another revision may send the requests. The requests and
+replies, which are the methods of `Agent`, their arguments and results, must not change without a new
+`bench.gate.PROTOCOL`. They are lines of JSON on stdin and stdout, and the process ends when its stdin closes. All other
+output goes to stderr.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 
 class Agent:
-    """The tree's code, imported when this is made, and the matrices that were opened with it."""
+    """The tree's code, imported when this is made, and the matrices opened with it."""
 
     def __init__(self, root: str) -> None:
         from bench.execution import runner
@@ -43,7 +43,7 @@ class Agent:
                     raise ImportError(f"{name} was imported from {place}, and not from {self._root}")
 
     def describe(self) -> dict[str, Any]:
-        """Which code and machine these are."""
+        """The identities of the code and the machine."""
         return {
             "code": self._provenance.code_identity(self._root),
             "sources": self.sources(),
@@ -51,11 +51,11 @@ class Agent:
         }
 
     def sources(self) -> str:
-        """The hash of the tree's sources as they are now."""
+        """The hash of the tree's present sources."""
         return str(self._provenance.sources_sha256(self._root))
 
     def open(self, path: str, device: str, found: int) -> dict[str, Any]:
-        """The cells of a matrix, by which `run` knows them: the matrix's number and the cell's."""
+        """The cells of a matrix; `run` identifies them by the number of the matrix and of the cell."""
         matrix = self._matrix.load(path)
         cells = self._matrix.expand(matrix, device, found)
         self._opened.append((matrix, cells))
@@ -71,7 +71,7 @@ class Agent:
     def run(
         self, matrix: int, cell: int, seed: int, device: str, data: str | None, cache: str, log: str
     ) -> dict[str, Any]:
-        """One run in a fresh process, whatever becomes of it."""
+        """One run in a new process, however it ends."""
         opened, cells = self._opened[matrix]
         values = {
             "recipe": cells[cell].recipe,
@@ -94,22 +94,22 @@ class Agent:
         finally:
             with contextlib.suppress(OSError):
                 if not os.path.getsize(log):
-                    os.unlink(log)  # of hundreds of runs that had nothing to say
+                    os.unlink(log)  # empty logs of hundreds of runs
         return {"started_at": started_at} | dataclasses.asdict(measured)
 
     def profile(self, matrix: int, cell: int, device: str, data: str | None, cache: str) -> dict[str, Any]:
-        """Seconds that each operator takes in a training step of a recipe, measured in a fresh process."""
+        """Seconds of each operator in a training step of a recipe, measured in a new process."""
         _, cells = self._opened[matrix]
         folder = None if data is None else Path(data)
         return {"kind": "operator", "seconds": _in_worker(_operators, cells[cell].recipe, device, folder, Path(cache))}
 
     def reference(self, device: str) -> dict[str, float | None]:
-        """Seconds of the machine's own kernels, which no change of the code changes, and the clock meanwhile in Hz."""
+        """Seconds of reference kernels, which do not depend on the code, and the clock during them in Hz."""
         return dict(_in_worker(reference_kernels, device))
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns in a process such as runs have."""
+    """The result of a function in a process like those of runs."""
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_result, args=(sender, function, arguments))
@@ -126,7 +126,7 @@ def _send_result(sender: Any, function: Callable[..., Any], arguments: tuple[Any
 
 
 def _places() -> dict[str, str | None]:
-    """Where this process has the tree's packages, or would take them from."""
+    """The places from which this process imports the tree's packages."""
     found = {name: util.find_spec(name) for name in ("bench", "bench.models", "bench.pipelines")}
     return {name: spec.origin if spec is not None else None for name, spec in found.items()}
 
@@ -143,7 +143,7 @@ def _operators(recipe: Any, device: str, data_dir: Path | None, cache: Path) -> 
             return operator_seconds(workbench.trainer(train), train)
     except Exception:
         traceback.print_exc()
-        return {}  # the verdict holds without its cause
+        return {}  # the verdict is valid without its cause
 
 
 def reference_kernels(device: str) -> dict[str, float | None]:
@@ -156,12 +156,12 @@ def reference_kernels(device: str) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name, kernel in (("matrix_product", matrix_product(here)), ("memory_copy", memory_copy(here))):
         found[f"{name}_s"] = kernel.measure(bounds).samples.median_s
-        found[f"{name}_hz"] = clock_hz(here)  # at once, before it rests
+        found[f"{name}_hz"] = clock_hz(here)  # immediately, before the core idles
     return found
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers and paths, which JSON does not know."""
+    """Convert NumPy's numbers and paths for JSON."""
     return value.item() if hasattr(value, "item") else str(value)
 
 
@@ -171,7 +171,7 @@ def main() -> None:
     agent: Agent | None = None
     failure: Exception | None = None
     try:
-        agent = Agent(sys.argv[1])  # at once, so that two agents import at the same time
+        agent = Agent(sys.argv[1])  # immediately, so that two agents import at the same time
     except Exception as error:
         traceback.print_exc()
         failure = error

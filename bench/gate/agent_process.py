@@ -1,4 +1,4 @@
-"""A tree of sources as somebody who measures when asked: the other end of `agent`, which runs with that tree's code."""
+"""The gate's side of an agent: starts `agent.py` of a source tree and sends it requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.execution import imports, scratch
 from bench.gate import LEAST_PROTOCOL, PROTOCOL
 from bench.gate.preparation import Environment
 
-# What stands at the top of a tree, by protocol.
+# The packages at the top of a tree, by protocol.
 PACKAGES = {1: ("bench", "models", "pipelines"), 2: ("bench",)}
 AGENT = Path("bench", "gate", "agent.py")
 LOG_TAIL_LINES = 15
@@ -26,7 +26,7 @@ GRACE_S = 5.0
 
 
 class AgentFailed(Exception):
-    """The tree's code raised an error; `exit_code` is that of an expected one, else None.
+    """The tree's code raised an error; `exit_code` is that of an expected error, else None.
 
     `loaded` is False where the code could not even be imported.
     """
@@ -37,18 +37,18 @@ class AgentFailed(Exception):
 
 
 class Measurer(Protocol):
-    """Who measures one side when asked: a `AgentProcess`, or a `bench.gate.users_side.UsersSide`."""
+    """Measures one side on request: an `AgentProcess`, or a `bench.gate.users_side.UsersSide`."""
 
     @property
     def has_run(self) -> bool:
-        """Whether something ran since the last start, so that the next round needs a new one."""
+        """Whether something ran since the last start, so that the next round needs a new start."""
 
     def start(self) -> None: ...
 
     def await_ready(self) -> None: ...
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """The answer to one request that `bench.gate.agent` describes, waited for. Raises TreeFailed."""
+        """Send a request of `bench.gate.agent` and wait for the answer. Raises AgentFailed."""
 
     def close(self) -> None: ...
 
@@ -56,10 +56,10 @@ class Measurer(Protocol):
 class AgentProcess:
     """The process of the agent in the sources at `root`; what it prints goes to `log`.
 
-    Raises TreeFailed where the sources have no agent that speaks a protocol known here.
+    Raises AgentFailed if the sources have no agent with a known protocol.
 
-    A start fixes much for all the runs that its fork server starts: where memory lies, hash seeds, how large the heap
-    already is. So runs of one start are no independent evidence; `renew` makes a new start.
+    A start fixes memory layout, hash seeds and heap size for all runs of its fork server. Runs of one start are
+    therefore not independent; `renew` makes a new start.
     """
 
     def __init__(self, root: Path, log: Path, environment: Environment | None = None) -> None:
@@ -74,14 +74,14 @@ class AgentProcess:
         self.start()
 
     def start(self) -> None:
-        """Start the agent, which imports the tree's code at once; `await_ready` waits until it has."""
+        """Start the agent, which imports the tree's code immediately; `await_ready` waits for it."""
         variables = os.environ | dict(self._environment.variables)
         others = [path for path in (variables.get("PYTHONPATH"),) if path]
         environment = variables | {
             "PYTHONPATH": os.pathsep.join([self._path, *others]),
-            # Python would put the present folder first, and it may hold the other revision.
+            # Python would put the current folder first, which may contain the other revision.
             "PYTHONSAFEPATH": "1",
-            # Short enough for any revision's sockets; and what it leaves behind goes with this process.
+            # Short enough for any revision's sockets, and removed with this process.
             "TMPDIR": str(scratch.for_sockets()),
         }
         self.has_run = self._closed = False
@@ -92,14 +92,14 @@ class AgentProcess:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 env=environment,
-                # A terminal's Ctrl-C is for this process, which ends its agents itself.
+                # A terminal's Ctrl-C should reach only this process, which ends its agents itself.
                 start_new_session=True,
             )
 
     def await_ready(self) -> None:
-        """Wait until the code is imported and the matrices of earlier starts are open again, under the same numbers.
+        """Wait until the code is imported and the matrices of earlier starts are open again, with the same numbers.
 
-        Raises TreeFailed, and UsageError where the sources have changed since the first start.
+        Raises AgentFailed, and UsageError if the sources have changed since the first start.
         """
         sources = self.ask("sources")
         if self._sources not in (None, sources):
@@ -109,7 +109,7 @@ class AgentProcess:
             self._request("open", opened)
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """The answer to one request, waited for. Raises TreeFailed."""
+        """Send one request and wait for the answer. Raises AgentFailed."""
         self.has_run |= do == "run"
         reply = self._request(do, arguments)
         if do == "open":
@@ -133,20 +133,20 @@ class AgentProcess:
         return answer["reply"]
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The end of its log, as words for an error."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return "it said: " + "\n  ".join(lines) if lines else "it said nothing"
 
     def close(self) -> None:
-        """End it and whatever runs for it; `start` begins anew."""
+        """End it with all its processes; `start` starts it again."""
         if self._closed:
-            return  # its number may be another process's by now
+            return  # its process id may have been reused
         self._closed = True
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            # Its whole session: the fork server and the workers too.
+            # Its whole session, including the fork server and the workers.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
             try:
@@ -159,9 +159,9 @@ class AgentProcess:
 
 
 def protocol_of(root: Path) -> int:
-    """The protocol that the agent in these sources speaks. Runs none of their code.
+    """The protocol of the agent in these sources. Runs none of their code.
 
-    Raises TreeFailed if the gate here does not speak it.
+    Raises AgentFailed if this gate does not support it.
     """
     try:
         text = (root / AGENT).with_name("__init__.py").read_text(encoding="utf-8")
@@ -186,7 +186,7 @@ def protocol_of(root: Path) -> int:
 
 
 def renew(agents: Sequence[Measurer]) -> None:
-    """Make a new start of each tree that has run something since its last one, all at the same time.
+    """Restart each agent that has run something since its last start, all at the same time.
 
     Raises what `AgentProcess.await_ready` does.
     """

@@ -1,7 +1,7 @@
-"""Stored baselines: what the code of some day measured on a machine, and how much the machine let it vary.
+"""Stored baselines: earlier measurements on a machine, and how much they vary there.
 
-One JSON file for each matrix and machine, in `results/baselines`. The machine is known by its fingerprint, in which
-there is no host name; so a file can be committed, and a machine of the same kind can use it.
+One JSON file for each matrix and machine, in `results/baselines`. The machine is identified by its fingerprint, which
+contains no host name, so a file can be committed and used on machines of the same kind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.gate.drift import KERNELS
 from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
 from bench.gate.source import Result
 
-# 2: each round is a start of its own, and results have their seeds.
+# 2: each round has its own start, and results have seeds.
 SCHEMA = 2
 OLD = "an older bench made it, from one start for all runs, whose memory says nothing of another start's"
 MACHINE_FACTS = (
@@ -37,7 +37,8 @@ class NoBaseline(MissingError):
 
 @dataclass(frozen=True)
 class Baseline:
-    """Results of `matrix`, whose code, machine and moment are known; `reference` are the machine's kernels, in s."""
+    """Results of `matrix`, with code, machine and time; `reference` are the seconds of the machine's reference
+    kernels."""
 
     matrix: str
     saved_at: str
@@ -51,7 +52,7 @@ class Baseline:
         return f"{self.matrix}-{self.machine['id']}"
 
     def times(self) -> dict[str, tuple[Quantity, list[float]]]:
-        """By cell, the first of its quantities that is a time and is waited for, with the values in order."""
+        """By cell, its first quantity that is a time and is judged by the gate, with the values in order."""
         found = {}
         for label in dict.fromkeys(result.label for result in self.results):
             runs = [result for result in self.results if result.label == label]
@@ -63,12 +64,12 @@ class Baseline:
         return found
 
     def noise(self) -> dict[str, float]:
-        """Deviation of the ratio of neighbouring runs, by cell."""
+        """The standard deviation of the log ratio of neighbouring runs, by cell."""
         deviations = {label: noise.pair_noise(values) for label, (_, values) in self.times().items()}
         return {label: deviation for label, deviation in deviations.items() if deviation is not None}
 
     def floors(self, rounds: int) -> dict[str, float]:
-        """The least slow-down that can be told in so many rounds, by cell."""
+        """The smallest slow-down that this many rounds can find, by cell."""
         return {label: noise.floor(deviation, rounds) for label, deviation in self.noise().items()}
 
 
@@ -79,7 +80,7 @@ def make(
     code: Mapping[str, Any],
     reference: Mapping[str, float],
 ) -> Baseline:
-    """A baseline of now; of the machine and the runs it holds what comparisons need."""
+    """A new baseline with the facts about machine and runs that comparisons need."""
     kept = [
         Result(
             result.config,
@@ -96,7 +97,7 @@ def make(
 
 
 def save(baseline: Baseline, folder: Path) -> Path:
-    """Write it, in place of one of the same matrix and machine. Raises MissingError where that is not possible."""
+    """Write it, replacing one of the same matrix and machine. Raises MissingError if that fails."""
     path = folder / f"{baseline.name}.json"
     content = {"schema": SCHEMA, **asdict(baseline)}
     for result in content["results"]:
@@ -112,7 +113,7 @@ def save(baseline: Baseline, folder: Path) -> Path:
 
 
 def read(path: Path) -> Baseline:
-    """Raises MissingError for a file that is no baseline of this schema."""
+    """Read a baseline. Raises MissingError for a file that is not a baseline of this schema."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (schema := content.pop("schema")) != SCHEMA:
@@ -132,7 +133,7 @@ def read_all(folder: Path) -> list[Baseline]:
 
 
 def find(folder: Path, matrix: str, machine: Mapping[str, Any]) -> Baseline:
-    """The baseline of a matrix for this machine. Raises NoBaseline, which says whose there are."""
+    """The baseline of a matrix for this machine. Raises NoBaseline, which says for which machines there are some."""
     path = folder / f"{matrix}-{machine['id']}.json"
     if path.is_file():
         return read(path)
@@ -146,7 +147,7 @@ def find(folder: Path, matrix: str, machine: Mapping[str, Any]) -> Baseline:
 
 
 def named(folder: Path, name: str) -> Path:
-    """The file of a baseline by its name, or the beginning of it. Raises UsageError for none and for several."""
+    """The file of a baseline by the beginning of its name. Raises UsageError unless exactly one fits."""
     found = [path for path in sorted(folder.glob("*.json")) if path.stem.startswith(name)]
     if len(found) != 1:
         known = ", ".join(path.stem for path in (found or sorted(folder.glob("*.json")))) or "none"
@@ -156,7 +157,7 @@ def named(folder: Path, name: str) -> Path:
 
 
 def check_margin(margin: float, floors: Mapping[str, float], rounds: int) -> None:
-    """Raises UsageError for a margin that is below what the machine can show."""
+    """Raises UsageError for a margin below the machine's noise floor."""
     below = {label: floor for label, floor in floors.items() if margin < floor}
     if below:
         worst = max(below, key=lambda label: below[label])

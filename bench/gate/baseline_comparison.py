@@ -14,15 +14,15 @@ from bench.gate.measurement import Measurement
 from bench.gate.report import GateFinding
 from bench.gate.verdict import Judgement, Verdict, judge
 
-# The machine's own kernels take up to a second, which is to be a small share of the time.
+# The reference kernels take up to a second, which should be a small share of the time.
 REFERENCE_EVERY_S = 10.0
-# Enough beside a baseline of twenty to be sure of what is as large as its noise.
+# Enough, with a baseline of twenty runs, to be sure of a change as large as its noise.
 ROUNDS = 12
 
 
 @dataclass
 class BaselineComparison:
-    """The tree of `measurement` beside stored baselines, each with its matrix' file."""
+    """Compares the tree of `measurement` with stored baselines, each with the file of its matrix."""
 
     measurement: Measurement
     baselines: Sequence[tuple[Path, Baseline]]
@@ -30,13 +30,13 @@ class BaselineComparison:
     rounds: int = ROUNDS
 
     def judge(self, deadline_s: float, found: int) -> tuple[list[GateFinding], list[str]]:
-        """A finding for each quantity, and what should be said of the machine.
+        """A finding for each quantity, and remarks on the machine.
 
-        A slow-down that the machine's own kernels show too is not called one: it is `unsure`.
+        A slow-down that the reference kernels show too is `unsure`.
         """
         groups: list[MatchedCell] = []
         for position, (path, kept) in enumerate(self.baselines):
-            # What is left, in equal parts.
+            # The remaining time, in equal parts.
             share_s = (deadline_s - time.monotonic()) / (len(self.baselines) - position)
             results = self.measurement.measure(path, found, self.rounds, time.monotonic() + share_s)
             for label in dict.fromkeys(result.label for result in results):
@@ -68,7 +68,7 @@ class BaselineComparison:
         ]
 
     def noise_warnings(self) -> list[str]:
-        """Where a slow-down of the margin is hardly to be found, by the noise of the baselines' own runs."""
+        """Cells in which the noise of the baseline's runs would hide a slow-down of the margin."""
         told = []
         for _, kept in self.baselines:
             for label, floor in kept.floors(self.rounds).items():
@@ -96,7 +96,7 @@ def _without_judgement(group: MatchedCell) -> GateFinding | None:
 
 
 def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:
-    """The judgement, where the machine does not explain it."""
+    """The judgement, or `unsure` if the machine's drift explains it."""
     if judgement.verdict not in (Verdict.WORSE, Verdict.BETTER) or judgement.change is None:
         return judgement
     worse = judgement.verdict is Verdict.WORSE

@@ -1,4 +1,4 @@
-"""Why head is slower: the parts of the runs that explain the difference, the one that explains most first."""
+"""Why head is slower: the parts of the runs that explain the difference, largest first."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from bench.runs.run import Run
 
-# Parts that explain less of the difference are not named.
+# Parts below this share of the difference are not named.
 LEAST_SHARE = 0.1
 MOST_PARTS = 3
-# Spans of which nobody said what they are.
+# Spans without information about their content.
 UNTOLD = ("rest", "load_and_train")
 
 
 @dataclass(frozen=True)
 class Part:
-    """What took longer, in seconds on both sides, and its share of the whole difference.
+    """A part that took longer: its seconds on both sides, and its share of the whole difference.
 
     `kind` is `span` of a run, `function` of a Python script or `operator` of torch.
     """
@@ -32,7 +32,7 @@ class Part:
 
 
 def of_spans(pairs: Sequence[tuple[Run, Run]]) -> list[Part]:
-    """The spans of runs whose medians explain the difference of the whole time; none where runs tell of no spans."""
+    """The spans whose medians explain the difference of the total times; empty if the runs have no spans."""
     sides = [[_seconds(run.spans) for run in side] for side in zip(*pairs, strict=True)]
     names = {name for side in sides for run in side for name in run}
     base, head = ({name: median(run.get(name, 0.0) for run in side) for name in names} for side in sides)
@@ -41,7 +41,7 @@ def of_spans(pairs: Sequence[tuple[Run, Run]]) -> list[Part]:
 
 
 def least(profiles: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The least seconds of each part over several profiles, as what disturbs one only ever adds."""
+    """The smallest seconds of each part over several profiles, because disturbances only add time."""
     names = {name for profile in profiles for name in profile}
     return {name: min(profile.get(name, 0.0) for profile in profiles) for name in names}
 

@@ -1,4 +1,4 @@
-"""A revision beside the working tree, in a temporary folder that goes away however the command ends."""
+"""A revision beside the working tree, in a temporary folder that is removed however the command ends."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bench.host.git import GitFailed, git
 PREFIX = "bench-regress-"
 # A path one folder deeper is 14 bytes longer, which is no multiple of any alignment.
 ANOTHER_PLACE = "another-place"
-# What marks the top of somebody's repository, a submodule or a second worktree among them.
+# Names that mark the top of a repository, including submodules and further worktrees.
 REPOSITORIES = (".git", ".hg", ".jj", ".svn")
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """Two trees at paths of the same length, which makes the environments of their processes equally large.
+    """Two trees at paths of equal length, so that the environments of their processes have equal size.
 
-    Even that shifts where a program's memory lies, and with it its speed by some percent (Mytkowicz et al.,
+    Even the size of the environment shifts a program's memory, and with it the speed by some percent (Mytkowicz et al.,
     "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
     """
 
@@ -36,7 +36,7 @@ class Checkout:
 
 
 def top_of(folder: Path) -> Path:
-    """The checkout whose top this is. Raises UsageError where it is none, as for an installed package."""
+    """The checkout with this top. Raises UsageError if there is none, as for an installed package."""
     try:
         top = Path(git(folder, "rev-parse", "--show-toplevel")).resolve()
     except GitFailed as error:
@@ -54,7 +54,7 @@ def top_of(folder: Path) -> Path:
 def enclosing_repository(folder: Path) -> Path | None:
     """The top of the nearest repository of any kind that a folder is in.
 
-    git itself is not asked: it says no of a repository that is another user's, and of a damaged one.
+    It does not ask git, which refuses repositories of other users and damaged ones.
     """
     folder = folder.resolve()
     return next((one for one in (folder, *folder.parents) if _is_repository(one)), None)
@@ -66,14 +66,14 @@ def _is_repository(folder: Path) -> bool:
 
 
 def is_elsewhere(root: Path, folder: Path) -> bool:
-    """Whether a folder is in another repository than that of the sources in `root`."""
+    """Whether a folder is in a different repository than the sources in `root`."""
     folder, root = folder.resolve(), root.resolve()
     here = enclosing_repository(folder)
     return not (here is None or here == root or (here in root.parents and folder.is_relative_to(root)))
 
 
 def refuse_elsewhere(root: Path, folder: Path, command: str) -> None:
-    """Raises UsageError in a repository other than that of the sources in `root`, which are what is measured."""
+    """Raises UsageError in a different repository than that of the measured sources in `root`."""
     if is_elsewhere(root, folder):
         here = enclosing_repository(folder)
         raise UsageError(
@@ -83,7 +83,7 @@ def refuse_elsewhere(root: Path, folder: Path, command: str) -> None:
 
 
 def resolve(top: Path, revision: str) -> str:
-    """The commit of a revision. Raises UsageError for one that is not here."""
+    """The commit of a revision. Raises UsageError for an unknown one."""
     try:
         return git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except GitFailed:
@@ -99,7 +99,7 @@ def _remedy(top: Path) -> str:
 
 @contextmanager
 def checked_out(top: Path, commit: str, place: int = 0) -> Iterator[Checkout]:
-    """The commit as a tree beside the present one; raises UsageError where git cannot check it out."""
+    """Check out the commit beside the present tree. Raises UsageError if git cannot do it."""
     with temporary_sides(top, place) as sides:
         try:
             git(top, "worktree", "add", "--detach", "--quiet", str(sides.base), commit)
@@ -111,7 +111,7 @@ def checked_out(top: Path, commit: str, place: int = 0) -> Iterator[Checkout]:
 
 @dataclass(frozen=True)
 class Places:
-    """Two paths of one length at which nothing is yet."""
+    """Two unused paths of equal length."""
 
     base: Path
     head: Path
@@ -134,7 +134,7 @@ def temporary_sides(top: Path, place: int = 0) -> Iterator[Places]:
 
 
 def remove_leftovers(top: Path) -> None:
-    """Take away what a command left that was killed."""
+    """Remove leftovers of killed commands."""
     for repository in (top, *_submodules_of(top)):
         for line in git(repository, "worktree", "list", "--porcelain").splitlines():
             path = Path(line.removeprefix("worktree "))
@@ -149,7 +149,7 @@ def remove_leftovers(top: Path) -> None:
 def _remove(top: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for repository in (top, *_submodules_of(top)):
-        with suppress(GitFailed):  # a name without a folder is harmless, and pruned by git in time
+        with suppress(GitFailed):  # a name without a folder is harmless; git prunes it in time
             git(repository, "worktree", "prune", "--expire", "now")
 
 

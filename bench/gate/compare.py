@@ -1,4 +1,4 @@
-"""Two sets of results: which cells correspond, which values are pairs, and what is judged of each."""
+"""Compares two sets of results: which cells correspond, which values form pairs, and what is judged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from bench.runs.labels import show
 from bench.text.canonical import canonical_json
 
 MOST_KEYS_TOLD = 4
-# Keys of a result's config that name the code which was timed, and are no setting of it.
+# Keys of a config that name the timed code and are not settings.
 NAMES = {"benchmark"}
 NOTHING_IN_COMMON = "there is no figure that all runs of both sides have"
-# Parts of a fingerprint that are told where two machines differ.
+# Parts of a fingerprint that are named if two machines differ.
 TOLD_OF_MACHINES = (
     "cpu_model", "usable_cores", "cpu_quota", "omp_num_threads", "gpus", "gpu_driver", "torch", "device",
 )  # fmt: skip
@@ -30,7 +30,7 @@ TOLD_OF_MACHINES = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What is judged by: margins instead of a quantity's own, by scale, and the share of false alarms."""
+    """Limits of the judgement: margins that replace a quantity's own, by scale, and the share of false alarms."""
 
     margin: float | None = None
     accuracy_margin: float | None = None
@@ -38,7 +38,7 @@ class Limits:
     false_alarms: float = FALSE_ALARMS
 
     def of(self, quantity: Quantity) -> Quantity:
-        """The quantity with these limits; a time's margin is not meant for memory."""
+        """The quantity with these limits; the margin of times does not apply to memory."""
         if quantity.scale == "difference":
             return quantity if self.accuracy_margin is None else replace(quantity, margin=self.accuracy_margin)
         if quantity.words != ("faster", "slower"):
@@ -63,7 +63,7 @@ class MatchedCell:
 def compare(
     base: Sequence[Result], head: Sequence[Result], limits: Limits, any_machine: bool = False
 ) -> tuple[list[GateFinding], list[str]]:
-    """A finding for each quantity of each cell of head, judged together, and what else should be said."""
+    """A finding for each quantity of each cell of head, judged together, and further remarks."""
     groups, notes = match(base, head)
     cases: list[tuple[MatchedCell, Case]] = []
     findings: dict[int, list[GateFinding]] = {}
@@ -86,8 +86,8 @@ def compare(
 def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[MatchedCell], list[str]]:
     """Cells of both sides that have the same config.
 
-    Keys of which each side has one value throughout, and another than the other side, are what is compared:
-    they are left out of account, and named. What a cell is of is never compared: two benchmarks of other names are two.
+    Keys with one value throughout each side, but different ones on the two sides, are what is compared: they are
+    ignored for matching, and named. Names of benchmarks are never compared: different names are different benchmarks.
     """
     compared = sorted(
         key
@@ -119,7 +119,7 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[MatchedC
 def cases_of(group: MatchedCell, limits: Limits, more: Sequence[Quantity] = ()) -> list[Case]:
     """What can be judged of a cell: each quantity that all its results have, `more` beside those of its measure.
 
-    Times and memory of sides that were measured in turns are pairs of neighbours, accuracies are pairs of a seed.
+    If the sides were measured in turns, neighbouring times and memory values form pairs; accuracies are paired by seed.
     """
     base = [result for result in group.base if result.metrics is not None]
     head = [result for result in group.head if result.metrics is not None]
@@ -139,7 +139,7 @@ def cases_of(group: MatchedCell, limits: Limits, more: Sequence[Quantity] = ()) 
 
 
 def _differ_in_start(base: Sequence[Result], head: Sequence[Result]) -> bool:
-    """Whether what a start fixed for several runs of one side might pass for a difference between the sides."""
+    """Whether several runs of one side share a start, whose effect could look like a difference between the sides."""
     sides = [Counter(result.start for result in side if result.start is not None) for side in (base, head)]
     return any(
         count > 1 and start not in other for side, other in (sides, sides[::-1]) for start, count in side.items()
@@ -147,7 +147,7 @@ def _differ_in_start(base: Sequence[Result], head: Sequence[Result]) -> bool:
 
 
 def _of_starts(results: Sequence[Result], values: Sequence[float]) -> list[float]:
-    """One value of each start, the median of its runs, which are no independent evidence of times and memory."""
+    """One value for each start, the median of its runs, because runs of one start are not independent."""
     by_start: dict[object, list[float]] = defaultdict(list)
     for position, (result, value) in enumerate(zip(results, values, strict=True)):
         by_start[position if result.start is None else result.start].append(value)
@@ -155,7 +155,7 @@ def _of_starts(results: Sequence[Result], values: Sequence[float]) -> list[float
 
 
 def _starts_told(group: MatchedCell) -> str | None:
-    """What to say where several runs count as one."""
+    """The remark if several runs count as one."""
     if not _differ_in_start(group.base, group.head):
         return None
     sides = (group.base, group.head)
@@ -168,7 +168,7 @@ def _starts_told(group: MatchedCell) -> str | None:
 
 
 def _values(results: Sequence[Result], quantity: Quantity) -> list[float] | None:
-    """One of each result; None where one of them has none to judge."""
+    """The value of each result; None if one of them has none."""
     values = [(result.metrics or {}).get(quantity.metric) for result in results]
     usable = [float(value) for value in values if _usable(value, quantity)]
     return usable if len(usable) == len(values) else None
@@ -177,7 +177,7 @@ def _values(results: Sequence[Result], quantity: Quantity) -> list[float] | None
 def _of_equal_seeds(
     base: Sequence[Result], of_base: Sequence[float], head: Sequence[Result], of_head: Sequence[float]
 ) -> tuple[list[float], list[float]] | None:
-    """A value of each seed that both sides have, the mean where a side has several; None for too few such seeds."""
+    """A value for each seed that both sides have, the mean if a side has several; None for too few seeds."""
     sides: list[dict[int, float]] = []
     for results, values in ((base, of_base), (head, of_head)):
         by_seed: dict[int, list[float]] = defaultdict(list)
@@ -192,10 +192,10 @@ def _of_equal_seeds(
 
 
 def missed(group: MatchedCell, false_alarms: float) -> list[GateFinding]:
-    """What to say of figures that some runs lack because they failed to get there, such as the time to a target.
+    """Findings about figures that some runs lack because they failed, such as the time to a target.
 
-    Whether head fails more often is told by Fisher's exact test (JRSS 98, 1935); the times of those that got there
-    are a choice of the best, and are not compared.
+    Fisher's exact test (JRSS 98, 1935) decides whether head fails more often. The times of the successful runs are a
+    biased selection and are not compared.
     """
     found = []
     for quantity in QUANTITIES.get(group.measure, ()):
@@ -213,7 +213,7 @@ def missed(group: MatchedCell, false_alarms: float) -> list[GateFinding]:
 
 
 def alternate(base: Sequence[Result], head: Sequence[Result]) -> bool:
-    """Whether the two sides were measured in turns: then the first of one and the first of the other are neighbours."""
+    """Whether the two sides were measured in turns, so that values at the same position are neighbours in time."""
     if len(base) != len(head) or any(result.metrics is None for result in (*base, *head)):
         return False
     if any(not result.at for result in (*base, *head)):
@@ -229,7 +229,7 @@ def _usable(value: object, quantity: Quantity) -> TypeGuard[float]:
 
 
 def _without_judgement(group: MatchedCell, any_machine: bool) -> GateFinding | None:
-    """Why there is nothing to judge, None where there is."""
+    """Why there is nothing to judge; None if there is something."""
     if not group.base:
         return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, "the base has no such cell")
     good_base = [result for result in group.base if result.metrics is not None]
@@ -256,7 +256,7 @@ def _without_judgement(group: MatchedCell, any_machine: bool) -> GateFinding | N
 
 
 def difference_of_machines(one: Mapping[str, object], other: Mapping[str, object]) -> str:
-    """The first facts that tell two machines apart."""
+    """The first facts in which two machines differ."""
     told = [
         f"{key}: {show(one.get(key))} and {show(other.get(key))}"
         for key in TOLD_OF_MACHINES
@@ -275,7 +275,7 @@ def _value(results: Sequence[Result], key: str) -> str:
 
 
 def _names(cells: Sequence[Sequence[Result]], compared: Sequence[str]) -> dict[tuple[str, str], str]:
-    """A name for each cell: its label, and what tells it from the others of that label."""
+    """A name for each cell: its label, and what distinguishes it from others with that label."""
     firsts = [cell[0] for cell in cells]
     names = {}
     for first in firsts:

@@ -1,7 +1,7 @@
-"""A `slower` verdict before it fails a build: measured again in a second checkout, at another path.
+"""Confirms a `slower` verdict in a second checkout at another path before it fails a build.
 
-Where a program's code and data lie in memory depends on the length of its paths, among other things, and can cost some
-percent (Mytkowicz et al., ASPLOS 2009). Taking turns does not show that, because each side keeps its place; another
+The memory layout of a program depends, among other things, on the length of its paths, and can cost some percent
+(Mytkowicz et al., ASPLOS 2009). Measuring in turns does not show that, because each side keeps its place; a second
 place does.
 """
 
@@ -20,7 +20,7 @@ SHARE = 0.5
 
 
 def slower(findings: Sequence[GateFinding]) -> list[GateFinding]:
-    """The findings that a second checkout has to confirm."""
+    """The findings that a second checkout must confirm."""
     return [one for one in findings if one.verdict is Verdict.WORSE and _is_time(one.judgement)]
 
 
@@ -30,7 +30,7 @@ def rounds_for(suspects: Sequence[GateFinding]) -> int:
 
 
 def confirmed(findings: Sequence[GateFinding], again: Sequence[GateFinding]) -> list[GateFinding]:
-    """The findings, those of `slower` as the second checkout left them.
+    """The findings, with those of `slower` revised by the second checkout.
 
     A slow-down is confirmed if the second place is slower for sure (by a one-sided test at 5 %) and the mean of both
     places is above the margin. Anything else becomes `unsure`, with what each place showed.

@@ -1,7 +1,7 @@
-"""Whether the machine itself became slower or faster, by kernels of its own, which no change of the code changes.
+"""Drift of the machine itself, measured by reference kernels that do not depend on the code.
 
-Where the clock can be read they are told in cycles too: what became slower in seconds and not in cycles is the clock's
-doing, by heat, power or another governor; what became slower in both is a neighbour's, or the memory's.
+If the clock can be read, changes are also given in cycles: slower in seconds but not in cycles means a lower clock, by
+heat, power or another governor; slower in both means a neighbour or the memory.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-# Of the agent's answer to `reference`: NAME_s are seconds, NAME_hz the clock while it ran, None where that is hidden.
+# The agent's answer to `reference`: NAME_s are seconds, NAME_hz the clock during the kernel, None if hidden.
 KERNELS = {"matrix_product": "a matrix product", "memory_copy": "a memory copy"}
-# A change of theirs by this much is worth a word.
+# A change by this much is reported.
 TOLD = 0.03
 
 Reference = Mapping[str, float | None]
@@ -20,7 +20,7 @@ Reference = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Drift:
-    """By kernel, how much longer it takes now than then, as a fraction; `cycles` has those whose clock is known."""
+    """By kernel, the relative change of its time; `cycles` has the kernels whose clock is known."""
 
     seconds: Mapping[str, float]
     cycles: Mapping[str, float]
@@ -36,7 +36,7 @@ class Drift:
 
     @property
     def explained(self) -> str:
-        """What the cycles say of it, where there is something to explain."""
+        """The explanation by the cycles, if there is something to explain."""
         moved = [name for name, change in self.seconds.items() if abs(change) > TOLD]
         if not moved:
             return ""
@@ -48,7 +48,7 @@ class Drift:
 
 
 def between(then: Sequence[Reference], now: Sequence[Reference]) -> Drift:
-    """From some readings to others, by their medians."""
+    """The drift between the medians of two sets of readings."""
     before, after = middle(then), middle(now)
 
     def ratio(key: str) -> float | None:

@@ -1,7 +1,7 @@
-"""Whether more rounds can still decide, so that a hopeless case is told early and does not use its time up.
+"""The chance that more rounds decide a case, so that a hopeless one is given up early.
 
-The chance is that of the present trend (conditional power: Lan and Wittes, "The B-value", Biometrics 44, 1988). Ending
-for want of it makes no false alarms, because it only ever ends in `unsure`.
+It assumes the present trend (conditional power: Lan and Wittes, "The B-value", Biometrics 44, 1988). Giving up causes
+no false alarms, because the result is always `unsure`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from scipy import stats
 from bench.gate import group_sequential
 from bench.gate.verdict import FALSE_ALARMS, FALSE_SAME, LEAST_ROUNDS, LEAST_ROUNDS_FOR_ALARM, LEAST_SEEDS, Case, weigh
 
-# With less of a chance, the rest of the time is better spent on another machine, or with another margin.
+# Below this chance, the time is better spent on another machine, or with another margin.
 HOPELESS = 0.1
 
 
 def chance_to_decide(case: Case, rounds: int, false_alarms: float = FALSE_ALARMS) -> float:
-    """How likely it is that `same`, `better` or `worse` can be said of pairs after so many rounds in all.
+    """The probability of the verdict `same`, `better` or `worse` on pairs after `rounds` rounds in all.
 
-    1 where too little is known yet to tell.
+    1 if too little is known yet.
     """
     is_ratio = case.quantity.scale == "ratio"
     if rounds < (LEAST_ROUNDS if is_ratio else LEAST_SEEDS):
@@ -31,7 +31,7 @@ def chance_to_decide(case: Case, rounds: int, false_alarms: float = FALSE_ALARMS
     if rounds <= evidence.n:
         return 0.0
     error = evidence.noise / math.sqrt(rounds)
-    # A part of the last estimate has been measured; the rest is open.
+    # A part of the final estimate has been measured; the rest is uncertain.
     spread = error * math.sqrt(1 - evidence.n / rounds)
 
     def chance(low: float, high: float) -> float:
@@ -46,6 +46,6 @@ def chance_to_decide(case: Case, rounds: int, false_alarms: float = FALSE_ALARMS
 
 
 def _errors_needed(level: float, at: tuple[int, ...], rounds: int) -> float:
-    """By how many standard errors a value has to differ at the last look that so many rounds allow."""
+    """The number of standard errors by which a value must differ at the last look within `rounds` rounds."""
     look = max((position for position, one in enumerate(at) if one <= rounds), default=0)
     return float(stats.norm.isf(group_sequential.nominal(level, at, look)))

@@ -1,4 +1,4 @@
-"""Which functions of a Python script take its time, by Python's own profiler, for comparing two versions of it."""
+"""The time of each function of a Python script, by Python's profiler, for comparing two versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INSTALLED = re.compile(r".*/(?:site|dist)-packages/|.*/lib/python[\d.]+/")
 
 
 def profiled(argv: Sequence[str], out: Path) -> list[str] | None:
-    """The same command with the profiler around it, whose figures go to `out`; None where it is no Python script."""
+    """The command with the profiler, which writes to `out`; None if it is not a Python script."""
     if not _PYTHON.fullmatch(argv[0]):
         return None
     at = next((at for at, one in enumerate(argv) if at and (not one.startswith("-") or one in ("-m", "-c"))), None)
@@ -24,9 +24,10 @@ def profiled(argv: Sequence[str], out: Path) -> list[str] | None:
 
 
 def function_seconds(file: Path, root: Path) -> dict[str, float]:
-    """Seconds that each function took itself, by name and file; empty where the profile cannot be read.
+    """The own seconds of each function, by name and file; empty if the profile cannot be read.
 
-    Lines are left out, because a change above a function moves it; functions of one name in one file count together.
+    Line numbers are left out, because a change above a function moves it; functions of the same name in a file are
+    added.
     """
     try:
         with file.open("rb") as opened:

@@ -1,9 +1,9 @@
-"""Looking at evidence again and again as it comes in, at no more false alarms than a single look would give.
+"""Group-sequential tests: evidence is tested repeatedly as it arrives, with the false-alarm rate of a single test.
 
-A group-sequential test spends its share of false alarms bit by bit: Lan and DeMets, "Discrete sequential boundaries for
-clinical trials", Biometrika 70, 1983. What is spent here is proportional to the rounds made, as in the power family of
-Kim and DeMets, Biometrika 74, 1987, with exponent 1, which ends clear cases early. A share that is never used,
-because measuring ended before its last look, is lost; that makes the test careful, not wrong.
+The tests spend their false-alarm rate gradually: Lan and DeMets, "Discrete sequential boundaries for clinical trials",
+Biometrika 70, 1983. Spending is proportional to the number of rounds, as in the power family of Kim and DeMets,
+Biometrika 74, 1987, with exponent 1, which ends clear cases early. If measuring ends before the last look, part of the
+rate is not spent, which makes the test conservative.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-# The finest and the coarsest share of false alarms for which boundaries are worked out, and how many between.
+# The levels for which boundaries are computed.
 LEVELS = np.geomspace(1e-7, 0.5, 36)
-# Points at which the density of the walk is followed, and how far out, in its standard deviations.
+# The number of grid points for the density of the walk, and their range in standard deviations.
 GRID = 240
 REACH = 8.0
-# The boundaries of more would take longer to work out than some runs do.
+# Computing the boundaries of more looks would take longer than some runs.
 MOST_LOOKS = 50
 
 
 @functools.cache
 def looks(rounds: int, least: int = 8) -> tuple[int, ...]:
-    """After which rounds to look: from `least` on, and after the last.
+    """The rounds after which to look: from `least` on, and after the last.
 
-    Every second one closes a block A B B A, in which a steady drift cancels; of very many rounds, some are passed over.
+    Only every second round, which completes a block A B B A in which a steady drift cancels; with many rounds, fewer.
     """
     every = 2 * math.ceil(rounds / (2 * MOST_LOOKS))
     return tuple(sorted({*range(min(least, rounds), rounds, every), rounds}))
 
 
 def nominal(level: float, at: Sequence[int], look: int) -> float:
-    """The p below which the test at the look number `look` is significant, where all looks together are at `level`."""
+    """The p below which the test at look number `look` is significant if all looks together have `level`."""
     curve = _boundaries(tuple(at))[:, look]
     return float(np.exp(np.interp(math.log(level), np.log(LEVELS), np.log(curve))))
 
 
 def repeated_p(p: float, at: Sequence[int], look: int) -> float:
-    """The level at which all looks together would have to be for a nominal `p` at this look to be significant.
+    """The level of all looks together at which a nominal `p` at this look would be just significant.
 
-    The least of these over the looks made so far is a p-value that holds whenever one stops (Jennison and
-    Turnbull, "Group sequential methods", 1999, chapter 9). With a single look it is p itself.
+    The smallest of these over the looks so far is a p-value that is valid at any stopping time (Jennison and Turnbull,
+    "Group sequential methods", 1999, chapter 9). With a single look it is p itself.
     """
     if len(at) == 1:
         return p
@@ -64,10 +64,10 @@ def _boundaries(at: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _nominal_levels(level: float, at: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Follow the density of a random walk that has not crossed the boundary yet, as the sum of n values has it.
+    """Boundaries from the density of a random walk, the sum of n values, that has not crossed them yet.
 
-    In units of one value's standard deviation the walk has variance n after n rounds (Armitage, McPherson and
-    Rowe, JRSS A 132, 1969). Each look's boundary is where the mass beyond is this look's share.
+    In units of one value's standard deviation, the walk has variance n after n rounds (Armitage, McPherson and Rowe,
+    JRSS A 132, 1969). Each look's boundary is chosen so that the probability mass beyond it is the look's share.
     """
     spent = np.diff([0.0, *at]) * level / at[-1]
     boundary = float(stats.norm.isf(spent[0])) * math.sqrt(at[0])

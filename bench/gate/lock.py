@@ -1,4 +1,4 @@
-"""One gate at a time on a machine: two that measured beside each other would both be wrong."""
+"""Allows one gate at a time on a machine, because two would disturb each other's measurements."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ MOST_CHARACTERS = 500
 
 
 def lock_path() -> Path:
-    """Of this user, whatever checkout or results folder; other users' files could not be opened."""
+    """The lock file of this user, shared by all checkouts and results folders; other users' files cannot be opened."""
     return Path(tempfile.gettempdir()) / f"bench-gate-{os.getuid()}.lock"
 
 
 @contextmanager
 def only_one(command: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Measure while no other does; where one does, `say` whose turn it is, once, and wait until it has ended.
+    """Wait until no other gate measures; `say` once which one does.
 
-    The lock is the system's, so that it goes with the process that holds it, however that ends. Raises MissingError
-    where there is no place for it.
+    It is a system lock, which is released when its process ends. Raises MissingError if there is no place for it.
     """
     path = lock_path()
     holder = path.with_suffix(".holder")
@@ -52,7 +51,7 @@ def only_one(command: str, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _write(holder: Path, text: str) -> None:
-    """As a new file, because in a folder that is open to all the name may be a link to one of this user's files."""
+    """Write a new file, because in a shared folder the name may be a link to one of this user's files."""
     holder.unlink(missing_ok=True)
     with open(
         os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"

@@ -18,16 +18,16 @@ from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, new_run_id
 from bench.spec.matrix import short
 
-# The machine's own kernels take up to a second, which is to be a small share of the time.
+# The reference kernels take up to a second, which should be a small share of the time.
 REFERENCE_EVERY_S = 10.0
-# Enough beside a baseline of twenty to be sure of what is as large as its noise.
+# Enough, with a baseline of twenty runs, to be sure of a change as large as its noise.
 ROUNDS = 12
 
 
 @dataclass
 class Measurement:
-    """Measures cells in turns, each round in a new start of the tree; `references` are the machine's kernels, timed now
-    and then."""
+    """Measures cells in turns, each round in a new start of the tree; `references` are times of the reference kernels,
+    taken at intervals."""
 
     agent: AgentProcess
     device: str
@@ -40,7 +40,7 @@ class Measurement:
     _next_reference_s: float = -math.inf
 
     def disturbed(self) -> list[str]:
-        """What should be said where something else was busy meanwhile."""
+        """Remarks if something else was busy meanwhile."""
         if not self.contended:
             return []
         return [
@@ -48,9 +48,9 @@ class Measurement:
         ]
 
     def measure(self, path: Path, found: int, rounds: int, deadline_s: float) -> list[Result]:
-        """Each cell of a matrix `rounds` times, or until the deadline, but once at least.
+        """Measure each cell of a matrix `rounds` times, or until the deadline, but at least once.
 
-        Raises UsageError for a matrix that is wrong, BenchError where a process of the tree ends.
+        Raises UsageError for a mistake in the matrix, BenchError if the tree's process ends.
         """
         try:
             opened = self.agent.ask("open", path=str(path), device=self.device, found=found)
@@ -76,7 +76,7 @@ class Measurement:
         return results
 
     def reference(self) -> dict[str, float]:
-        """The medians of each kernel's seconds, and of its clock where that is known."""
+        """The medians of each reference kernel's seconds, and of its clock if known."""
         return middle(self.references)
 
     def _run(self, opened: dict[str, Any], at: int, cell: dict[str, Any], label: str, round: int) -> Result:

@@ -1,4 +1,4 @@
-"""Two revisions of this harness itself: each is measured by its own agent, with its own code."""
+"""Compares two revisions of this harness; each is measured by its own agent with its own code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT_COMMIT = 9
 
 @dataclass
 class OwnSources:
-    """The sources in `root` against the revision `base_name`; logs go to `folder`."""
+    """The sources in `root` compared with the revision `base_name`; logs go to `folder`."""
 
     root: Path
     base_name: str
@@ -33,7 +33,7 @@ class OwnSources:
     folder: Path
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a revision that is not here, or sources that are no checkout."""
+        """Raises UsageError for an unknown revision, or sources that are not a checkout."""
         self.top = top_of(self.root)
         self._commit = resolve(self.top, self.base_name)
         self.base = Side(f"{self.base_name} ({self._commit[:SHORT_COMMIT]})")
@@ -89,7 +89,7 @@ def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]
 
 
 def open_agent(root: Path, log: Path, open_agents: ExitStack) -> AgentProcess:
-    """An agent for the sources in `root`, ended with `open_agents`. Raises TreeFailed for one of unknown protocol."""
+    """An agent for the sources in `root`, closed with `open_agents`. Raises AgentFailed for an unknown protocol."""
     log.unlink(missing_ok=True)
     agent = AgentProcess(root, log)
     open_agents.callback(agent.close)
@@ -97,7 +97,7 @@ def open_agent(root: Path, log: Path, open_agents: ExitStack) -> AgentProcess:
 
 
 def describe(agent: AgentProcess, whose: str, error_kind: type[BenchError]) -> dict[str, Any]:
-    """Which code and machine a tree is. Raises an error of the given kind where it cannot be run."""
+    """The identities of a tree's code and machine. Raises an error of the given kind if it cannot run."""
     try:
         agent.await_ready()
         described: dict[str, Any] = agent.ask("describe")
@@ -107,13 +107,13 @@ def describe(agent: AgentProcess, whose: str, error_kind: type[BenchError]) -> d
 
 
 def check_unchanged(root: Path, described: dict[str, Any]) -> None:
-    """Raises UsageError where the sources in `root` are no more those that were described."""
+    """Raises UsageError if the sources in `root` have changed since they were described."""
     if described["sources"] != sources_sha256(root):
         raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
 
 
 def name_of(code: dict[str, Any]) -> str:
-    """A commit in a few letters, and whether there are changes."""
+    """A shortened commit, and whether there are changes."""
     commit = code.get("commit")
     if not commit:
         return "these sources"

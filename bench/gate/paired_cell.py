@@ -1,4 +1,4 @@
-"""One cell that two trees measure: where each has it, the pairs of runs so far, and what they amount to."""
+"""A cell that two trees measure: its address in each, the pairs of runs so far, and their findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.text.canonical import canonical_json
 
 @dataclass(frozen=True)
 class CellAddress:
-    """How a tree knows a cell, and what it is there."""
+    """The number of a cell in a tree, and its identity there."""
 
     matrix: int
     cell: int
@@ -39,8 +39,8 @@ class CellAddress:
 class PairedCell:
     """A cell of a matrix in head, its counterpart in base, and the `pairs` (base, head) of runs in order.
 
-    `judged` are the metrics that count, all where there are none. `missing` is set as soon as the cell cannot be
-    judged, with the reason; `given_up` says why it is measured no more though it is not decided.
+    `judged` are the metrics that count, by default all. `missing` is set with the reason as soon as the cell cannot be
+    judged; `given_up` says why an undecided cell is no longer measured.
     """
 
     matrix: str
@@ -63,7 +63,7 @@ class PairedCell:
         return self.missing is None and not self.decided and self.given_up is None
 
     def give_up(self, rounds: int, left_s: float, round_s: float) -> None:
-        """Measure it no more: the `rounds` that there is room for in all would hardly decide it."""
+        """Stop measuring it, because the possible `rounds` in all would hardly decide it."""
         if rounds < LEAST_ROUNDS:
             needed_s = (LEAST_ROUNDS - len(self.pairs)) * round_s - left_s
             self.given_up = (
@@ -78,7 +78,7 @@ class PairedCell:
         )
 
     def add(self, base: Run, head: Run) -> None:
-        """Take a pair in; a failed one ends the comparison of the cell."""
+        """Add a pair; a failed one ends the comparison of the cell."""
         for verdict, run in ((Verdict.NO_BASELINE, base), (Verdict.BROKEN, head)):
             if run.status not in FINISHED:
                 whose = "the base's run" if run is base else "head's run, unlike the base's,"
@@ -87,7 +87,7 @@ class PairedCell:
         self.pairs.append((base, head))
 
     def cases(self, limits: Limits, planned: int) -> list[Case]:
-        """What there is to judge, looked at while it comes."""
+        """The cases to judge so far."""
         if self.missing is not None or not self.pairs:
             return []
         known = [quantity.metric for quantity in QUANTITIES.get(self.head.judged_as, ())]
@@ -105,7 +105,7 @@ class PairedCell:
         return MatchedCell(self.label, self.head.judged_as, base, head)
 
     def findings(self, judgements: Sequence[Judgement], limits: Limits) -> list[GateFinding]:
-        """One for each judgement, or the one that says why there is none."""
+        """A finding for each judgement, or a single one that says why there is none."""
         if self.missing is not None:
             return [GateFinding(self.label, self.head.judged_as, None, *self.missing)]
         if not self.pairs:
@@ -133,9 +133,9 @@ class PairedCell:
 def open_paired_cells(
     paths: Sequence[tuple[Path, Path]], base: Measurer, head: Measurer, device: str, found: int
 ) -> list[PairedCell]:
-    """The cells of matrices, given as their files (for base, for head), in both trees.
+    """The cells of matrices in both trees; `paths` are pairs of files (for base, for head).
 
-    Raises UsageError for a matrix that is wrong in head; what is only wrong in base makes its cells `no_baseline`.
+    Raises UsageError for a mistake in head's matrix; a mistake only in base makes its cells `no_baseline`.
     """
     paired_cells = []
     for for_base, for_head in paths:

@@ -1,8 +1,8 @@
-"""Two trees measured in turns, A B B A …, until every cell is decided, none can be, or time is up.
+"""Measures two trees in turns, A B B A …, until every cell is decided or hopeless, or time is up.
 
-Each round is a new start of both trees, and each run a fresh process of its tree's start. What a start fixes (the level
-of a peak of memory, where code and data lie) so differs from pair to pair, and pairs are independent: n counts starts.
-"Rigorous benchmarking in reasonable time" (Kalibera and Jones, ISMM 2013) has the reasons.
+Each round restarts both trees, and each run is a new process of its tree's start. Properties that a start fixes, such
+as memory layout, therefore differ between pairs, so pairs are independent and n counts starts. "Rigorous benchmarking
+in reasonable time" (Kalibera and Jones, ISMM 2013) gives the reasons.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from bench.runs.run import FINISHED, Run, new_run_id
 from bench.runs.store import Store
 
 ROUNDS = 30
-# The machine's own kernels take up to a second, which is to be a small share of the time.
+# The reference kernels take up to a second, which should be a small share of the time.
 REFERENCE_EVERY_S = 10.0
 
 
 @dataclass
 class Arm:
-    """One side: its tree, and what its records say of it."""
+    """One side: its agent, and its identity in records."""
 
     name: str
     agent: Measurer
@@ -68,7 +68,7 @@ class PairedComparison:
     _start: str = ""
 
     def resume(self) -> int:
-        """Take up the pairs that an earlier call recorded; how many there are."""
+        """Load the pairs that an earlier call recorded; returns their number."""
         by_key = {cell.key: cell for cell in self.cells}
         halves: dict[tuple[str, str, int], dict[str, Run]] = {}
         for run in self.store.read():
@@ -78,7 +78,7 @@ class PairedComparison:
         taken = 0
         for (matrix, name, _), pair in sorted(halves.items(), key=lambda item: item[0]):
             cell = by_key.get((matrix, name))
-            # What failed may have failed for want of room or memory; that is tried again.
+            # A failure may have been a lack of disk space or memory, so it is tried again.
             if len(pair) == 2 and cell is not None and all(run.status in FINISHED for run in pair.values()):
                 cell.add(pair["base"], pair["head"])
                 taken += 1
@@ -87,8 +87,8 @@ class PairedComparison:
         return taken
 
     def run(self, deadline_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Go on until all is decided, `rounds` are made, no more can be decided, or the next pair would not end before
-        the deadline."""
+        """Measure until everything is decided, `rounds` are done, nothing more can be decided, or the next pair would
+        miss the deadline."""
         took: dict[tuple[str, str], list[float]] = {cell.key: [] for cell in self.cells}
         renewals_s: list[float] = []
 
@@ -99,7 +99,7 @@ class PairedComparison:
             if not any(fits(cell, max(renewals_s, default=0.0)) for cell in due):
                 return
             began_s = now()
-            # Which of the two starts first must favour neither.
+            # Alternate which side starts first, to favour neither.
             renew([self.base.agent, self.head.agent][:: -1 if len(due[0].pairs) % 2 else 1])
             self._start = new_run_id()
             renewals_s.append(now() - began_s)
@@ -114,12 +114,12 @@ class PairedComparison:
             self._give_up(deadline_s - now(), median(renewals_s), took)
 
     def findings(self) -> list[GateFinding]:
-        """What is known by now of every cell."""
+        """The findings so far of every cell."""
         judged = self._judgements()
         return [finding for cell in self.cells for finding in cell.findings(judged[cell.key], self.limits)]
 
     def drift(self) -> str | None:
-        """How far the machine's own kernels moved from the first rounds to the last, where that is worth a word."""
+        """The drift of the reference kernels from the first rounds to the last, if it is large enough to report."""
         third = len(self.references) // 3
         if not third:
             return None
@@ -132,7 +132,7 @@ class PairedComparison:
         )
 
     def noise_warnings(self) -> list[str]:
-        """Where the noise of these very runs is too large for the margin, by the base's, in all the rounds."""
+        """Cells in which the noise of base's runs is too large for the margin, even with all rounds."""
         told = []
         for cell in self.cells:
             for case in cell.cases(self.limits, self.rounds):
@@ -146,7 +146,7 @@ class PairedComparison:
         return told
 
     def contended(self) -> list[str]:
-        """Where something else was busy while runs were measured: which side it hit how often, and how."""
+        """Cells during which something else was busy: how often on each side, and how."""
         told = []
         for cell in self.cells:
             sides = [[run for run in side if run.metrics.get("contended")] for side in zip(*cell.pairs, strict=True)]
@@ -163,14 +163,14 @@ class PairedComparison:
         position = len(cell.pairs)
         sides = [(self.base, cell.base), (self.head, cell.head)]
         runs = {}
-        # A B, then B A: what comes second, and a drift of the machine, hits both alike.
+        # A B, then B A, so that being second, and a drift of the machine, affects both sides alike.
         for arm, place in sides if position % 2 == 0 else sides[::-1]:
             self.on_run(cell, arm.name, position)
             runs[arm.name] = self._measure(cell, arm, place, position, reference)
             if runs[arm.name].status == "interrupted":
                 raise AgentFailed("a run was ended from outside", None, True)
             reference = None
-        # Together, so that an interrupted pair is measured anew.
+        # Together, so that an interrupted pair is measured again.
         for run in runs.values():
             self.store.append(run)
         cell.add(runs["base"], runs["head"])
@@ -234,7 +234,7 @@ class PairedComparison:
         """Give up cells that the remaining rounds would hardly decide, the least hopeful first."""
         if self.precise:
             return
-        # The first round of a call has costs that no other has.
+        # The first round of a call has extra costs.
         while due := [cell for cell in self.cells if cell.open and len(took[cell.key]) > 1]:
             round_s = renewal_s + sum(median(took[cell.key]) for cell in due)
             more = int(left_s / round_s) if round_s > 0 and math.isfinite(left_s) else self.rounds

@@ -1,8 +1,8 @@
-"""What a side of a user's repository needs before it can be measured: an environment of its own, and `prepare`.
+"""Prepares a side of a user's repository for measuring: its own environment, and the `prepare` commands.
 
-Two sides that install themselves into one environment would both run what was installed last. So where there is
-something to prepare, each side has a virtual environment below its folder. It sees all that is installed in the user's
-own, and what `prepare` installs goes into the side's alone.
+Two sides that install themselves into one environment would both run the last installed one. If there is something to
+prepare, each side therefore has a virtual environment below its folder. It sees everything installed in the user's
+environment, and `prepare` installs only into the side's own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 
 from bench.execution import imports
 
-# Longer than any build that somebody would wait for twice.
+# Longer than any reasonable build.
 TIMEOUT_S = 3600.0
 LOG_TAIL_LINES = 15
-# The folder within a side; git ignores what is in it.
+# The folder within a side; git ignores its content.
 FOLDER = ".bench-environment"
-# What would hide the side's environment, or name another repository where this is called from a hook of git's.
+# Variables that would hide the side's environment, or name another repository inside a git hook.
 NOT_THEIRS = ("PYTHONHOME", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 _DESCRIBE = """
 import importlib.util, json, site, sys, sysconfig
@@ -38,26 +38,26 @@ _PIP = '#!/bin/sh\nexec "{python}" -m pip "$@"\n'
 
 
 class PreparationFailed(Exception):
-    """`prepare` ended badly; the text says which command, and how its log ends."""
+    """`prepare` failed; the text names the command and the end of its log."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The variables that processes of a side have instead of the user's, and its Python where it has one."""
+    """The variables for processes of a side, and its Python if it has one."""
 
     variables: Mapping[str, str]
     python: Path | None = None
 
 
 def environment_of(root: Path) -> Environment:
-    """That of a side with nothing to prepare: its modules come before those that are installed."""
+    """The environment of a side with nothing to prepare: its modules come before installed ones."""
     return Environment({"PYTHONPATH": os.pathsep.join(_paths(root))})
 
 
 def prepare(root: Path, commands: Sequence[str], log: Path, python: str | None = None) -> Environment:
-    """Run the shell commands in a side's folder, in an environment of its own that lies over that of `python`.
+    """Run the shell commands in a side's folder, in its own environment on top of that of `python`.
 
-    By default that is the `python` which the user's shell would run. Raises PreparationFailed.
+    The default is the `python` of the user's shell. Raises PreparationFailed.
     """
     if not commands:
         return environment_of(root)
@@ -70,7 +70,7 @@ def prepare(root: Path, commands: Sequence[str], log: Path, python: str | None =
 
 
 def _overlay(root: Path, python: str, log: Path) -> Environment:
-    """A virtual environment that sees what is installed for `python`."""
+    """A virtual environment that also sees the packages installed for `python`."""
     folder = root / FOLDER
     sites, has_pip = json.loads(_run([python, "-c", _DESCRIBE], "describing Python", root, {}, log))
     make = [python, "-m", "venv", *(["--without-pip"] if has_pip else []), str(folder)]
@@ -101,13 +101,13 @@ def _overlay(root: Path, python: str, log: Path) -> Environment:
 
 
 def _paths(root: Path) -> list[str]:
-    """Where modules are looked for: in the side, in its `src` where it has one, and wherever the user says."""
+    """The module path: the side, its `src` if it has one, and the user's own path."""
     inside = [str(path) for path in (root, root / "src") if path.is_dir()]
     return [*inside, *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
 def _run(command: Sequence[str], told: str, folder: Path, variables: Mapping[str, str], log: Path) -> str:
-    """What a command prints, which the log gets too. Raises PreparationFailed; ends all that it started."""
+    """The output of a command, which is also logged. Raises PreparationFailed; ends all its processes."""
     inherited = {name: value for name, value in imports.ENVIRONMENT.items() if name not in NOT_THEIRS}
     try:
         process = subprocess.Popen(

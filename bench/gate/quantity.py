@@ -1,4 +1,4 @@
-"""What the gate judges of a run: which metric, which way is worse, and how much of it matters."""
+"""The quantities that the gate judges: the metric, which direction is worse, and how much matters."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def points(fraction: float | None) -> str:
 class Quantity:
     """A metric of a run that may become worse.
 
-    A `ratio` is judged by its logarithm and the ranks, a `difference` by the means. `margin` is the change that
-    still counts as the same: 0.03 is 3 % of a ratio, or 3 percentage points. A ratio's change of less than `floor`, in
-    the metric's own unit, is too small to matter however many percent it is. `words` are for better and worse.
-    What is not `in_gate` is a single sample of a run, too noisy to be waited for where another cell tells it better.
-    What is `missed` by a run that lacks it is worse where head lacks it more often, and is judged where all have it.
+    A `ratio` is judged by ranks of its logarithm, a `difference` by means. `margin` is the change that still counts as
+    the same: 0.03 is 3 % of a ratio, or 3 percentage points. A change of a ratio below `floor`, in the metric's unit,
+    never matters. `words` are those for better and worse. A quantity that is not `in_gate` is a single sample of a run,
+    too noisy for the gate, which other cells cover better. If runs lack a quantity with `missed`, head is worse if it
+    lacks it more often; it is judged only if all runs have it.
     """
 
     metric: str
@@ -41,13 +41,13 @@ class Quantity:
 
 FASTER_SLOWER = ("faster", "slower")
 TIME_MARGIN = 0.03
-# Runs of a command last for seconds, so that their times differ less.
+# Runs of a command take seconds, so their times vary less.
 COMMAND_MARGIN = 0.02
-# What a call from Python to a kernel costs; nobody waits for less.
+# The cost of calling a kernel from Python; smaller changes do not matter.
 TIME_FLOOR_S = 10e-6
-# Benchmarks of single calls may take less than that in all; below a nanosecond lies no clock's resolution.
+# Benchmarks of single calls may take less in total; no clock resolves a nanosecond.
 CALL_FLOOR_S = 1e-9
-# Peaks of equal code differ by less than 0.1 %, and a cell of the gate is too short for a leak to become large in it.
+# Memory peaks of equal code differ by less than 0.1 %, and a gate cell is too short for a leak to grow large.
 MEMORY_MARGIN = 0.02
 
 
@@ -68,8 +68,8 @@ ACCURACY = Quantity(
 )
 _MEMORY = (_memory("peak_host_bytes", "peak memory"), _memory("peak_device_bytes", "peak device memory"))
 
-# Of each measure; what a run does not have is left out. Of times the least in a run, because what disturbs a run only
-# ever adds: on two busy cores medians of neighbouring runs of a step differed by 5 %, minima by 2 %.
+# By measure; quantities that a run lacks are left out. Times are the minimum in a run, because disturbances only add:
+# on two busy cores, medians of neighbouring runs of a step differed by 5 %, minima by 2 %.
 QUANTITIES: dict[str, tuple[Quantity, ...]] = {
     "throughput": (_time("step_min_s", "training step"), *_MEMORY),
     "loading": (_time("epoch_min_s", "epoch of the loader"), *_MEMORY),
@@ -103,7 +103,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
         replace(_time("time_to_target_s", "time to target"), missed=True),
         *_MEMORY,
     ),
-    # Of a command: wall time and memory are seen from outside, the others are what it reports.
+    # Of a command: wall time and memory are measured from outside, the others are reported by it.
     "command": (
         _of_command("wall_s", "wall time"),
         _of_command("train_s", "training"),

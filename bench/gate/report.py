@@ -1,4 +1,4 @@
-"""What a comparison found, before anybody renders it: a finding for each quantity of each cell, and the exit code."""
+"""The result of a comparison: a finding for each quantity of each cell, and the exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.gate.verdict import Judgement, Verdict
 from bench.statistics import estimates
 
 Unsure = Literal["say", "pass", "fail", "own-code"]
-# Of a comparison that could not be decided, where that is to be told from one without a regression.
+# The exit code of an undecided comparison, if it should differ from that of no regression.
 NOT_DECIDED = 4
 Outcome = Literal["regression", "not_decided", "none", "nothing"]
 REGRESSIONS = (Verdict.WORSE, Verdict.BROKEN)
@@ -22,9 +22,9 @@ REGRESSIONS = (Verdict.WORSE, Verdict.BROKEN)
 
 @dataclass(frozen=True)
 class GateFinding:
-    """The judgement of one quantity of one cell; of a cell that could not be judged, there is one in all.
+    """The judgement of one quantity of one cell; a cell that could not be judged has a single finding.
 
-    `cause` are the parts of a run that explain why it is slower, where they are known.
+    `cause` are the parts of a run that explain a slow-down, if known.
     """
 
     cell: str
@@ -46,13 +46,13 @@ class GateFinding:
 
     @property
     def why(self) -> str | None:
-        """What more there is to say, None where the verdict says all."""
+        """The explanation; None if the verdict needs none."""
         return self.judgement.reason if self.judgement is not None else self.reason
 
 
 @dataclass(frozen=True)
 class Side:
-    """What was compared: a name for people, and which code it was."""
+    """One side of the comparison: a name for people, and the code's identity."""
 
     name: str
     code: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings of one comparison; `unsure` says what is made of what could not be decided."""
+    """All findings of one comparison; `unsure` says how undecided ones count."""
 
     base: Side
     head: Side
@@ -81,14 +81,14 @@ class Report:
 
     @property
     def undecided(self) -> list[GateFinding]:
-        """What may be worse and may not; of what is surely not worse it only remains open whether it is better."""
+        """Unsure findings that may be worse, without those that are surely not worse."""
         unsure = [finding for finding in self.findings if finding.verdict is Verdict.UNSURE]
         return [finding for finding in unsure if not (finding.judgement and finding.judgement.not_worse)]
 
     @property
     def exit_code(self) -> int:
-        """1 for a regression, and for what is undecided where that is to fail; 3 where there was nothing to judge by;
-        4 for what is undecided where that is to have its own code."""
+        """1 for a regression, or an undecided finding if `unsure` is `fail`; 3 if nothing could be judged; 4 for an
+        undecided finding if `unsure` is `own-code`; else 0."""
         if any(map(self.fails, self.findings)):
             return 1
         if not any(finding.judgement is not None for finding in self.findings):
@@ -106,7 +106,7 @@ class Report:
 
     @property
     def times(self) -> estimates.Estimate | None:
-        """Head over base in the geometric mean of all times that were judged; None where they are fewer than two."""
+        """The geometric mean of head over base of all judged times; None for fewer than two."""
         judged = [finding.judgement for finding in self.findings if finding.judgement]
         of_time = [one for one in judged if one.quantity.words == FASTER_SLOWER and one.quantity.larger_is_worse]
         ratios = [one.change.value for one in of_time if one.change and 0 < one.change.value < math.inf]
@@ -145,7 +145,7 @@ class Report:
 
     @property
     def _worst_undecided(self) -> str:
-        """The undecided ratio that may be the worst, where it looks worse than its margin: nobody is to overlook it."""
+        """The worst undecided ratio, if its estimate exceeds its margin, so that nobody overlooks it."""
         changes = []
         for finding in self.undecided:
             judgement = finding.judgement

@@ -1,4 +1,4 @@
-"""Base and head of some repository measured beside each other until it is known whether head is worse, and why."""
+"""Measures base and head of a repository until it is known whether head is worse, and why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.gate.verdict import LEAST_ROUNDS, Judgement
 from bench.runs.store import Store
 from bench.text.canonical import canonical_json
 
-# How long profiling may take, about, and how often each side is profiled at most.
+# The approximate time limit of profiling, and how often each side is profiled at most.
 PROFILING_S = 60.0
 MOST_PROFILES = 3
 # Whose training steps, or commands, can be profiled.
@@ -31,7 +31,7 @@ PROFILED = ("command", "throughput", "time_to_accuracy")
 
 @dataclass
 class Watcher:
-    """Who is told what happens: lines, decided cells, the run that begins."""
+    """Receives events: messages, decided cells, starting runs."""
 
     say: Callable[[str], None] = lambda _line: None
     decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _trial, _found: None
@@ -62,7 +62,7 @@ class RevisionGate:
     sides: Sides | None = None
 
     def measure(self) -> Report:
-        """Raises UsageError, MissingError for a base that cannot be run, BenchError where a process of a side ends."""
+        """Raises UsageError, MissingError for a base that cannot run, BenchError if a process of a side ends."""
         with ExitStack() as open_sides:
             sides = self.sides = self.subject.open(0, open_sides)
             if self.precise:
@@ -90,7 +90,7 @@ class RevisionGate:
         )
 
     def figures(self) -> list[history.Figure]:
-        """What was measured of each quantity, for the history: of those with enough rounds for a standard error."""
+        """The measured ratios for the history, of quantities with enough rounds for a standard error."""
         assert self.sides is not None
         return [
             history.figure_of(paired_cell.label, paired_cell.head.judged_as, case)
@@ -133,7 +133,7 @@ class RevisionGate:
     def _confirm(
         self, findings: list[GateFinding], suspects: Sequence[GateFinding], budget_s: float
     ) -> list[GateFinding]:
-        """The findings once a second checkout was measured for those that are slower, and their causes looked for."""
+        """The findings after measuring slower ones in a second checkout and looking for causes."""
         cells = sorted({one.cell for one in suspects})
         self.watcher.say(f"Confirming in a second checkout at another path: {'; '.join(cells)}")
         with ExitStack() as open_sides:
@@ -153,7 +153,7 @@ class RevisionGate:
     def _with_causes(
         self, findings: Sequence[GateFinding], sides: Sides, paired_cells: Sequence[PairedCell]
     ) -> list[GateFinding]:
-        """The findings, those that are slower with what explains it: both sides are profiled, while they are there."""
+        """The findings, with causes for slower ones: both sides are profiled while they exist."""
         found: dict[str, list[cause.Part]] = {}
         slower = confirmation.slower(findings)
         for cell in sorted({one.cell for one in slower}):
@@ -163,7 +163,7 @@ class RevisionGate:
         return [replace(one, cause=found[one.cell]) if one in slower else one for one in findings]
 
     def _profiled(self, paired_cell: PairedCell, sides: Sides) -> list[cause.Part]:
-        """The operators or functions that explain the difference; none where a side cannot be profiled."""
+        """The operators or functions that explain the difference; empty if a side cannot be profiled."""
         assert paired_cell.base is not None
         if paired_cell.head.judged_as not in PROFILED:
             return []
@@ -191,13 +191,13 @@ class RevisionGate:
         return told
 
     def _key(self, sides: Sides) -> str:
-        """Equal for calls whose rounds may be counted together."""
+        """A key that is equal for calls whose rounds may be counted together."""
         parts = {
             **sides.key,
             "machine": self.machine["id"],
             "matrices": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.matrices],
             "device": self.device,
-            # Pairs of calls before each round had a start of its own are no independent ones.
+            # Pairs from before each round had its own start are not independent.
             "starts": "a round",
         }
         return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:12]
@@ -214,7 +214,7 @@ class RevisionGate:
 
 
 def check_notable(sides: Sides) -> None:
-    """Raises UsageError where the sides are no two commits, of which a note could be kept."""
+    """Raises UsageError unless the sides are two commits, which a note requires."""
     base, head = sides.base.code, sides.head.code
     if head.get("dirty") or not head.get("commit"):
         raise UsageError("--note: a note belongs to a commit, and head has changes that are not committed; commit them")
@@ -223,9 +223,9 @@ def check_notable(sides: Sides) -> None:
 
 
 def note(top: Path, gate: RevisionGate) -> int:
-    """Keep what a gate measured in the notes of its head; returns how many figures these are, of none there is no note.
+    """Store the measurements in the notes of head; returns the number of figures. Without figures there is no note.
 
-    Raises UsageError where git does not take it.
+    Raises UsageError if git refuses it.
     """
     assert gate.sides is not None
     base, head = gate.sides.base.code["commit"], gate.sides.head.code["commit"]

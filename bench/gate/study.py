@@ -1,9 +1,9 @@
-"""How often a gate cries wolf on a machine, and what it finds: ours, and the rules that other tools have.
+"""False alarms and power of the gate on a machine, compared with the rules of other tools.
 
-Comparisons are drawn from one long series of runs, by blocks of four neighbours, A B B A, so that the noise and its
-short memory are the machine's own; that the blocks come in another order is all that is made up. B is the same code as
-A with its times multiplied (`planted`), or code that really does more (`tools/gate_power.py`). Every rule gets the same
-times, one of each run; ours may stop early.
+Comparisons are drawn from one long series of runs, in blocks of four neighbours, A B B A, so that the noise and its
+short-term correlation are real; only the order of the blocks is random. B is the same code as A with its times
+multiplied (`planted`), or code that really does more (`tools/gate_power.py`). Every rule gets the same times, one for
+each run; ours may stop early.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.gate.verdict import Case, Verdict, judge
 BLOCK = 4
 COMPARISONS = 200
 SLOW_DOWNS = (0.0, 0.02, 0.03, 0.05, 0.10, 0.20)
-# Fewer blocks make comparisons that are all alike.
+# Fewer blocks give comparisons that are all alike.
 LEAST_RUNS = 80
 
 Times = Sequence[float]
@@ -32,7 +32,7 @@ Rule = Callable[[Times, Times], tuple[bool, bool]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one rule said of `n` comparisons with one slow-down; `rounds` is the mean number of pairs that it took."""
+    """The verdicts of one rule on `n` comparisons with one slow-down; `rounds` is the mean number of pairs it used."""
 
     rule: str
     slow_down: float
@@ -50,7 +50,7 @@ def study(
     comparisons: int = COMPARISONS,
     seed: int = 0,
 ) -> list[Outcome]:
-    """Every rule on the same comparisons, which are drawn from `blocks` A B B A of each slow-down of B."""
+    """Apply every rule to the same comparisons, drawn from `blocks` A B B A for each slow-down of B."""
     outcomes = []
     for slow_down, drawn_from in blocks.items():
         pairs = [draw(drawn_from, rounds, np.random.default_rng([seed, number])) for number in range(comparisons)]
@@ -74,12 +74,12 @@ def planted(series: Times, slow_downs: Sequence[float] = SLOW_DOWNS) -> dict[flo
 
 
 def neighbours(series: Times) -> list[Times]:
-    """Every four runs that follow one another."""
+    """All blocks of four consecutive runs."""
     return [series[start : start + BLOCK] for start in range(len(series) - BLOCK + 1)]
 
 
 def draw(blocks: Sequence[Times], rounds: int, rng: np.random.Generator) -> tuple[list[float], list[float]]:
-    """So many pairs (base, head) from blocks A B B A, taken at random and put back."""
+    """`rounds` pairs (base, head) from blocks A B B A, drawn at random with replacement."""
     base: list[float] = []
     head: list[float] = []
     while len(base) < rounds:

@@ -1,4 +1,4 @@
-"""What `bench regress --base` compares: two revisions of some repository, opened as two sides that can be measured."""
+"""The subject of `bench regress --base`: two revisions of a repository, opened as two sides."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bench.gate.report import Side
 
 @dataclass
 class Sides:
-    """Both sides ready to be measured, and the cells that are.
+    """Both sides, ready to be measured, and their cells.
 
-    `key` is what has to be equal for runs of two calls to count together, `notes` what should be said of the sides.
+    `key` must be equal for runs of two calls to count together; `notes` are remarks on the sides.
     """
 
     base: Arm
@@ -34,18 +34,18 @@ class Subject(Protocol):
 
     @property
     def base(self) -> Side:
-        """What the base is called; complete once the sides were opened."""
+        """The name and code of the base; complete after the sides were opened."""
 
     @property
     def head(self) -> Side:
-        """The same of head."""
+        """The name and code of head."""
 
     def open(self, place: int, open_sides: ExitStack) -> Sides:
-        """Check both out and make them ready; they go away with `open_sides`.
+        """Check out and prepare both sides; they are removed with `open_sides`.
 
         Each `place` is another folder, with a path of another length. Raises UsageError, MissingError for a base that
         cannot be run, and BenchError for such a head.
         """
 
     def check_unchanged(self) -> None:
-        """Raises UsageError where the sources were changed while they were measured."""
+        """Raises UsageError if the sources were changed while they were measured."""

@@ -1,10 +1,10 @@
-"""The verdict: whether head is the same as base, better, worse, or whether that cannot be said yet.
+"""The verdict: whether head is the same as base, better, worse, or still undecided.
 
 What counts as a change has all of these:
 
-- it is significant: equal code is called better or worse in at most 1 % of comparisons, however often one looks
-  while evidence comes in (`group_sequential`), and of several changes told at once at most 1 % are expected to be false
-  (Benjamini and Hochberg, "Controlling the false discovery rate", JRSS B 57, 1995);
+- it is significant: equal code is called better or worse in at most 1 % of comparisons, however often the evidence is
+  tested (`group_sequential`), and of several changes reported together at most 1 % are expected to be false (Benjamini
+  and Hochberg, "Controlling the false discovery rate", JRSS B 57, 1995);
 - it is larger than a margin, and larger than an absolute floor.
 
 `same` is a finding too, and not the lack of one: the whole interval lies within the margin, by two one-sided tests at
@@ -26,17 +26,17 @@ from bench.gate.quantity import FASTER_SLOWER, Quantity
 from bench.statistics import shift
 from bench.statistics.estimates import Estimate
 
-# Of equal code; both directions together.
+# The rate for equal code, both directions together.
 FALSE_ALARMS = 0.01
 # Of `same` where there is a change as large as the margin, in either direction.
 FALSE_SAME = 0.05
-# Pairs that all say the same can be significant from here on, with the share of false alarms that is spent by then;
-# and from there on they can have an interval. An earlier look would spend its share for nothing.
+# From this many pairs on, unanimous pairs can be significant with the rate spent by then; and from this many on, they
+# can have an interval. Earlier looks would waste their share of the rate.
 LEAST_ROUNDS_FOR_ALARM = 10
 LEAST_ROUNDS = 8
-# Means need no ranks: with so many values an accuracy can be judged.
+# Accuracies are judged by means, for which this many values suffice.
 LEAST_SEEDS = 3
-# More than anybody would wait for.
+# Larger numbers of rounds are not reported.
 MOST_ROUNDS_TOLD = 1000
 
 
@@ -51,10 +51,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """Values of one quantity of one cell, in the order of measuring.
+    """Values of one quantity of one cell, in measuring order.
 
-    Where `paired`, the values at one position belong together: neighbours in time, or of one seed. `planned` is
-    how many pairs are to come at most where one looks at them as they come; None where this is the only look.
+    If `paired`, values at the same position belong together: neighbours in time, or of the same seed. `planned` is the
+    largest number of pairs if they are tested as they arrive; None if this is the only test.
     """
 
     quantity: Quantity
@@ -66,12 +66,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is known of one quantity of one cell.
+    """The judgement of one quantity of one cell.
 
-    `change` is head over base for a ratio, head minus base for a difference, with an interval that holds whenever
-    one stops. `p` is how often equal code would look so different in either direction. `rounds_needed` is a guess
-    at how many it takes in all to decide, None where that is not to be had. `noise` is the standard deviation of one
-    pair's change, on the scale of the judgement (logarithms of a ratio); None where it is not known.
+    `change` is head over base for a ratio, head minus base for a difference, with an interval that is valid at any
+    stopping time. `p` is the probability that equal code differs this much in either direction. `rounds_needed`
+    estimates the total number of rounds for a decision, None if unknown. `noise` is the standard deviation of one
+    pair's change on the scale of the judgement (logarithms for a ratio), None if unknown.
     """
 
     verdict: Verdict
@@ -98,7 +98,8 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One case as numbers in which more is worse; `low` and `high` hold at every look, `threshold` is what matters."""
+    """One case on a scale where larger is worse; `low` and `high` are valid at every look, `threshold` is the least
+    change that matters."""
 
     case: Case
     n: int
@@ -116,7 +117,7 @@ class Evidence:
 
 
 def judge(cases: Sequence[Case], false_alarms: float = FALSE_ALARMS) -> list[Judgement]:
-    """A judgement for each case, all told together."""
+    """A judgement for each case; false alarms are controlled over all of them."""
     weighed = [weigh(case) for case in cases]
     limit = significance_limit([1.0 if evidence is None else evidence.p for evidence in weighed], false_alarms)
     return [
@@ -126,13 +127,13 @@ def judge(cases: Sequence[Case], false_alarms: float = FALSE_ALARMS) -> list[Jud
 
 
 def significance_limit(p_values: Sequence[float], rate: float) -> float:
-    """The p up to which results are significant at this false discovery rate; 0 where none is (Benjamini, Hochberg)."""
+    """The largest significant p at this false discovery rate; 0 if none is significant (Benjamini, Hochberg)."""
     ordered = sorted(p_values)
     return max((p for rank, p in enumerate(ordered, 1) if p <= rate * rank / len(ordered)), default=0.0)
 
 
 def weigh(case: Case) -> Evidence | None:
-    """The evidence of a case at its last look; None where there are too few values."""
+    """The evidence of a case at its last look; None for too few values."""
     quantity, sign = case.quantity, 1.0 if case.quantity.larger_is_worse else -1.0
     is_ratio = quantity.scale == "ratio"
     least = LEAST_ROUNDS if is_ratio else LEAST_SEEDS
@@ -151,7 +152,7 @@ def weigh(case: Case) -> Evidence | None:
     base, head = ([sign * (math.log(value) if is_ratio else value) for value in arm] for arm in (case.base, case.head))
 
     def shift_after(look: int) -> shift.Shift:
-        # A single look takes all there is, also where one arm has more.
+        # A single look uses all values, also if one arm has more.
         a, b = (base, head) if case.planned is None else (base[:look], head[:look])
         if case.paired:
             return shift.of_pairs(a, b) if is_ratio else shift.means_of_pairs(a, b)
@@ -172,7 +173,7 @@ def weigh(case: Case) -> Evidence | None:
 
 
 def threshold_of(case: Case) -> float:
-    """The least change that matters, on the scale on which the case is judged."""
+    """The least change that matters, on the scale of the judgement."""
     quantity = case.quantity
     if quantity.scale == "difference":
         return max(quantity.margin, quantity.floor)
@@ -234,13 +235,13 @@ def _too_few(case: Case) -> Judgement:
 
 
 def _below_the_floor(evidence: Evidence) -> str | None:
-    """What to say where a change is larger than the margin, and is called the same for its absolute size alone."""
+    """The remark if a change exceeds the margin but counts as the same because of its absolute size."""
     quantity = evidence.case.quantity
     if quantity.scale != "ratio" or abs(evidence.estimate) <= math.log1p(quantity.margin):
         return None
     better, worse = quantity.words
     base = median(evidence.case.base)
-    # As many log units as it is worse, on the quantity's own scale.
+    # The change converted from logarithms to the quantity's own scale.
     moved = abs(base * math.expm1(evidence.estimate if quantity.larger_is_worse else -evidence.estimate))
     word = worse if evidence.estimate > 0 else better
     return (
@@ -264,7 +265,7 @@ def _why_unsure(evidence: Evidence, limit: float) -> str:
 
 
 def _rounds_needed(evidence: Evidence, false_alarms: float) -> int | None:
-    """How many it would take if the estimate and the noise stayed as they are."""
+    """The number of rounds for a decision if estimate and noise stay the same."""
     n, estimate, threshold = evidence.n, abs(evidence.estimate), evidence.threshold
     if not math.isfinite(evidence.low):
         return LEAST_ROUNDS_FOR_ALARM if estimate > threshold else LEAST_ROUNDS
