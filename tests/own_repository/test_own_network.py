@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from bench.errors import UsageError
 from bench.spec import recipes
+from bench.training.optimizers import own
+from bench.training.registries import OPTIMIZERS
 
 SHORT = ("--set", "epochs=1", "--set", "data.train_count=200")
 
@@ -113,8 +117,10 @@ def test_everything_of_her_own_in_one_recipe(own_repository):
     assert [own["kind"] for own in run["code"]["own"]] == kinds
     assert run["config"]["optimizer"]["slowness"] == 2.0
     assert str(root) not in json.dumps(run["config"])
-    wrong = bench("run", "recipe.yaml", *arguments, "--set", "optimizer.slownes=3", cwd=root, code=2)
-    assert "optimizer kit.py:Slow has no option 'slownes' (did you mean 'slowness'?)" in wrong
+    with pytest.raises(
+        UsageError, match=r"optimizer kit.py:Slow has no option 'slownes' \(did you mean 'slowness'\?\)"
+    ):
+        own(OPTIMIZERS.find(f"{root}/kit.py:Slow"), [{"params": [torch.nn.Parameter()], "lr": 0.1, "slownes": 3}])
 
 
 def test_errors_of_hers_are_one_message_with_her_frames_and_no_record(own_repository):
