@@ -114,7 +114,7 @@ class TestNpz:
 
     def test_options_that_it_does_not_have(self, tmp_path):
         path = npz(tmp_path, **splits())
-        with pytest.raises(WrongOption, match=r"no option of shapes.npz 'helt_out'. Did you mean 'held_out'"):
+        with pytest.raises(WrongOption, match=r"unknown option of shapes.npz 'helt_out' .did you mean 'held_out'"):
             load_dataset(path, options={"helt_out": 3})
         for classes in (2, 3.0, "3"):
             with pytest.raises(WrongOption, match="labels run to 2, so give 3 or more"):
