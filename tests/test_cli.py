@@ -12,27 +12,10 @@ from pathlib import Path
 import pytest
 
 import bench
+from tests import command
+from tests.command import read_until, records
 
-# One thread, because two of several processes at once wait for each other on a busy machine.
-ENVIRONMENT = os.environ | {"COLUMNS": "160", "OMP_NUM_THREADS": "1"}
 TINY = ["--device", "cpu", "--set", "epochs=0.2", "--set", "target_accuracy=null"]
-
-
-def call(*arguments, cwd, timeout_s=120, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
-        cwd=cwd,
-        env=ENVIRONMENT | environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-
-
-def records(folder: Path) -> list[dict]:
-    path = folder / "results" / "runs" / "runs.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def assert_refused(result, code: int, *words: str) -> None:
@@ -46,7 +29,7 @@ def assert_refused(result, code: int, *words: str) -> None:
 def reached(tmp_path_factory):
     """One full run of the digits recipe, and the folder that it was run in."""
     folder = tmp_path_factory.mktemp("reached")
-    return call("run", "digits", "--price", "3.6", cwd=folder), folder
+    return command.bench("run", "digits", "--price", "3.6", cwd=folder), folder
 
 
 def test_digits_reaches_its_target_and_says_so(reached):
@@ -112,18 +95,18 @@ def test_load_gives_the_run_as_frames(reached):
 
 
 def test_seeds_make_a_run_each_and_a_seed_repeats_itself(tmp_path):
-    result = call("run", "digits", *TINY, "--seeds", 2, cwd=tmp_path)
+    result = command.bench("run", "digits", *TINY, "--seeds", 2, cwd=tmp_path)
     assert result.returncode == 0
     assert "seed 1" in result.stdout
     assert "±" not in result.stdout
-    assert call("run", "digits", *TINY, "--first-seed", 1, cwd=tmp_path).returncode == 0
+    assert command.bench("run", "digits", *TINY, "--first-seed", 1, cwd=tmp_path).returncode == 0
     assert [record["seed"] for record in records(tmp_path)] == [0, 1, 1]
     losses = [record["metrics"]["loss"] for record in records(tmp_path)]
     assert losses[0] != losses[1] == losses[2]
 
 
 def test_a_target_out_of_reach_is_recorded_and_exits_1(tmp_path):
-    result = call("run", "digits", "--set", "epochs=0.2", "--set", "target_accuracy=0.999", cwd=tmp_path)
+    result = command.bench("run", "digits", "--set", "epochs=0.2", "--set", "target_accuracy=0.999", cwd=tmp_path)
     assert result.returncode == 1
     (record,) = records(tmp_path)
     assert record["status"] == "not_reached"
@@ -131,7 +114,7 @@ def test_a_target_out_of_reach_is_recorded_and_exits_1(tmp_path):
 
 
 def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
-    result = call("run", "digits", "--set", "optimizer.lr=1e30", cwd=tmp_path)
+    result = command.bench("run", "digits", "--set", "optimizer.lr=1e30", cwd=tmp_path)
     assert result.returncode == 1
     (record,) = records(tmp_path)
     assert record["status"] == "diverged"
@@ -161,18 +144,18 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
-    assert_refused(call(*arguments, cwd=tmp_path), 2, *words)
+    assert_refused(command.bench(*arguments, cwd=tmp_path), 2, *words)
     assert records(tmp_path) == []
 
 
 def test_wrong_options_exit_2(tmp_path):
-    assert call("run", "digits", "--seeds", 0, cwd=tmp_path).returncode == 2
-    assert call("run", cwd=tmp_path).returncode == 2
-    assert call("ruin", cwd=tmp_path).returncode == 2
+    assert command.bench("run", "digits", "--seeds", 0, cwd=tmp_path).returncode == 2
+    assert command.bench("run", cwd=tmp_path).returncode == 2
+    assert command.bench("ruin", cwd=tmp_path).returncode == 2
 
 
 def test_missing_data_says_what_where_and_what_else(tmp_path):
-    result = call("run", "cifar94", cwd=tmp_path, BENCH_DATA="", BENCH_DATA_URL="http://127.0.0.1:9/")
+    result = command.bench("run", "cifar94", cwd=tmp_path, BENCH_DATA="", BENCH_DATA_URL="http://127.0.0.1:9/")
     assert_refused(
         result,
         3,
@@ -187,30 +170,21 @@ def test_cuda_without_a_gpu_is_exit_3(tmp_path):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    assert_refused(call("run", "digits", "--device", "cuda", cwd=tmp_path), 3, "--device cuda", "--device cpu")
+    assert_refused(command.bench("run", "digits", "--device", "cuda", cwd=tmp_path), 3, "--device cuda", "--device cpu")
 
 
 def test_results_that_cannot_be_written_are_known_before_training(tmp_path):
     (tmp_path / "file").write_text("")
-    result = call("run", "digits", "--results", "file/results", cwd=tmp_path)
+    result = command.bench("run", "digits", "--results", "file/results", cwd=tmp_path)
     assert_refused(result, 3, "file/results")
     assert "training" not in result.stdout
 
 
-def start(folder: Path, *arguments: str, until: str = "training") -> subprocess.Popen:
+def start(folder: Path, *arguments: str, until: str = "training") -> subprocess.Popen[str]:
     """A long run, returned once it says `until`."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", "digits", *(arguments or ["--set", "epochs=100000"])],
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    for line in process.stdout:
-        if until in line:
-            return process
-    raise AssertionError(f"it never trained; exit code {process.wait()}")
+    process = command.start("run", "digits", *(arguments or ["--set", "epochs=100000"]), cwd=folder)
+    read_until(process, until)
+    return process
 
 
 def worker_of(process: subprocess.Popen) -> int:
@@ -266,20 +240,20 @@ def test_help_imports_nothing_heavy():
 
 
 def test_help_names_every_command_and_the_exit_codes(tmp_path):
-    result = call("--help", cwd=tmp_path)
+    result = command.bench("--help", cwd=tmp_path)
     assert result.returncode == 0
     for word in ("run", "data", "env", "recipes", "leaderboard", "regress", "Exit codes"):
         assert word in result.stdout
 
 
 def test_env_prints_the_fingerprint_without_names(tmp_path):
-    facts = json.loads(call("env", "--json", cwd=tmp_path).stdout)
+    facts = json.loads(command.bench("env", "--json", cwd=tmp_path).stdout)
     assert re.fullmatch("[0-9a-f]{12}", facts["machine"]["id"])
     assert os.uname().nodename not in json.dumps(facts["machine"])
 
 
 def test_data_lists_every_set(tmp_path):
-    result = call("data", cwd=tmp_path)
+    result = command.bench("data", cwd=tmp_path)
     assert result.returncode == 0
     for name in ("cifar10", "cifar100", "mnist", "digits", "human_numbers", "random"):
         assert name in result.stdout

@@ -7,6 +7,7 @@ the latter. `python -m bench` imports this module first, so it imports only modu
 import os
 import sys
 from importlib import util
+from importlib.machinery import ModuleSpec
 
 # The user's value, before it is changed for our own workers.
 ENVIRONMENT = dict(os.environ)
@@ -30,7 +31,7 @@ def keep_to_own_code() -> None:
     protect_children()
     # Nor may a plug-in of pydantic's decide what a document means; looking for some takes as long as importing it.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
-    if difference(places()) is None:
+    if difference({name: _folder(_found(name)) for name in PACKAGES}) is None:
         return
     # Another tree is installed. Put ours before it but after Python's own modules.
     other = next((at for at, folder in enumerate(sys.path) if _holds_a_package(folder)), len(sys.path))
@@ -79,12 +80,22 @@ def refusal(wrong: str) -> str:
     )
 
 
+def _found(name: str) -> ModuleSpec | None:
+    """What a child would import: this process may have its own from the current folder, which a child does not see."""
+    found = (finder.find_spec(name, None) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
+
+
 def _place(name: str) -> str | None:
     module = sys.modules.get(name)
     try:
         spec = getattr(module, "__spec__", None) or util.find_spec(name)
     except (ImportError, ValueError):
         return None
+    return _folder(spec)
+
+
+def _folder(spec: ModuleSpec | None) -> str | None:
     # A folder without __init__.py has no origin.
     origin = spec.origin if spec is not None else None
     return os.path.dirname(os.path.realpath(origin)) if origin else None

@@ -3,8 +3,6 @@
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from bench.execution.runner import Follower
 from bench.host.clock import Span
 from bench.spec import recipes
 from bench.spec.job import Job
-from tests.bench.cli.commands.sweeping import ENVIRONMENT, TIMEOUT_S, records, write
+from tests.command import bench, records
 
 TINY = ("--set", "epochs=0.2", "--set", "target_accuracy=null", "--device", "cpu")
 MATRIX = "recipe: digits\nset: {epochs: 0.2, target_accuracy: null, loader: torch}\naxes: {model.width: [4]}\n"
@@ -28,26 +26,14 @@ USERS_MODULES = (
 )  # fmt: skip
 
 
-def bench(folder, *arguments, options=(), **environment):
-    return subprocess.run(
-        [sys.executable, *options, "-m", "bench", *arguments],
-        cwd=folder,
-        env=ENVIRONMENT | environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("arguments", [("sweep", "mine.yaml"), ("run", "digits", *TINY, "--set", "devices=2")])
 def test_modules_of_the_current_folder_are_never_imported(tmp_path, arguments):
     for name in imports.PACKAGES:
         (tmp_path / name).mkdir()
     for name in USERS_MODULES:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the user\\'s {name} was imported')\n")
-    write(tmp_path, MATRIX)
-    done = bench(tmp_path, *arguments)
+    (tmp_path / "mine.yaml").write_text(MATRIX)
+    done = bench(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [record["status"] for record in records(tmp_path)] == ["ok"]
 
@@ -59,8 +45,8 @@ def test_in_another_tree_all_processes_run_the_code_of_one(tmp_path, options, is
         shutil.copytree(Path(imports.ROOT, name), tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         with (tmp_path / name / "__init__.py").open("a") as file:
             file.write(f"\nprint('{name} of the copy')\n")
-    write(tmp_path, MATRIX)
-    done = bench(tmp_path, "sweep", "mine.yaml", options=options)
+    (tmp_path / "mine.yaml").write_text(MATRIX)
+    done = bench("sweep", "mine.yaml", cwd=tmp_path, python=options)
     assert done.returncode == 0, done.stdout + done.stderr
     logs = [path.read_text() for path in (tmp_path / "results" / "logs").glob("*.log")]
     told = "".join([done.stdout, *logs])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bench.execution import scratch
-from tests.bench.cli.commands.sweeping import ENVIRONMENT, records, start, statuses, sweep, wait_for_workers, write
+from tests.bench.cli.commands.sweeping import wait_for_workers
+from tests.command import ENVIRONMENT, bench, records, start, statuses
 
 OWNER = """
 import multiprocessing.util, sys
@@ -81,9 +82,9 @@ MATRIX = (
 
 
 def test_a_sweep_in_a_long_temporary_directory_leaves_nothing_there(tmp_path):
-    write(tmp_path, MATRIX.format(epochs=0.2, loader="torch"))
+    (tmp_path / "mine.yaml").write_text(MATRIX.format(epochs=0.2, loader="torch"))
     place = of_length(tmp_path, 140)
-    done = sweep("mine.yaml", cwd=tmp_path, TMPDIR=str(place))
+    done = bench("sweep", "mine.yaml", cwd=tmp_path, TMPDIR=str(place))
     assert done.returncode == 0, done.stdout + done.stderr
     assert statuses(tmp_path) == ["ok"]
     assert [path.name for path in place.iterdir() if not path.name.startswith("torchinductor")] == []
@@ -92,16 +93,16 @@ def test_a_sweep_in_a_long_temporary_directory_leaves_nothing_there(tmp_path):
 def test_what_a_killed_command_left_is_taken_away_by_the_next(tmp_path, monkeypatch):
     place = of_length(tmp_path, 80)
     monkeypatch.setitem(ENVIRONMENT, "TMPDIR", str(place))
-    write(tmp_path, MATRIX.format(epochs=100000, loader="resident"))
-    process = start("mine.yaml", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(MATRIX.format(epochs=100000, loader="resident"))
+    process = start("sweep", "mine.yaml", cwd=tmp_path)
     worker = wait_for_workers(process)[0]
     process.kill()
     process.communicate(timeout=60)
     worker.wait(60)
     assert list(place.glob("bench-tmp-*"))
     assert list((tmp_path / "results" / "logs").rglob("*.log"))
-    write(tmp_path, MATRIX.format(epochs=0.2, loader="resident"))
-    assert sweep("mine.yaml", cwd=tmp_path).returncode == 0
+    (tmp_path / "mine.yaml").write_text(MATRIX.format(epochs=0.2, loader="resident"))
+    assert bench("sweep", "mine.yaml", cwd=tmp_path).returncode == 0
     assert list(place.glob("bench-tmp-*")) == []
     (row,) = records(tmp_path)
     logs = [path.relative_to(tmp_path / "results") for path in (tmp_path / "results" / "logs").rglob("*.log")]

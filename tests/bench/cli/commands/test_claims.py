@@ -3,8 +3,6 @@
 import io
 import re
 import signal
-import subprocess
-import sys
 
 import pytest
 from rich.console import Console
@@ -14,7 +12,8 @@ from bench.cli.commands.claims import claims
 from bench.errors import UsageError
 from bench.runs.store import Store
 from tests.bench.claims.conftest import CLAIM
-from tests.bench.cli.commands.sweeping import ENVIRONMENT, TIMEOUT_S, read_until, records, statuses, wait_for_workers
+from tests.bench.cli.commands.sweeping import wait_for_workers
+from tests.command import TIMEOUT_S, bench, read_until, records, start, statuses
 
 COUNTED = """
 statement: An activation in place saves memory.
@@ -34,16 +33,6 @@ MEMORY = "recipe: digits\nmeasure: memory\nset: {target_accuracy: null}\naxes: {
 FOR_EVER = "recipe: digits\nset: {target_accuracy: null, epochs: 100000}\naxes: {model.width: [8, 16]}\nseeds: 3\n"
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "bench", "claims", *map(str, arguments)]
-
-
-def run(*arguments, cwd):
-    return subprocess.run(
-        command(*arguments), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
-
-
 def told(**options):
     """What the command says in this process, and its exit code."""
     file = io.StringIO()
@@ -57,7 +46,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     (folder / "claim.yaml").write_text(COUNTED)
     (folder / "memory.yaml").write_text(MEMORY)
-    return run("claim.yaml", cwd=folder), folder
+    return bench("claims", "claim.yaml", cwd=folder), folder
 
 
 def test_what_is_missing_is_measured_and_judged(measured):
@@ -121,14 +110,7 @@ def test_what_cannot_be_tested_here_says_what_is_missing(tmp_path, monkeypatch):
 def test_ctrl_c_keeps_what_was_measured(tmp_path):
     (tmp_path / "claim.yaml").write_text(CLAIM)
     (tmp_path / "widths.yaml").write_text(FOR_EVER)
-    process = subprocess.Popen(
-        command("claim.yaml"),
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = start("claims", "claim.yaml", cwd=tmp_path)
     read_until(process, "run 1 of 6")
     wait_for_workers(process)
     process.send_signal(signal.SIGINT)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.cli.commands.sweeping import TIMEOUT_S, read_until, records, start, worker_of, write
+from tests.bench.cli.commands.sweeping import worker_of
+from tests.command import TIMEOUT_S, read_until, records, start
 
 MATRIX = Path(__file__).with_name("failures.yaml").read_text()
 
@@ -16,8 +17,8 @@ MATRIX = Path(__file__).with_name("failures.yaml").read_text()
 @pytest.mark.skipif(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 64 << 30, reason="has too much memory")
 def test_every_way_to_fail_is_a_status_with_its_reason_and_the_sweep_goes_on(tmp_path):
     # More devices than there are on any machine that this runs on.
-    write(tmp_path, MATRIX.replace("devices: 8}", "devices: 64}"))
-    process = start("mine.yaml", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(MATRIX.replace("devices: 8}", "devices: 64}"))
+    process = start("sweep", "mine.yaml", cwd=tmp_path)
     said = read_until(process, "run 4 of 6: arm=killed")
     worker_of(process).send_signal(signal.SIGSEGV)
     rest, _ = process.communicate(timeout=TIMEOUT_S)

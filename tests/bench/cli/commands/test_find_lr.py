@@ -1,8 +1,6 @@
 """`bench find-lr` and `bench picture` by the real command line: a record, a curve in the terminal, a picture."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from bench.cli.commands.picture import picture, write_picture
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.text.console import LastingConsole
+from tests.command import bench
 
 CURVE = {"rate": [0.1, 0.2, 0.4], "loss": [2.0, 1.0, None], "smoothed": [2.0, 1.5, 9.0]}
 SURFACE = {"steps": [-1.0, 0.0, 1.0], "loss": [[3.0, 2.0, 3.0], [2.0, 0.0, None], [3.0, 2.0, 30.0]]}
@@ -21,8 +20,7 @@ SURFACE = {"steps": [-1.0, 0.0, 1.0], "loss": [[3.0, 2.0, 3.0], [2.0, 0.0, None]
 def found(tmp_path_factory):
     """The folder of results, and what the command printed."""
     results = tmp_path_factory.mktemp("results")
-    command = [sys.executable, "-m", "bench", "find-lr", "digits", "--set", "model.width=8", "--results", str(results)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = bench("find-lr", "digits", "--set", "model.width=8", "--results", results, cwd=results.parent, check=True)
     return results, done.stdout
 
 

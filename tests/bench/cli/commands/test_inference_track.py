@@ -1,9 +1,6 @@
 """DAWNBench's inference track as a user goes through it: train, keep the weights, time them, rank, export, check."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,10 +8,10 @@ from rich.console import Console
 
 from bench.cli.commands.run import RunOptions, run
 from bench.errors import UsageError
+from tests import command
 
 # It trains and evaluates on as many images as CIFAR-10 has.
 pytestmark = pytest.mark.slow
-ENVIRONMENT = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 # Two colours are told apart after a few steps.
 RECIPE = """
 data: cifar10
@@ -49,13 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def call(folder):
-    def call(*arguments):
-        command = [sys.executable, "-m", "bench", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return call
+    return lambda *arguments: command.bench(*arguments, cwd=folder)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ import psutil
 import pytest
 
 from bench.runs.store import Store
-from tests.bench.cli.commands.sweeping import TIMEOUT_S, read_until, records, start, sweep, wait_for_workers, write
+from tests.bench.cli.commands.sweeping import wait_for_workers
+from tests.command import TIMEOUT_S, bench, read_until, records, start
 
 KILLS = int(os.environ.get("BENCH_KILLS", "1"))
 # About two runs a round, and some for the sweep that ends it.
@@ -72,7 +73,7 @@ def check(folder: Path, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def check_complete(folder: Path, before: list[dict[str, Any]]) -> None:
     """Resumed, the sweep ends with nothing left to do, and nothing lost."""
-    result = sweep("mine.yaml", cwd=folder)
+    result = bench("sweep", "mine.yaml", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     check(folder, before)
     check_good(folder)
@@ -90,10 +91,10 @@ def report(what: str, **counts: Any) -> None:
 
 
 def test_the_runner_is_killed(tmp_path, moments):
-    write(tmp_path, MATRIX)
+    (tmp_path / "mine.yaml").write_text(MATRIX)
     started_s, rows, known = time.monotonic(), [], []
     for begun in itertools.islice(itertools.cycle((2, 0, 3, 1)), KILLS):
-        process = start("mine.yaml", cwd=tmp_path)
+        process = start("sweep", "mine.yaml", cwd=tmp_path)
         let_run(process, begun, moments)
         kill_and_wait(process)
         known = check(tmp_path, known)
@@ -104,9 +105,9 @@ def test_the_runner_is_killed(tmp_path, moments):
 
 
 def test_workers_are_killed_and_rerun_failed_repairs(tmp_path, moments):
-    write(tmp_path, MATRIX)
+    (tmp_path / "mine.yaml").write_text(MATRIX)
     started_s = time.monotonic()
-    process = start("mine.yaml", cwd=tmp_path)
+    process = start("sweep", "mine.yaml", cwd=tmp_path)
     killed: set[int] = set()
     while len(killed) < KILLS and process.poll() is None:
         worker = wait_for_workers(process)[0]
@@ -122,7 +123,7 @@ def test_workers_are_killed_and_rerun_failed_repairs(tmp_path, moments):
     # One that was killed after its last word has said everything.
     assert 1 <= statuses["crashed"] <= len(killed)
     assert statuses["ok"] + statuses["crashed"] == ALL
-    repaired = sweep("mine.yaml", "--rerun", "failed", cwd=tmp_path)
+    repaired = bench("sweep", "mine.yaml", "--rerun", "failed", cwd=tmp_path)
     assert repaired.returncode == 0, repaired.stdout
     assert f"{statuses['ok']} done, {statuses['crashed']} to run" in repaired.stdout
     assert len(check(tmp_path, known)) == ALL + statuses["crashed"]
@@ -132,10 +133,10 @@ def test_workers_are_killed_and_rerun_failed_repairs(tmp_path, moments):
 
 
 def test_one_of_two_runners_is_killed(tmp_path, moments):
-    write(tmp_path, MATRIX)
+    (tmp_path / "mine.yaml").write_text(MATRIX)
     started_s, known, rows = time.monotonic(), [], []
     for _ in range(KILLS):
-        both = [start("mine.yaml", "--limit", 1, cwd=tmp_path) for _ in range(2)]
+        both = [start("sweep", "mine.yaml", "--limit", 1, cwd=tmp_path) for _ in range(2)]
         moments.shuffle(both)
         time.sleep(moments.uniform(1.0, 6.0))
         kill_and_wait(both[0])
@@ -168,11 +169,11 @@ def fill(filler: Path) -> None:
 
 
 def test_the_disk_is_full(small_disk, moments):
-    write(small_disk, MATRIX)
+    (small_disk / "mine.yaml").write_text(MATRIX)
     filler = small_disk / "results" / "filler"
     started_s, known, told = time.monotonic(), [], 0
     for begun in itertools.islice(itertools.cycle((2, 1)), KILLS):
-        process = start("mine.yaml", cwd=small_disk)
+        process = start("sweep", "mine.yaml", cwd=small_disk)
         let_run(process, begun, moments)
         fill(filler)
         output, _ = process.communicate(timeout=TIMEOUT_S)
@@ -183,7 +184,7 @@ def test_the_disk_is_full(small_disk, moments):
             assert "Traceback" not in output
         # A record that found no room was printed, so that the run is not lost.
         told += sum(line.startswith('{"run_id"') and "cell" in json.loads(line) for line in output.splitlines())
-        full = sweep("mine.yaml", cwd=small_disk)
+        full = bench("sweep", "mine.yaml", cwd=small_disk)
         assert full.returncode == 3, full.stdout + full.stderr
         filler.unlink()
     check_complete(small_disk, known)

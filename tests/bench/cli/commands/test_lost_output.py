@@ -7,19 +7,19 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import termios
 
 import pytest
 
-from tests.bench.cli.commands.sweeping import ENVIRONMENT, TIMEOUT_S, records, statuses, write
+from tests import command
+from tests.command import ENVIRONMENT, TIMEOUT_S, records, statuses
 
 TINY = ("run", "digits", "--set", "epochs=0.2", "--set", "target_accuracy=null", "--device", "cpu")
 
 
 def shell(folder, redirection, *arguments, **environment):
     return subprocess.run(
-        ["bash", "-c", f'set -o pipefail; "$@" {redirection}', "bash", sys.executable, "-m", "bench", *arguments],
+        ["bash", "-c", f'set -o pipefail; "$@" {redirection}', "bash", *command.line(*arguments)],
         cwd=folder,
         env=ENVIRONMENT | environment,
         capture_output=True,
@@ -68,7 +68,7 @@ def on_a_terminal(folder, *arguments, nohup=False):
         signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench", *arguments],
+        command.line(*arguments),
         cwd=folder,
         env=ENVIRONMENT | {"TERM": "xterm"},
         stdin=theirs,
@@ -99,7 +99,8 @@ def test_a_run_outlives_its_terminal_or_is_recorded_as_interrupted(tmp_path, noh
 
 
 def test_a_sweep_whose_terminal_is_closed_is_stopped_as_by_ctrl_c(tmp_path):
-    write(tmp_path, "recipe: digits\nset: {epochs: 100000, target_accuracy: null}\naxes: {model.width: [4, 8]}\n")
+    matrix = "recipe: digits\nset: {epochs: 100000, target_accuracy: null}\naxes: {model.width: [4, 8]}\n"
+    (tmp_path / "mine.yaml").write_text(matrix)
     process, terminal = on_a_terminal(tmp_path, "sweep", "mine.yaml")
     with contextlib.suppress(OSError):
         close_when_it_says(terminal, "training")

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +16,7 @@ import pytest
 from bench.cli.commands.regress import gate_matrices
 from bench.errors import UsageError
 from bench.gate.checkout import refuse_elsewhere
+from tests import command
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 MATRIX = """
@@ -59,9 +59,8 @@ def start(repository: Path, *arguments: str, **options) -> subprocess.Popen[str]
     # Like an installed package, the copy is found wherever one stands.
     environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     environment.pop("PYTHONSAFEPATH", None)
-    command = [sys.executable, "-m", "bench", *arguments]
     return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        command.line(*arguments), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
     )
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -17,18 +13,9 @@ from bench.cli.commands import run as command
 from bench.cli.commands.run import RunOptions
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured
+from tests.command import bench, records
 
-ENVIRONMENT = os.environ | {"COLUMNS": "160", "OMP_NUM_THREADS": "1"}
 BRIEF = ("--device", "cpu", "--set", "epochs=1", "--set", "target_accuracy=null", "--set", "model.width=4")
-
-
-def bench(*arguments: object, cwd: Any) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "bench", *map(str, arguments)]
-    return subprocess.run(line, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
-
-
-def records(folder: Any) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "runs" / "runs.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.slow  # ten processes that import torch, one after the other
@@ -37,7 +24,7 @@ def test_four_seeds_of_digits_are_the_same_in_one_process_and_in_four(tmp_path):
     for name, options in {"shared": ["--shared-process"], "separate": []}.items():
         done = bench("run", "digits", "--seeds", 4, *BRIEF, *options, "--results", name, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-        results[name] = records(tmp_path / name)
+        results[name] = records(tmp_path, name)
     for shared, separate in zip(results["shared"], results["separate"], strict=True):
         assert shared["seed"] == separate["seed"]
         assert shared["cell"] == separate["cell"]
@@ -92,7 +79,7 @@ def campaign(tmp_path: Any, monkeypatch: Any, processes: Processes, shared: bool
     console = Console(file=io.StringIO(), width=160)
     options = RunOptions("digits", seeds=5, device="cpu", results=tmp_path, shared_process=shared)
     code = command.run(options, console)
-    return code, [record["status"] for record in records(tmp_path)], console.file.getvalue()  # type: ignore[attr-defined]
+    return code, [record["status"] for record in records(tmp_path, ".")], console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_what_a_failed_process_leaves_is_for_a_new_one(tmp_path, monkeypatch):

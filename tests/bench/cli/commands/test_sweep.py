@@ -8,19 +8,8 @@ import time
 
 import pytest
 
-from tests.bench.cli.commands.sweeping import (
-    ENVIRONMENT,
-    TIMEOUT_S,
-    command,
-    read_until,
-    records,
-    start,
-    statuses,
-    sweep,
-    wait_for_workers,
-    worker_of,
-    write,
-)
+from tests.bench.cli.commands.sweeping import wait_for_workers, worker_of
+from tests.command import TIMEOUT_S, bench, read_until, records, start, statuses
 
 TWO_BY_TWO = """
 recipe: digits
@@ -41,8 +30,8 @@ axes:
 def swept(tmp_path_factory):
     """A sweep of four cells, and the folder that it was run in."""
     folder = tmp_path_factory.mktemp("swept")
-    write(folder, TWO_BY_TWO)
-    return sweep("mine.yaml", cwd=folder), folder
+    (folder / "mine.yaml").write_text(TWO_BY_TWO)
+    return bench("sweep", "mine.yaml", cwd=folder), folder
 
 
 def test_every_cell_is_run_and_recorded(swept):
@@ -85,7 +74,7 @@ def test_every_worker_starts_from_what_is_imported_already(swept):
 def test_a_second_call_runs_nothing(swept):
     _, folder = swept
     before = (folder / "results" / "runs" / "runs.jsonl").read_bytes()
-    result = sweep("mine.yaml", cwd=folder)
+    result = bench("sweep", "mine.yaml", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "4 done, 0 to run" in result.stdout
     assert (folder / "results" / "runs" / "runs.jsonl").read_bytes() == before
@@ -93,9 +82,9 @@ def test_a_second_call_runs_nothing(swept):
 
 def test_the_same_point_of_another_command_is_the_same_cell(swept):
     _, folder = swept
-    write(folder, TWO_BY_TWO.replace("[4, 8]", "[8, 16]"))
-    result = sweep("mine.yaml", "--dry-run", cwd=folder)
-    write(folder, TWO_BY_TWO)
+    (folder / "mine.yaml").write_text(TWO_BY_TWO.replace("[4, 8]", "[8, 16]"))
+    result = bench("sweep", "mine.yaml", "--dry-run", cwd=folder)
+    (folder / "mine.yaml").write_text(TWO_BY_TWO)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "2 done, 2 to run" in result.stdout
     assert re.search(rf"{records(folder)[2]['cell'][:8]} │ 8 +│ fp32 +│ 1 ok │", result.stdout), result.stdout
@@ -106,7 +95,7 @@ def test_the_same_point_of_another_command_is_the_same_cell(swept):
 def test_only_selects_cells_and_rerun_takes_them_again_with_a_known_duration(swept):
     _, folder = swept
     arguments = ["mine.yaml", "--only", "model.width=4", "--only", "precision=bf16", "--rerun", "all", "--dry-run"]
-    result = sweep(*arguments, cwd=folder)
+    result = bench("sweep", *arguments, cwd=folder)
     assert "1 cell × 1 seed, interleaved: 0 done, 1 to run" in result.stdout
     assert re.search(r"Expected: \d", result.stdout)
 
@@ -123,8 +112,8 @@ def test_only_selects_cells_and_rerun_takes_them_again_with_a_known_duration(swe
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
-    write(tmp_path, TWO_BY_TWO)
-    result = sweep(*arguments, cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(TWO_BY_TWO)
+    result = bench("sweep", *arguments, cwd=tmp_path)
     assert result.returncode == 2, result.stdout + result.stderr
     assert re.search(words, result.stderr), result.stderr
     assert "Traceback" not in result.stdout + result.stderr
@@ -132,8 +121,7 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, wor
 
 
 def test_statuses_are_mixed_and_the_sweep_goes_on(tmp_path):
-    write(
-        tmp_path,
+    (tmp_path / "mine.yaml").write_text(
         """
 recipe: digits
 set: {target_accuracy: null, epochs: 0.2}
@@ -147,7 +135,7 @@ include:
 timeout_s: 3
 """,
     )
-    result = sweep("mine.yaml", cwd=tmp_path)
+    result = bench("sweep", "mine.yaml", cwd=tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     made = {record["config"]["arm"]: record for record in records(tmp_path)}
     assert {arm: record["status"] for arm, record in made.items()} == {
@@ -166,14 +154,14 @@ timeout_s: 3
     assert made["endless"]["metrics"]["steps"] > 0
     assert "3 skipped, 1 diverged, 1 timeout, 1 ok" in result.stdout
     assert "--rerun failed" in result.stdout
-    again = sweep("mine.yaml", cwd=tmp_path)
+    again = bench("sweep", "mine.yaml", cwd=tmp_path)
     assert (again.returncode, "6 done, 0 to run" in again.stdout) == (1, True), again.stdout
     assert len(records(tmp_path)) == 6
 
 
 def test_two_runners_on_one_store_run_every_cell_once(tmp_path):
-    write(tmp_path, TWO_BY_TWO)
-    processes = [start("mine.yaml", cwd=tmp_path) for _ in range(2)]
+    (tmp_path / "mine.yaml").write_text(TWO_BY_TWO)
+    processes = [start("sweep", "mine.yaml", cwd=tmp_path) for _ in range(2)]
     said = [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert sorted(re.search(r"(\d) done, \d to run", output)[1] for output in said) == ["0", "4"]
@@ -181,8 +169,8 @@ def test_two_runners_on_one_store_run_every_cell_once(tmp_path):
 
 
 def test_a_worker_that_is_killed_is_a_row_and_the_sweep_goes_on(tmp_path):
-    write(tmp_path, FOR_EVER)
-    process = start("mine.yaml", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(FOR_EVER)
+    process = start("sweep", "mine.yaml", cwd=tmp_path)
     worker_of(process).kill()
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1, output
@@ -193,8 +181,8 @@ def test_a_worker_that_is_killed_is_a_row_and_the_sweep_goes_on(tmp_path):
 
 
 def test_ctrl_c_once_finishes_the_run_and_the_same_command_goes_on(tmp_path):
-    write(tmp_path, TWO_BY_TWO.replace("epochs: 0.2", "epochs: 10"))
-    process = start("mine.yaml", "--limit", 2, cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(TWO_BY_TWO.replace("epochs: 0.2", "epochs: 10"))
+    process = start("sweep", "mine.yaml", "--limit", 2, cwd=tmp_path)
     worker_of(process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=TIMEOUT_S)
@@ -202,12 +190,12 @@ def test_ctrl_c_once_finishes_the_run_and_the_same_command_goes_on(tmp_path):
     assert "Traceback" not in output
     assert statuses(tmp_path) == ["ok"]
     assert "the same command runs the rest" in output
-    assert "1 done, 3 to run" in sweep("mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "1 done, 3 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
 
 
 def test_ctrl_c_in_the_last_run_leaves_nothing_and_is_no_failure(tmp_path):
-    write(tmp_path, "recipe: digits\nset: {target_accuracy: null, epochs: 10}\n")
-    process = start("mine.yaml", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text("recipe: digits\nset: {target_accuracy: null, epochs: 10}\n")
+    process = start("sweep", "mine.yaml", cwd=tmp_path)
     worker_of(process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=TIMEOUT_S)
@@ -217,8 +205,8 @@ def test_ctrl_c_in_the_last_run_leaves_nothing_and_is_no_failure(tmp_path):
 
 
 def test_ctrl_c_twice_stops_now_and_the_run_is_not_done(tmp_path):
-    write(tmp_path, FOR_EVER)
-    process = start("mine.yaml", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(FOR_EVER)
+    process = start("sweep", "mine.yaml", cwd=tmp_path)
     worker_of(process)
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping after this run")
@@ -226,12 +214,12 @@ def test_ctrl_c_twice_stops_now_and_the_run_is_not_done(tmp_path):
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, output
     assert statuses(tmp_path) == ["interrupted"]
-    assert "0 done, 2 to run" in sweep("mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "0 done, 2 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
 
 
 def test_two_jobs_run_side_by_side_and_the_rows_say_so(swept, tmp_path):
-    write(tmp_path, TWO_BY_TWO.replace("epochs: 0.2", "epochs: 5"))
-    process = start("mine.yaml", "--jobs", 2, cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(TWO_BY_TWO.replace("epochs: 0.2", "epochs: 5"))
+    process = start("sweep", "mine.yaml", "--jobs", 2, cwd=tmp_path)
     first, second = wait_for_workers(process, 2)
     if hasattr(first, "cpu_affinity"):
         assert not set(first.cpu_affinity()) & set(second.cpu_affinity())
@@ -245,13 +233,13 @@ def test_two_jobs_run_side_by_side_and_the_rows_say_so(swept, tmp_path):
     _, alone = swept
     assert {one["machine"]["id"] for one in made} == {one["machine"]["id"] for one in records(alone)}
     # One of them disturbed the other, so for a sweep without neighbours nothing is done.
-    assert "0 done, 4 to run" in sweep("mine.yaml", "--dry-run", cwd=tmp_path).stdout
-    assert "4 done, 0 to run" in sweep("mine.yaml", "--dry-run", "--jobs", 2, cwd=tmp_path).stdout
+    assert "0 done, 4 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "4 done, 0 to run" in bench("sweep", "mine.yaml", "--dry-run", "--jobs", 2, cwd=tmp_path).stdout
 
 
 def test_ctrl_c_once_lets_all_present_runs_finish_and_twice_ends_them_all(tmp_path):
-    write(tmp_path, FOR_EVER.replace("[100000, 0.2]", "[100000, 200000, 0.2]"))
-    process = start("mine.yaml", "--jobs", 2, cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(FOR_EVER.replace("[100000, 0.2]", "[100000, 200000, 0.2]"))
+    process = start("sweep", "mine.yaml", "--jobs", 2, cwd=tmp_path)
     wait_for_workers(process, 2)
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping after these runs")
@@ -262,10 +250,8 @@ def test_ctrl_c_once_lets_all_present_runs_finish_and_twice_ends_them_all(tmp_pa
 
 
 def test_a_reader_that_goes_away_ends_neither_the_sweep_nor_its_rows(tmp_path):
-    write(tmp_path, TWO_BY_TWO)
-    process = subprocess.Popen(
-        command("mine.yaml"), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    (tmp_path / "mine.yaml").write_text(TWO_BY_TWO)
+    process = start("sweep", "mine.yaml", cwd=tmp_path, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
     said = process.stderr.read()
@@ -275,8 +261,8 @@ def test_a_reader_that_goes_away_ends_neither_the_sweep_nor_its_rows(tmp_path):
 
 
 def test_data_that_no_cell_can_have_is_told_once_before_anything_runs(tmp_path):
-    write(tmp_path, "recipe: darknet\nmeasure: throughput\naxes: {model.width: [8, 16, 32]}\n")
-    result = sweep("mine.yaml", cwd=tmp_path, BENCH_DATA_URL="http://127.0.0.1:9/", BENCH_DATA=str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("recipe: darknet\nmeasure: throughput\naxes: {model.width: [8, 16, 32]}\n")
+    result = bench("sweep", "mine.yaml", cwd=tmp_path, BENCH_DATA_URL="http://127.0.0.1:9/", BENCH_DATA=str(tmp_path))
     assert result.returncode == 3, result.stdout + result.stderr
     assert result.stderr.count("cifar10 is not on this machine") == 1
     assert "Traceback" not in result.stderr
@@ -284,12 +270,12 @@ def test_data_that_no_cell_can_have_is_told_once_before_anything_runs(tmp_path):
 
 
 def test_what_this_machine_cannot_run_is_said_and_is_no_failure(tmp_path):
-    write(tmp_path, TWO_BY_TWO.replace("[4, 8]", "[4]").replace("[fp32, bf16]", "[fp32, tf32]"))
-    result = sweep("mine.yaml", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(TWO_BY_TWO.replace("[4, 8]", "[4]").replace("[fp32, bf16]", "[fp32, tf32]"))
+    result = bench("sweep", "mine.yaml", cwd=tmp_path)
     assert sorted(statuses(tmp_path)) == ["ok", "skipped"]
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search("precision=tf32, seed 0: skipped: .*tf32", result.stdout), result.stdout
-    only_tf32 = sweep("mine.yaml", "--only", "precision=tf32", cwd=tmp_path)
+    only_tf32 = bench("sweep", "mine.yaml", "--only", "precision=tf32", cwd=tmp_path)
     assert only_tf32.returncode == 3, only_tf32.stdout
 
 
@@ -302,8 +288,8 @@ axes: {arm: [a, b]}
 sampling: {relative_error: 1.0e-9, timeout_s: 0.5}
 seeds: 5
 """
-    write(tmp_path, matrix)
-    result = sweep("mine.yaml", "--sampling-timeout", 0, "--order", "grouped", cwd=tmp_path)
+    (tmp_path / "mine.yaml").write_text(matrix)
+    result = bench("sweep", "mine.yaml", "--sampling-timeout", 0, "--order", "grouped", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     made = records(tmp_path)
     assert [one["config"]["arm"] for one in made] == ["a"] * 5 + ["b"] * 5
@@ -313,17 +299,16 @@ seeds: 5
     }  # fmt: skip
     assert re.search(r"a / b: ratio of the medians \d\.\d{4} \[\d", result.stdout), result.stdout
     # How well a figure is known is no part of what it is a figure of.
-    write(tmp_path, matrix.replace("timeout_s: 0.5", "timeout_s: 9"))
-    assert "10 done, 0 to run" in sweep("mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    (tmp_path / "mine.yaml").write_text(matrix.replace("timeout_s: 0.5", "timeout_s: 9"))
+    assert "10 done, 0 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
 
 
 def test_a_run_interrupted_while_it_samples_keeps_its_figures(tmp_path):
-    write(
-        tmp_path,
+    (tmp_path / "mine.yaml").write_text(
         "recipe: digits\nmeasure: throughput\nset: {model.width: 4}\n"
         "sampling: {relative_error: 1.0e-9, least_s: 600, timeout_s: 600}\ntimeout_s: 4\n",
     )
-    result = sweep("mine.yaml", cwd=tmp_path)
+    result = bench("sweep", "mine.yaml", cwd=tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     (made,) = records(tmp_path)
     assert (made["status"], made["reason"].split(";")[0]) == ("timeout", "not done after timeout_s = 4 seconds")

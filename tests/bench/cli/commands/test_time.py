@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import re
 import shutil
 import signal
@@ -15,19 +13,10 @@ from pathlib import Path
 
 import pytest
 
-ENVIRONMENT = os.environ | {"COLUMNS": "160", "OMP_NUM_THREADS": "1"}
+from tests.command import ENVIRONMENT, bench, records, start
+
 PATTERN = r"epoch (?P<epoch>\d+): acc (?P<accuracy>[\d.]+)"
 HEAVY = {"torch", "numpy", "pandas", "scipy", "yaml", "matplotlib", "sklearn", "pyarrow"}
-
-
-def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", *arguments]
-    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
-
-
-def records(folder: Path) -> list[dict]:
-    path = folder / "results" / "runs" / "runs.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +36,7 @@ def timed(_own_repository_once, tmp_path_factory):
         PATTERN,
     ]
     command = [sys.executable, "train.py", "--epochs", "3", "--seed", "{seed}"]
-    return root, call("time", *options, "--", *command, cwd=root)
+    return root, bench("time", *options, "--", *command, cwd=root)
 
 
 def test_it_trains_and_says_so(timed):
@@ -96,7 +85,7 @@ def test_it_stands_in_the_tables_and_boards_beside_a_recipe(timed, make_run):
     other.write_bytes(recipe.to_json_line())
     try:
         files = ["results/runs/runs.jsonl", "other.jsonl"]
-        board = call("leaderboard", *files, "--task", "shapes/train", "--format", "csv", cwd=root)
+        board = bench("leaderboard", *files, "--task", "shapes/train", "--format", "csv", cwd=root)
     finally:
         other.unlink()
     assert board.returncode == 0, board.stderr
@@ -104,18 +93,18 @@ def test_it_stands_in_the_tables_and_boards_beside_a_recipe(timed, make_run):
     assert (rows["coldstart", "train.py"]["rank"], rows["coldstart", "ours"]["rank"]) == ("1", "2")
     assert rows["dawnbench", "train.py"]["rank"] == "1"
     assert "the script does not report when it trained" in rows["speedrun", "train.py"]["reasons"]
-    listed = call("results", "--status", "ok", cwd=root)
+    listed = bench("results", "--status", "ok", cwd=root)
     assert listed.stdout.count("train.py") == 1
-    run = call("results", "show", records(root)[0]["run_id"], cwd=root)
+    run = bench("results", "show", records(root)[0]["run_id"], cwd=root)
     assert "load_and_train" in run.stdout
 
 
 def test_entries_and_logs_are_written_or_refused_with_the_reason(timed):
     root, _ = timed
     run_id = records(root)[0]["run_id"]
-    entry = call("export", "dawnbench", run_id, "--author", "a", "--email", "a@example.org", cwd=root)
+    entry = bench("export", "dawnbench", run_id, "--author", "a", "--email", "a@example.org", cwd=root)
     assert "it is of shapes, and these are DAWNBench's CIFAR10 tasks" in entry.stderr + entry.stdout
-    log = call("export", "mllog", run_id, cwd=root)
+    log = bench("export", "mllog", run_id, cwd=root)
     assert "the script does not report when it first touched its data" in log.stderr + log.stdout
 
 
@@ -133,7 +122,7 @@ def test_entries_and_logs_are_written_or_refused_with_the_reason(timed):
     ],
 )
 def test_wrong_usage_starts_nothing(tmp_path, arguments, words):
-    result = call("time", *arguments, cwd=tmp_path)
+    result = bench("time", *arguments, cwd=tmp_path)
     assert result.returncode == 2
     assert re.search(words, result.stderr), result.stderr
     assert "Traceback" not in result.stderr
@@ -141,7 +130,7 @@ def test_wrong_usage_starts_nothing(tmp_path, arguments, words):
 
 
 def test_a_failure_is_a_result_and_the_next_seed_has_its_turn(tmp_path):
-    result = call("time", "--seeds", "2", "--", "sh", "-c", "echo cannot; exit $BENCH_SEED", cwd=tmp_path)
+    result = bench("time", "--seeds", "2", "--", "sh", "-c", "echo cannot; exit $BENCH_SEED", cwd=tmp_path)
     assert result.returncode == 1
     assert [run["status"] for run in records(tmp_path)] == ["ok", "crashed"]
     assert "seed 1: crashed: it ended with exit code 1; its last line was: cannot" in result.stdout
@@ -149,15 +138,14 @@ def test_a_failure_is_a_result_and_the_next_seed_has_its_turn(tmp_path):
 
 
 def test_ctrl_c_ends_the_command_and_leaves_its_record(tmp_path):
-    command = [sys.executable, "-m", "bench", "time", "--seeds", "3", "--", "sh", "-c", "echo begun; sleep 60"]
-    bench = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    process = start("time", "--seeds", "3", "--", "sh", "-c", "echo begun; sleep 60", cwd=tmp_path)
     logs = tmp_path / "results" / "logs" / ".running"
     while not any(log.read_text() for log in logs.glob("*.log")):
-        assert bench.poll() is None
+        assert process.poll() is None
         time.sleep(0.02)
-    bench.send_signal(signal.SIGINT)
-    said, _ = bench.communicate(timeout=30)
-    assert bench.returncode == 130
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
     assert [run["status"] for run in records(tmp_path)] == ["interrupted"]
     assert "Stopped: 0 of 3 seeds done" in said
 
@@ -183,11 +171,11 @@ def test_a_sweep_of_commands_runs_in_the_folder_of_its_matrix(tmp_path):
         "axes:\n  word: [good, bad]\n"
     )
     (tmp_path / "matrices" / "run.sh").write_text('[ "$1" = good ] && echo acc 0.9 || echo acc 0.1\n')
-    result = call("sweep", "matrices/mine.yaml", cwd=tmp_path)
+    result = bench("sweep", "matrices/mine.yaml", cwd=tmp_path)
     assert result.returncode == 1
     assert [(run["config"]["parameters"], run["status"]) for run in records(tmp_path)] == [
         ({"word": "good"}, "ok"),
         ({"word": "bad"}, "not_reached"),
     ]
-    again = call("sweep", "matrices/mine.yaml", cwd=tmp_path)
+    again = bench("sweep", "matrices/mine.yaml", cwd=tmp_path)
     assert "2 done, 0 to run" in again.stdout
