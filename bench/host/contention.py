@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.host.fingerprint import core_of
+from bench.host.proc import pids, read
 
 # The kernel counts in ticks of 10 ms, several at a time: over a shorter time, one tick is several per cent of a core.
 LEAST_S = 0.5
@@ -38,7 +39,6 @@ LOOK_S = 0.25
 BUSY_SHARE = 0.1
 # A tenth of a tick, in which no counter of the kernel changes.
 LATELY_S = 0.001
-READ_BYTES = 1 << 20
 # No machine has so many seconds, cores or context switches.
 MOST = 1e18
 
@@ -282,7 +282,7 @@ class Sampler:
 
     def _stat(self, pid: int | str) -> tuple[int, ...] | None:
         """A process's parent and its ticks in user and kernel mode, including those of its ended children."""
-        text = self._text(f"{pid}/stat")
+        text = read(self._proc, f"{pid}/stat")
         try:
             numbers = text[text.rindex(b")") + 2 :].split()
             return int(numbers[1]), *map(int, numbers[11:15])
@@ -293,11 +293,7 @@ class Sampler:
         """Find the descendants of the root."""
         began_s = time.thread_time()
         children: dict[int, list[int]] = defaultdict(list)
-        try:
-            pids = [name for name in os.listdir(self._proc) if name.isdecimal()]
-        except OSError:
-            pids = []
-        for pid in pids:
+        for pid in pids(self._proc):
             if stat := self._stat(pid):
                 children[stat[0]].append(int(pid))
         family, new = {self.root}, [self.root]
@@ -313,7 +309,7 @@ class Sampler:
         busy = stolen = ticks = 0
         seen = 0
         try:
-            for line in self._text("stat").split(b"\n"):
+            for line in read(self._proc, "stat").split(b"\n"):
                 if not line.startswith(b"cpu"):
                     break
                 name, *counts = line.split()
@@ -330,23 +326,12 @@ class Sampler:
         return busy * self._tick_s, stolen * self._tick_s, ticks * self._tick_s
 
     def _pressure_s(self) -> float | None:
-        text = self._text("pressure/cpu")
+        text = read(self._proc, "pressure/cpu")
         try:
             some = next(line for line in text.split(b"\n") if line.startswith(b"some"))
             return int(some.rpartition(b"total=")[2]) / 1e6
         except (StopIteration, ValueError):
             return None
-
-    def _text(self, name: str) -> bytes:
-        """A file's content, empty if it cannot be read. It avoids `open`, whose layers would take most of the time."""
-        try:
-            file = os.open(f"{self._proc}/{name}", os.O_RDONLY)
-            try:
-                return os.read(file, READ_BYTES)
-            finally:
-                os.close(file)
-        except OSError:
-            return b""
 
 
 class LoadCheck:

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.host.proc import pids, read
+
 # Looking at every process of the machine takes 1 ms for 100 of them, and their memory some 0.1 ms for each GiB.
 WATCH_SHARE = 0.002
 # In addition, so that a command of a few seconds is sampled often enough.
@@ -23,7 +25,6 @@ SAMPLE_S = 0.1
 FIRST_SAMPLE_S = 0.02
 # Shared pages are counted again when the sum has grown by this factor.
 GROWTH = 1.02
-READ_BYTES = 1 << 20
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -63,7 +64,7 @@ class ProcessTree:
 
     def members(self) -> list[int]:
         """The living processes, the command first, without zombies."""
-        processes = {one.pid: one for name in self._pids() if (one := self._read(int(name))) is not None}
+        processes = {one.pid: one for name in pids(self._proc) if (one := self._read(int(name))) is not None}
         pending = [one for one in processes.values() if one.began >= self._began]
         known = {self.pid}
         while new := [one for one in pending if one.pid not in known and self._belongs(one, known)]:
@@ -97,7 +98,7 @@ class ProcessTree:
 
     def describe(self, pid: int) -> str:
         """Its command line, shortened."""
-        words = self._text(f"{pid}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+        words = read(self._proc, f"{pid}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
         return words[:80] or f"process {pid}"
 
     def _belongs(self, one: Process, known: set[int]) -> bool:
@@ -106,7 +107,7 @@ class ProcessTree:
             self._verdicts[key] = True
         elif not self._verdicts.get(key):
             # A negative answer is not final: the process may have been forked a moment ago.
-            self._verdicts[key] = self._mark in self._text(f"{one.pid}/environ").split(b"\0")
+            self._verdicts[key] = self._mark in read(self._proc, f"{one.pid}/environ").split(b"\0")
         return self._verdicts[key]
 
     def _sample(self) -> None:
@@ -125,7 +126,7 @@ class ProcessTree:
             self.peak_bytes = size
 
     def _resident_bytes(self, pid: int) -> int:
-        fields = self._text(f"{pid}/statm").split()
+        fields = read(self._proc, f"{pid}/statm").split()
         return int(fields[1]) * self._page_bytes if len(fields) > 1 else 0
 
     def _largest_bytes(self, pid: int) -> int:
@@ -134,35 +135,19 @@ class ProcessTree:
 
     def _number(self, name: str, key: bytes) -> int:
         """Bytes from a line such as `VmHWM:   1234 kB`."""
-        _, _, rest = self._text(name).partition(b"\n" + key)
+        _, _, rest = read(self._proc, name).partition(b"\n" + key)
         try:
             return int(rest.split(maxsplit=1)[0]) * 1024
         except (ValueError, IndexError):
             return 0
 
-    def _pids(self) -> list[str]:
-        try:
-            return [name for name in os.listdir(self._proc) if name.isdecimal()]
-        except OSError:
-            return []
-
     def _read(self, pid: int) -> Process | None:
-        text = self._text(f"{pid}/stat")
+        text = read(self._proc, f"{pid}/stat")
         try:
             fields = text[text.rindex(b")") + 2 :].split()
             return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X"))
         except (ValueError, IndexError):
             return None
-
-    def _text(self, name: str) -> bytes:
-        try:
-            file = os.open(f"{self._proc}/{name}", os.O_RDONLY)
-            try:
-                return os.read(file, READ_BYTES)
-            finally:
-                os.close(file)
-        except OSError:
-            return b""
 
 
 class _Budget:

@@ -65,10 +65,7 @@ class Sources:
     @cached_property
     def sha256(self) -> str:
         """The hash over names and contents."""
-        digest = hashlib.sha256()
-        for name in sorted(self.files):
-            digest.update(f"{name}\0{self.files[name].sha256}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        return sha256_of_files({name: file.sha256 for name, file in self.files.items()})
 
     def differing_from(self, earlier: Sources) -> list[str]:
         """The files that are new, deleted or changed since `earlier`, including those that were changed and
@@ -145,6 +142,14 @@ class Bytecode:
             return self._seen[source][1]
         except (OSError, NotImplementedError):  # there is none; Python will compile the source
             return False
+
+
+def sha256_of_files(files: Mapping[str, str]) -> str:
+    """One hash for files given by name and hash, in whatever order."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{files[name]}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def own_root() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from bench.host.git import GitFailed, git
+from bench.host.provenance import sha256_of_files
 
 # Source code in any language. Other files without a commit may be a script's output.
 SOURCES = frozenset({
@@ -72,11 +73,8 @@ class ScriptSources:
 
     @cached_property
     def sha256(self) -> str:
-        """Over names and contents."""
-        digest = hashlib.sha256()
-        for name in sorted(self.files):
-            digest.update(f"{name}\0{self.files[name].sha256}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        """The hash over names and contents."""
+        return sha256_of_files({name: state.sha256 for name, state in self.files.items()})
 
     def identity(self) -> dict[str, Any]:
         """`{commit, dirty, sources_sha256}`, and `commit_unknown`, why it is, where there is no commit."""
