@@ -1,1 +1,1 @@
-"""What a run is asked to be: documents in YAML, and what their scalars mean."""
+"""What is asked for: recipes, matrices, commands and prices, checked but not run."""

@@ -1,4 +1,4 @@
-"""What is done to training images, as a recipe says it."""
+"""The augmentation of training images in a recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a recipe's network can be built for its data, known before any data is loaded or anything runs."""
+"""Checks whether a recipe's network can be built for its data, before data is loaded or anything runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.spec.recipe import Recipe
 
 
 def why_not(recipe: Recipe) -> str | None:
-    """Why the network cannot be, or its proxy, with the numbers; None where they can.
+    """Why the network or its proxy cannot be built, with the numbers; None if they can.
 
     Imports torch, and takes no memory.
     """
@@ -27,14 +27,14 @@ def why_not(recipe: Recipe) -> str | None:
 def _why_not_alone(recipe: Recipe) -> str | None:
     info, options = DATASETS.get(recipe.data.name), recipe.data.options
     if info is None or recipe.model.name not in MODELS:
-        return None  # a user's data or network is known once the worker has it
+        return None  # a user's data or network is known only to the worker
     shape, classes = options.get("shape", info.image_shape), options.get("classes", info.classes)
     try:
         channels, height, width = shape
         sizes = [min(height, width), *(recipe.image_sizes.pixels if recipe.image_sizes else [])]
         facts = json.dumps([recipe.model.name, recipe.model.options, channels, classes, sizes])
     except (TypeError, ValueError):
-        return None  # these are no options that the data set would take, which it says better
+        return None  # invalid options of a data set, which it reports itself
     return _why_not(facts)
 
 

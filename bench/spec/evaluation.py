@@ -1,4 +1,4 @@
-"""When and how a training is evaluated, as a recipe says it."""
+"""When and how a training is evaluated."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from bench.documents.strict import Strict
 
 
 class EvaluationConfig(Strict):
-    """`tta` is the level that decides; `epoch_tta` the one of the evaluations between epochs.
+    """`tta` is the level of test-time augmentation of the final evaluation, `epoch_tta` that of evaluations between
+    epochs.
 
-    With `tta_below` only those images get it whose first view leaves every class less probable than this. Label
-    smoothing s keeps probabilities below about 1 - s, so that it belongs well under that. There is none before epoch
-    `first_epoch`, counted from 1. With `equal_views` the answer is the plain mean of all views; level 2 else gives the
-    image and its mirror image twice the weight of each other.
+    With `tta_below`, only images whose first view gives no class this probability get further views. Label smoothing s
+    keeps probabilities below about 1 - s, so the value should be well below that. There is no evaluation before epoch
+    `first_epoch`, counted from 1. With `equal_views` the answer is the plain mean of all views; otherwise level 2 gives
+    the image and its mirror image twice the weight of the other views.
     """
 
     tta: Literal[0, 1, 2] = 0

@@ -1,4 +1,4 @@
-"""In which formats numbers and images are kept."""
+"""Formats of numbers and images."""
 
 from __future__ import annotations
 

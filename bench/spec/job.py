@@ -1,4 +1,4 @@
-"""What one run is: everything that a worker is told."""
+"""One run: everything that a worker needs to know."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.statistics.sampling import Bounds
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told.
+    """The description of one run for a worker.
 
-    `keep_weights` is where a training leaves its final weights, `weights` are those that an inference takes.
-    `origin_s` is the reading of `time.monotonic` at which the user's command, or this run of several,
-    began. `cache` is where loaders keep converted data. `measure` is one of MEASURES or a user's; those that
-    sample stop by `sampling`. `share` is what of the machine the run may use. Raises `UsageError` for another measure.
+    `keep_weights` is the file for the final weights of a training, `weights` those that an inference uses. `origin_s`
+    is the value of `time.monotonic` at which the user's command, or this run of several, began. `cache` is the folder
+    for loaders' converted data. `measure` is one of MEASURES or a user's; those that sample stop by `sampling`. `share`
+    is the part of the machine that the run may use. Raises `UsageError` for an unknown measure.
     """
 
     recipe: Recipe
@@ -32,14 +32,14 @@ class Job:
     measure: str = "time_to_accuracy"
     sampling: Bounds = field(default_factory=Bounds)
     share: Share = field(default_factory=Share)
-    # Which of the several processes that a run on several devices has this is.
+    # The number of this process in a run on several devices.
     rank: int = 0
     keep_weights: Path | None = None
     weights: WeightsFile | None = None
-    # Whether the worker waits for jobs of other seeds, which it does in the same process. Those differ from the first
-    # in seed, log, origin and kept weights alone.
+    # Whether the worker waits for jobs of other seeds to run in the same process. They differ from the first only in
+    # seed, log, origin and kept weights.
     shared_process: bool = False
-    # Whether compiled programs are taken from earlier runs, and left to later ones.
+    # Whether compiled programs of earlier runs are used, and new ones kept for later runs.
     keep_compiled: bool = False
 
     def __post_init__(self) -> None:

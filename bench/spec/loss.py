@@ -1,4 +1,4 @@
-"""The loss, as a recipe says it."""
+"""The loss in a recipe."""
 
 from __future__ import annotations
 

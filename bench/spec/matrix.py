@@ -1,4 +1,4 @@
-"""A matrix file: a recipe, the axes along which it is varied, and the cells that come of it. Nothing runs here."""
+"""A matrix file: a recipe or command, the axes along which it is varied, and the resulting cells. Nothing runs here."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from bench.text.canonical import canonical_json
 from bench.text.nearest import did_you_mean, unknown
 
 MATRICES = PACKAGE / "matrices"
-# Axes that are no keys of a recipe: `arm` is a name that tells two equal cells apart, for a comparison of a thing
+# Axes that are not keys of a recipe: `arm` is a name that distinguishes two otherwise equal cells, for comparing a cell
 # with itself.
 SPECIAL = ("arm",)
-# What a matrix of commands cannot say.
+# Keys that a matrix of commands cannot have.
 NOT_OF_COMMANDS = {"set", "measure", "sampling"}
 
 Values = Mapping[str, Any]
@@ -55,7 +55,7 @@ Value = Annotated[JsonValue, AfterValidator(_finite)]
 
 
 class Sampling(Strict):
-    """When the sampling of a figure may stop, and when it has to; what is not given is as `Bounds` has it."""
+    """When the sampling of a figure may stop, and when it must; missing values are those of `Bounds`."""
 
     relative_error: Positive | None = None
     least_samples: Count | None = None
@@ -67,13 +67,13 @@ class Sampling(Strict):
 
 
 class MatrixSpec(ForGate):
-    """What a matrix file may say: of a `recipe`, or of a `command`, whose placeholders and `env.NAME` the axes fill.
+    """The content of a matrix file, for a `recipe`, or for a `command` whose placeholders and `env.NAME` the axes fill.
 
-    `set` holds changes of the recipe that all cells share, `axes` the values of each dotted key. A key of
-    several, separated by commas, is an axis whose values are lists: one value for each key, moving together.
-    `include` adds cells beside the product of the axes, which is the recipe as it is where nothing is varied;
-    `exclude` leaves out of the product what has all the values of one of its entries. `sampling` is no part of
-    what a cell is: it says how well a figure is to be known, as the number of seeds does, and not of what.
+    `set` has changes of the recipe that all cells share, `axes` the values of each dotted key. Several keys separated
+    by commas are an axis whose values are lists with one value for each key. `include` adds cells to the product of the
+    axes; without axes, the product is the recipe itself. `exclude` removes cells of the product that have all values of
+    one of its entries. `sampling` is not part of a cell's identity: like the number of seeds, it only says how
+    precisely a figure is measured.
     """
 
     LISTED_BY: ClassVar = "bench list matrix-keys"
@@ -95,7 +95,7 @@ class MatrixSpec(ForGate):
 
     @property
     def measured(self) -> str:
-        """What the cells are of: the name of the recipe, or of the command's script."""
+        """The name of the recipe, or of the command's script."""
         return Path(self.recipe).stem if self.recipe is not None else self.command.script if self.command else ""
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class MatrixSpec(ForGate):
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of a matrix: the axes' values there, its identity, and its recipe or why it has none."""
+    """One point of a matrix: its values of the axes, its identity, and its recipe or the reason why it has none."""
 
     values: Values
     id: str
@@ -133,7 +133,7 @@ class Cell:
 
     @property
     def target_accuracy(self) -> float | None:
-        """What its runs are to reach."""
+        """The target accuracy of its runs."""
         return self.command.target if self.command else self.recipe.target_accuracy if self.recipe else None
 
 
@@ -147,10 +147,10 @@ class Axis:
 
 
 class Matrix:
-    """A matrix file that is right in itself; `name` is what its rows are called in the store."""
+    """A valid matrix file; `name` identifies its runs in the store."""
 
     def __init__(self, document: Document) -> None:
-        """Raises `UsageError`, with file, line and key, for a mistake that needs no recipe to be seen."""
+        """Raises `UsageError`, with file, line and key, for a mistake that can be found without the recipe."""
         self._document = document
         self.name = document.path.stem
         if "measure" in document.values:
@@ -163,17 +163,18 @@ class Matrix:
 
     @property
     def folder(self) -> Path:
-        """Where its file is, from which names of files in it count, and where a command runs."""
+        """The folder of its file, to which file names in it are relative, and in which a command runs."""
         return self._document.path.parent
 
     @property
     def keys(self) -> list[str]:
-        """Every key that some cell has a value for, in declared order."""
+        """Every key for which some cell has a value, in declared order."""
         included = itertools.chain.from_iterable(self.spec.include)
         return list(dict.fromkeys(itertools.chain(*(axis.keys for axis in self.axes), included)))
 
     def points(self) -> list[tuple[Values, Mapping[str, str]]]:
-        """The values of each cell, and where each was set: the product without what is excluded, then the included."""
+        """The values of each cell and where each was set: the product without excluded cells, then the included
+        ones."""
         where = self._document.where
         origins = {key: where(f"axes.{axis.name}") for axis in self.axes for key in axis.keys}
         product = [
@@ -193,7 +194,7 @@ class Matrix:
         self._document.refuse(key, why)
 
     def base(self, device: str) -> Document:
-        """The recipe with what all cells share."""
+        """The recipe with the changes that all cells share."""
         name = self.spec.recipe
         assert name is not None
         beside = self._document.path.parent / name
@@ -206,9 +207,9 @@ class Matrix:
         return draft
 
     def cell_of_command(self, values: Values, origins: Mapping[str, str], device: str) -> Cell:
-        """The command with these values in the place of its placeholders, or in its environment.
+        """The command with these values in its placeholders or its environment.
 
-        Raises `UsageError` for what cannot be in either.
+        Raises `UsageError` for a value that fits neither.
         """
         command = self.spec.command
         assert command is not None
@@ -235,7 +236,7 @@ class Matrix:
         return Axis(key, keys, tuple(dict(zip(keys, value, strict=True)) for value in values))
 
     def _check_size(self) -> None:
-        """Before any cell is made: the product of a few long axes would fill the memory."""
+        """Checked before cells are made: the product of a few long axes would fill the memory."""
         cells = math.prod(len(axis.points) for axis in self.axes) + len(self.spec.include)
         if cells > MOST_CELLS:
             counts = " x ".join(str(len(axis.points)) for axis in self.axes)
@@ -281,7 +282,7 @@ def names() -> list[str]:
 def load(name: str) -> Matrix:
     """The matrix of that name, or in that file.
 
-    Raises `UsageError` where there is none, and for a mistake in it, with its file, line and key.
+    Raises `UsageError` if there is none, and for a mistake in it, with file, line and key.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -294,11 +295,10 @@ def load(name: str) -> Matrix:
 
 
 def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
-    """The cells where so many devices, `cpu` or `cuda`, were found, in declared order; equal ones are merged.
+    """The cells in declared order on a machine with `found` devices of kind `cpu` or `cuda`; equal cells are merged.
 
-    A cell has a recipe or a command. One whose values do not fit together, or that asks for more devices than there
-    are, has the reason in `skip`. Raises `UsageError` for a key or a value that no recipe allows, and where no cell
-    fits together.
+    A cell has a recipe or a command. If its values do not fit together, or it needs more devices than there are, `skip`
+    has the reason. Raises `UsageError` for a key or a value that no recipe allows, and if no cell fits together.
     """
     base, points = None if matrix.spec.command is not None else matrix.base(device), matrix.points()
     if not points:
@@ -321,10 +321,10 @@ def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
 
 
 def configs(matrix: Matrix, device: str) -> list[tuple[Values, dict[str, Any]]]:
-    """The values and the config of each cell, as recipes have it: `precision: auto` is not resolved.
+    """The values and the config of each cell, with `precision: auto` not resolved.
 
-    It takes a millisecond a cell and builds no network, so that recorded runs can be told by their cells. Raises as
-    `expand` does, but for networks that cannot be built.
+    It takes a millisecond for each cell and builds no network; it serves to identify recorded runs by their cells.
+    Raises the errors of `expand`, except for networks that cannot be built.
     """
     base = matrix.base(device)
     found = []
@@ -337,8 +337,8 @@ def configs(matrix: Matrix, device: str) -> list[tuple[Values, dict[str, Any]]]:
 def schedule(cells: Sequence[Cell], seeds: Sequence[int], order: Order, order_seed: int = 0) -> list[tuple[Cell, int]]:
     """Every cell with every seed.
 
-    `interleaved` gives each cell one seed before any gets the next, so that a machine that drifts hits all
-    alike; `grouped` finishes a cell before the next; `random` is a shuffle that `order_seed` repeats.
+    `interleaved` runs each cell with one seed before the next seed, so that a drift of the machine affects all alike;
+    `grouped` finishes a cell before the next; `random` shuffles reproducibly by `order_seed`.
     """
     if order == "grouped":
         return [(cell, seed) for cell in cells for seed in seeds]
@@ -349,7 +349,8 @@ def schedule(cells: Sequence[Cell], seeds: Sequence[int], order: Order, order_se
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are one for a recipe: 1 and 1.0 are, 1 and true are not, and what is not JSON never is."""
+    """Whether two values are the same for a recipe: 1 and 1.0 are, 1 and true are not, and non-JSON values
+    never are."""
     try:
         return canonical_json(a) == canonical_json(b)
     except (TypeError, ValueError):
@@ -357,7 +358,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def short(value: Any) -> str:
-    """A value as YAML would have it on one line, without quotes."""
+    """A value as one line of YAML, without quotes."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -374,7 +375,7 @@ def _has(values: Values, rule: Values) -> bool:
 def _cell(
     draft: Document, folder: Path, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int
 ) -> Cell:
-    """The cell of these values; names of files in them count from `folder`."""
+    """The cell of these values; file names in them are relative to `folder`."""
     recipe, config, skip = _fit(draft, folder, values, origins)
     if recipe is not None and (skip := why_not(recipe)):
         recipe = None

@@ -1,4 +1,4 @@
-"""What can be asked of a recipe, by name; `bench.measures` does it."""
+"""The measures of a recipe by name; `bench.measures` implements them."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ MEASURES = Registry(
         ),
     },
 )
-# Those that take samples until a figure is known well enough.
+# Measures that sample until a figure is precise enough.
 SAMPLED = ("throughput", "inference", "loading")
-# What each says of itself in a recipe, under its own name; it is no part of what another measure measures.
+# Measures with options in a recipe under their own name, which do not belong to the cells of other measures.
 WITH_OPTIONS = ("inference", "find_lr", "surface", "resize", "neighbours", "checkerboard")
-# Those that train nothing, and the only parts of a recipe that they look at beside their own.
+# Measures that train nothing, with the parts of a recipe that they use besides their own options.
 TRAIN_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"resize": (), "neighbours": ("data", "threads"), "checkerboard": ()}
 )
 
 
-# Those that train, and so can share their batches.
+# Measures that train and can therefore share batches between devices.
 ON_SEVERAL_DEVICES = ("time_to_accuracy", "throughput")
-# Those whose seeds can follow one another in one process.
+# Measures whose seeds can run one after another in one process.
 SHARE_A_PROCESS = ("time_to_accuracy",)
 
 
 def label_of(measure: str) -> str:
-    """What records call it: bench's own name, that of a script's measure, or the name in a user's file."""
+    """The measure's name in records: bench's own, that of a script's measure, or the name in a user's file."""
     reference = None if measure in MEASURES else parse(measure)
     return measure if reference is None else reference.name
 

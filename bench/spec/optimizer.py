@@ -1,4 +1,4 @@
-"""Optimisers by role, as a recipe says them."""
+"""Optimisers by role in a recipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Role = Literal["filters", "head", "biases", "norm_weights", "whiten_bias"]
 
 
 class OptimizerGroup(Strict):
-    """The options of an optimiser; one of a user's own may have others, which it checks when it is made."""
+    """The options of an optimiser; a user's own may have others, which are checked when it is made."""
 
     model_config = ConfigDict(extra="allow")
     name: str | None = None
@@ -56,11 +56,11 @@ class OptimizerGroup(Strict):
         return {**value, **{key: tuple(value[key]) for key in keys if isinstance(value.get(key), list)}}
 
     def settings(self) -> dict[str, Any]:
-        """What the recipe set, nothing else, so that each optimiser's own defaults hold."""
+        """Only the values that the recipe sets, so that each optimiser's own defaults apply."""
         return {key: value for key, value in self if value is not None and key != "groups"}
 
 
-# Which options an optimiser understands, beside those that all of them do.
+# The options of each optimiser besides those that all of them have.
 _OPTIMIZER_OPTIONS = {
     "sgd": {"momentum", "nesterov"},
     "muon": {

@@ -1,4 +1,4 @@
-"""What an hour of a machine costs: a number, or a name of the dated table in prices.yaml."""
+"""The price of an hour of a machine: a number, or a name in the dated table prices.yaml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE = Path(__file__).with_name("prices.yaml")
 
 
 class ListPrice(BaseModel):
-    """One row of the table; `date` is the day on which the price was asked."""
+    """One row of the table; `date` is the day of the price."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     hardware: str
@@ -29,7 +29,7 @@ class ListPrice(BaseModel):
 
 
 class Price(BaseModel):
-    """Dollars per hour, and where they come from, as a record holds it."""
+    """Dollars per hour and their origin, as stored in a record."""
 
     model_config = ConfigDict(frozen=True)
     usd_per_hour: float
@@ -38,16 +38,16 @@ class Price(BaseModel):
 
 @functools.cache
 def table() -> dict[str, ListPrice]:
-    """The prices that are known, by name."""
+    """The known prices, by name."""
     from bench.documents import yaml_reader
 
     return TypeAdapter(dict[str, ListPrice]).validate_python(yaml_reader.read(TABLE)[0])
 
 
 def parse(text: str) -> Price:
-    """What `--price` says: dollars per hour, or a name of the table.
+    """The value of `--price`: dollars per hour, or a name in the table.
 
-    Raises `UsageError` for a name that is not in it, and for a number below 0.
+    Raises `UsageError` for an unknown name, and for a negative number.
     """
     try:
         number = float(core_schema.number(text))
@@ -59,7 +59,7 @@ def parse(text: str) -> Price:
 
 
 def choose(option: str | None, *others: tuple[str, float | None]) -> Price | None:
-    """The price of the command line, else the first of the others that there is, each named by who gives it."""
+    """The price of the command line, else the first existing of the others, each named by its origin."""
     if option is not None:
         return parse(option)
     for giver, usd_per_hour in others:

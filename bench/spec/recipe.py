@@ -201,7 +201,8 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Self:
-        """What the loader would refuse once the data is there, said before anything starts; of own data it does so."""
+        """Refuse before anything starts what the loader would refuse later; for a user's own data, only the
+        loader can."""
         info, options = DATASETS.get(self.data.name), self.data.options
         if info is None:
             return self
@@ -221,7 +222,7 @@ class Recipe(Strict):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_what_says_nothing(cls, value: Any) -> Any:
-        """What such a key does not change is every run without it, and so is the same cell."""
+        """Drop values that change nothing, so that the cell is the same as without the key."""
         if not isinstance(value, dict):
             return value
         usual: dict[str, Any] = {
@@ -271,7 +272,7 @@ class Recipe(Strict):
 
     @property
     def step_sizes(self) -> dict[str, int]:
-        """How many examples a step takes, as the recipe counts them, by the key that says so."""
+        """The examples of a step, by the key that sets the number."""
         stages = self.batch_sizes.stages if self.batch_sizes else []
         smaller = {f"batch_sizes.stages.{index}.examples": stage.examples for index, stage in enumerate(stages)}
         return {"batch_size": self.batch_size, **smaller}
@@ -292,7 +293,7 @@ class Recipe(Strict):
 
     @property
     def only_measure(self) -> str | None:
-        """The measure that the recipe is for, where it trains nothing."""
+        """The only measure of a recipe that trains nothing."""
         return next((name for name in TRAIN_NOTHING if getattr(self, name) is not None), None)
 
     @property
@@ -300,25 +301,26 @@ class Recipe(Strict):
         return self.devices or 1
 
     def of_one_device(self, examples: int) -> int:
-        """Of so many examples, as the recipe counts them, those that one of its devices gets."""
+        """How many of these examples one of the recipe's devices gets."""
         return examples if self.batch_per == "device" else examples // self.device_count
 
     def for_inference(self) -> Recipe:
-        """The same network as it is timed at inference: what `inference` says takes the place of training's choice."""
+        """The recipe for timing inference: values of `inference` replace those for training."""
         said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
         if "winograd" in said:
             said["winograd"] = WinogradConfig.model_validate(said["winograd"]) if said["winograd"] else None
         return self.model_copy(update=said)
 
     def of_proxy(self) -> Recipe | None:
-        """A recipe of the proxy's network, None where there is no proxy."""
+        """A recipe of the proxy's network; None without a proxy."""
         if self.proxy is None:
             return None
         model = Named.model_validate({**self.model.model_dump(), **self.proxy.model})
         return self.model_copy(update={"model": model, "proxy": None, "freeze": None})
 
     def config(self) -> dict[str, Any]:
-        """Every value that is no prose, as plain JSON types; of a user's thing what it holds, not where it lies."""
+        """Every value except texts, as plain JSON types; a user's code and data are represented by hashes instead of
+        paths."""
         return portable(self._config())
 
     def own_things(self, measure: str = "time_to_accuracy") -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The plan of a sweep: what of its cells is known from the store, and what is still to be run."""
+"""The plan of a sweep: which of its runs are known from the store, and which are still due."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from bench.runs.run import FINISHED, STATUSES, Run
 from bench.spec.matrix import Cell
 
-# What says something of the cell; `interrupted` says nothing at all, and everything else is a failure.
+# Statuses that say something about the cell; `interrupted` says nothing, and all others are failures.
 ANSWERS = (*FINISHED, "diverged")
 FAILURES = tuple(status for status in STATUSES if status not in (*ANSWERS, "interrupted"))
 
@@ -22,10 +22,10 @@ Action = Literal["done", "run", "skip", "later"]
 
 @dataclass
 class PlannedRun:
-    """One cell with one seed, and the newest run of it that counts.
+    """One cell with one seed, and its newest run that counts.
 
-    What is to come of it now: nothing (`done`), a run, a record of why there can be none (`skip`), or nothing
-    yet because of a limit (`later`). `expected_s` is the mean of the cell's earlier runs on this machine.
+    Its action is nothing (`done`), a run, a record of why it cannot run (`skip`), or nothing yet because of a limit
+    (`later`). `expected_s` is the mean of the cell's earlier runs on this machine.
     """
 
     cell: Cell
@@ -45,7 +45,7 @@ class PlannedRun:
 
 @dataclass
 class SweepPlan:
-    """All entries in the order of running, and what should be said before."""
+    """All entries in running order, and remarks to print before."""
 
     entries: list[PlannedRun]
     notes: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class SweepPlan:
 
     @property
     def left_s(self) -> float | None:
-        """Expected seconds of the runs to come; a cell that never ran counts as the mean, None if none ever ran."""
+        """Expected seconds of the due runs; a cell that never ran counts as the mean; None if none ever ran."""
         due = [entry.expected_s for entry in self.entries if entry.action == "run"]
         known = [entry.expected_s for entry in self.entries if entry.expected_s is not None]
         if not due:
@@ -68,7 +68,7 @@ class SweepPlan:
         return sum(fmean(known) if one is None else one for one in due) if known else None
 
     def ran(self, entry: PlannedRun, run: Run) -> None:
-        """Take note of an entry's record."""
+        """Set an entry's record."""
         entry.run, entry.action = run, "done"
         if (total_s := _total_s(run)) is not None:
             for other in self.entries:
@@ -87,12 +87,12 @@ def plan(
     limit: int | None = None,
     most_neighbours: int | None = None,
 ) -> SweepPlan:
-    """What to do for each cell and seed, given the store's `runs`.
+    """The plan for each cell and seed, given the store's `runs`.
 
-    A run counts if it was made on this machine and not interrupted, and one that was skipped before it began as
-    long as its reason holds; with `resume`, if these sources made it too; and if no more than `most_neighbours`
-    others could disturb it, None being any number of them. `rerun` is `failed`, `all` or the beginning of a
-    cell's id. At most `limit` runs are made.
+    A run counts if it was made on this machine and not interrupted; a skipped one counts while its reason holds. With
+    `resume` it must also be made by the present sources. At most `most_neighbours` other runs may have been active at
+    the same time (None: any number). `rerun` is `failed`, `all` or the beginning of a cell's id. At most `limit` runs
+    are made.
     """
     wanted = {(cell.id, seed) for cell, seed in pairs}
     here: list[Run] = []
@@ -108,7 +108,7 @@ def plan(
             continue
         here.append(run)
         counts = run.status != "interrupted" and not (resume and run.code.get("sources_sha256") != sources_sha256)
-        # Run ids sort by time, which the lines of a merged file need not.
+        # Run ids sort by time; lines of merged files may not.
         if key in wanted and counts and (key not in newest or newest[key].run_id < run.run_id):
             newest[key] = run
     durations = _durations(here)
@@ -129,7 +129,7 @@ def plan(
 
 
 def check_rerun(rerun: str | None, pairs: Sequence[tuple[Cell, int]]) -> None:
-    """Raises `UsageError` for what is neither `failed` nor `all` nor the beginning of a cell's id."""
+    """Raises `UsageError` unless it is `failed`, `all` or the beginning of a cell's id."""
     if rerun is None or rerun in ("all", "failed"):
         return
     if not re.fullmatch("[0-9a-f]{4,16}", rerun) or not any(cell.id.startswith(rerun) for cell, _ in pairs):
@@ -141,10 +141,10 @@ def check_rerun(rerun: str | None, pairs: Sequence[tuple[Cell, int]]) -> None:
 
 def _action(cell: Cell, known: Run | None, rerun: str | None) -> Action:
     if cell.skip is not None:
-        # What was measured stays so, though some of its devices are busy today.
+        # A measured cell stays measured even if some of its devices are busy today.
         says_more = known is not None and (known.status in ANSWERS or known.reason == cell.skip)
         return "done" if says_more else "skip"
-    # Without a log no worker ever began it, for a reason that no longer holds.
+    # Without a log, no worker started it, for a reason that no longer holds.
     if known is None or (known.status == "skipped" and known.log is None):
         return "run"
     if rerun is None or rerun == "failed":
@@ -162,12 +162,12 @@ def _durations(runs: Iterable[Run]) -> dict[str, float]:
 
 
 def _neighbours(run: Run) -> int:
-    """How many others could go on beside it."""
+    """How many other runs could be active at the same time."""
     return int((run.config.get("resolved") or {}).get("neighbours") or 0)
 
 
 def _total_s(run: Run) -> float | None:
-    """How long a run took that went to its end."""
+    """The duration of a completed run."""
     total_s = run.metrics.get("total_s") if run.status in FINISHED else None
     return None if total_s is None else float(total_s)
 
