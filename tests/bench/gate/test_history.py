@@ -3,10 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from bench.cli.commands.history import HistoryOptions, show_history
+from bench.cli.commands.history import HistoryOptions, history
 from bench.errors import MissingError, UsageError
 from bench.gate.history import REF, Figure, chains, entry_of, read, write
-from bench.text.console import LastingConsole
 from tests.bench.gate.conftest import git_in
 
 
@@ -76,7 +75,7 @@ def test_a_note_is_written_where_git_knows_no_user(noted, tmp_path, monkeypatch)
 def test_the_command_draws_in_the_terminal_and_in_a_file(noted, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(noted[0])
     for name in ("history.svg", "history.png"):
-        show_history(HistoryOptions(plot=tmp_path / name), LastingConsole(width=120))
+        history(HistoryOptions(plot=tmp_path / name))
     out = capsys.readouterr().out
     assert "11 comparisons of 12 commits on 2 machines" in out
     assert "slower" in out
@@ -84,7 +83,7 @@ def test_the_command_draws_in_the_terminal_and_in_a_file(noted, tmp_path, monkey
     assert "▲" in out
     assert (tmp_path / "history.svg").read_text().startswith("<?xml")
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
-    show_history(HistoryOptions(as_json=True), LastingConsole(stderr=True))
+    history(HistoryOptions(as_json=True))
     told = json.loads(capsys.readouterr().out)
     assert told["chains"][0]["changes"][0]["verdict"] == "slower"
 
@@ -104,4 +103,4 @@ def test_a_mistake_is_one_message(noted, monkeypatch, options, error, why):
     monkeypatch.chdir(noted[0])
     options = replace(options, plot=options.plot and Path(options.plot))
     with pytest.raises(error, match=why):
-        show_history(options, LastingConsole())
+        history(options)
