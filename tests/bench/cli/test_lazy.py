@@ -82,6 +82,5 @@ def test_the_version_is_told(bench):
 def test_a_mistyped_command_is_told_with_the_nearest(bench):
     answer = bench("reslts")
     assert answer.code == 2
-    assert answer.err == (
-        "bench: there is no command 'reslts' (did you mean 'results' or 'regress'?); `bench --help` says what there is\n"
-    )
+    meant = "there is no command 'reslts' (did you mean 'results' or 'regress'?)"
+    assert answer.err == f"bench: {meant}; `bench --help` says what there is\n"
