@@ -1,1 +1,1 @@
-"""Statements of lectures, each bound to a matrix, a quantity and a rule, and the verdict that recorded runs give."""
+"""Statements of lectures, each with a matrix, a quantity and a rule, and their verdicts from recorded runs."""

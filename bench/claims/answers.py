@@ -1,4 +1,4 @@
-"""The answers to many claims at once, from runs of any machine: what a page or a test of recorded verdicts asks."""
+"""Answers to many claims from runs of any machine, for pages and tests of recorded verdicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.runs.run import Run
 
 
 def judge(claims: Sequence[Claim], runs: Iterable[Run]) -> list[Answer]:
-    """An answer for each claim; what needs more than any machine has, and was never measured, is not testable."""
+    """An answer for each claim; a claim that was never measured and needs special hardware is not testable."""
     by_cell: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_cell[run.cell].append(run)
@@ -22,7 +22,7 @@ def judge(claims: Sequence[Claim], runs: Iterable[Run]) -> list[Answer]:
 
 
 def answer_or_mistake(claim: Claim, runs: Iterable[Run]) -> Answer:
-    """The answer, or what is wrong with the claim: one mistake keeps no other verdict back."""
+    """The answer, or the mistake in the claim, so that one mistake does not prevent other verdicts."""
     try:
         return answer(claim, runs)
     except UsageError as error:

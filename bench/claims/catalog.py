@@ -21,7 +21,7 @@ def ids() -> list[str]:
 def load(name: str) -> Claim:
     """The claim of that id, `S07`, `s7` or `7`, or in that .yaml file.
 
-    Raises `UsageError` where there is none, and for a mistake in it, with its file, line and key.
+    Raises `UsageError` if there is none, and for a mistake in it, with file, line and key.
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
@@ -37,5 +37,5 @@ def load(name: str) -> Claim:
 
 
 def chosen(names: Sequence[str]) -> list[Claim]:
-    """These claims, each once, or all of them where none is named."""
+    """These claims, each once, or all if none is named."""
     return list({claim.id: claim for claim in map(load, names or ids())}.values())

@@ -1,4 +1,4 @@
-"""The cells that a claim compares, and the ids that runs of them have on any machine."""
+"""The cells that a claim compares, and the ids of their runs on any machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.spec.matrix import Matrix, Values, same, short
 from bench.spec.recipes import identify
 from bench.text.canonical import canonical_json
 
-# What `precision: auto` can mean on a device.
+# The possible meanings of `precision: auto` on a device.
 NATIVE = {"cpu": ("bf16", "fp32"), "cuda": ("fp16",)}
 
 
@@ -37,7 +37,7 @@ class ClaimCell:
 
 
 class Claim:
-    """A claim file that is right in itself; `id` is its name, such as S07."""
+    """A valid claim file; `id` is its name, such as S07."""
 
     def __init__(self, document: Document) -> None:
         """Raises `UsageError`, with file, line and key."""
@@ -47,7 +47,7 @@ class Claim:
 
     @cached_property
     def matrix(self) -> Matrix:
-        """Raises `UsageError` where there is no such matrix, or a mistake in it."""
+        """Raises `UsageError` if there is no such matrix, or for a mistake in it."""
         name = str(self.spec.matrix)
         beside = self._document.path.parent / name
         try:
@@ -57,7 +57,7 @@ class Claim:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Where it can be tested: what needs GPUs is not passed off on a CPU."""
+        """The kinds of devices on which it can be tested: a claim about GPUs is not tested on a CPU."""
         return ("cuda",) if self.spec.needs is not None and self.spec.needs.gpus else ("cpu", "cuda")
 
     @property
@@ -67,7 +67,7 @@ class Claim:
 
     @cached_property
     def cells(self) -> list[ClaimCell]:
-        """The cells of its matrix. Raises `UsageError` where a part of the claim cannot be tested by them."""
+        """The cells of its matrix. Raises `UsageError` if they cannot test a part of the claim."""
         measure = self.matrix.spec.measure
         on = {device: matrices.configs(self.matrix, device) for device in self.devices}
         cells = [
@@ -107,7 +107,7 @@ class Claim:
                 )
 
     def _side(self, position: int, side: str, cells: Sequence[ClaimCell]) -> ClaimCell:
-        """The one cell with exactly these values, or else with these among others."""
+        """The cell with exactly these values, else the only one with these among its values."""
         wanted: Mapping[str, object] = getattr(self.spec.tests[position], side)
         having = [
             cell

@@ -11,11 +11,11 @@ from bench.documents.strict import Strict
 from bench.spec.matrix import Value
 
 Quantity = Literal["ratio", "difference", "value", "rank_correlation"]
-# Two values have an interval too, which is 64 standard deviations wide.
+# Two values also have an interval, but it is 64 standard deviations wide.
 LEAST_SEEDS = 3
-# What the ends of a claimed band can be compared with where nothing differs.
+# The value of each quantity if there is no difference.
 NOTHING_DIFFERS: dict[str, float] = {"ratio": 1.0, "difference": 0.0}
-# Which keys each quantity asks for, beside `metric`, `what` and `claimed`; the others are not for it.
+# The keys that each quantity requires and allows besides `metric`, `what` and `claimed`.
 _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "ratio": ({"of", "to"}, {"metric_to", "negligible", "counted"}),
     "difference": ({"of", "to"}, {"metric_to", "negligible", "counted"}),
@@ -26,7 +26,7 @@ _OF_SOME = frozenset().union(*(needed | allowed for needed, allowed in _KEYS.val
 
 
 class Needs(Strict):
-    """What a machine must have, or the project does not have yet; none of it is passed off by something smaller."""
+    """What a machine needs, or what the project lacks; a smaller substitute does not count."""
 
     gpus: Count | None = None
     card: str | None = None
@@ -38,7 +38,7 @@ class Needs(Strict):
 
 
 class Band(Strict):
-    """Where the claim puts the quantity: above one number, below one, or between two."""
+    """The claimed range of the quantity: above a number, below one, or between two."""
 
     above: Number | None = None
     below: Number | None = None
@@ -60,14 +60,13 @@ class Band(Strict):
 
 
 class Comparison(Strict):
-    """One quantity and the band in which the claim has it.
+    """One quantity and its claimed band.
 
     `ratio` is the metric of the cell `of` over that of the cell `to`, `difference` the one minus the other, both of
     equal seeds; `metric_to` is another metric for the cell `to`. `value` is the metric of one cell. `rank_correlation`
     is Spearman's between `metric` and `with` over all cells. A metric may be a product or a quotient of two, as in
-    `samples_per_s * forward_flops_per_example`. A cell is named by the values it has on the matrix's axes. A difference
-    from 1 (ratio) or 0 (difference) of less than `negligible` matters to nobody. A `counted` quantity is the same in
-    every run.
+    `samples_per_s * forward_flops_per_example`. A cell is named by the values it has on the matrix's axes. A deviation
+    from 1 (ratio) or 0 (difference) below `negligible` does not matter. A `counted` quantity is the same in every run.
     """
 
     what: str
@@ -109,13 +108,13 @@ class Comparison(Strict):
 
     @property
     def metrics(self) -> list[str]:
-        """Every metric of a run that it asks for."""
+        """Every metric of a run that it uses."""
         named = filter(None, (self.metric, self.metric_to, self.with_))
         return list(dict.fromkeys(name for text in named for name, _ in terms(text)))
 
 
 class ClaimSpec(Strict):
-    """What a claim file may say; `minutes` is what its runs take on two CPU cores, or on the GPUs that it needs."""
+    """The content of a claim file; `minutes` is the time of its runs on two CPU cores, or on the GPUs that it needs."""
 
     statement: str
     source: str
@@ -142,7 +141,7 @@ class ClaimSpec(Strict):
 def terms(metric: str) -> list[tuple[str, int]]:
     """The names in a metric and their powers: `a * b / c` is a and b to the first, and c to the power of -1.
 
-    Raises ValueError for what is no such product.
+    Raises ValueError for any other text.
     """
     found: list[tuple[str, int]] = []
     power = 1
@@ -161,7 +160,7 @@ def terms(metric: str) -> list[tuple[str, int]]:
 
 
 def metric_of(metrics: dict[str, Any], metric: str) -> float | None:
-    """The value of a metric, or of a product of metrics; None where a run has one of them not, or only as a word."""
+    """The value of a metric or product of metrics; None if a run lacks one of them or has it only as text."""
     product = 1.0
     for name, power in terms(metric):
         value = metrics.get(name)

@@ -1,7 +1,7 @@
-"""What runs say of a quantity: an estimate with the interval that a verdict is read from.
+"""A quantity estimated from runs, with the interval that decides the verdict.
 
-An interval is of 99 %, so that of claims about nothing at most one in a hundred is confirmed or refuted by chance. Who
-adds seeds to those that a matrix asks for looks again, and pays for it: twice the seeds halve each tail.
+Intervals have 99 %, so that at most one in a hundred claims without any effect is confirmed or refuted by chance.
+Adding seeds to those of the matrix is another look at the data and costs confidence: twice the seeds halve each tail.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from scipy import stats as scipy_stats
 from bench.claims.claim import LEAST_SEEDS
 from bench.statistics import estimates, shift
 
-# Of one tail.
+# The error probability of one tail.
 TAIL = 0.005
-# Ranks of so many cells agree throughout by chance less often than that.
+# The ranks of this many cells agree completely by chance less often than that.
 LEAST_CELLS = 6
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A quantity as `n` runs (pairs of runs, cells) have it, with the interval from `low` to `high` if there is one.
+    """A quantity of `n` runs (pairs of runs, cells), with the interval from `low` to `high` if there is one.
 
-    `points` are the single values, in the order of `seeds`. An end is infinite where the runs bound the quantity from
-    one side alone, as times do that a run never reached; `remark` then says so. `scatter` is the standard deviation of
-    the points, or of their logarithms where `is_log`; None where more runs would change nothing.
+    `points` are the single values, in the order of `seeds`. An end is infinite if the runs bound the quantity only from
+    one side, as with targets that were never reached; `remark` then says so. `scatter` is the standard deviation of the
+    points, or of their logarithms if `is_log`; None if more runs would change nothing.
     """
 
     value: float
@@ -44,7 +44,7 @@ class Effect:
 
 
 def tail(n: int, planned: int) -> float:
-    """What each end of the interval leaves out, with `n` of the runs of which `planned` were asked for."""
+    """The error probability of each end of the interval with `n` runs, of which `planned` were planned."""
     return TAIL * min(1.0, planned / max(n, 1))
 
 
@@ -59,7 +59,7 @@ def _reach(n: int, planned: int) -> float:
 
 
 def counted(value: float, n: int) -> Effect:
-    """What is the same in every run needs no interval."""
+    """A quantity that is the same in every run needs no interval."""
     return Effect(value, n, "counted", value, value)
 
 

@@ -1,7 +1,7 @@
-"""The verdict on a claim from recorded runs alone: which of them may be compared, and what they say together.
+"""The verdict on a claim from recorded runs: which of them may be compared, and their result.
 
-Runs are compared where machine, sources, device and data are the same. Where no such group has all cells, the claim is
-left unsure, and what differs is said.
+Runs are compared if machine, sources, device and data are the same. If no such group has all cells, the claim is
+unsure, and the reason names the differences.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.runs.run import Run
 from bench.spec.sweep_plan import ANSWERS
 from bench.text.nearest import choices, did_you_mean
 
-# A run that missed its target took at least as long as it trained, and the target at least that long.
+# A run that missed its target would have needed at least its training time.
 TARGET_TIME, LEAST_TARGET_TIME = "time_to_target_s", "train_s"
 
 
@@ -28,7 +28,7 @@ TARGET_TIME, LEAST_TARGET_TIME = "time_to_target_s", "train_s"
 class CellSetting:
     """What runs must share to be compared: ids of the machine, the sources and the data, and the device.
 
-    `data` is empty where the cells of a claim have different data sets.
+    `data` is empty if the cells of a claim have different data sets.
     """
 
     machine: str
@@ -49,10 +49,10 @@ class CellSetting:
 class Answer:
     """A claim's verdict, its parts, and the runs that it was read from.
 
-    `reason` says what stands in the way of a verdict of the whole. `seeds_needed` is how many runs of each cell would
-    decide every part that is open, and `minutes_needed` how long those that are missing take; None where unknown.
-    `is_mixed` is whether comparing was refused, because runs differ in more than what is compared; `mistake`, whether
-    `reason` is a mistake in the claim's file.
+    `reason` says what prevents a verdict. `seeds_needed` is the number of runs of each cell that would decide all open
+    parts, and `minutes_needed` the time of the missing ones; None if unknown. `is_mixed` says whether the comparison
+    was refused because runs differ in more than what is compared, `mistake` whether `reason` is a mistake in the
+    claim's file.
     """
 
     claim: Claim
@@ -75,7 +75,7 @@ class Answer:
 
 @dataclass
 class _Group:
-    """Runs that may be compared: for each position of a cell, the newest run of each seed."""
+    """Comparable runs: for each position of a cell, the newest run of each seed."""
 
     setting: CellSetting
     cells: dict[int, dict[int, Run]] = field(default_factory=lambda: defaultdict(dict))
@@ -124,13 +124,13 @@ def answer(claim: Claim, runs: Iterable[Run]) -> Answer:
 
 
 def is_complete(claim: Claim, answer: Answer, seeds: int) -> bool:
-    """Whether there is nothing left to run: each cell that is compared has so many seeds, all of one setting."""
+    """Whether nothing is left to run: each compared cell has this many seeds, all of the same setting."""
     cells = len(needed_cells(claim))
     return answer.setting is not None and len({run.cell for run in answer.runs}) >= cells and answer.seeds >= seeds
 
 
 def needed_cells(claim: Claim) -> list[ClaimCell]:
-    """The cells that some test looks at."""
+    """The cells that some test uses."""
     found: list[ClaimCell] = []
     for position, test in enumerate(claim.spec.tests):
         if test.quantity == "rank_correlation":
@@ -176,7 +176,7 @@ def _incomplete(
 
 
 def _mixed_data(claim: Claim, group: _Group) -> str | None:
-    """What is wrong where cells of one data set were measured with different images."""
+    """The mistake if cells of one data set were measured with different images."""
     seen: dict[str, set[str]] = defaultdict(set)
     for position, by_seed in group.cells.items():
         seen[claim.cells[position].data] |= {str(run.data.get("fingerprint")) for run in by_seed.values()}
@@ -190,7 +190,7 @@ def _mixed_data(claim: Claim, group: _Group) -> str | None:
 
 
 def _minutes(group: _Group, needed: Sequence[int], seeds: int) -> float | None:
-    """How long the runs take that are missing to so many seeds, by the mean of those there are."""
+    """The minutes of the missing runs up to this many seeds, by the mean of the existing ones."""
     seconds = 0.0
     for position in needed:
         runs = group.cells[position].values()

@@ -1,4 +1,4 @@
-"""Which claims a machine can test, in which order, and how long that takes."""
+"""The claims that a machine can test, their order, and their duration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from bench.claims.evidence import Answer, needed_cells
 
 @dataclass(frozen=True)
 class Step:
-    """A claim with what is known of it, how long what is missing should take, and why it cannot be here if so."""
+    """A claim with its present answer, the expected time of its missing runs, and why it cannot be tested here,
+    if so."""
 
     answer: Answer
     expected_s: float
@@ -25,7 +26,7 @@ class Step:
 
 
 def obstacle(claim: Claim, machine: Mapping[str, Any], device: str) -> str | None:
-    """What a claim needs and this machine, or the project, does not have; None where it can be tested."""
+    """What a claim needs that this machine or the project lacks; None if it can be tested."""
     needs = claim.spec.needs
     if needs is None:
         return None
@@ -41,7 +42,7 @@ def obstacle(claim: Claim, machine: Mapping[str, Any], device: str) -> str | Non
 
 
 def expected_s(claim: Claim, answer: Answer, seeds: int) -> float:
-    """Seconds that the missing runs take: as those of the same cell did, else as the claim's file says."""
+    """Expected seconds of the missing runs: by runs of the same cell, else by the claim's file."""
     cells = needed_cells(claim)
     guess_s = 60 * (claim.spec.minutes or 0.0) / max(1, len(claim.cells) * claim.seeds)
     seconds = 0.0
@@ -53,13 +54,14 @@ def expected_s(claim: Claim, answer: Answer, seeds: int) -> float:
 
 
 def in_order(steps: Sequence[Step]) -> list[Step]:
-    """Those that can be tested here and lack runs, the cheapest first."""
+    """The claims that can be tested here and lack runs, cheapest first."""
     return sorted((step for step in steps if step.obstacle is None and step.expected_s > 0), key=lambda s: s.expected_s)
 
 
 @dataclass
 class Budget:
-    """So many seconds for runs, None for any number, and how fast the claims so far went against what was expected."""
+    """A limit on seconds for runs, None for no limit, corrected by how long the claims so far took compared with
+    expectation."""
 
     budget_s: float | None
     spent_s: float = 0.0

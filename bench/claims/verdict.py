@@ -1,11 +1,11 @@
-"""The verdict on a claim: where the whole interval lies, against the band that was claimed.
+"""The verdict on a claim, from the position of the whole interval relative to the claimed band.
 
 - `confirmed`: the interval lies within the claimed band, and the estimate is not negligible;
 - `refuted`: it lies outside of it, or whatever difference there is is negligible;
 - `unsure`: it does not say, with how many runs a cell would decide if they varied as those seen;
 - `not testable here`: the machine, the data or the project lacks what the claim needs.
 
-A claim of several parts is confirmed where all of them are, and refuted where one is.
+A claim of several parts is confirmed if all of them are, and refuted if one is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from enum import StrEnum
 from bench.claims.claim import LEAST_SEEDS, NOTHING_DIFFERS, Comparison
 from bench.claims.effect import Effect, half_width
 
-# More than anybody would wait for.
+# Larger numbers are not reported.
 MOST_RUNS_TOLD = 1000
 
 
@@ -31,10 +31,10 @@ class ClaimVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class ClaimFinding:
-    """What is known of one part of a claim; `effect` is None where there are no runs of it.
+    """The verdict on one part of a claim; `effect` is None without runs.
 
-    `runs_needed` is how many runs of each cell would decide, if they varied as those seen; None where that is not to
-    be had, or nothing is open.
+    `runs_needed` is the number of runs of each cell that would decide if they varied like those seen; None if unknown
+    or decided.
     """
 
     comparison: Comparison
@@ -45,7 +45,7 @@ class ClaimFinding:
 
 
 def find(comparison: Comparison, effect: Effect, planned: int) -> ClaimFinding:
-    """The verdict that an effect gives, with `planned` runs of each cell asked for."""
+    """The verdict from an effect with `planned` runs of each cell."""
     if effect.n < 1:
         raise ValueError("a verdict needs a run")
     if effect.low is None or effect.high is None:
@@ -63,7 +63,7 @@ def find(comparison: Comparison, effect: Effect, planned: int) -> ClaimFinding:
 
 
 def overall(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
-    """Of all parts of a claim, of which there is at least one."""
+    """The verdict from those of all parts of a claim, at least one."""
     for verdict in (ClaimVerdict.REFUTED, ClaimVerdict.NOT_TESTABLE, ClaimVerdict.UNSURE):
         if verdict in verdicts:
             return verdict
@@ -71,7 +71,7 @@ def overall(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
 
 
 def runs_needed(comparison: Comparison, effect: Effect, planned: int) -> int | None:
-    """How many runs of each cell would decide, if the estimate and the scatter stayed as they are."""
+    """The number of runs of each cell that would decide if estimate and scatter stay the same."""
     if effect.scatter is None:
         return None
     middle, back = (math.log(effect.value), math.exp) if effect.is_log else (effect.value, float)
@@ -97,7 +97,7 @@ def _why_unsure(comparison: Comparison, effect: Effect) -> str:
     if effect.remark:
         return effect.remark
     if _is_negligible(comparison, effect.value, effect.value):
-        return f"perhaps a difference of less than {comparison.negligible:g}, which matters to nobody"
+        return f"perhaps a difference of less than {comparison.negligible:g}, which does not matter"
     return ""  # the interval reaches both into the claimed band and out of it, as the table shows
 
 

@@ -52,7 +52,7 @@ def _run() -> None:
 
 
 def _told(error: Exception) -> str:
-    """The message; of a wrong command line with the command whose help says what is right."""
+    """The message; for a wrong command line, with the command whose help explains it."""
     if not isinstance(error, typer.TyperException):
         return str(error)
     context = getattr(error, "ctx", None)

@@ -35,7 +35,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def each(runs: Sequence[Run], make: Callable[[Run], T], console: Console) -> list[tuple[Run, T]]:
-    """What is made of each run; those that are unfit are left out and named, unless all are: then it raises."""
+    """The result of `make` for each run. Unfit runs are left out and named; raises if all are unfit."""
     made, unfit = [], []
     for run in runs:
         try:

@@ -1,4 +1,4 @@
-"""Options of the speed gate: what counts as the same, what is made of doubt, and the report."""
+"""Options of the speed gate: what counts as the same, how undecided comparisons count, and the report."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class LazyGroup(typer.core.TyperGroup):
         return list(self.package.COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """What is listed of a command, by name: its summary, and not yet what it does."""
+        """A placeholder for a command in the list, with its summary; the command is not imported yet."""
         if cmd_name not in self.package.COMMANDS:
             return None
         return typer.core.TyperCommand(cmd_name, help=_summary(self._module_name(cmd_name)))

@@ -34,7 +34,7 @@ class Filter:
         list[str] | None,
         typer.Option(
             metavar="COLUMN=VALUE",
-            help="Only runs that meet this; repeatable. Also != < <= > >= and ~ (contains); null is what is missing.",
+            help="Only runs that meet this; repeatable. Also != < <= > >= and ~ (contains); null means missing.",
         ),
     ] = None
     status: Annotated[list[str] | None, typer.Option(help="Only runs that ended so; repeatable.")] = None

@@ -71,7 +71,7 @@ def remarks(run: Run) -> list[str]:
     if not run.data.get("official"):
         notes.append("the data were not checked against the publisher's files")
     if run.code.get("dirty"):
-        notes.append("the code was changed since its commit, so that nobody else has it")
+        notes.append("the code had uncommitted changes, so nobody else has it")
     if told := disturbed([run]):
         notes.append(f"the machine was busy beside it: {told}")
     if not run.price_per_hour:

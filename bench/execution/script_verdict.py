@@ -13,7 +13,7 @@ from bench.text.units import percent
 
 # A shell adds this to the number of the signal that ended a command.
 SHELL_SIGNAL = 128
-# If a killed script held this share of the machine's memory, it was killed for want of it.
+# If a killed script held this share of the machine's memory, it was killed because memory ran out.
 FULL_SHARE = 0.9
 SHOWN_LINES = 3
 SHOWN_CHARS = 200
@@ -24,7 +24,7 @@ _OUT_OF_MEMORY = re.compile(
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known at the end; `oom_kills` are the processes that the kernel killed meanwhile for want of memory."""
+    """The facts at the end of a run; `oom_kills` counts processes that the kernel killed because memory ran out."""
 
     exit_code: int
     last_lines: Sequence[str]
@@ -66,7 +66,7 @@ def _of_exit(ending: Ending) -> tuple[Status, str]:
     if told is not None:
         return "oom", f"it ended with exit code {ending.exit_code}: {told.strip()[:SHOWN_CHARS]}"
     if ending.oom_kills:
-        return "oom", f"it ended with exit code {ending.exit_code}: the kernel killed a process for want of memory"
+        return "oom", f"it ended with exit code {ending.exit_code}: the kernel killed a process because memory ran out"
     return "crashed", f"it ended with exit code {ending.exit_code}; {_last(ending.last_lines)}"
 
 
@@ -75,7 +75,7 @@ def _why_out_of_memory(ending: Ending) -> str | None:
         return "the kernel had no memory left"
     if ending.peak_bytes and ending.memory_bytes and ending.peak_bytes >= FULL_SHARE * ending.memory_bytes:
         share = ending.peak_bytes / ending.memory_bytes
-        return f"its processes held {share:.0%} of the memory, so that this was for want of it"
+        return f"its processes held {share:.0%} of the memory, so memory ran out"
     return None
 
 

@@ -199,7 +199,7 @@ def remarks(code: Mapping[str, Any]) -> list[str]:
     """What to print about the code of a run, from its record."""
     told = [f"Qualifies under no rule: {what}." for what in faults(code).values()]
     if why := code.get("commit_unknown"):
-        told.append(f"Commit unknown: {why}; so nobody can tell which code this was but by its hash.")
+        told.append(f"Commit unknown: {why}. Only the hash identifies the code.")
     return told
 
 

@@ -83,7 +83,7 @@ class ScriptAccount:
         if self._arrived_together(took_s):
             self.timeline.forget_epoch_times()
             self.remarks.append(
-                "its epochs arrived together, because its output is buffered, so that nobody knows when they ended; "
+                "its epochs arrived together, because its output is buffered, so it is unknown when they ended; "
                 "print with flush=True, or send events"
             )
         for row, accuracy in zip(self.timeline.epochs, self._accuracies(), strict=True):

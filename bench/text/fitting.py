@@ -20,7 +20,7 @@ def print_table(console: Console, table: Table, optional: Sequence[str] = ()) ->
         console.print(smaller)
         left = [_heading(column) for column in smaller.columns]
         if gone := [name for name in map(_heading, table.columns) if name not in left]:
-            console.print(f"Not shown for want of width: {', '.join(gone)}", markup=False, highlight=False)
+            console.print(f"Not shown for lack of width: {', '.join(gone)}", markup=False, highlight=False)
     else:
         LastingConsole(file=console.file, width=max(console.width, LOG_WIDTH)).print(table)
 

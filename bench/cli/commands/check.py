@@ -8,7 +8,7 @@ from bench.text.console import LastingConsole, say
 
 
 def check(files: Entries) -> int:
-    """Raises `UsageError` for what is no entry."""
+    """Raises `UsageError` for a path that is not an entry."""
     console = LastingConsole()
     readings = [dawnbench.read(path) for path in dawnbench.find(files)]
     say_unread(files, console)

@@ -1,4 +1,4 @@
-"""Test statements of three lectures: measure what is missing, the cheapest first, and give each a verdict.
+"""Test statements of three lectures: run missing measurements, cheapest first, and give each a verdict.
 
 Verdicts come from recorded runs alone: confirmed, refuted, unsure (with the runs that would decide), or not testable
 here (with what is missing).

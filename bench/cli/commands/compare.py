@@ -26,7 +26,7 @@ def compare(
             help="Runs: a .jsonl file or folder; a condition, as sweep=night; a revision; or a benchmark .json.",
         ),
     ],
-    head: Annotated[str, typer.Argument(metavar="B", help="What is held against A, in the same forms.")],
+    head: Annotated[str, typer.Argument(metavar="B", help="What is compared with A, in the same forms.")],
     console: Console,
     margins: Margins = Margins(),
     any_machine: Annotated[bool, typer.Option("--any-machine", help="Compare across machines too.")] = False,

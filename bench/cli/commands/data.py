@@ -53,7 +53,7 @@ def list_datasets(data_dir: Path | None) -> None:
 def prepare(name: str, data_dir: Path | None) -> None:
     """Fetch, verify and convert one data set, and say what came of it.
 
-    Raises `UsageError` for an unknown name, `MissingError` where the data is not to be had or is damaged.
+    Raises `UsageError` for an unknown name, `MissingError` if the data cannot be fetched or is damaged.
     """
     console = LastingConsole()
     started_s = time.monotonic()

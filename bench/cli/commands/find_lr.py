@@ -73,7 +73,7 @@ def _print_curve(console: Console, run: Run) -> None:
 def _tell_suggestion(console: Console, run: Run) -> int:
     suggested = run.metrics.get("suggested_lr")
     if suggested is None:
-        say(console, "There is no rate to suggest: the loss fell at none. Look at the data and the network.")
+        say(console, "No rate can be suggested, because the loss never fell. Check the data and the network.")
         return 1
     say(
         console,

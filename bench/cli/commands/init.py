@@ -98,7 +98,7 @@ def bench_yaml(top: Path, command: Sequence[str]) -> str:
 
 
 def own_source() -> str | None:
-    """Where this bench comes from, as `OWNER/REPOSITORY@main` on GitHub, else as a URL; None where nobody knows."""
+    """Where this bench comes from, as `OWNER/REPOSITORY@main` on GitHub, else as a URL; None if unknown."""
     url = None
     try:
         told = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")

@@ -57,7 +57,7 @@ ROOT = PACKAGE.resolve().parent
 
 @dataclass(frozen=True)
 class RegressOptions:
-    """What is compared with what, and how long."""
+    """What is compared, and for how long."""
 
     matrices: Matrices = None
     base: Annotated[
@@ -131,7 +131,7 @@ def gate_matrices(names: Sequence[str]) -> list[Path]:
     """
     chosen = names or [name for name in matrices.names() if name.startswith(GATE)]
     for name in chosen:
-        matrices.load(name)  # which refuses what is wrong in it
+        matrices.load(name)  # reports mistakes in it
     paths = [(Path(name) if Path(name).suffix else matrices.MATRICES / f"{name}.yaml").resolve() for name in chosen]
     by_name: dict[str, Path] = {}
     for path in paths:
@@ -236,7 +236,7 @@ def _against_baselines(options: RegressOptions, console: Console) -> Report:
 
 
 def _check_margin(options: RegressOptions, paths: Sequence[Path], machine: dict[str, Any]) -> None:
-    """Refuse a margin that was asked for and that a baseline's A/A runs say is not to be had."""
+    """Refuse a margin below the noise floor that a baseline's A/A runs show."""
     if options.limits.margin is None:
         return
     for path in paths:

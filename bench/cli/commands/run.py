@@ -56,7 +56,7 @@ LONG_S = 60.0
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What is to be run."""
+    """The options of `bench run`."""
 
     recipe: RecipeName
     settings: Settings = None

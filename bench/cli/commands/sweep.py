@@ -72,7 +72,7 @@ class SweepOptions:
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False
     limit: Annotated[
-        int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most so many runs now.")
+        int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most this many runs now.")
     ] = None
     jobs: Annotated[
         str,
@@ -99,7 +99,7 @@ def sweep(options: SweepOptions, console: Console) -> int:
 
 
 def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
-    """Run what is not done yet and print the table; the exit code, and what became of each cell and seed.
+    """Run what is not done yet and print the table; returns the exit code and the result of each cell and seed.
 
     Raises `UsageError` for a mistake in the matrix or the options, `MissingError` where results cannot be kept, or no
     run can have its data.
@@ -116,7 +116,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     order: Order = options.order.value if options.order else spec.order
 
     def look() -> tuple[Gpus, Allotment, list[tuple[Cell, int]]]:
-        """The devices that are free now, who gets them, and every cell with every seed."""
+        """The free devices, their allotment, and every cell with every seed."""
         gpus = find_gpus() if device == "cuda" else Gpus()
         allotment = allot(jobs_of(options.jobs), device, gpus)
         # On a CPU the jobs share the cores.
@@ -306,9 +306,9 @@ def _announce(console: Console, matrix: Matrix, made: SweepPlan, device: str, or
 
 
 def _exit_code(console: Console, made: SweepPlan) -> int:
-    """That a cell cannot be here is no failure of what could be measured."""
+    """Cells that cannot run here do not fail the sweep, unless none can (exit 3)."""
     statuses = {entry.run.status for entry in made.entries if entry.run is not None}
-    # What is skipped for want of devices is run as soon as they are there.
+    # Cells skipped for lack of devices run as soon as there are enough.
     if any(entry.run.status in FAILURES for entry in made.entries if entry.run and entry.cell.skip is None):
         say(console, "When the cause is mended, --rerun failed runs again what failed or was skipped")
     if statuses == {"skipped"}:

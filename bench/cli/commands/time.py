@@ -1,6 +1,6 @@
 """Time a script as it is, from its start to its exit, once for each seed.
 
-What happens inside is told by --epoch-pattern, or by events that the script writes to BENCH_EVENTS: docs/script.md.
+--epoch-pattern finds epochs in its output; a script can also write events to BENCH_EVENTS: docs/script.md.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class TimeOptions:
     ] = None
     task: Annotated[
         str | None,
-        typer.Option(help="What is learned, such as cifar10/train; such runs stand on one leaderboard with recipes."),
+        typer.Option(help="The task, such as cifar10/train, so that the runs share a leaderboard with recipes."),
     ] = None
     name: Annotated[str | None, typer.Option(help="What tables call it, instead of the script's name.")] = None
-    buffered: Annotated[bool, typer.Option("--buffered", help="Leave Python's output buffered, as it is by hand.")] = (
-        False
-    )
+    buffered: Annotated[
+        bool, typer.Option("--buffered", help="Leave Python's output buffered, as in a call by hand.")
+    ] = False
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
     price: Price = None

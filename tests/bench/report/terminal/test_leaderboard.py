@@ -138,7 +138,7 @@ class TestTerminal:
         text = self.shown(few(), width=70)
         assert "ours" in text
         assert "36.0 s" in text
-        assert "Not shown for want of width" in text
+        assert "Not shown for lack of width" in text
 
     def test_markup_in_a_name_is_text(self) -> None:
         assert "[red]x[/red]" in self.shown(boards([run(recipe="[red]x[/red]")], [], rule="coldstart"))

@@ -67,7 +67,7 @@ def test_a_narrow_terminal_loses_columns_and_folds_none(a_run, width):
     said = printed(narrow)
     assert re.search(r"│ 1 +│ \{flip: random\} │ 3 ok │ 10.00 % ± 24.84 % │", said), said
     assert max(map(len, said.splitlines())) <= 100
-    (gone,) = re.findall("Not shown for want of width: (.*)", said)
+    (gone,) = re.findall("Not shown for lack of width: (.*)", said)
     assert gone.split(", ") == {
         100: ["peak memory"], 80: ["total", "peak memory"], 60: ["training", "total", "peak memory"]
     }[width]  # fmt: skip
