@@ -101,7 +101,7 @@ def test_an_entry_has_an_author(cifar_run):
     [
         ({"email": "nonsense"}, {}, 'authorEmail: is "nonsense"; allowed: name@host'),
         ({"author": " "}, {}, "author: is"),
-        ({}, {"config": {"model": {}}}, "model: is null"),
+        ({}, {"config": {"model": {}}, "recipe": ""}, "model: is"),
         ({}, {"epochs": [{"epoch": n, "steps": 10, "accuracy": 0.95} for n in (1, 2)]}, "epoch 1 follows 1"),
     ],
 )
