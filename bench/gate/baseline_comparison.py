@@ -14,8 +14,6 @@ from bench.gate.measurement import Measurement
 from bench.gate.report import GateFinding
 from bench.gate.verdict import Judgement, Verdict, judge
 
-# The reference kernels take up to a second, which should be a small share of the time.
-REFERENCE_EVERY_S = 10.0
 # Enough, with a baseline of twenty runs, to be sure of a change as large as its noise.
 ROUNDS = 12
 

@@ -20,8 +20,6 @@ from bench.spec.matrix import short
 
 # The reference kernels take up to a second, which should be a small share of the time.
 REFERENCE_EVERY_S = 10.0
-# Enough, with a baseline of twenty runs, to be sure of a change as large as its noise.
-ROUNDS = 12
 
 
 @dataclass

@@ -18,7 +18,6 @@ from bench.registry.registry import Found, Registry
 from bench.spec.measures import MEASURES
 from bench.training.registries import OPTIMIZERS, SCHEDULES
 
-HASHES = ("sources_sha256", "content_sha256")
 Place = tuple[dict[str, Any], str, Registry[Any]]
 
 
@@ -54,13 +53,6 @@ def described(config: Mapping[str, Any]) -> list[dict[str, str]]:
             path = name if is_path(name) else _shown(registry.find(name))
             told.append({"kind": registry.kind, **_identity(name, registry), "path": path})
     return told
-
-
-def without_hashes(config: Any) -> Any:
-    """A portable config without the hashes of users' things: the same for two revisions of one repository."""
-    if isinstance(config, dict):
-        return {key: without_hashes(value) for key, value in config.items() if key not in HASHES}
-    return [without_hashes(value) for value in config] if isinstance(config, list) else config
 
 
 def _identity(name: str, registry: Registry[Any]) -> dict[str, str]:
