@@ -13,8 +13,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
@@ -22,6 +23,8 @@ from bench.cli.commands import leaderboard as boards
 from bench.cli.commands.run import STOPPED, RunOptions, run_seeds
 from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
 from bench.cli.options import DeviceChoice
+from bench.documents.limits import LARGEST_SEED, MOST_COUNT, MOST_SECONDS, MOST_SEEDS
+from bench.errors import UsageError
 from bench.execution.runner import end_fork_server
 from bench.host.fingerprint import chosen_device
 from bench.report.terminal.leaderboard import CSV_COLUMNS, bare_rows
@@ -32,8 +35,10 @@ from bench.spec import recipes
 from bench.spec.matrix import Order
 from bench.spec.recipe import Recipe
 from bench.text.console import LastingConsole
+from bench.text.nearest import unknown
 from bench.text.undecodable import called_from_python
 
+C = TypeVar("C", bound=StrEnum)
 Device = Literal["auto", "cpu", "cuda"]
 NAMELESS = "recipe"
 
@@ -70,19 +75,23 @@ def run(
     """
     began_s = time.monotonic()
     call = _call(run, locals())
+    _check_whole(seeds=(seeds, 1, MOST_SEEDS), first_seed=(first_seed, 0, LARGEST_SEED))
+    _check_seconds("sampling_timeout_s", sampling_timeout_s)
     with _as_guest(call):
-        on = chosen_device(DeviceChoice(device))
+        on = chosen_device(_choice(DeviceChoice, "device", device))
         if isinstance(recipe, str | Path):
-            asked, called = recipes.load(str(recipe), on, settings or {}), name or str(recipe)
+            asked, called = recipes.load(str(recipe), on, _settings(settings)), name or str(recipe)
+        elif isinstance(recipe, Mapping | Recipe):
+            asked, called = recipes.made_of(recipe, _settings(settings)), name or NAMELESS
         else:
-            asked, called = recipes.made_of(recipe, settings or {}), name or NAMELESS
+            raise UsageError(f"recipe is {recipe!r}: give a name, a file, the values of a recipe, or a bench.Recipe")
         options = RunOptions(
             recipe=called,
             seeds=seeds,
             first_seed=first_seed,
             data_dir=_path(data),
-            device=DeviceChoice(device),
-            results=Path(results),
+            device=_choice(DeviceChoice, "device", device),
+            results=Path(results).expanduser(),
             price=None if price is None else str(price),
             measure=measure,
             sampling_timeout_s=sampling_timeout_s,
@@ -122,6 +131,8 @@ def sweep(
     Raises UsageError, MissingError, and after Ctrl-C KeyboardInterrupt; the same call then goes on.
     """
     call = _call(sweep, locals())
+    _check_whole(limit=(limit, 1, MOST_COUNT))
+    _check_seconds("sampling_timeout_s", sampling_timeout_s)
     options = SweepOptions(
         matrix=str(matrix),
         only=[f"{key}={json.dumps(value)}" for key, values in (only or {}).items() for value in _list(values)],
@@ -129,11 +140,11 @@ def sweep(
         resume=resume,
         limit=limit,
         jobs=str(jobs),
-        order=OrderChoice(order) if order else None,
+        order=_choice(OrderChoice, "order", order) if order else None,
         sampling_timeout_s=sampling_timeout_s,
         data_dir=_path(data),
-        device=DeviceChoice(device),
-        results=Path(results),
+        device=_choice(DeviceChoice, "device", device),
+        results=Path(results).expanduser(),
         price=None if price is None else str(price),
     )
     with _as_guest(call):
@@ -169,7 +180,7 @@ def leaderboard(
 
 def load_recipe(name: str | Path, settings: Mapping[str, Any] | None = None, device: Device = "auto") -> Recipe:
     """A shipped recipe, or that of a .yaml file, as it is on a device, with `settings` on top. Raises UsageError."""
-    return recipes.load(str(name), chosen_device(device), settings or {})
+    return recipes.load(str(name), chosen_device(_choice(DeviceChoice, "device", device)), _settings(settings))
 
 
 @contextmanager
@@ -211,7 +222,7 @@ def _as_python(value: Any) -> str:
 
 
 def _frames(made: Iterable[Run], results: str | Path) -> Frames:
-    return load(results=results, run_ids=[one.run_id for one in made])
+    return load(results=Path(results).expanduser(), run_ids=[one.run_id for one in made])
 
 
 def _list(values: Any) -> list[Any]:
@@ -219,4 +230,31 @@ def _list(values: Any) -> list[Any]:
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+    return None if given is None else Path(given).expanduser()
+
+
+def _choice(kind: type[C], option: str, given: str) -> C:
+    """Raises UsageError for a value that is none of the kind's."""
+    if given not in (known := [one.value for one in kind]):
+        raise UsageError(unknown(option, str(given), known, None))
+    return kind(given)
+
+
+def _settings(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Raises UsageError for what is no mapping of dotted keys."""
+    if given is not None and not (isinstance(given, Mapping) and all(isinstance(key, str) for key in given)):
+        raise UsageError(f'settings are {given!r}: give values by their dotted keys, as in {{"model.width": 16}}')
+    return given or {}
+
+
+def _check_seconds(option: str, value: float | None) -> None:
+    """Raises UsageError for what is no time."""
+    if value is not None and not 0 <= value <= MOST_SECONDS:
+        raise UsageError(f"{option} is {value!r}: give seconds, 0 to {MOST_SECONDS:,}")
+
+
+def _check_whole(**given: tuple[Any, int, int]) -> None:
+    """Refuse what is no whole number between two bounds; None is what was not given. Raises UsageError."""
+    for option, (value, least, most) in given.items():
+        if value is not None and not (type(value) is int and least <= value <= most):
+            raise UsageError(f"{option} is {value!r}: give a whole number from {least:,} to {most:,}")

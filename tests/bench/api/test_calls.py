@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -120,6 +121,26 @@ def test_mistakes_are_raised_with_what_is_right(tmp_path):
         bench.run({name: value for name, value in VALUES.items() if name != "optimizer"}, results=tmp_path)
     with pytest.raises(bench.UsageError, match="does not vary 'width'"):
         bench.sweep("digits", only={"width": 3}, device="cpu", results=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seeds": 0}, "seeds is 0: give a whole number from 1 to 10,000"),
+        ({"first_seed": -1}, "first_seed is -1: give a whole number from 0"),
+        ({"device": "cdua"}, "unknown device 'cdua' (did you mean 'cuda'?); there are: auto, cpu, cuda"),
+        ({"settings": ["epochs=1"]}, "settings are ['epochs=1']: give values by their dotted keys"),
+        ({"settings": {"epochs": -1}}, "settings['epochs']: epochs is -1"),
+        ({"recipe": None}, "recipe is None: give a name, a file"),
+        ({"measure": "throughput", "sampling_timeout_s": -3}, "sampling_timeout_s is -3: give seconds"),
+        ({"measure": "througput"}, "unknown measure 'througput' (did you mean 'throughput'?)"),
+        ({"price": -1}, "a price is 0 to"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_starts(tmp_path, options, words):
+    with pytest.raises(bench.UsageError, match=re.escape(words)):
+        bench.run(**({"recipe": "digits", "results": tmp_path} | options))
     assert not list(tmp_path.iterdir())
 
 
