@@ -1,1 +1,1 @@
-"""What a name stands for: a thing of bench's own, one of an installed package, or one in a user's file."""
+"""Resolves names: to bench's own objects, those of installed packages, or those in a user's file."""

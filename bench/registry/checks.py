@@ -10,7 +10,7 @@ from bench.registry.registry import Registry
 
 
 def check_known(key: str, name: str, registry: Registry[Any]) -> None:
-    """Refuse a name that stands for nothing, whatever the other values are."""
+    """Refuse an unknown name, as an error of this value alone."""
     try:
         registry.find(name)
     except UsageError as error:

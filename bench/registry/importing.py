@@ -1,7 +1,7 @@
-"""Running a user's file in this process: beside our own modules, from its own folder, under names that meet nobody's.
+"""Imports a user's file into this process, with its own folder on the path and without name conflicts.
 
-Her package `models` is imported as `models`, as her own script does it. What else is called so in this process keeps
-its place for all who had imported it before.
+A user's package `models` is imported as `models`, as in the user's own script. Other modules of this name in the
+process remain valid for those who imported them before.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from typing import Any
 from bench.errors import BenchError, MissingError, UsageError
 from bench.registry.own_code import RESERVED, OwnCode
 
-# By file and what it held.
+# Imported modules by file and content.
 _LOADED: dict[tuple[Path, bytes], ModuleType] = {}
 
 
 class _Source(SourceFileLoader):
-    """Compiles the source anew, and leaves nothing beside it: a compiled module of the same second could be older."""
+    """Always compiles the source and writes no compiled module, which could be older within the same second."""
 
     def path_stats(self, path: str) -> Any:  # noqa: ARG002
         raise OSError("no compiled module is looked for")
@@ -45,7 +45,7 @@ _KINDS = ((ExtensionFileLoader, EXTENSION_SUFFIXES), (_Source, SOURCE_SUFFIXES))
 
 
 class _Neighbours(MetaPathFinder):
-    """Finds the modules in `roots`: while `goes_first`, before installed ones of the same name, else after them."""
+    """Finds the modules in `roots`, before installed ones of the same name while `goes_first`, else after them."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots, self.goes_first = tuple(map(str, roots)), True
@@ -65,14 +65,14 @@ class _Neighbours(MetaPathFinder):
     def _find(self, fullname: str, folders: Sequence[str]) -> ModuleSpec | None:
         for folder in folders:
             found = FileFinder(folder, *_KINDS).find_spec(fullname)
-            # A folder without __init__.py is a package only where nothing else has the name, as Python has it.
+            # As in Python, a folder without __init__.py is a package only if nothing else has the name.
             if found is not None and (found.loader is not None or PathFinder.find_spec(fullname) is None):
                 return found
         return None
 
 
 def load(own: OwnCode) -> ModuleType:
-    """The file's module, imported once. Raises what `errors_of_user` makes of the user's errors."""
+    """The file's module, imported once. Raises the errors of `errors_of_user`."""
     key = own.file, own.file.read_bytes()
     if key not in _LOADED:
         with errors_of_user(own.shown if own.is_installed else own.file.name, own.bound):
@@ -82,9 +82,9 @@ def load(own: OwnCode) -> ModuleType:
 
 @contextmanager
 def errors_of_user(what: str, bound: Path | None) -> Iterator[None]:
-    """Tell an error of the user's code by its own frames, those of files in `bound`.
+    """Report an error of the user's code with the frames of files in `bound`.
 
-    Raises `UsageError` for it, and `MissingError` where a package is not installed.
+    Raises `UsageError`, or `MissingError` if a package is not installed.
     """
     try:
         yield
@@ -103,7 +103,7 @@ def errors_of_user(what: str, bound: Path | None) -> Iterator[None]:
 
 
 def _told(error: BaseException, bound: Path | None) -> str:
-    """The error and the frames in `bound`, as Python shows them."""
+    """The error and the frames in `bound`, formatted as in Python."""
     every = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in every if bound and Path(frame.filename).is_relative_to(bound)]
     told = [f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n' for frame in frames]
@@ -136,7 +136,7 @@ def _import_alone(file: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as dataclasses and pickle expect it
+    sys.modules[name] = module  # dataclasses and pickle need it
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -147,7 +147,7 @@ def _import_alone(file: Path) -> ModuleType:
 
 @contextmanager
 def _out_of_the_way(own: OwnCode) -> Iterator[None]:
-    """Hide the modules of others that have the name of one of the user's, until hers are imported."""
+    """Hide other modules with the names of the user's modules until these are imported."""
     tops = {_top_name(path, own.roots) for path in own.files.values() if own.module or path != own.file}
     others = {
         name: module

@@ -1,4 +1,4 @@
-"""The sources of a user's thing: its file, and what that imports from beside it. Nothing is imported here."""
+"""The sources of a user's object: its file, and the files that it imports from nearby. Nothing is imported here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.registry.reference import repository_of
 
 _INSTALLED = ("site-packages", "dist-packages")
-# Names that always mean Python's own modules, and this harness.
+# Names that always mean Python's own modules or this harness.
 RESERVED = sys.stdlib_module_names | {"bench"}
 
 
@@ -22,9 +22,9 @@ RESERVED = sys.stdlib_module_names | {"bench"}
 class OwnCode:
     """A file and the sources beside it that it imports.
 
-    `roots` are the folders from which it imports by name: the one that holds its outermost package, or itself, and
-    the top of its repository. `bound` holds all sources that count: the repository, or of an installed package its
-    folder. Imports are read from the sources, so that one made up at run time, by `importlib`, is not followed.
+    `roots` are the folders from which it imports: the one that contains its outermost package, or itself, and the top
+    of its repository. `bound` contains all sources that count: the repository, or the folder of an installed package.
+    Imports are read from the sources, so dynamic imports by `importlib` are not followed.
     """
 
     file: Path
@@ -43,17 +43,18 @@ class OwnCode:
 
     @cached_property
     def files(self) -> Mapping[str, Path]:
-        """The sources, by their names relative to the folder of the file, in their order."""
+        """The sources by their names relative to the folder of the file, sorted."""
         return dict(sorted(_reachable(self.file, self.roots, self.bound).items()))
 
     @property
     def is_installed(self) -> bool:
-        """Whether it is a part of an installed package."""
+        """Whether it belongs to an installed package."""
         return self.roots[0].name in _INSTALLED
 
     @cached_property
     def sha256(self) -> str:
-        """Over relative names and contents: the same for equal sources in another folder, under another file name."""
+        """The hash over relative names and contents, the same for equal sources in another folder or under another file
+        name."""
         digest = hashlib.sha256()
         named = (("" if path == self.file else name, path.read_bytes()) for name, path in self.files.items())
         for name, content in sorted(named):
@@ -68,7 +69,7 @@ class OwnCode:
 
     @property
     def module(self) -> str | None:
-        """Its dotted name from the first root, where it is in a package; None where it stands alone."""
+        """Its dotted name from the first root if it is in a package; None otherwise."""
         parts = list(self.file.relative_to(self.roots[0]).with_suffix("").parts)
         if len(parts) < 2:
             return None
@@ -90,7 +91,7 @@ def _of_installed(file: Path) -> OwnCode:
 
 
 def names_in(file: Path) -> set[str] | None:
-    """What a source binds at its top; None where that cannot be told without running it.
+    """The names that a source defines at its top level; None if that cannot be known without running it.
 
     Raises SyntaxError, OSError, and ValueError for a file that holds a null byte.
     """
@@ -110,7 +111,7 @@ def names_in(file: Path) -> set[str] | None:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Those of a block, and in the place of a compound one those inside it."""
+    """The statements of a block; compound statements are replaced by those inside."""
     for node in body:
         if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
             handlers = [handler.body for handler in getattr(node, "handlers", [])]
@@ -147,7 +148,7 @@ def _packages_of(file: Path, root: Path) -> list[Path]:
 def _imported_by(path: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, OSError):  # importing it tells what is wrong
+    except (SyntaxError, ValueError, OSError):  # importing it reports the mistake
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

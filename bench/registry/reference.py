@@ -1,4 +1,4 @@
-"""How a thing that is not bench's own is named: `path/to/file.py:Name`, or `package.module:Name`."""
+"""Names of objects that are not bench's own: `path/to/file.py:Name` or `package.module:Name`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MODULE = re.compile(r"(?P<place>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)
 
 @dataclass(frozen=True)
 class Reference:
-    """`place` is a file or a dotted module, and `name` what stands in it."""
+    """`place` is a file or a dotted module, `name` an object in it."""
 
     place: str
     name: str
@@ -25,7 +25,7 @@ class Reference:
 
 
 def parse(text: str) -> Reference | None:
-    """None where the text is neither a file nor a module with a name behind a colon."""
+    """The reference; None unless the text is a file or a module with a name after a colon."""
     for form in (_FILE, _MODULE):
         if found := form.fullmatch(text):
             return Reference(found["place"], found["name"], form is _FILE)
@@ -33,12 +33,12 @@ def parse(text: str) -> Reference | None:
 
 
 def is_path(text: str) -> bool:
-    """Whether a data set's name is that of a file or folder: it has a slash, or ends in .npz."""
+    """Whether a data set's name is a path: it contains a slash or ends in .npz."""
     return parse(text) is None and (os.sep in text or text.endswith(".npz") or text in (".", ".."))
 
 
 def label(name: str) -> str:
-    """The name for messages and tables: without the folders that its file or data is in."""
+    """The name for messages and tables, without the folders of its file or data."""
     reference = parse(name)
     if reference is not None and reference.is_file:
         return f"{Path(reference.place).name}:{reference.name}"
@@ -46,12 +46,12 @@ def label(name: str) -> str:
 
 
 def repository_of(folder: Path) -> Path | None:
-    """The top of the git repository that a folder is in, without asking git."""
+    """The top of the git repository around a folder, found without git."""
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
 def anchored(value: Any, folder: Path, is_data: bool = False, bound: Path | None = None) -> Any:
-    """The value with its relative names of files made absolute: they count from `folder`.
+    """The value with file names relative to `folder` made absolute.
 
     So do modules that are found there, or at the top of its repository. Mappings and lists are gone through. With
     `is_data` it is of a data set, whose name may be a path. Raises `UsageError` for a source outside `bound`, a folder.

@@ -1,7 +1,7 @@
-"""One registry for every kind of thing that can be named: models, data sets, loaders, measures, rule books and so on.
+"""The registry for all kinds of named objects: models, data sets, loaders, measures, rule books and so on.
 
 A name is one of bench's own, or an entry point of an installed package, or `path/to/file.py:Name`, or
-`package.module:Name`. Finding a thing imports nothing; only `load` does.
+`package.module:Name`. Finding an object imports nothing; only `load` does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.text.nearest import MOST_NAMED, did_you_mean, unknown
 
 
 class Entry(Protocol):
-    """What is known of a thing of bench's own before it is imported: `module:name`, and what it is in a line."""
+    """The facts about one of bench's own objects before it is imported: `module:name`, and a line of description."""
 
     @property
     def where(self) -> str: ...
@@ -48,7 +48,7 @@ class Info:
 
 @dataclass(frozen=True)
 class Found:
-    """A thing that a name stands for; `attribute` is what it is called in its `module`, or in the file of `own`."""
+    """The object of a name; `attribute` is its name in its `module`, or in the file of `own`."""
 
     kind: str
     name: str
@@ -57,7 +57,7 @@ class Found:
     own: OwnCode | None = None
 
     def load(self) -> Any:
-        """The thing itself. Raises `UsageError` and `MissingError` for what goes wrong in a user's file."""
+        """The object itself. Raises `UsageError` and `MissingError` for errors in a user's file."""
         if self.own is None:
             return getattr(importlib.import_module(str(self.module)), self.attribute)
         module = importing.load(self.own)
@@ -66,7 +66,7 @@ class Found:
         return getattr(module, self.attribute)
 
     def check_subclass(self, base: type) -> None:
-        """Raise `UsageError` where the thing is no class of this base."""
+        """Raise `UsageError` unless the object is a subclass of this base."""
         thing = self.load()
         if not (isinstance(thing, type) and issubclass(thing, base)):
             raise UsageError(
@@ -79,9 +79,9 @@ class Found:
 
     @property
     def identity(self) -> str | dict[str, str]:
-        """What a cell's config says of it: the name of bench's own, else the name in its source and the source's hash.
+        """Its value in a cell's config: the name of bench's own, else the name in its source and the source's hash.
 
-        Where the source lies on this machine, and how it was named, is no part of it.
+        It does not contain the source's place on this machine, or the name by which it was found.
         """
         return self.name if self.own is None else {"name": self.attribute, "sources_sha256": self.own.sha256}
 
@@ -120,10 +120,10 @@ class Registry(Mapping[str, E]):
         return found
 
     def find(self, name: str) -> Found:
-        """What the name stands for. Nothing is imported.
+        """The object of a name. Nothing is imported.
 
-        Raises `UsageError` where it stands for nothing: with the nearest names for a mistake in one, for a file that is
-        not there or no Python, for a Name that the file lacks, and for two packages that offer one name.
+        Raises `UsageError` for an unknown name, with the nearest ones; for a file that is missing or not Python; for a
+        Name that the file lacks; and for a name that two packages offer.
         """
         if name in self._entries:
             module, _, attribute = self._entries[name].where.partition(":")
@@ -134,7 +134,7 @@ class Registry(Mapping[str, E]):
             try:
                 return self._in_module(name, reference.place, reference.name)
             except UsageError:
-                # Some of bench's own names look like a module's.
+                # Some of bench's own names look like those of modules.
                 if difflib.get_close_matches(name, self._entries, n=1, cutoff=0.8):
                     raise UsageError(self._unknown(name)) from None
                 raise
@@ -143,7 +143,7 @@ class Registry(Mapping[str, E]):
         raise UsageError(self._unknown(name))
 
     def load(self, name: str) -> Any:
-        """The thing that the name stands for, imported. Raises what `find` and `Found.load` do."""
+        """The object of a name, imported. Raises the errors of `find` and `Found.load`."""
         return self.find(name).load()
 
     def _in_file(self, name: str, file: Path, attribute: str) -> Found:
@@ -207,7 +207,7 @@ def _distribution(point: EntryPoint) -> str:
 
 @cache
 def _source_of(module: str) -> Path | None:
-    """The file of a module, found without importing the packages that it is in; None where there is none."""
+    """The file of a module, found without importing its packages; None if there is none."""
     path = None
     origin: str | None = None
     for end in range(1, module.count(".") + 2):

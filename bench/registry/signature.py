@@ -1,4 +1,4 @@
-"""Options against the signature that takes them, so that every kind of thing refuses a wrong one in the same words."""
+"""Checks options against the signature that takes them, with the same messages for all kinds of objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def parameters_of(call: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters by name, annotations as objects where they can be found; none for a call that hides them."""
+    """The parameters by name, with annotations resolved if possible; empty for a callable that hides them."""
     try:
         return inspect.signature(call, eval_str=True).parameters
     except Exception:  # a name in a user's annotation that is there for type checkers alone raises anything
@@ -55,10 +55,10 @@ def check_options(what: str, call: Callable[..., Any], options: Mapping[str, Any
 
 
 def check_value(option: str, value: Any, hint: Any) -> None:
-    """Raise ValueError where `value` is not of `hint`: int, float, bool, str, a Literal, a Sequence or union of these.
+    """Raise ValueError unless `value` fits `hint`: int, float, bool, str, a Literal, or a Sequence or union of these.
 
-    Such a hint may add None, the default of an option that may be left open and no value of it. Of any other hint, and
-    where there is none, every value is right.
+    The hint may include None, the default of an open option, which is not itself a valid value. Without a hint, or with
+    any other one, every value is accepted.
     """
     if get_origin(hint) in (Union, types.UnionType):
         _check_union(option, value, [kind for kind in get_args(hint) if kind is not type(None)])
