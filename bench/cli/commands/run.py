@@ -133,10 +133,10 @@ def run_seeds(
         lack = recipes.lack_of_devices(recipe, device, options.measure, found)
         if lack is not None:
             raise (MissingError if options.measure in ON_SEVERAL_DEVICES else UsageError)(f"devices: {lack}")
+    campaign = Campaign(options, recipe, device, recorder, console, look, began_s)
     recorder.check_writable()
     if options.keep_weights:
         weights.make_room(options.results)
-    campaign = Campaign(options, recipe, device, recorder, console, look, began_s)
     campaign.announce()
     try:
         campaign.run_all()
