@@ -142,7 +142,7 @@ def test_a_mistake_in_one_claim_keeps_no_other_verdict_back(measured, tmp_path, 
     code, said = told(names=["claim.yaml", "wrong.yaml"], runs=[folder / "results" / "runs"])
     assert code == 2
     assert re.search(
-        r"wrong.yaml:9: memory runs have no metric 'activation_byte' \(did you mean 'activation_bytes'\?", said
+        r"wrong.yaml:9: memory runs have no metric 'activation_byte' \(did you mean 'activation_bytes'", said
     )
     assert "2 claims: 1 confirmed, 1 unsure" in said
 
