@@ -185,8 +185,8 @@ def test_a_matrix_is_measured_once_and_two_of_one_name_are_refused(matrix, tmp_p
         (["--base", "--help"], "there is no such revision"),
         (["--base", ""], "there is no such revision"),  # an empty variable of CI
         (["nothing"], "unknown matrix 'nothing'"),
-        (["--budget", "5"], "--budget 5: give a number and a unit"),
-        (["--margin", "3"], "--margin 3: give percent"),
+        (["--budget", "5"], "'--budget': '5': give a number and a unit"),
+        (["--margin", "3"], "'--margin': '3': give percent"),
         (["--rounds", "2"], "--rounds 2: fewer than 8 can tell nothing"),
     ],
 )
