@@ -15,8 +15,9 @@ from bench.training.precision import PRECISIONS, Precision
 HERE = "cuda" if torch.cuda.is_available() else "cpu"
 FORMATS = [name for name in PRECISIONS if name != "auto" and (name != "tf32" or HERE == "cuda")]
 # The root mean square error of the logits against float32's, in their standard deviations. Significands have 24, 11
-# (float16, tf32) or 8 (bfloat16) bits, and some twenty layers of rounding lose up to five of them.
-BOUND = {"fp32": 2**-14, "tf32": 2**-6, "fp16": 2**-6, "pure_fp16": 2**-6, "bf16": 2**-3, "pure_bf16": 2**-3}
+# (float16, tf32) or 8 (bfloat16) bits, and some twenty layers of rounding lose up to five of them. float32 in two
+# memory layouts may lose more where a batch norm divides by a small variance; 11 bits would lose far more.
+BOUND = {"fp32": 2**-12, "tf32": 2**-6, "fp16": 2**-6, "pure_fp16": 2**-6, "bf16": 2**-3, "pure_bf16": 2**-3}
 
 SMALL = {
     "darknet": {"blocks": [1, 1, 1], "width": 8},
@@ -116,7 +117,7 @@ def test_its_outputs_are_finite_in_every_format_and_agree_with_fp32(case):
         assert torch.isfinite(logits).all(), name
         if not any(isinstance(module, torch.nn.Dropout) for module in net.modules()):
             error = (logits - exact).square().mean().sqrt() / exact.std()
-            assert error < BOUND[name], name
+            assert error < BOUND[name], (name, error)
 
 
 # Compiling takes ten seconds a net and format on two cores. So by default there is one net, whose gradients were once

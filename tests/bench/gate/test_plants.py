@@ -42,7 +42,7 @@ def copied(tmp_path_factory) -> Path:
         shutil.copytree(
             REPOSITORY / package, root / package, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    (root / ".gitignore").write_text("__pycache__/\nresults/\n")
+    (root / ".gitignore").write_text("__pycache__/\n/results/\n")
     git_in(root, "init", "--quiet", "--initial-branch=main")
     commit(root)
     return root

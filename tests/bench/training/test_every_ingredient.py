@@ -199,7 +199,7 @@ def test_images_too_small_for_the_network_are_refused_before_it_is_trained(data)
 def test_freezing_what_is_not_there_is_refused_with_what_is(data):
     values = {"data": DATA, "model": MODELS[0], "batch_size": 8, "epochs": 1, "optimizer": {"lr": 0.1}}
     recipe = Recipe.model_validate(values | {"freeze": [{"part": "group.1", "after": 0.5}]})
-    message = r"freeze.0.part: this network has no 'group.1' \(did you mean 'groups.1'\?\); it has whiten, .*head"
+    message = r"freeze.0.part: this network has no 'group.1' \(did you mean 'groups.1', .*\); there are: whiten, .*head"
     with pytest.raises(ImpossibleModel, match=message):
         assembly.build_model(recipe, data)
 

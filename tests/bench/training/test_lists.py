@@ -68,12 +68,12 @@ def test_a_step_works_on_lists_of_one_format(net, name):
 @pytest.mark.parametrize("make", [lambda net: Lookahead(net, every=1), lambda net: Ema(net, 0.9)])
 def test_an_average_works_on_lists_of_one_format(net, make):
     average = make(net)
+    average.begin()
     with OneFormat() as operations:
-        average.update(1, 3)
-        average.update(2, 3)
-        if isinstance(average, Ema):
-            with average.applied():
-                pass
+        average.after_step(1, 3)
+        average.after_step(2, 3)
+        with average.evaluated():
+            pass
     assert operations.seen
     assert operations.mixed == []
 
@@ -81,12 +81,13 @@ def test_an_average_works_on_lists_of_one_format(net, make):
 def test_a_lookahead_of_mixed_formats_follows_as_in_each_alone(net):
     start = {name: value.clone() for name, value in net.state_dict().items()}
     lookahead = Lookahead(net, every=1, decay=0.5)
+    lookahead.begin()
     assert len({value.dtype for value in start.values() if value.is_floating_point()}) == 2
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(1)
     moved = {name: value.clone() for name, value in net.state_dict().items()}
-    lookahead.update(1, 2)
+    lookahead.after_step(1, 2)
     keep = 0.5 * 0.5**3
     for name, value in net.state_dict().items():
         if value.is_floating_point():

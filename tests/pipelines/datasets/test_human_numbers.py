@@ -55,7 +55,7 @@ def test_of_the_last_token_alone_the_label_is_the_last_one():
         ({"predict": "first"}, "predict is 'first'; allowed: every, last"),
         ({"steps": 0}, "steps is 0; give a whole number from 1"),
         ({"steps": 500}, "64 streams of 13,017 tokens have 203 each, less than the 500 of steps"),
-        ({"held_out": 5}, "no option of human_numbers data 'held_out'"),
+        ({"held_out": 5}, "unknown option of human_numbers data 'held_out'; there are: predict, steps, streams"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, said):

@@ -41,7 +41,7 @@ def copied(tmp_path_factory) -> Path:
         shutil.copytree(
             REPOSITORY / package, root / package, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    (root / ".gitignore").write_text("__pycache__/\nresults/\n")
+    (root / ".gitignore").write_text("__pycache__/\n/results/\n")
     git(root, "init", "--quiet", "--initial-branch=main")
     git(root, "add", ".")
     git(root, "commit", "--quiet", "--message", "All")

@@ -136,8 +136,8 @@ def test_nothing_that_meets_the_conditions(call, results):
     ("conditions", "message"),
     [
         ({"where": ["acuracy>0"]}, "did you mean 'accuracy'.*bench results columns"),
-        ({"status": ["okay"]}, "--status okay: no run has it; there are crashed, ok"),
-        ({"recipe": "digit"}, "--recipe digit: no run has it; there are cifar94, digits"),
+        ({"status": ["okay"]}, r"--status okay: no run has it \(did you mean 'ok'\?\); there are: crashed, ok"),
+        ({"recipe": "digit"}, r"--recipe digit: no run has it \(did you mean 'digits'\?\); there are: cifar94, digits"),
         ({"since": "soon"}, "--since soon: give a UTC date"),
         ({"since": "xd"}, "--since xd: give a UTC date"),
     ],
