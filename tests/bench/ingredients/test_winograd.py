@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -231,9 +232,13 @@ def test_flops_are_those_that_are_computed():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_torch_and_the_transforms_share_their_threads():
-    native.load(pooled_conv._SOURCE)
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
-    assert len({line.split()[-1] for line in maps.splitlines() if "libgomp" in line}) == 1
+    """In a process of its own, because other libraries that tests import bring an OpenMP of their own."""
+    code = (
+        "from bench.host import native; from bench.ingredients import pooled_conv; native.load(pooled_conv._SOURCE); "
+        "maps = open('/proc/self/maps').read().splitlines(); "
+        "print(len({line.split()[-1] for line in maps if 'libgomp' in line}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
 
 
 @pytest.fixture
