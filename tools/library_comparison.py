@@ -99,7 +99,7 @@ def _seconds(body: str, path: Path, cache: str) -> float:
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    count, seconds = done.stdout.split()
+    *_, count, seconds = done.stdout.split()  # libraries may print before
     if int(count) != RUNS:
         raise RuntimeError(f"{count} runs were loaded, not {RUNS:,}")
     return float(seconds)
