@@ -20,11 +20,11 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 
 from bench.cli.commands import leaderboard as boards
-from bench.cli.commands.run import STOPPED, RunOptions, run_seeds
+from bench.cli.commands.run import RunOptions, run_seeds
 from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
 from bench.cli.options import DeviceChoice
 from bench.documents.limits import LARGEST_SEED, MOST_COUNT, MOST_SECONDS, MOST_SEEDS
-from bench.errors import UsageError
+from bench.errors import STOPPED, UsageError
 from bench.execution.runner import end_fork_server
 from bench.host.fingerprint import chosen_device
 from bench.report.terminal.leaderboard import CSV_COLUMNS, bare_rows

@@ -34,7 +34,7 @@ def _run() -> None:
     """Run the command line; a user's mistake is one message on stderr and its exit code, never a traceback."""
     import warnings
 
-    from bench.errors import BenchError
+    from bench.errors import STOPPED, BenchError
 
     warnings.showwarning = _show_warning
     try:
@@ -48,7 +48,7 @@ def _run() -> None:
         from bench.text.console import complain
 
         complain("stopped")
-        sys.exit(130)
+        sys.exit(STOPPED)
 
 
 def _told(error: Exception) -> str:

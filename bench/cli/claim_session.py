@@ -17,7 +17,7 @@ from bench.claims.verdict import ClaimVerdict
 from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.leaderboard import write
 from bench.cli.commands.sweep import alone, get_data, sampling_of
-from bench.errors import MissingError, UsageError
+from bench.errors import STOPPED, MissingError, UsageError
 from bench.execution.device_pool import Gpus, allot, find_gpus
 from bench.execution.recording import Recorder
 from bench.execution.sweep import Sweep
@@ -60,7 +60,7 @@ def measure_and_judge(options: ClaimsOptions, console: Console) -> int:
     _write(options, answers, console)
     if not finished:
         say(console, "Stopped before its end; the same command goes on")
-        return 130
+        return STOPPED
     return 1 if session.failed else _exit_code(answers)
 
 

@@ -10,12 +10,13 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from bench.errors import MissingError, UsageError
 from bench.execution import imports, scratch
+from bench.execution.following import follow_to_end
 from bench.execution.interrupts import Interrupts, ctrl_c_ignored, main_left_alone
 from bench.execution.measured import Event, Measured, Refused
 from bench.execution.pauses import Pauses
@@ -258,13 +259,7 @@ def execute(
         with Interrupts() as interrupts:
             return execute(job, on_event, start_method, timeout_s, interrupts, next_job)
     follower = Follower(job, on_event, start_method, timeout_s, interrupts, next_job)
-    try:
-        while not follower.over:
-            wait(follower.sources, TICK_S)
-            follower.advance()
-    finally:
-        follower.close()
-    return follower.result()
+    return follow_to_end(follower, TICK_S)
 
 
 def _harmless(on_event: Callable[[Event], None]) -> Callable[[Event], None]:

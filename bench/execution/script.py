@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
 from bench.execution import scratch
 from bench.execution.event_source import EventSource
+from bench.execution.following import follow_to_end
 from bench.execution.interrupts import Interrupts
 from bench.execution.leftovers import Leftovers
 from bench.execution.measured import Measured
@@ -293,10 +293,4 @@ def run_script(
         with Interrupts() as interrupts:
             return run_script(command, seed, root, log, on_event, interrupts, device)
     follower = ScriptFollower(command, seed, root, log, on_event, interrupts, device)
-    try:
-        while not follower.over:
-            wait(follower.sources, TICK_S)
-            follower.advance()
-    finally:
-        follower.close()
-    return follower.result()
+    return follow_to_end(follower, TICK_S)

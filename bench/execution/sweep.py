@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from bench.errors import UsageError
 from bench.execution.device_pool import Allotment
+from bench.execution.following import RunFollower
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured, Refused
 from bench.execution.recording import Attempt, Recorder
@@ -62,7 +63,7 @@ class ActiveRun:
     entry: PlannedRun
     attempt: Attempt
     share: Share
-    follower: Follower | ScriptFollower | NotStarted
+    follower: RunFollower
 
 
 # The largest share of a sweep's time for new starts.

@@ -25,6 +25,7 @@ from bench.cli.options import (
     Settings,
     whole,
 )
+from bench.cli.seed_runs import SeedRuns
 from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
 from bench.errors import MissingError, UsageError
 from bench.execution import duration_estimate, programs
@@ -40,16 +41,13 @@ from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
 from bench.runs import weights
-from bench.runs.run import Run
 from bench.spec import prices, recipes
 from bench.spec.job import Job
 from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
 from bench.spec.recipe import Recipe
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
-from bench.text.console import say
 
-STOPPED = 130
 # A training of which it matters that the machine was busy before it began, and to which the look adds nothing.
 LONG_S = 60.0
 
@@ -172,7 +170,6 @@ class Running:
     """The run of a seed that has begun, and what shows it until `shown` is closed."""
 
     seed: int
-    title: str
     attempt: Attempt
     job: Job
     shown: ExitStack
@@ -185,8 +182,8 @@ def _check_seeds(options: RunOptions, recipe: Recipe) -> None:
         raise UsageError(f"--first-seed {options.first_seed}: the last seed would be {last}; at most {LARGEST_SEED}")
 
 
-class Campaign:
-    """The runs of one command."""
+class Campaign(SeedRuns):
+    """The runs of one recipe."""
 
     def __init__(
         self,
@@ -199,46 +196,40 @@ class Campaign:
         began_s: float,
     ) -> None:
         self.options, self.recipe, self.device, self.look, self.began_s = options, recipe, device, look, began_s
-        self.recorder, self.console = recorder, console
-        self.name = recorder.recipe
-        self.finished: list[Run] = []
         self.weights = weights.find(options.weights, options.results) if options.weights is not None else None
         trained = {"weights": self.weights.identity} if self.weights else {}
-        self.config, self.cell = recipes.identify(recipe.config() | trained, device, options.measure)
+        identity = recipes.identify(recipe.config() | trained, device, options.measure)
         self.sampling = Bounds()
         if options.sampling_timeout_s is not None:
             self.sampling = with_timeout(self.sampling, options.sampling_timeout_s, options.measure)
         # What has no accuracy has no target, whatever the recipe says.
         has_accuracy = options.measure == "time_to_accuracy" or self.weights is not None
         self.target = recipe.target_accuracy if has_accuracy else None
-        self.price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
-
-    @property
-    def seeds(self) -> range:
-        first = self.options.first_seed
-        return range(first, first + (self.options.seeds or self.recipe.seeds))
+        price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
+        seeds = range(options.first_seed, options.first_seed + (options.seeds or recipe.seeds))
+        super().__init__(recorder, console, seeds, identity, options.measure, price)
 
     def announce(self) -> None:
         """Say what will run, towards what, and how long it took before."""
-        recipe, count = self.recipe, len(self.seeds)
+        recipe = self.recipe
         trains = self.options.measure == "time_to_accuracy"
         target = f" to {units.percent(self.target)}" if self.target is not None else ""
         what = f"{recipe.epochs:g} epochs" if trains else label(self.options.measure)
         subject = f"{label(recipe.model.name)} on {label(recipe.data.name)}{target}, "
         subject = "" if self.options.measure in TRAIN_NOTHING else subject
-        self._say(f"{self.name}: {subject}{what} on {self.device}, {count} seed{'s' if count > 1 else ''}")
+        self.say(f"{self.recorder.recipe}: {subject}{what} on {self.device}, {self.counted_seeds}")
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
         shared = self.options.shared_process
         known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]
         expected = duration_estimate.expect(self.cell, self.recorder.machine["id"], known)
-        self._say(f"Expected: {expected.said}")
-        is_long = expected.total_s is not None and expected.total_s * count >= LONG_S
+        self.say(f"Expected: {expected.said}")
+        is_long = expected.total_s is not None and expected.total_s * len(self.seeds) >= LONG_S
         if self.options.device == "auto" and self.device == "cpu" and (why := self.recorder.machine["gpu_unused"]):
-            self._say(f"Warning: runs on the CPU: {why}")
+            self.say(f"Warning: runs on the CPU: {why}")
         if warning := self.look.warning(self.device, wait=is_long):
-            self._say(f"Warning: {warning}")
+            self.say(f"Warning: {warning}")
         if self.device == "cuda" and (busy := find_gpus().busy):
-            self._say(f"Warning: others compute on {'; '.join(what for _, what in busy)}, and disturb the clock")
+            self.say(f"Warning: others compute on {'; '.join(what for _, what in busy)}, and disturb the clock")
 
     def run_all(self) -> None:
         """One run a seed, in order; an interrupted one is the last.
@@ -278,24 +269,12 @@ class Campaign:
         left = len(self.seeds) - len(self.finished)
         if self.options.shared_process and left and not interrupts.count:
             seeds = "seed that is left goes on" if left == 1 else f"{left} seeds that are left go on"
-            self._say(f"That process has ended, and the {seeds} in a new process")
-
-    def exit_code(self) -> int:
-        """Of the worst run, or 130 where not every seed had its run; that is said."""
-        done, wanted = sum(one.status != "interrupted" for one in self.finished), len(self.seeds)
-        if done < wanted:
-            self._say(f"Stopped: {done} of {wanted} seed{'s' if wanted > 1 else ''} done")
-            return STOPPED
-        return max(0 if one.status == "ok" else 1 for one in self.finished)
-
-    def _title(self, position: int) -> str:
-        count = len(self.seeds)
-        return f"{self.name}, seed {self.seeds[position]}" + (f" ({position + 1} of {count})" if count > 1 else "")
+            self.say(f"That process has ended, and the {seeds} in a new process")
 
     def _begin(self) -> Running:
         """The next seed's run, shown from now on."""
         position = len(self.finished)
-        seed, title = self.seeds[position], self._title(position)
+        seed = self.seeds[position]
         origin_s = self.began_s if position == 0 else time.monotonic()
         attempt = self.recorder.begin(self.recipe, self.options.measure)
         job = Job(
@@ -313,29 +292,13 @@ class Campaign:
             shared_process=self.options.shared_process,
             keep_compiled=self.options.keep_compiled,
         )
-        progress = Progress(title, self.target, self.price.usd_per_hour if self.price else None, origin_s)
+        progress = Progress(self.title(seed), self.target, self.price_per_hour, origin_s)
         shown = ExitStack()
-        return Running(seed, title, attempt, job, shown, shown.enter_context(Harmless(view(self.console, progress))))
+        return Running(seed, attempt, job, shown, shown.enter_context(Harmless(view(self.console, progress))))
 
     def _end(self, running: Running, measured: Measured) -> None:
         """Record a run, and say how it ended."""
         # At once: whatever else may go wrong, a run that was measured is kept.
-        record = self.recorder.record(
-            running.attempt,
-            measured,
-            cell=self.cell,
-            config=self.config,
-            seed=running.seed,
-            measure=self.options.measure,
-            price_per_hour=self.price.usd_per_hour if self.price else None,
-            price_source=self.price.source if self.price else None,
-        )
-        self.finished.append(record)
+        record = self.keep(running.attempt, measured, running.seed)
         running.shown.close()
-        accuracy = record.metrics.get("accuracy")
-        outcome = f", accuracy {units.percent(accuracy)}" if accuracy is not None else ""
-        total = units.duration(record.metrics.get("total_s"))
-        self._say(f"{running.title}: {record.status}{outcome}, {total} in all")
-
-    def _say(self, line: str) -> None:
-        say(self.console, line)
+        self.say(f"{self.outcome(record)} in all")

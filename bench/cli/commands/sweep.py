@@ -18,7 +18,7 @@ from bench.cli import completion
 from bench.cli.options import DataDir, Device, DeviceChoice, Price, Results, SamplingTimeout, whole
 from bench.documents.document import parse_setting
 from bench.documents.limits import MOST_COUNT, MOST_THREADS
-from bench.errors import MissingError, UsageError
+from bench.errors import STOPPED, MissingError, UsageError
 from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
 from bench.execution.recorded_code import ScriptCode
 from bench.execution.recording import Recorder
@@ -176,7 +176,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
             say(console, f"Recorded in {recorder.store.path} as sweep {matrix.name}")
     if not finished:
         say(console, "Stopped before its end; the same command runs the rest")
-        return 130, made
+        return STOPPED, made
     return _exit_code(console, made), made
 
 

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from bench.cli.options import Device, DeviceChoice, Price, Results, whole
+from bench.cli.seed_runs import SeedRuns
 from bench.documents.document import Document
 from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
 from bench.errors import UsageError
@@ -29,13 +30,10 @@ from bench.host.gpus import visible_gpus
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
-from bench.runs.run import Run
 from bench.spec import prices
 from bench.spec.command import Command
 from bench.text import streams, units
-from bench.text.console import say
 
-STOPPED = 130
 MEASURE = "time_to_accuracy"
 MOST_NAME_CHARS = 80
 
@@ -123,15 +121,14 @@ def command_of(options: TimeOptions) -> Command:
     return Document(Path("bench time"), said, origin).validate(Command)
 
 
-class TimedScript:
+class TimedScript(SeedRuns):
     """The runs of one command."""
 
     def __init__(self, options: TimeOptions, command: Command, recorder: Recorder, console: Console) -> None:
-        self.options, self.command, self.recorder, self.console = options, command, recorder, console
-        self.device = _device(options.device)
-        self.config, self.cell = command.identify(self.device)
-        self.price = prices.choose(options.price)
-        self.finished: list[Run] = []
+        self.command, self.device = command, _device(options.device)
+        seeds = range(options.first_seed, options.first_seed + options.seeds)
+        price = prices.choose(options.price)
+        super().__init__(recorder, console, seeds, command.identify(self.device), MEASURE, price)
         self._known = list(recorder.store.read({self.cell}))
 
     @property
@@ -139,24 +136,19 @@ class TimedScript:
         """The mean duration of earlier runs on this machine."""
         return mean_here_s(self.cell, self.recorder.machine["id"], [*self._known, *self.finished])
 
-    @property
-    def seeds(self) -> range:
-        return range(self.options.first_seed, self.options.first_seed + self.options.seeds)
-
     def announce(self, load_check: LoadCheck) -> None:
         """Print the command, its target and how long it took before."""
-        command, count = self.command, len(self.seeds)
+        command = self.command
         target = f" to {units.percent(command.target)}" if command.target is not None else ""
-        seeds = f"{count} seed{'s' if count > 1 else ''}"
-        self._say(f"{self.recorder.recipe}: {shlex.join(command.argv)}{target}, {self.device}, {seeds}")
+        self.say(f"{self.recorder.recipe}: {shlex.join(command.argv)}{target}, {self.device}, {self.counted_seeds}")
         if (expected_s := self.expected_s) is not None:
-            self._say(f"Expected: {units.duration(expected_s)} a seed, as before on this machine")
-        if count > 1 and not command.uses_seed:
-            self._say(
+            self.say(f"Expected: {units.duration(expected_s)} a seed, as before on this machine")
+        if len(self.seeds) > 1 and not command.uses_seed:
+            self.say(
                 "Note: the command has no {seed}, so that its runs differ only where it reads BENCH_SEED or has no seed"
             )
         if warning := load_check.warning(self.device, wait=False):
-            self._say(f"Warning: {warning}")
+            self.say(f"Warning: {warning}")
 
     def run_all(self) -> None:
         """One run a seed, in order; an interrupted one is the last."""
@@ -165,43 +157,17 @@ class TimedScript:
                 if not interrupts.count:
                     self._run(seed, interrupts)
 
-    def exit_code(self) -> int:
-        """That of the worst run; 130, with a message, if some seeds were not run."""
-        done, wanted = sum(run.status != "interrupted" for run in self.finished), len(self.seeds)
-        if done < wanted:
-            self._say(f"Stopped: {done} of {wanted} seed{'s' if wanted > 1 else ''} done")
-            return STOPPED
-        return max(0 if run.status == "ok" else 1 for run in self.finished)
-
     def _run(self, seed: int, interrupts: Interrupts) -> None:
-        count, place = len(self.seeds), len(self.finished) + 1
-        title = f"{self.recorder.recipe}, seed {seed}" + (f" ({place} of {count})" if count > 1 else "")
         attempt = self.recorder.begin()
-        price = self.price.usd_per_hour if self.price else None
-        progress = Progress(title, self.command.target, price, monotonic(), self.expected_s)
+        progress = Progress(self.title(seed), self.command.target, self.price_per_hour, monotonic(), self.expected_s)
         try:
             with Harmless(view(self.console, progress)) as shown:
                 measured = run_script(self.command, seed, Path(), attempt.log, shown, interrupts, self.device)
-                run = self.recorder.record(
-                    attempt,
-                    measured,
-                    cell=self.cell,
-                    config=self.config,
-                    seed=seed,
-                    measure=MEASURE,
-                    price_per_hour=price,
-                    price_source=self.price.source if self.price else None,
-                )
+                run = self.keep(attempt, measured, seed)
         except UsageError:
             self.recorder.drop(attempt)
             raise
-        self.finished.append(run)
-        accuracy = run.metrics.get("accuracy")
-        outcome = f", accuracy {units.percent(accuracy)}" if accuracy is not None else ""
-        self._say(f"{title}: {run.status}{outcome}, {units.duration(run.metrics['total_s'])}")
-
-    def _say(self, line: str) -> None:
-        say(self.console, line)
+        self.say(self.outcome(run))
 
 
 def _device(asked: str) -> str:
