@@ -23,11 +23,12 @@ SMALL = ("model.width=4", "threads=1")
 
 @pytest.fixture
 def make_job(tmp_path: Path) -> Callable[..., Job]:
-    """A job of this measure on `digits` with a narrow network, and these settings on top."""
+    """A job of this measure with these settings, on `digits` with a narrow network or on another recipe as it is."""
 
-    def make(measure: str, *settings: str, sampling: Bounds = HASTY) -> Job:
+    def make(measure: str, *settings: str, recipe: str = "digits", sampling: Bounds = HASTY) -> Job:
+        small = SMALL if recipe == "digits" else ()
         return Job(
-            recipes.load("digits", "cpu", [*SMALL, *settings]),
+            recipes.load(recipe, "cpu", [*small, *settings]),
             seed=0,
             device="cpu",
             data_dir=None,

@@ -1,7 +1,6 @@
 """The measures that the lectures' claims need: a real run of each, and what of a recipe makes their cells."""
 
 import dataclasses
-import time
 
 import pytest
 
@@ -9,24 +8,6 @@ from bench import spec
 from bench.errors import UsageError
 from bench.execution.runner import execute
 from bench.spec import recipes
-from bench.spec.job import Job
-
-
-@pytest.fixture
-def job(tmp_path):
-    def make(name, measure, *settings):
-        return Job(
-            recipes.load(name, "cpu", settings),
-            seed=0,
-            device="cpu",
-            data_dir=None,
-            cache=tmp_path / "cache",
-            log=tmp_path / "run.log",
-            origin_s=time.monotonic(),
-            measure=measure,
-        )
-
-    return make
 
 
 def end_of(told):
@@ -57,9 +38,10 @@ def test_a_surface_has_the_trained_loss_in_its_middle(make_job, run_here):
     assert metrics["epochs"] == 2
 
 
-def test_resizing_tells_both_passes_and_what_was_resized(job):
+def test_resizing_tells_both_passes_and_what_was_resized(make_job):
     measured = execute(
-        job("resize", "resize", "resize={method: opencv, how: threads, workers: 2, images: 40}"), lambda _: None
+        make_job("resize", "resize={method: opencv, how: threads, workers: 2, images: 40}", recipe="resize"),
+        lambda _: None,
     )
     assert measured.status == "ok", measured.log_tail
     metrics = measured.metrics
@@ -70,23 +52,25 @@ def test_resizing_tells_both_passes_and_what_was_resized(job):
     assert [span["name"] for span in measured.spans][-3:] == ["warm_up", "measure", "stored"]
 
 
-def test_neighbours_of_the_index_are_nearly_those_of_brute_force(job, run_here):
+def test_neighbours_of_the_index_are_nearly_those_of_brute_force(make_job, run_here):
     pytest.importorskip("faiss")
     settings = ("data=digits", "neighbours={base: 1000, queries: 50, k: 5}")
     for index in ("hnsw", "ivf"):
-        metrics, _ = end_of(run_here(job("neighbours", "neighbours", *settings, f"neighbours.index={index}")))
+        metrics, _ = end_of(
+            run_here(make_job("neighbours", *settings, f"neighbours.index={index}", recipe="neighbours"))
+        )
         assert metrics["recall"] > 0.95, index
         assert metrics["speed_up"] == pytest.approx(metrics["brute_s"] / metrics["approximate_s"])
 
 
-def test_more_images_than_there_are_is_refused(job, run_here):
+def test_more_images_than_there_are_is_refused(make_job, run_here):
     pytest.importorskip("faiss")
     with pytest.raises(UsageError, match="20,000 images are asked for, and there are 1,437; ask for fewer"):
-        run_here(job("neighbours", "neighbours", "data=digits"))
+        run_here(make_job("neighbours", "data=digits", recipe="neighbours"))
 
 
-def test_a_checkerboard_is_drawn_by_the_seed(job, run_here):
-    runs = [job("checkerboard", "checkerboard", "checkerboard.channels=8") for _ in range(2)]
+def test_a_checkerboard_is_drawn_by_the_seed(make_job, run_here):
+    runs = [make_job("checkerboard", "checkerboard.channels=8", recipe="checkerboard") for _ in range(2)]
     first, again, other = (
         end_of(run_here(one))[0]["phase_variation"] for one in (*runs, dataclasses.replace(runs[0], seed=1))
     )

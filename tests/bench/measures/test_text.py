@@ -1,38 +1,26 @@
 """A text on the loop made for images: it is learnt, counted by token, and refuses what images alone can have."""
 
-import time
-
 import pytest
 
 from bench.errors import UsageError
 from bench.models import ImpossibleModel
-from bench.spec import recipes
-from bench.spec.job import Job
 
 
-def job(tmp_path, *settings):
-    return Job(
-        recipes.load("counting", "cpu", ["target_accuracy=null", *settings]),
-        seed=0,
-        device="cpu",
-        data_dir=None,
-        cache=tmp_path,
-        log=tmp_path / "run.log",
-        origin_s=time.monotonic(),
-    )
+def job(make_job, *settings):
+    return make_job("time_to_accuracy", "target_accuracy=null", *settings, recipe="counting")
 
 
-def test_a_gru_learns_to_count_in_three_epochs(tmp_path, run_here):
-    end = run_here(job(tmp_path, "epochs=3"))[-1]
+def test_a_gru_learns_to_count_in_three_epochs(make_job, run_here):
+    end = run_here(job(make_job, "epochs=3"))[-1]
     # Guessing the commonest word of all is right in a sixth of the cases.
     assert 0.4 < end["metrics"]["accuracy"] < 1
     assert end["metrics"]["parameters"] == 54_950
     assert end["metrics"]["examples"] == 3 * 2_496
 
 
-def test_where_the_last_token_alone_is_asked_for_the_share_is_of_those(tmp_path, run_here):
+def test_where_the_last_token_alone_is_asked_for_the_share_is_of_those(make_job, run_here):
     settings = ("model=counting_rnn:m1", "data.steps=3", "data.predict=last", "epochs=1", "optimizer.lr=0.01")
-    end = run_here(job(tmp_path, *settings))[-1]
+    end = run_here(job(make_job, *settings))[-1]
     assert 0.3 < end["metrics"]["accuracy"] < 1
 
 
@@ -40,9 +28,9 @@ def test_where_the_last_token_alone_is_asked_for_the_share_is_of_those(tmp_path,
     "setting",
     ["evaluation.tta=1", "cutmix={}", "drop_easy={kept: 0.5, start: 0.5}", "image_sizes=[{pixels: 9, until: 1}]"],
 )
-def test_what_is_made_for_images_is_refused(setting, tmp_path, run_here):
+def test_what_is_made_for_images_is_refused(setting, make_job, run_here):
     with pytest.raises(UsageError, match="human_numbers is a text, which this does not suit; leave it out"):
-        run_here(job(tmp_path, setting))
+        run_here(job(make_job, setting))
 
 
 @pytest.mark.parametrize(
@@ -54,6 +42,6 @@ def test_what_is_made_for_images_is_refused(setting, tmp_path, run_here):
         (["data=digits", "loader=resident"], "'counting_rnn:m5' reads text, and digits is images"),
     ],
 )
-def test_a_network_that_does_not_suit_the_data_is_refused(settings, said, tmp_path, run_here):
+def test_a_network_that_does_not_suit_the_data_is_refused(settings, said, make_job, run_here):
     with pytest.raises(ImpossibleModel, match=said):
-        run_here(job(tmp_path, *settings))
+        run_here(job(make_job, *settings))
