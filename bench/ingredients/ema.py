@@ -50,6 +50,11 @@ class Ema(Hook):
         self._pairs = by_format(weights, [value.float().clone() for value in weights])
         self._begun = self._start == 0
 
+    def average_bytes(self) -> int:
+        from bench.training.activations import tensor_bytes
+
+        return sum(tensor_bytes(averages) for _, averages in self._pairs)
+
     def after_step(self, step: int, total_steps: int) -> None:
         if step % self._every or step < self._start * total_steps:
             return

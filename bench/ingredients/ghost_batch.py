@@ -18,6 +18,10 @@ class GhostBatchConfig(RootModel[Annotated[int, Field(ge=2, le=MOST_COUNT)]], In
 
     model_config = ConfigDict(strict=True, frozen=True)
 
+    @property
+    def least_examples(self) -> int:
+        return self.root
+
     def change_network(self, key: str, model: nn.Module) -> None:
         from bench.ingredients.ghost_batch_norm import use_ghost_batches
         from bench.models import ImpossibleModel

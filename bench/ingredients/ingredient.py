@@ -1,7 +1,9 @@
 """An ingredient: a key of a recipe whose settings, conflicts and work are in one file of this folder.
 
-To add one, write its file and add a field to `Recipe` (bench/spec/recipe.py). Nothing else knows it by name. Recipes
-are read without torch, so these files import it only where they use it.
+To add one, write its file and add a field to `Recipe` (bench/spec/recipe.py). The loop, the counts and the records ask
+all ingredients alike. Only those that change how a network is built or run (image_sizes, proxy, cuda_graph, half_norms)
+are known by name to `bench.measures` too. Recipes are read without torch, so these files import it only where they use
+it.
 """
 
 from __future__ import annotations
@@ -114,7 +116,10 @@ class Ingredient:
         """Modify a newly built network. Raises `ImpossibleModel` for an unsuitable one."""
 
     def speed_up(self, key: str, model: nn.Module, device: str) -> dict[str, Any]:
-        """Let the network compute the same in a faster way; returns facts for the record."""
+        """Let the network compute the same in a faster way; returns facts for the record.
+
+        A fact called `key` + `_lacks` is the reason why it is left out on this machine, and is told at the run's end.
+        """
         return {}
 
     def curriculum(self, recipe: RecipeFacts) -> dict[str, Any]:
@@ -132,6 +137,16 @@ class Ingredient:
     def freezings(self) -> int:
         """How often the number of trained parameters decreases."""
         return 0
+
+    @property
+    def period(self) -> int:
+        """In every so many-th step, the first among them, it does more than in the others, which are all alike."""
+        return 1
+
+    @property
+    def least_examples(self) -> int:
+        """The fewest examples in a step from which the work of a larger one can be computed."""
+        return 1
 
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         """Its actions in the loop."""

@@ -41,6 +41,11 @@ class Lookahead(Hook):
         fast = [value for value in self._model.state_dict().values() if value.is_floating_point()]
         self._pairs = by_format(fast, [value.clone() for value in fast])
 
+    def average_bytes(self) -> int:
+        from bench.training.activations import tensor_bytes
+
+        return sum(tensor_bytes(averages) for _, averages in self._pairs)
+
     def after_step(self, step: int, total_steps: int) -> None:
         if step % self._every == 0:
             self._follow(self._decay * (step / total_steps) ** 3)

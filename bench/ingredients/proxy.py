@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from bench.training.loss import Loss
     from bench.training.optimizers import Optimizers
     from bench.training.precision import Precision
+
+
+# Every twentieth part of so many examples is whole.
+LEAST_EXAMPLES = 20
 
 
 class ProxyConfig(Strict, Ingredient):
@@ -59,6 +63,14 @@ class ProxyConfig(Strict, Ingredient):
                     f"{key}.kept: {self.kept:g} of a {size_key} of {size} is {kept}, of which "
                     f"{parts} equal parts cannot be made"
                 )
+
+    @property
+    def period(self) -> int:
+        return self.every
+
+    @property
+    def least_examples(self) -> int:
+        return LEAST_EXAMPLES
 
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         earlier = next((hook for hook in parts.before if isinstance(hook, Proxy)), None)
@@ -127,6 +139,20 @@ class Proxy(Hook):
     def rehearse(self, batch: Examples, position: float, lr_factor: float = 1.0) -> None:
         for trains in (True, False):
             self._losses(batch, position, lr_factor, trains)
+
+    def networks(self) -> Sequence[nn.Module]:
+        return [self.model]
+
+    def flops(self, image: Tensor) -> int:
+        from bench.training.flops import forward_flops, training_flops
+        from bench.training.sizes import resized
+
+        total = 0
+        for (pixels, trained), examples in self.examples_by_work.items():
+            small = resized(image, pixels)
+            of_one = training_flops(self.model, small, trained) if trained else forward_flops(self.model, small)
+            total += examples * of_one
+        return total
 
     @contextmanager
     def forgotten(self) -> Iterator[None]:

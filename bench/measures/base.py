@@ -152,8 +152,9 @@ class Measure(ABC):
     def _finish(self, status: Status, reason: str | None) -> None:
         """Report the end of a run without error."""
         self.metrics |= self._largest_peaks()
-        lacks = self._resolved.get("winograd_lacks")
-        self.end(status, "; ".join(filter(None, (reason, lacks and f"without winograd: {lacks}"))) or None)
+        lacks = {key: self._resolved.get(f"{key}_lacks") for key in self.recipe.ingredients}
+        without = [f"without {key}: {why}" for key, why in lacks.items() if why]
+        self.end(status, "; ".join(filter(None, (reason, *without))) or None)
         self.ranks.leave()
 
     @abstractmethod

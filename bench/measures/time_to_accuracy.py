@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
-from bench.ingredients.proxy import Proxy
 from bench.measures import assembly
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.pipelines.dataset import Dataset
@@ -21,7 +20,7 @@ from bench.pipelines.loader import Loader
 from bench.runs import checkpoint
 from bench.runs.run import Status
 from bench.training.compiled import load_compiler
-from bench.training.flops import forward_flops, training_flops
+from bench.training.flops import training_flops
 from bench.training.in_place import become
 from bench.training.loop import Trainer
 from bench.training.sizes import resized
@@ -128,12 +127,7 @@ class TimeToAccuracy(Measure):
                 examples * training_flops(model, resized(images[:1], pixels), trained)
                 for (pixels, trained), examples in trainer.examples_by_work.items()
             )
-            for proxy in (hook for hook in trainer.train_step.hooks if isinstance(hook, Proxy)):
-                for (pixels, trained), examples in proxy.examples_by_work.items():
-                    image = resized(images[:1], pixels)
-                    looking = forward_flops(proxy.model, image)
-                    of_one = training_flops(proxy.model, image, trained) if trained else looking
-                    self.metrics["train_flops"] += examples * of_one
+            self.metrics["train_flops"] += sum(hook.flops(images[:1]) for hook in trainer.train_step.hooks)
         status, reason = _verdict(trainer)
         return status, "; ".join(filter(None, (reason, remark))) or None
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.measures import assembly
 from bench.pipelines.loader import Batch
 from bench.pipelines.render import PIECE_VALUES
-from bench.profiling.footprint import LEAST_PROXIED, NoBatches, stand_in
+from bench.profiling.footprint import NoBatches, repetition, stand_in
 from bench.profiling.operations import Operation, Operations, WithoutProducts
 from bench.profiling.stand_in import data_shape, stand_in_data
 from bench.profiling.step import BACKWARD, FORWARD, LOADER, LOSS, OPTIMIZER, OTHER, mark_parts
@@ -89,9 +89,8 @@ def demand(recipe: Recipe) -> list[Work]:
 
 def _counted(recipe: Recipe) -> list[Work]:
     shape, _, train_count, test_count = data_shape(recipe)
-    least = LEAST_PROXIED if recipe.proxy else LEAST_IMAGES
-    ghosts = recipe.ghost_batch.root if recipe.ghost_batch else 0
-    small = max(ghosts, least) * recipe.parts_of_a_step
+    period, least = repetition(recipe)
+    small = max(least, LEAST_IMAGES) * recipe.parts_of_a_step
     with refusals():
         noise = stand_in_data(recipe, 4 * small, 1)
     workbench = Workbench(recipe, "cpu", noise)
@@ -103,14 +102,13 @@ def _counted(recipe: Recipe) -> list[Work]:
         counted = [_batch_made(workbench, size) for size in (1, 2)]
         work.append(_scaled("making a batch", trainer.curriculum.total_batches, images, 1, *counted))
     curriculum, parts = trainer.curriculum, Parts()
+    periodic = ", ".join(key for key, one in recipe.ingredients.items() if one.period > 1)
     mark_parts(trainer, parts)
     optimizers = trainer.train_step.make_optimizers()
     trainer.train_step(Examples(*workbench.batch(small)), optimizers, 0)  # creates the optimisers' state
     for start, end in zip(curriculum.starts, [*curriculum.starts[1:], curriculum.total_batches], strict=True):
         stage = curriculum.stage(start)
         title, times = f"step at {stage.pixels or min(shape[1:])} px", (end - start) * stage.steps
-        # A proxy learns in some steps and only selects in the others, which are all alike.
-        period = recipe.proxy.every if recipe.proxy else 1
         both = [
             sorted(
                 (step_made(trainer, optimizers, workbench.batch(size), start, parts) for _ in range(period)),
@@ -118,8 +116,8 @@ def _counted(recipe: Recipe) -> list[Work]:
             )
             for size in (small, 2 * small)
         ]
-        learns = math.ceil(times / period)
-        kinds = [(title, times, -1)] if period == 1 else [(title, times - learns, 0), (f"{title}, proxy", learns, -1)]
+        full = math.ceil(times / period)
+        kinds = [(title, times, -1)] if period == 1 else [(title, times - full, 0), (f"{title}, {periodic}", full, -1)]
         for name, count, index in kinds:
             counted = [steps[index] for steps in both]
             work.append(_scaled(name, count, images // stage.steps, small, *counted))

@@ -6,6 +6,7 @@ The counts are exact, but do not include rounding by allocators or workspace of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.host.fingerprint import native_precision
-from bench.ingredients.proxy import Proxy
 from bench.measures.assembly import build_loader
 from bench.pipelines.loader import Batch
 from bench.profiling.operations import Operations
@@ -27,8 +27,6 @@ from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 
 LEAST_IMAGES = 4
-# Of which every twentieth part is whole.
-LEAST_PROXIED = 20
 # A loss scaler may skip the first steps, which would create the optimisers' state.
 MOST_STEPS = 20
 
@@ -106,12 +104,9 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     model = workbench.model
     of_all_devices = whole.batch_size * recipe.device_count
     trainer = workbench.trainer(NoBatches(max(train_count // of_all_devices, 1)), fused=device == "cuda")
-    optimizers = trainer.train_step.make_optimizers()
-    proxy = next((hook for hook in trainer.train_step.hooks if isinstance(hook, Proxy)), None)
-    # A proxy learns only in some steps, including the first, and keeps a share of each batch.
-    period = proxy.every if proxy else 1
-    ghosts = min(recipe.ghost_batch.root if recipe.ghost_batch else 0, whole.batch_size)
-    small = max(ghosts, LEAST_PROXIED if proxy else LEAST_IMAGES)
+    optimizers, hooks = trainer.train_step.begin(), trainer.train_step.hooks
+    period, least = repetition(recipe)
+    small = max(min(least, whole.batch_size), LEAST_IMAGES)
     counts = []
     for images in (small, 2 * small):
         batch = Examples(*workbench.batch(images))
@@ -133,9 +128,8 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
     per_example = (flops_2 - flops_1) // small
     per_step = flops_1 - per_example * small
     together = whole.batch_size // recipe.parts_of_a_step
-    nets = [model, proxy.model] if proxy else [model]
+    nets = [model, *(net for hook in hooks for net in hook.networks())]
     weights = [weight for net in nets for weight in net.state_dict().values()]
-    floating = [weight for weight in model.state_dict().values() if weight.is_floating_point()]
     trained = [parameter for net in nets for parameter in net.parameters() if parameter.requires_grad]
     return Footprint(
         workbench.precision.name,
@@ -151,8 +145,7 @@ def footprint(recipe: Recipe, device: str) -> Footprint:
         tensor_bytes(weights),
         tensor_bytes(trained),
         _state_bytes(optimizers),
-        (tensor_bytes(floating) if recipe.lookahead else 0)
-        + (tensor_bytes(map(torch.Tensor.float, floating)) if recipe.ema else 0),
+        sum(hook.average_bytes() for hook in hooks),
         kept_1 + (kept_2 - kept_1) // small * (together - small),
         tensor_bytes(workbench.batch(1)) * whole.batch_size,
         operations.total,
@@ -173,6 +166,12 @@ def _loading(workbench: Workbench, size: int) -> Operations | None:
         with Operations() as operations:
             next(batches)
     return operations
+
+
+def repetition(recipe: Recipe) -> tuple[int, int]:
+    """After how many steps a step's work repeats, and the fewest examples from which that of a larger step follows."""
+    each = recipe.ingredients.values()
+    return math.lcm(*(one.period for one in each)), max((one.least_examples for one in each), default=1)
 
 
 def stand_in(recipe: Recipe) -> Recipe:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bench.training.examples import Examples
 
@@ -45,6 +45,18 @@ class Hook:
     def after_step(self, step: int, total_steps: int) -> None:
         """After step number `step`, counted from 1."""
         raise NotImplementedError
+
+    def networks(self) -> Sequence[nn.Module]:
+        """The networks that it trains beside the recipe's."""
+        return ()
+
+    def flops(self, image: Tensor) -> int:  # noqa: ARG002
+        """The FLOPs of those networks in this training so far; `image` is one of full size, [1, C, H, W]."""
+        return 0
+
+    def average_bytes(self) -> int:
+        """The bytes of its averages of the weights, from `begin` on."""
+        return 0
 
     def evaluated(self) -> AbstractContextManager[object]:
         """While entered, the model has the weights for evaluation."""

@@ -15,6 +15,8 @@ from bench.errors import UsageError
 from bench.ingredients.ingredient import Ingredient, RecipeFacts, TrainingParts
 from bench.measures import assembly, text
 from bench.pipelines.datasets import load_dataset
+from bench.profiling.demand import demand
+from bench.profiling.footprint import footprint
 from bench.profiling.workbench import Workbench
 from bench.runs.run import cell_id
 from bench.spec.recipe import Recipe
@@ -40,6 +42,10 @@ class NoiseConfig(Strict, Ingredient):
         if "ema" in recipe.ingredients:
             raise ValueError(f"{key}: averages would hide it; leave out ema")
 
+    @property
+    def period(self) -> int:
+        return 3
+
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         yield Noise(parts.model)
 
@@ -47,6 +53,12 @@ class NoiseConfig(Strict, Ingredient):
 class Noise(Hook):
     def __init__(self, model: torch.nn.Module) -> None:
         self.model, self.steps = model, []
+
+    def networks(self) -> list[torch.nn.Module]:
+        return [torch.nn.Linear(9, 1, bias=False)]
+
+    def average_bytes(self) -> int:
+        return 5
 
     def after_step(self, step: int, total_steps: int) -> None:
         self.steps.append((step, total_steps))
@@ -65,6 +77,17 @@ def test_its_hook_is_called_in_the_loop():
     (noise,) = trainer.train_step.hooks
     assert noise.model is workbench.model
     assert noise.steps == [(1, 2), (2, 2)]
+
+
+def test_its_networks_averages_and_period_are_counted():
+    plain, noisy = Recipe.model_validate(VALUES), WithNoise.model_validate(VALUES | {"noise": {"share": 0.5}})
+    before, after = (footprint(recipe, "cpu") for recipe in (plain, noisy))
+    assert after.weight_bytes - before.weight_bytes == after.gradient_bytes - before.gradient_bytes == 9 * 4
+    assert (before.average_bytes, after.average_bytes) == (0, 5)
+    assert [(work.title, work.times) for work in demand(noisy) if work.is_step] == [
+        ("step at 8 px", 1),
+        ("step at 8 px, noise", 1),
+    ]
 
 
 def test_its_conflicts_are_its_own():

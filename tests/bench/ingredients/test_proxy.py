@@ -100,6 +100,15 @@ def test_it_learns_as_torch_does_at_every_so_many_th_step_alone(reduction):
     assert trained == {True: 3 * 8, False: 4 * 8}
 
 
+def test_its_flops_are_of_learning_in_some_steps_and_of_looking_in_the_others():
+    proxy = make(net(), every=3)
+    for step, batch in enumerate(batches(7)):
+        proxy.choose(batch, step)
+    # A product of 12 by 3 forward, and one backward for the weights: the input needs no gradient.
+    product = 2 * 12 * 3
+    assert proxy.flops(torch.zeros(1, 3, 2, 2)) == 8 * (3 * 2 * product + 4 * product)
+
+
 def test_what_it_learnt_in_a_warm_up_is_forgotten():
     chosen = []
     model = net()

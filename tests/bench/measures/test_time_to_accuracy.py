@@ -55,6 +55,13 @@ def test_epochs_and_examples_are_the_same_however_they_are_cut(make_job, run_her
     assert found["samples_per_s"] == pytest.approx(EXAMPLES / found["train_s"])
 
 
+def test_a_proxys_flops_are_part_of_the_training(make_job, run_here):
+    job = make_job("time_to_accuracy", *ONCE, "proxy={kept: 0.5, every: 2, model: {width: 2}}")
+    found, counted = run_here(job)[-1]["metrics"], footprint(job.recipe, "cpu")
+    assert found["examples"] == EXAMPLES // 2
+    assert found["train_flops"] == pytest.approx(counted.training_flops, rel=0.001)
+
+
 def test_hard_examples_alone_are_fewer_and_counted_as_such(make_job, run_here, per_example):
     # The second of two epochs has half of the 22 batches.
     shown = EXAMPLES * 3 // 4
