@@ -284,14 +284,16 @@ def main() -> int:
         if options.minutes:
             with sigterm_interrupts():
                 record(options.file, time.monotonic() + 60 * options.minutes, console)
+        _, runs = read(options.file)
+        blocks = blocks_of(runs)
+        if 0.0 not in blocks:
+            raise UsageError(f"{options.file}: no block of equal code is recorded yet; give it more --minutes")
     except KeyboardInterrupt:
         say(console, "Stopped; the same command goes on from there")
         return 130
     except BenchError as error:
         say(Console(stderr=True), str(error))
         return error.exit_code
-    _, runs = read(options.file)
-    blocks = blocks_of(runs)
     found = [compare(drawn_from, slow_down) for slow_down, drawn_from in blocks.items()]
     lines = history_study.scores(blocks[0.0], range(LINES))
     content = page(runs, found, lines, options.file)
