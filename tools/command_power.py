@@ -17,11 +17,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,12 +33,12 @@ from rich.console import Console
 from bench.cli.commands.regress import sigterm_interrupts
 from bench.errors import BenchError, UsageError
 from bench.execution.script import run_script
-from bench.gate import confirmation, group_sequential, history_study
+from bench.gate import confirmation, history_study
 from bench.gate.history_study import WALL, ChangeScore
 from bench.gate.lock import only_one
 from bench.gate.report import GateFinding
-from bench.gate.study import BLOCK, Times, draw, neighbours
-from bench.gate.verdict import Case, Judgement, Verdict, judge
+from bench.gate.study import Times, append, draw, judged_by_looks, neighbours, whole_blocks
+from bench.gate.verdict import Verdict
 from bench.host.fingerprint import fingerprint
 from bench.spec.command import Command
 from bench.text.console import say
@@ -134,7 +133,7 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
         else:
             steps, runs = recorder.calibrate(), []
             file.parent.mkdir(parents=True, exist_ok=True)
-            _append(file, [{"machine": machine, "steps": steps}])
+            append(file, [{"machine": machine, "steps": steps}])
         for name, count in {**steps, "A again": steps["A"]}.items():
             recorder.add(name, count)
         session = block = 1 + max((run.block for run in runs), default=-1)
@@ -144,7 +143,7 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
                 return
             arms = [("A", None), (name, share), (name, share), ("A", None)]
             made = [RecordedCommand(session, block, planted, *recorder.run(arm)) for arm, planted in arms]
-            _append(file, [asdict(run) for run in made])
+            append(file, [asdict(run) for run in made])
             block += 1
 
 
@@ -157,21 +156,11 @@ def read(file: Path) -> tuple[dict[str, Any], list[RecordedCommand]]:
         raise UsageError(f"{file}: this is no record of this tool ({error}); name another file") from None
 
 
-def _append(file: Path, lines: Sequence[Mapping[str, object]]) -> None:
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write("".join(json.dumps(line) + "\n" for line in lines))
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
 def blocks_of(runs: Sequence[RecordedCommand]) -> dict[float, list[Times]]:
     """Blocks A B B A of wall times by slow-down. Of equal code any four neighbours are one."""
     found: dict[float, list[Times]] = {slow_down: [] for slow_down in (0.0, *PLANTED)}
     stretch: list[float] = []
-    for _, group in itertools.groupby(runs, lambda run: run.block):
-        block = list(group)
-        if len(block) != BLOCK:
-            continue
+    for block in whole_blocks(runs):
         slow_down = block[1].slow_down or 0.0
         times = [run.wall_s for run in block]
         if slow_down:
@@ -189,12 +178,12 @@ def compare(blocks: Sequence[Times], slow_down: float) -> PowerFound:
     words, taken = [], []
     for number in range(COMPARISONS):
         rng = np.random.default_rng([int(1000 * slow_down), number])
-        first = _judged(*draw(blocks, ROUNDS, rng), ROUNDS)
+        first, _ = judged_by_looks(*draw(blocks, ROUNDS, rng), WALL, ROUNDS)
         rounds = first.n
         if first.verdict is Verdict.WORSE:
             suspect = GateFinding("", "command", first)
             more = confirmation.rounds_for([suspect])
-            second = _judged(*draw(blocks, more, rng), more)
+            second, _ = judged_by_looks(*draw(blocks, more, rng), WALL, more)
             rounds += second.n
             (finding,) = confirmation.confirmed([suspect], [GateFinding("", "command", second)])
             words.append(finding.verdict)
@@ -202,14 +191,6 @@ def compare(blocks: Sequence[Times], slow_down: float) -> PowerFound:
             words.append(first.verdict)
         taken.append(rounds)
     return PowerFound(slow_down, COMPARISONS, words.count(Verdict.WORSE), words.count(Verdict.BETTER), fmean(taken))
-
-
-def _judged(base: Times, head: Times, rounds: int) -> Judgement:
-    for look in group_sequential.looks(rounds):
-        (judgement,) = judge([Case(WALL, base[:look], head[:look], True, rounds)])
-        if judgement.verdict is not Verdict.UNSURE:
-            break
-    return judgement
 
 
 def page(

@@ -15,10 +15,8 @@ Nothing else should run on the machine meanwhile.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
-import os
 import shutil
 import sys
 import time
@@ -27,7 +25,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from rich.console import Console
 
@@ -37,7 +34,7 @@ from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.checkout import checked_out, resolve, top_of
 from bench.gate.lock import only_one
 from bench.gate.quantity import QUANTITIES, Quantity
-from bench.gate.study import BLOCK, COMPARISONS, Outcome, Times, neighbours, study
+from bench.gate.study import COMPARISONS, Outcome, Times, append, neighbours, study, whole_blocks
 from bench.gate.verdict import Case, threshold_of
 from bench.host.fingerprint import default_device, device_count, fingerprint
 from bench.host.provenance import PACKAGES
@@ -213,7 +210,7 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
                 raise UsageError(f"{file} is of {plan.commit[:9]} on machine {plan.machine}; name another file")
         else:
             plan, runs = StartsPlan(commit, machine, calibrate(recorder, console)), []
-            _append(file, [asdict(plan)])
+            append(file, [asdict(plan)])
         recorder.add("A again")
         for name, more in plan.planted.items():
             recorder.add(name, more)
@@ -223,7 +220,7 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
                 if time.monotonic() > deadline_s:
                     return
                 cells = list(FIGURES) if not slow_down else [STEP]
-                _append(file, [asdict(run) for run in recorder.block(block, name, slow_down, cells)])
+                append(file, [asdict(run) for run in recorder.block(block, name, slow_down, cells)])
                 block += 1
 
 
@@ -244,14 +241,6 @@ def read(file: Path) -> tuple[StartsPlan, list[Start]]:
         raise UsageError(f"{file}: this is no record of this tool ({error}); name another file") from None
 
 
-def _append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """In one write, so that a block is there as a whole or not at all."""
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write("".join(json.dumps(line) + "\n" for line in lines))
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
 def blocks_of(runs: Sequence[Start], figure: str) -> dict[float, list[Times]]:
     """Blocks A B B A of a figure by slow-down; without one they may begin at any start among equal ones."""
     found: dict[float, list[Times]] = {slow_down: [] for slow_down in (0.0, *PLANTED)}
@@ -261,7 +250,7 @@ def blocks_of(runs: Sequence[Start], figure: str) -> dict[float, list[Times]]:
         found[0.0] += neighbours([run.figures[figure] for run in stretch])
         stretch.clear()
 
-    for block in _whole_blocks(runs):
+    for block in whole_blocks(runs):
         slow_down = block[1].slow_down or 0.0
         if stretch and stretch[-1].session != block[0].session:
             end_stretch()
@@ -276,11 +265,6 @@ def blocks_of(runs: Sequence[Start], figure: str) -> dict[float, list[Times]]:
             stretch += block
     end_stretch()
     return {slow_down: blocks for slow_down, blocks in found.items() if blocks}
-
-
-def _whole_blocks(runs: Sequence[Start]) -> list[list[Start]]:
-    blocks = [list(block) for _, block in itertools.groupby(runs, lambda run: run.block)]
-    return [block for block in blocks if len(block) == BLOCK]
 
 
 @dataclass(frozen=True)
@@ -365,7 +349,7 @@ def _planted(plan: StartsPlan, slow_down: float) -> str:
 def _real(runs: Sequence[Start], figure: str, quantity: Quantity, slow_down: float) -> str:
     """B over A, with its 95 % interval; and of equal code, how many pairs of starts differ by more than the margin."""
     pairs = []
-    for block in _whole_blocks(runs):
+    for block in whole_blocks(runs):
         if block[1].slow_down == slow_down:
             a, b, b_again, a_again = (run.figures[figure] for run in block)
             pairs += [(a, b), (a_again, b_again)]

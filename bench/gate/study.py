@@ -8,16 +8,21 @@ each run; ours may stop early.
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from scipy import stats
 
 from bench.gate import group_sequential
 from bench.gate.quantity import Quantity
-from bench.gate.verdict import Case, Verdict, judge
+from bench.gate.verdict import Case, Judgement, Verdict, judge
 
 BLOCK = 4
 COMPARISONS = 200
@@ -28,6 +33,16 @@ LEAST_RUNS = 80
 Times = Sequence[float]
 # Whether a rule calls B slower, and whether it calls it faster.
 Rule = Callable[[Times, Times], tuple[bool, bool]]
+
+
+class Recorded(Protocol):
+    """A recorded run, which knows the number of its block."""
+
+    @property
+    def block(self) -> int: ...
+
+
+R = TypeVar("R", bound=Recorded)
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,20 @@ class Outcome:
     faster: int
     same: int | None
     rounds: float
+
+
+def append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add lines to a file of recorded runs in one write, so that a block is there as a whole or not at all."""
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write("".join(json.dumps(line) + "\n" for line in lines))
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def whole_blocks(runs: Sequence[R]) -> list[list[R]]:
+    """The runs of each block; a block that a crash cut short is left out."""
+    blocks = [list(block) for _, block in itertools.groupby(runs, lambda run: run.block)]
+    return [block for block in blocks if len(block) == BLOCK]
 
 
 def study(
@@ -89,14 +118,20 @@ def draw(blocks: Sequence[Times], rounds: int, rng: np.random.Generator) -> tupl
     return base[:rounds], head[:rounds]
 
 
+def judged_by_looks(base: Times, head: Times, quantity: Quantity, rounds: int) -> tuple[Judgement, int]:
+    """The gate's judgement at the first look that decides, else at the last, and the number of pairs at that look."""
+    for look in group_sequential.looks(rounds):
+        (judgement,) = judge([Case(quantity, base[:look], head[:look], True, rounds)])
+        if judgement.verdict is not Verdict.UNSURE:
+            break
+    return judgement, look
+
+
 def _ours(pairs: Sequence[tuple[Times, Times]], quantity: Quantity, slow_down: float, rounds: int) -> Outcome:
     words = []
     taken = []
     for base, head in pairs:
-        for look in group_sequential.looks(rounds):
-            (judgement,) = judge([Case(quantity, base[:look], head[:look], True, rounds)])
-            if judgement.verdict is not Verdict.UNSURE:
-                break
+        judgement, look = judged_by_looks(base, head, quantity, rounds)
         words.append(judgement.verdict)
         taken.append(look)
     slower, faster, same = (words.count(verdict) for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.SAME))
