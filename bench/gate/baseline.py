@@ -19,7 +19,7 @@ from bench.files import replacing
 from bench.gate import noise
 from bench.gate.compare import difference_of_machines
 from bench.gate.drift import KERNELS
-from bench.gate.quantity import FASTER_SLOWER, QUANTITIES, Quantity
+from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.source import Result
 
 # 2: each round has its own start, and results have seeds.
@@ -58,7 +58,7 @@ class Baseline:
             runs = [result for result in self.results if result.label == label]
             for quantity in QUANTITIES[runs[0].measure]:
                 values = [(result.metrics or {}).get(quantity.metric) for result in runs]
-                if quantity.words == FASTER_SLOWER and quantity.in_gate and all(values):
+                if quantity.is_time and quantity.in_gate and all(values):
                     found[label] = quantity, [float(value) for value in values if value]
                     break
         return found

@@ -56,8 +56,7 @@ class BaselineComparison:
                 findings.append(GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON))
         judgements = judge([case for _, case in cases], self.limits.false_alarms)
         for (group, case), judgement in zip(cases, judgements, strict=True):
-            is_time = case.quantity.words == ("faster", "slower")
-            explained = judgement if not is_time else _less_drift(judgement, drift)
+            explained = _less_drift(judgement, drift) if case.quantity.is_time else judgement
             findings.append(GateFinding(group.label, group.measure, explained))
         return findings, [
             f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}",

@@ -41,7 +41,7 @@ class Limits:
         """The quantity with these limits; the margin of times does not apply to memory."""
         if quantity.scale == "difference":
             return quantity if self.accuracy_margin is None else replace(quantity, margin=self.accuracy_margin)
-        if quantity.words != ("faster", "slower"):
+        if not quantity.is_time:
             return quantity
         if self.margin is not None:
             quantity = replace(quantity, margin=self.margin)

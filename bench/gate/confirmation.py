@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.report import GateFinding
 from bench.gate.verdict import LEAST_ROUNDS, Judgement, Verdict
 
@@ -72,7 +71,7 @@ def _surely_worse(judgement: Judgement) -> bool:
 
 
 def _is_time(judgement: Judgement | None) -> bool:
-    return judgement is not None and judgement.quantity.words == FASTER_SLOWER
+    return judgement is not None and judgement.quantity.is_time
 
 
 def _key(finding: GateFinding) -> tuple[str, str | None]:

@@ -21,7 +21,6 @@ from bench.gate.compare import Limits
 from bench.gate.drift import TOLD, Reference, between
 from bench.gate.forecast import HOPELESS, chance_to_decide
 from bench.gate.paired_cell import CellAddress, PairedCell
-from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.report import GateFinding
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.runs.disturbed import disturbed
@@ -136,7 +135,7 @@ class PairedComparison:
         told = []
         for cell in self.cells:
             for case in cell.cases(self.limits, self.rounds):
-                deviation = noise.pair_noise(case.base) if case.quantity.words == FASTER_SLOWER else None
+                deviation = noise.pair_noise(case.base) if case.quantity.is_time else None
                 margin = case.quantity.margin
                 if deviation and (floor := noise.floor(deviation, self.rounds)) > margin:
                     told.append(

@@ -38,6 +38,11 @@ class Quantity:
     in_gate: bool = True
     missed: bool = False
 
+    @property
+    def is_time(self) -> bool:
+        """Whether it is a time or a rate, which the margin and the floor of times are for."""
+        return self.words == FASTER_SLOWER
+
 
 FASTER_SLOWER = ("faster", "slower")
 TIME_MARGIN = 0.03

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.gate.cause import Part
-from bench.gate.quantity import FASTER_SLOWER
 from bench.gate.verdict import Judgement, Verdict
 from bench.statistics import estimates
 
@@ -108,7 +107,7 @@ class Report:
     def times(self) -> estimates.Estimate | None:
         """The geometric mean of head over base of all judged times; None for fewer than two."""
         judged = [finding.judgement for finding in self.findings if finding.judgement]
-        of_time = [one for one in judged if one.quantity.words == FASTER_SLOWER and one.quantity.larger_is_worse]
+        of_time = [one for one in judged if one.quantity.is_time and one.quantity.larger_is_worse]
         ratios = [one.change.value for one in of_time if one.change and 0 < one.change.value < math.inf]
         return estimates.geometric_mean(ratios) if len(ratios) > 1 else None
 

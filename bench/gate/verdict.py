@@ -22,7 +22,7 @@ from statistics import fmean, median
 from scipy import stats
 
 from bench.gate import group_sequential
-from bench.gate.quantity import FASTER_SLOWER, Quantity
+from bench.gate.quantity import Quantity
 from bench.statistics import shift
 from bench.statistics.estimates import Estimate
 
@@ -246,7 +246,7 @@ def _below_the_floor(evidence: Evidence) -> str | None:
     word = worse if evidence.estimate > 0 else better
     return (
         f"below the floor: {word} by {quantity.show(moved)}, and less than {quantity.show(quantity.floor)} counts for "
-        "nothing, however many percent it is" + ("; --floor names another" if quantity.words == FASTER_SLOWER else "")
+        "nothing, however many percent it is" + ("; --floor names another" if quantity.is_time else "")
     )
 
 
