@@ -37,6 +37,7 @@ from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.study import COMPARISONS, Outcome, Times, append, neighbours, study, whole_blocks
 from bench.gate.verdict import Case, threshold_of
 from bench.host.fingerprint import default_device, device_count, fingerprint
+from bench.host.git import SHORT_COMMIT
 from bench.host.provenance import PACKAGES
 from bench.report.terminal.gate import say, study_table
 from bench.statistics import shift
@@ -207,7 +208,9 @@ def record(file: Path, deadline_s: float, console: Console) -> None:
         if file.exists():
             plan, runs = read(file)
             if (plan.commit, plan.machine) != (commit, machine):
-                raise UsageError(f"{file} is of {plan.commit[:9]} on machine {plan.machine}; name another file")
+                raise UsageError(
+                    f"{file} is of {plan.commit[:SHORT_COMMIT]} on machine {plan.machine}; name another file"
+                )
         else:
             plan, runs = StartsPlan(commit, machine, calibrate(recorder, console)), []
             append(file, [asdict(plan)])
@@ -316,7 +319,7 @@ def page(plan: StartsPlan, judged: Sequence[Judged], runs: Sequence[Start], file
     lines = [
         "# What the gate finds, and how often it cries wolf",
         "",
-        f"Written by `tools/gate_power.py` from {len(runs)} fresh starts of commit {plan.commit[:9]} on "
+        f"Written by `tools/gate_power.py` from {len(runs)} fresh starts of commit {plan.commit[:SHORT_COMMIT]} on "
         f"{machine.get('cpu_model')}, {machine.get('usable_cores')} cores ([the starts]({file.name}); `--minutes 0` "
         f"judges them again): {COMPARISONS} comparisons of {ROUNDS} pairs at most, drawn as blocks A B B A. All rules "
         "get the same values, one a start; the gate may stop early.",

@@ -7,15 +7,14 @@ from typing import Annotated
 import typer
 
 from bench.gate.baseline import Baseline
-from bench.gate.own_sources import SHORT_COMMIT
 from bench.gate.paired_comparison import ROUNDS
+from bench.gate.subject import name_of
 
 Name = Annotated[str, typer.Argument(help="Its name in `bench baseline list`, or the beginning of it.")]
 
 
 def code_of(one: Baseline) -> str:
-    commit = one.code.get("commit")
-    return f"{commit[:SHORT_COMMIT]}{' with changes' if one.code.get('dirty') else ''}" if commit else "no commit"
+    return name_of(one.code, "no commit")
 
 
 def noise_of(one: Baseline) -> str:

@@ -109,6 +109,20 @@ def checked_out(top: Path, commit: str, place: int = 0) -> Iterator[Checkout]:
         yield Checkout(sides.base, sides.head, commit)
 
 
+def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]:
+    """The file of a matrix in the checkouts `base` and `head` of the repository at `top`; the base gets head's."""
+    if not path.is_relative_to(top):
+        return path, path
+    inside = path.relative_to(top)
+    for_base, for_head = base / inside, head / inside
+    content = for_head.read_bytes() if for_head.is_file() else path.read_bytes()
+    for target in (for_base, for_head):
+        if not target.is_file() or target.read_bytes() != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return for_base, for_head
+
+
 @dataclass(frozen=True)
 class Places:
     """Two unused paths of equal length."""

@@ -20,7 +20,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.gate.quantity import Quantity, quantity_of
 from bench.gate.verdict import LEAST_ROUNDS, Case
-from bench.host.git import GitFailed, git
+from bench.host.git import SHORT_COMMIT, GitFailed, git
 from bench.statistics import shift
 from bench.statistics.change_points import Change, CommitComparison, Level, find_changes, levels
 
@@ -110,7 +110,7 @@ def write(top: Path, entry: NotedComparison) -> None:
     try:
         git(top, *_identity(top), "notes", f"--ref={REF}", "append", "-F", "-", entry.head, stdin=line)
     except GitFailed as error:
-        raise UsageError(f"the note of {entry.head[:9]} cannot be written: {error}") from None
+        raise UsageError(f"the note of {entry.head[:SHORT_COMMIT]} cannot be written: {error}") from None
 
 
 def read(top: Path, revision: str = "HEAD") -> list[Commit]:
@@ -132,7 +132,7 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
     elsewhere: set[str] = set()
     for entry in (entry for commit in commits for entry in commit.entries):
         if entry.base not in position or position[entry.base] >= position[entry.head]:
-            elsewhere.add(f"{entry.base[:9]} and {entry.head[:9]}")
+            elsewhere.add(f"{entry.base[:SHORT_COMMIT]} and {entry.head[:SHORT_COMMIT]}")
             continue
         for figure in entry.figures:
             if figure.quantity is None or (known := estimate(figure.rises, figure.quantity)) is None:

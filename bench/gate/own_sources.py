@@ -10,14 +10,12 @@ from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate.agent_process import AgentFailed, AgentProcess
-from bench.gate.checkout import checked_out, resolve, top_of
+from bench.gate.checkout import checked_out, for_both, resolve, top_of
 from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
-from bench.gate.subject import Sides
+from bench.gate.subject import SAME_SOURCES, Sides, base_side, name_of
 from bench.host.provenance import sources_sha256
-
-SHORT_COMMIT = 9
 
 
 @dataclass
@@ -36,7 +34,7 @@ class OwnSources:
         """Raises UsageError for an unknown revision, or sources that are not a checkout."""
         self.top = top_of(self.root)
         self._commit = resolve(self.top, self.base_name)
-        self.base = Side(f"{self.base_name} ({self._commit[:SHORT_COMMIT]})")
+        self.base = base_side(self.base_name, self._commit)
         self.head = Side("these sources")
         self._sources: list[str] = []
 
@@ -68,24 +66,10 @@ class OwnSources:
 
     def _notes(self) -> list[str]:
         if self._sources[0] == self._sources[1]:
-            return ["both sides are the same sources, so that every difference is noise"]
+            return [SAME_SOURCES]
         if self.head.code.get("dirty"):
             return ["head is the working tree, with changes that are not committed"]
         return []
-
-
-def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]:
-    """The file of a matrix in the checkouts `base` and `head` of the repository at `top`; the base gets head's."""
-    if not path.is_relative_to(top):
-        return path, path
-    inside = path.relative_to(top)
-    for_base, for_head = base / inside, head / inside
-    content = for_head.read_bytes() if for_head.is_file() else path.read_bytes()
-    for target in (for_base, for_head):
-        if not target.is_file() or target.read_bytes() != content:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    return for_base, for_head
 
 
 def open_agent(root: Path, log: Path, open_agents: ExitStack) -> AgentProcess:
@@ -110,11 +94,3 @@ def check_unchanged(root: Path, described: dict[str, Any]) -> None:
     """Raises UsageError if the sources in `root` have changed since they were described."""
     if described["sources"] != sources_sha256(root):
         raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
-
-
-def name_of(code: dict[str, Any]) -> str:
-    """A shortened commit, and whether there are changes."""
-    commit = code.get("commit")
-    if not commit:
-        return "these sources"
-    return f"{commit[:SHORT_COMMIT]}{' with changes' if code.get('dirty') else ''}"

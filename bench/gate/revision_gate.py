@@ -19,6 +19,7 @@ from bench.gate.paired_comparison import ROUNDS, Arm, PairedComparison
 from bench.gate.report import GateFinding, Report
 from bench.gate.subject import Sides, Subject
 from bench.gate.verdict import LEAST_ROUNDS, Judgement
+from bench.host.git import SHORT_COMMIT
 from bench.runs.store import Store
 from bench.text.canonical import canonical_json
 
@@ -219,7 +220,7 @@ def check_notable(sides: Sides) -> None:
     if head.get("dirty") or not head.get("commit"):
         raise UsageError("--note: a note belongs to a commit, and head has changes that are not committed; commit them")
     if base.get("commit") == head["commit"]:
-        raise UsageError(f"--note: base and head are one commit, {head['commit'][:9]}; name an older --base")
+        raise UsageError(f"--note: base and head are one commit, {head['commit'][:SHORT_COMMIT]}; name an older --base")
 
 
 def note(top: Path, gate: RevisionGate) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.gate.checkout import resolve, temporary_sides
-from bench.host.git import GitFailed, git
+from bench.host.git import SHORT_COMMIT, GitFailed, git
 
 SUBMODULE = "160000"
 MOST_NAMES_TOLD = 3
@@ -93,7 +93,7 @@ def _check_out(top: Path, commit: str, folder: Path) -> Snapshot:
     try:
         git(top, "worktree", "add", "--detach", "--quiet", str(folder), commit)
     except GitFailed as error:
-        raise UsageError(f"{commit[:9]} cannot be checked out: {error}") from None
+        raise UsageError(f"{commit[:SHORT_COMMIT]} cannot be checked out: {error}") from None
     found = Snapshot(folder, commit)
     for name, wanted in _submodules(top, commit):
         inside = top / name
@@ -107,8 +107,8 @@ def _check_out(top: Path, commit: str, folder: Path) -> Snapshot:
             git(inside, "rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}")
         except GitFailed:
             raise UsageError(
-                f"{commit[:9]} needs commit {wanted[:9]} of the submodule {name}, which is not here; "
-                f"`git -C {name} fetch` brings it"
+                f"{commit[:SHORT_COMMIT]} needs commit {wanted[:SHORT_COMMIT]} of the submodule {name}, which is not "
+                f"here; `git -C {name} fetch` brings it"
             ) from None
         found.notes += _check_out(inside, wanted, folder / name).notes
     return found

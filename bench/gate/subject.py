@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, Protocol
 from bench.gate.paired_cell import PairedCell
 from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
+from bench.host.git import SHORT_COMMIT
+
+SAME_SOURCES = "both sides are the same sources, so that every difference is noise"
 
 
 @dataclass
@@ -49,3 +53,16 @@ class Subject(Protocol):
 
     def check_unchanged(self) -> None:
         """Raises UsageError if the sources were changed while they were measured."""
+
+
+def base_side(revision: str, commit: str) -> Side:
+    """The base before it is opened: its name, by the revision as it was given."""
+    return Side(f"{revision} ({commit[:SHORT_COMMIT]})")
+
+
+def name_of(code: Mapping[str, Any], without: str = "these sources") -> str:
+    """A shortened commit, and whether there are changes; `without` where there is no commit."""
+    commit = code.get("commit")
+    if not commit:
+        return without
+    return f"{commit[:SHORT_COMMIT]}{' with changes' if code.get('dirty') else ''}"

@@ -13,14 +13,13 @@ from typing import Any
 from bench.errors import BenchError, MissingError, UsageError
 from bench.execution.imports import ROOT
 from bench.gate.agent_process import AgentProcess
-from bench.gate.checkout import is_elsewhere, resolve
-from bench.gate.own_sources import SHORT_COMMIT, for_both, name_of
+from bench.gate.checkout import for_both, is_elsewhere, resolve
 from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.preparation import Environment, PreparationFailed, prepare
 from bench.gate.report import Side
 from bench.gate.snapshot import Snapshot, repository_at, side_by_side, told_changes
-from bench.gate.subject import Sides
+from bench.gate.subject import SAME_SOURCES, Sides, base_side, name_of
 from bench.gate.users_side import UsersSide
 from bench.host.provenance import code_identity
 from bench.spec import matrix as matrices
@@ -46,7 +45,7 @@ class UsersRepository:
     def __post_init__(self) -> None:
         """Raises UsageError for a revision that is not here, and for matrices whose mistakes can be seen at once."""
         self._commit = resolve(self.top, self.base_name)
-        self.base = Side(f"{self.base_name} ({self._commit[:SHORT_COMMIT]})")
+        self.base = base_side(self.base_name, self._commit)
         self.head = Side("the working tree")
         specs = [matrices.load(str(path)).spec for path in self.matrices]
         self._prepare = list(dict.fromkeys(command for spec in specs for command in spec.prepare))
@@ -92,7 +91,7 @@ class UsersRepository:
     def _notes(self, base: Snapshot, head: Snapshot) -> list[str]:
         notes = list(dict.fromkeys([*base.notes, *head.notes]))
         if base.code["sources_sha256"] == head.code["sources_sha256"]:
-            notes.append("both sides are the same sources, so that every difference is noise")
+            notes.append(SAME_SOURCES)
         if (told := told_changes(head)) is not None:
             notes.append(told)
         return notes

@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Variables that configure git, such as which folders it trusts; the others may name another repository.
 KEPT = "GIT_CONFIG"
+# How many digits of a commit are shown.
+SHORT_COMMIT = 9
 
 
 class GitFailed(Exception):

@@ -31,11 +31,11 @@ from bench.gate.compare import Limits
 from bench.gate.history import REF
 from bench.gate.lock import only_one
 from bench.gate.measurement import Measurement
-from bench.gate.own_sources import OwnSources, check_unchanged, describe, name_of, open_agent
+from bench.gate.own_sources import OwnSources, check_unchanged, describe, open_agent
 from bench.gate.paired_comparison import ROUNDS
 from bench.gate.report import GateFinding, Report, Side
 from bench.gate.revision_gate import RevisionGate, Watcher, note
-from bench.gate.subject import Subject
+from bench.gate.subject import Subject, name_of
 from bench.gate.users_repository import UsersRepository, matrices_of, users_repository
 from bench.gate.verdict import LEAST_ROUNDS, Verdict
 from bench.host.fingerprint import chosen_device, device_count, fingerprint

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bench.gate.history import Chain, Commit
 from bench.gate.quantity import points
+from bench.host.git import SHORT_COMMIT
 from bench.statistics.change_points import LEAST, Change
 from bench.text import units
 from bench.text.console import say
@@ -19,7 +20,6 @@ from bench.text.fitting import print_table
 
 HEIGHT = 9
 MARGIN = 9
-SHORT_COMMIT = 9
 CONFIDENCE_95 = 1.96
 POINT, CHANGE, BREAK = "•", "▲", "┊"
 

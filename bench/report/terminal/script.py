@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from bench.host.git import SHORT_COMMIT
 from bench.report.terminal.show import print_rows, runs_table
 from bench.runs.run import FINISHED, Run
 from bench.text import units
@@ -29,7 +30,7 @@ def rows(newest: Run, runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Label and value of what its runs have in common."""
     target, code = newest.config.get("target_accuracy"), newest.code
     statuses = ", ".join(f"{run.seed}: {run.status}" for run in runs[-5:])
-    commit = str(code.get("commit") or "")[:9] or f"no commit: {code.get('commit_unknown')}"
+    commit = str(code.get("commit") or "")[:SHORT_COMMIT] or f"no commit: {code.get('commit_unknown')}"
     told = [
         ("command", shlex.join(newest.config["command"])),
         ("environment", " ".join(f"{key}={value}" for key, value in newest.config.get("env", {}).items())),

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.gate.history import Chain, Commit
+from bench.host.git import SHORT_COMMIT
 from bench.report.html.figure import INK, MUTED, SERIES, axes, finish, style
 
 ROW_IN = 2.6
 WIDTH_IN = 10.0
 CONFIDENCE_95 = 1.96
-SHORT_COMMIT = 9
 MOST_NAMED = 12
 
 
