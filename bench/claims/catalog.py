@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.claims.cells import Claim
-from bench.documents.document import Document, is_file
+from bench.documents.document import YAML_SUFFIXES, Document, is_file
 from bench.errors import UsageError
 from bench.text.nearest import unknown
 
@@ -24,7 +24,7 @@ def load(name: str) -> Claim:
     Raises `UsageError` if there is none, and for a mistake in it, with file, line and key.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in YAML_SUFFIXES:
         if not is_file(path):
             raise UsageError(f"there is no claim file {name[:200]}")
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NoReturn
 
 from bench.claims.claim import LEAST_SEEDS, ClaimSpec
@@ -48,10 +47,8 @@ class Claim:
     @cached_property
     def matrix(self) -> Matrix:
         """Raises `UsageError` if there is no such matrix, or for a mistake in it."""
-        name = str(self.spec.matrix)
-        beside = self._document.path.parent / name
         try:
-            return matrices.load(str(beside) if Path(name).suffix and beside.is_file() else name)
+            return matrices.load(self._document.beside(str(self.spec.matrix)))
         except UsageError as error:
             self._document.refuse("matrix", str(error))
 

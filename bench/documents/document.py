@@ -16,6 +16,7 @@ from bench.text.nearest import choices, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
+YAML_SUFFIXES = (".yaml", ".yml")
 # The kinds of pydantic errors that occur when each value by itself is allowed.
 _COMBINATION = {"value_error", "missing"}
 
@@ -67,6 +68,11 @@ class Document:
             nested = {part: nested}
         merge(self.values, nested)
         self.origin[key] = origin
+
+    def beside(self, name: str) -> str:
+        """The path of the .yaml file of this name in this file's folder, if there is one; otherwise the name."""
+        path = self.path.parent / name
+        return str(path) if path.suffix in YAML_SUFFIXES and is_file(path) else name
 
     def where(self, key: str) -> str:
         """The place that set a dotted key, else one of its parents, else something inside it, else the file."""

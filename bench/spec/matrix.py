@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import to_jsonable_python
 
-from bench.documents.document import Document, Incompatible, is_file
+from bench.documents.document import YAML_SUFFIXES, Document, Incompatible, is_file
 from bench.documents.limits import LARGEST_SEED, MOST_CELLS, MOST_RUNS, MOST_SEEDS
 from bench.documents.numbers import Count, NotNegative, Positive
 from bench.documents.strict import Seconds, Strict
@@ -197,9 +197,8 @@ class Matrix:
         """The recipe with the changes that all cells share."""
         name = self.spec.recipe
         assert name is not None
-        beside = self._document.path.parent / name
         try:
-            draft = recipes.draft(str(beside) if Path(name).suffix and beside.is_file() else name, device)
+            draft = recipes.draft(self._document.beside(name), device)
         except UsageError as error:
             self._document.refuse("recipe", str(error))
         for key, value in anchored_document(self.spec.set, self.folder, self._document.where).items():
@@ -285,7 +284,7 @@ def load(name: str) -> Matrix:
     Raises `UsageError` if there is none, and for a mistake in it, with file, line and key.
     """
     path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in YAML_SUFFIXES:
         if name not in names():
             raise UsageError(f"{unknown('matrix', name, names(), 'bench list matrices')}; or give a .yaml file")
         path = MATRICES / f"{name}.yaml"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.documents.document import Document, is_file, parse_setting
+from bench.documents.document import YAML_SUFFIXES, Document, is_file, parse_setting
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
@@ -18,7 +18,6 @@ from bench.spec.recipe import WORDS, Recipe
 from bench.text.nearest import unknown
 
 RECIPES = PACKAGE / "recipes"
-SUFFIXES = (".yaml", ".yml")
 OVERLAYS = ("on_cpu", "on_cuda")
 
 
@@ -46,7 +45,7 @@ def find(name: str) -> Path:
     Raises `UsageError` when there is none.
     """
     path = Path(name)
-    if path.suffix in SUFFIXES:
+    if path.suffix in YAML_SUFFIXES:
         if not is_file(path):
             raise UsageError(f"there is no recipe file {name[:200]}")
         return path
@@ -91,9 +90,8 @@ def _related(own: Document, key: str, device: str, heirs: tuple[Path, ...]) -> D
     name = own.values[key]
     if not isinstance(name, str):
         own.refuse(key, f"{key} is {name!r}; it holds the name of a recipe, or a .yaml file")
-    beside = own.path.parent / name
     try:
-        path = beside if Path(name).suffix in SUFFIXES and is_file(beside) else find(name)
+        path = find(own.beside(name))
     except UsageError as error:
         own.refuse(key, f"{key}: {error}")
     chain = (*heirs, own.path)

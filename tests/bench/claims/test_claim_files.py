@@ -75,6 +75,7 @@ MISTAKES = {
     "a lacking key": ({"    to: {model.width: 16}\n": ""}, "ratio needs to"),
     "no metric": ({"metric: train_s": "metric: a + b"}, r"claim.yaml:9: .*'\+' stands where \* or / can"),
     "no matrix": ({"widths.yaml": "widhts"}, r"claim.yaml:4: unknown matrix 'widhts'"),
+    "a name too long for a file": ({"widths.yaml": f"{'w' * 300}.yaml"}, r"claim.yaml:4: there is no matrix file www"),
     "no cell": (
         {"of: {model.width: 8}": "of: {model.width: 9}"},
         "claim.yaml:10: .*no cell with model.width=9; ",

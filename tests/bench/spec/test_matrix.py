@@ -201,6 +201,7 @@ HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
     ("text", "message"),
     [
         ("recipe: digts\n", r"mine.yaml:1: unknown recipe 'digts' \(did you mean 'digits'\?\)"),
+        (f"recipe: {'a' * 300}.yaml\n", r"mine.yaml:1: there is no recipe file aaa"),
         ("axes: {}\n", r"the key 'recipe' or 'command' is missing"),
         (HEAD + "command: ls\n", r":4: command: a matrix is of a recipe or of a command"),
         ("command: ls\nset: {epochs: 1}\n", r":2: set: this key belongs to recipes"),
