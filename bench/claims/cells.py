@@ -11,9 +11,10 @@ from bench.claims.claim import LEAST_SEEDS, ClaimSpec
 from bench.documents.document import Document
 from bench.errors import UsageError
 from bench.spec import matrix as matrices
-from bench.spec.matrix import Matrix, Values, same, short
+from bench.spec.matrix import Matrix, Values, has, listed
 from bench.spec.recipes import identify
 from bench.text.canonical import canonical_json
+from bench.text.units import counted
 
 # The possible meanings of `precision: auto` on a device.
 NATIVE = {"cpu": ("bf16", "fp32"), "cuda": ("fp16",)}
@@ -32,7 +33,7 @@ class ClaimCell:
 
     @property
     def label(self) -> str:
-        return ", ".join(f"{key}={short(value)}" for key, value in self.values.items()) or "the recipe as it is"
+        return listed(self.values) or "the recipe as it is"
 
 
 class Claim:
@@ -99,21 +100,17 @@ class Claim:
                 self.refuse(
                     position,
                     "quantity",
-                    f"{self.matrix.name} has {self.seeds} seed{'' if self.seeds == 1 else 's'}, and a {test.quantity} "
+                    f"{self.matrix.name} has {counted(self.seeds, 'seed')}, and a {test.quantity} "
                     f"that varies needs {LEAST_SEEDS} at least; raise seeds in the matrix, or say counted: true",
                 )
 
     def _side(self, position: int, side: str, cells: Sequence[ClaimCell]) -> ClaimCell:
         """The cell with exactly these values, else the only one with these among its values."""
         wanted: Mapping[str, object] = getattr(self.spec.tests[position], side)
-        having = [
-            cell
-            for cell in cells
-            if all(name in cell.values and same(cell.values[name], value) for name, value in wanted.items())
-        ]
+        having = [cell for cell in cells if has(cell.values, wanted)]
         exact = [cell for cell in having if len(cell.values) == len(wanted)]
         found = exact or having
-        told = ", ".join(f"{name}={short(value)}" for name, value in wanted.items()) or "no value at all"
+        told = listed(wanted) or "no value at all"
         if not found:
             known = "; ".join(cell.label for cell in cells[:8])
             self.refuse(position, side, f"{self.matrix.name} has no cell with {told}; its cells: {known}")

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from bench.documents.numbers import Count, NotNegative, Number, Positive
 from bench.documents.strict import Strict
 from bench.spec.matrix import Value
+from bench.text.units import counted
 
 Quantity = Literal["ratio", "difference", "value", "rank_correlation"]
 # Two values also have an interval, but it is 64 standard deviations wide.
@@ -33,7 +34,7 @@ class Needs(Strict):
     system: str | None = None
 
     def __str__(self) -> str:
-        gpus = None if self.gpus is None else f"{self.gpus} GPU{'' if self.gpus == 1 else 's'}"
+        gpus = None if self.gpus is None else counted(self.gpus, "GPU")
         return ", ".join(filter(None, (gpus, self.card, self.system)))
 
 

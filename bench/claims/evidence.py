@@ -194,11 +194,16 @@ def _minutes(group: _Group, needed: Sequence[int], seeds: int) -> float | None:
     seconds = 0.0
     for position in needed:
         runs = group.cells[position].values()
-        known = [float(total) for run in runs if (total := run.metrics.get("total_s"))]
-        if not known:
+        if (mean_s := mean_total_s(runs)) is None:
             return None
-        seconds += fmean(known) * max(0, seeds - len(runs))
+        seconds += mean_s * max(0, seeds - len(runs))
     return seconds / 60
+
+
+def mean_total_s(runs: Iterable[Run]) -> float | None:
+    """The mean duration of those of the runs that have one; None if none has."""
+    known = [float(total) for run in runs if (total := run.metrics.get("total_s"))]
+    return fmean(known) if known else None
 
 
 def _finding(claim: Claim, position: int, group: _Group) -> ClaimFinding:
@@ -246,8 +251,12 @@ def _counted(test: Comparison, values: Sequence[Mapping[int, float]]) -> Effect:
     first = [next(iter(arm.values())) for arm in values]
     if test.quantity == "ratio" and not first[1]:
         raise ValueError(f"{test.metric_to or test.metric} is 0, and has no ratio")
-    value = {"ratio": lambda: first[0] / first[1], "difference": lambda: first[0] - first[1], "value": lambda: first[0]}
-    return effects.counted(value[test.quantity](), min(map(len, values)))
+    value = first[0]
+    if test.quantity == "ratio":
+        value /= first[1]
+    elif test.quantity == "difference":
+        value -= first[1]
+    return effects.counted(value, min(map(len, values)))
 
 
 def _bounded(effect: Effect, missed: Sequence[str], test: Comparison) -> Effect:

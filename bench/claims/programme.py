@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from bench.claims.cells import Claim
-from bench.claims.evidence import Answer, needed_cells
+from bench.claims.evidence import Answer, mean_total_s, needed_cells
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ def expected_s(claim: Claim, answer: Answer, seeds: int) -> float:
     seconds = 0.0
     for cell in cells:
         runs = [run for run in answer.runs if run.cell in cell.ids]
-        known = [float(total) for run in runs if (total := run.metrics.get("total_s"))]
-        seconds += max(0, seeds - len(runs)) * (fmean(known) if known else guess_s)
+        seconds += max(0, seeds - len(runs)) * (mean_total_s(runs) or guess_s)
     return seconds
 
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from bench.claims.claim import LEAST_SEEDS, NOTHING_DIFFERS, Comparison
 from bench.claims.effect import Effect, half_width
+from bench.text.units import counted
 
 # Larger numbers are not reported.
 MOST_RUNS_TOLD = 1000
@@ -52,7 +53,7 @@ def find(comparison: Comparison, effect: Effect, planned: int) -> ClaimFinding:
         least = max(planned, LEAST_SEEDS)
         if comparison.quantity == "rank_correlation":
             return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, f"{effect.n} cells are too few")
-        reason = f"{_runs(effect.n)} of each cell {'is' if effect.n == 1 else 'are'} too few for an interval"
+        reason = f"{counted(effect.n, 'run')} of each cell {'is' if effect.n == 1 else 'are'} too few for an interval"
         return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, reason, least)
     if (verdict := _decided(comparison, effect.value, effect.low, effect.high)) is not None:
         negligible = _is_negligible(comparison, effect.low, effect.high)
@@ -116,9 +117,5 @@ def _counts(first: int) -> list[int]:
     found, n = [], first
     while n <= MOST_RUNS_TOLD:
         found.append(n)
-        n += max(1, n // 10 if n >= 100 else 1)
+        n += n // 10 if n >= 100 else 1
     return found
-
-
-def _runs(n: int) -> str:
-    return f"{n} run{'' if n == 1 else 's'}"

@@ -129,7 +129,7 @@ class Cell:
     @property
     def label(self) -> str:
         usual = "the recipe as it is" if self.command is None else "the command as it is"
-        return ", ".join(f"{key}={short(value)}" for key, value in self.values.items()) or usual
+        return listed(self.values) or usual
 
     @property
     def target_accuracy(self) -> float | None:
@@ -183,7 +183,7 @@ class Matrix:
             if self.axes or not self.spec.include
         ]
         points: list[tuple[Values, Mapping[str, str]]] = [
-            (values, origins) for values in product if not any(_has(values, rule) for rule in self.spec.exclude)
+            (values, origins) for values in product if not any(has(values, rule) for rule in self.spec.exclude)
         ]
         for index, values in enumerate(self.spec.include):
             points.append((values, {key: where(f"include.{index}.{key}") for key in values}))
@@ -212,13 +212,12 @@ class Matrix:
         """
         command = self.spec.command
         assert command is not None
-        special = {key: values[key] for key in SPECIAL if key in values}
         own = {key: value for key, value in values.items() if key not in SPECIAL}
         try:
             filled = commands.filled(command, own)
         except ValidationError as error:
             raise UsageError(f"{next(iter(origins.values()))}: {error.errors()[0]['msg']}") from None
-        config, cell = filled.identify(device, special)
+        config, cell = filled.identify(device, _special(values))
         return Cell(values, cell, config, None, command=filled)
 
     def _axis(self, key: str, values: Sequence[Any]) -> Axis:
@@ -328,8 +327,7 @@ def configs(matrix: Matrix, device: str) -> list[tuple[Values, dict[str, Any]]]:
     base = matrix.base(device)
     found = []
     for values, origins in matrix.points():
-        special = {key: values[key] for key in SPECIAL if key in values}
-        found.append((values, _fit(base.copy(), matrix.folder, values, origins)[1] | special))
+        found.append((values, _fit(base.copy(), matrix.folder, values, origins)[1] | _special(values)))
     return found
 
 
@@ -367,8 +365,19 @@ def short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _has(values: Values, rule: Values) -> bool:
-    return all(key in values and same(values[key], wanted) for key, wanted in rule.items())
+def listed(values: Values) -> str:
+    """`model.width=8, precision=fp32`; empty for no values."""
+    return ", ".join(f"{key}={short(value)}" for key, value in values.items())
+
+
+def has(values: Values, wanted: Values) -> bool:
+    """Whether all the wanted values are among these."""
+    return all(key in values and same(values[key], value) for key, value in wanted.items())
+
+
+def _special(values: Values) -> dict[str, Any]:
+    """The values of axes that are no keys of a recipe."""
+    return {key: values[key] for key in SPECIAL if key in values}
 
 
 def _cell(
@@ -378,8 +387,7 @@ def _cell(
     recipe, config, skip = _fit(draft, folder, values, origins)
     if recipe is not None and (skip := why_not(recipe)):
         recipe = None
-    special = {key: values[key] for key in SPECIAL if key in values}
-    config, cell = recipes.identify(config | special, device, measure)
+    config, cell = recipes.identify(config | _special(values), device, measure)
     if recipe is not None:
         lack = recipes.lack_of_devices(recipe, device, measure, found)
         skip = lack or lack_of_precision(recipe.precision, device)
