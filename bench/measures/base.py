@@ -34,12 +34,13 @@ from bench.spec.measures import SAMPLED
 from bench.statistics.sampling import Samples
 from bench.training.device import Device
 from bench.training.flops import forward_flops
-from bench.training.loop import Diverged
+from bench.training.loop import Diverged, Trainer
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from bench.spec.job import Job
+    from bench.spec.recipe import Recipe
 
 # Sends a message to the parent: its kind, and its values by name.
 Tell = Callable[..., None]
@@ -194,16 +195,16 @@ class Measure(ABC):
     def load(self, open_loaders: ExitStack, *splits: Split) -> tuple[Dataset, list[Loader]]:
         """Load the data and make a loader for each split, which `open_loaders` will close; recorded as a span."""
         with self.clock.span("data"):
-            data = load_dataset(
-                self.recipe.data.name,
-                data_dir=self.job.data_dir,
-                options=self.recipe.data.options,
-                progress=self._download_progress(),
-            )
+            data = self.load_data()
             loaders = [open_loaders.enter_context(self._loader(data, split)) for split in splits]
         self.tell_data(data)
         self.device.reset_peak_memory()
         return data, loaders
+
+    def load_data(self) -> Dataset:
+        """Load the recipe's data, whose download is reported."""
+        data, progress = self.recipe.data, self._download_progress()
+        return load_dataset(data.name, data_dir=self.job.data_dir, options=data.options, progress=progress)
 
     def tell_data(self, data: Dataset) -> None:
         """Report which data is used."""
@@ -224,6 +225,22 @@ class Measure(ABC):
         if self.ranks.rank:
             # The ranks' networks are equal, but later random draws, for instance of dropout, should differ.
             torch.manual_seed(seeded_generator(self.job.seed, "rank", self.ranks.rank).initial_seed())
+
+    def trainer(self, model: nn.Module, data: Dataset, train: Loader, recipe: Recipe | None = None) -> Trainer:
+        """Prepare the network, and make a trainer of it that evaluates nothing: by the job's recipe or a variant."""
+        self.prepare(model, data)
+        # Without a test loader there is none of its memory.
+        return assembly.build_trainer(
+            recipe or self.recipe,
+            model,
+            self.precision,
+            train,
+            train,
+            self.clock,
+            lambda _: None,
+            self.ranks,
+            data=data,
+        )
 
     def forward_flops(self, model: nn.Module, images: Tensor) -> int:
         """The forward FLOPs of one image. Count them last, because the user does not wait for them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count
 from bench.runs.run import Status
 from bench.spec.measure_options import FindLrOptions
@@ -27,10 +26,7 @@ class FindLr(Measure):
         data, (train,) = self.load(open_loaders, "train")
         model = self.build(data)
         with self.clock.span("init"):
-            self.prepare(model, data)
-            trainer = assembly.build_trainer(
-                recipe, model, self.precision, train, train, self.clock, lambda _: None, self.ranks, data=data
-            )
+            trainer = self.trainer(model, data, train, recipe)
         with self.clock.span("measure"):
             curve = find_rate(
                 trainer,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count
 from bench.runs.run import Status
 from bench.training.activations import KeptActivations, tensor_bytes
@@ -19,14 +18,11 @@ class Memory(Measure):
     """
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
-        recipe, clock = self.recipe, self.clock
+        clock = self.clock
         data, (train,) = self.load(open_loaders, "train")
         model = self.build(data)
         with clock.span("init"):
-            self.prepare(model, data)
-            trainer = assembly.build_trainer(
-                recipe, model, self.precision, train, train, clock, lambda _: None, self.ranks, data=data
-            )
+            trainer = self.trainer(model, data, train)
             optimizers = trainer.train_step.make_optimizers()
         with clock.span("warm_up"):
             train.warm_up()

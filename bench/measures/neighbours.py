@@ -11,8 +11,7 @@ import torch
 
 from bench.errors import MissingError, UsageError
 from bench.measures.base import Measure
-from bench.pipelines.dataset import Dataset, Split
-from bench.pipelines.datasets import load_dataset
+from bench.pipelines.dataset import Split
 from bench.runs.run import Status
 from bench.spec.measure_options import NeighboursOptions
 
@@ -31,7 +30,7 @@ class Neighbours(Measure):
         faiss = _import_faiss()
         faiss.omp_set_num_threads(torch.get_num_threads())
         with self.clock.span("data"):
-            data = self._data()
+            data = self.load_data()
             base, queries = vectors(data.train, options.base), vectors(data.test, options.queries)
         self.tell_data(data)
         with self.clock.span("build"):
@@ -52,12 +51,6 @@ class Neighbours(Measure):
             "dimensions": base.shape[1],
         }
         return "ok", None
-
-    def _data(self) -> Dataset:
-        data = self.recipe.data
-        return load_dataset(
-            data.name, data_dir=self.job.data_dir, options=data.options, progress=self._download_progress()
-        )
 
     def _search(self, index: Any, queries: Vectors, options: NeighboursOptions) -> tuple[float, npt.NDArray[np.int64]]:
         """Seconds of all queries, and the positions of each one's neighbours, [queries, k]."""

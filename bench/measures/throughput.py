@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.host.gc_pause import heap_frozen
-from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds
 from bench.measures.throttle import throttle_gauge
 from bench.pipelines.loader import Batch, Loader, usable_cores
@@ -63,12 +62,7 @@ class Throughput(Measure):
         data, (self._train,) = self.load(open_loaders, "train")
         model = self.build(data)
         with clock.span("init"):
-            self.prepare(model, data)
-            # Nothing is evaluated, so there is no test loader and none of its memory.
-            trainer = assembly.build_trainer(
-                recipe, model, self.precision, self._train, self._train, clock, lambda _: None, self.ranks, data=data
-            )
-            self._steps = Steps(trainer)
+            self._steps = Steps(self.trainer(model, data, self._train))
         with clock.span("compile"):
             self._train.warm_up()
             self._batch = next(self._train.epoch(0))
