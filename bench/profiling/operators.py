@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 from typing import Any
-
-from torch.profiler import ProfilerActivity, profile
 
 from bench.measures.throughput import Steps
 from bench.pipelines.loader import Loader
-from bench.training.loop import Trainer
+from bench.profiling.quiet_profiler import profiler_of
+from bench.training.loop import Trainer, endless
 
 STEPS = 5
 
@@ -19,15 +18,11 @@ def operator_seconds(trainer: Trainer, loader: Loader) -> dict[str, float]:
 
     The profiler slows small operators down, so only differences between two profiles are meaningful.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would print its start and stop to stderr
     device = trainer.train_step.precision.device
-    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
-    steps, batches = Steps(trainer), loader.epoch(0)
+    steps, batches = Steps(trainer), endless(loader)
     steps.run([next(batches)])
-    with profile(activities=activities) as profiler:
-        for number in range(STEPS):
-            batch = next(batches, None) or next(batches := loader.epoch(number + 1))
-            steps.run([batch])
+    with profiler_of(device) as profiler:
+        steps.run(itertools.islice(batches, STEPS))
         device.synchronize()
     return {row.key: _self_us(row, device.is_cuda) / 1e6 / STEPS for row in profiler.key_averages()}
 

@@ -10,13 +10,13 @@ import copy
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from bench.measures.throughput import Steps
-from bench.pipelines.loader import Batch, Loader
+from bench.pipelines.loader import Loader
 from bench.training.device import Device
-from bench.training.loop import Trainer
+from bench.training.loop import Trainer, endless
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class MarkedStep:
     def __init__(self, trainer: Trainer, loader: Loader) -> None:
         self._device, self._marks = trainer.train_step.precision.device, Marks(trainer.train_step.precision.device)
         mark_parts(trainer, self._marks)
-        self._steps, self._batches = Steps(trainer), _endless(loader)
+        self._steps, self._batches = Steps(trainer), endless(loader)
 
     def run(self, steps: int = 1) -> dict[str, float]:
         """Seconds of one step by part, as means over `steps` consecutive steps."""
@@ -106,8 +106,3 @@ class Marked:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._function, name)
-
-
-def _endless(loader: Loader) -> Iterator[Batch]:
-    for epoch in itertools.count():
-        yield from loader.epoch(epoch)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import nn
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.profiler import record_function
 
 from bench.errors import UsageError
 from bench.measures.throughput import Steps
 from bench.pipelines.loader import Loader
+from bench.profiling.quiet_profiler import profiler_of
 from bench.profiling.stages import stages_of
 from bench.text.undecodable import readable
-from bench.training.loop import Trainer
+from bench.training.loop import Trainer, endless
 
 STEPS = 3
 
@@ -36,17 +36,15 @@ def write_trace(trainer: Trainer, loader: Loader, path: Path, depth: int | None 
 
     The profiler slows small operations down: use the trace for proportions, and the table for times.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would print its start and stop to stderr
     device = trainer.train_step.precision.device
-    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
-    steps, batches = Steps(trainer), loader.epoch(0)
+    steps, batches = Steps(trainer), endless(loader)
     steps.run([next(batches)])
-    with ExitStack() as regions, profile(activities=activities) as profiler:
+    with ExitStack() as regions, profiler_of(device) as profiler:
         for stage in stages_of(trainer.model, depth):
             regions.enter_context(_region(stage.module, stage.name))
         for number in range(STEPS):
             with record_function("loader"):
-                batch = next(batches, None) or next(batches := loader.epoch(number + 1))
+                batch = next(batches)
             with record_function(f"step {number}"):
                 steps.run([batch])
         device.synchronize()

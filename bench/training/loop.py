@@ -42,6 +42,12 @@ class Batches(Protocol):
         """Images [B, C, H, W] and labels int64 [B] of epoch number `epoch`, counted from 0."""
 
 
+def endless(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of one epoch after the other."""
+    for epoch in itertools.count():
+        yield from batches.epoch(epoch)
+
+
 @dataclass(frozen=True)
 class Goal:
     """How long to train, when to evaluate, and the target: an accuracy in [0, 1], or an epoch's mean training loss."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bench.training.examples import Examples
-from bench.training.loop import Batches, Trainer
+from bench.training.loop import Trainer, endless
 
 # Of the running mean of the losses, how much of it is kept at each batch.
 KEPT = 0.9
@@ -81,7 +81,7 @@ def find_rate(
     optimizers = train_step.make_optimizers()
     stage = replace(trainer.curriculum.stage(0), steps=1)
     curve = Curve()
-    for step, (images, labels) in enumerate(itertools.islice(_endless(trainer.train), steps)):
+    for step, (images, labels) in enumerate(itertools.islice(endless(trainer.train), steps)):
         rate = start * (end / start) ** (step / max(steps - 1, 1))
         batch = Examples(images, labels)
         loss = train_step(batch, optimizers, 0, replace(stage, lr_factor=rate / base_rate)).item()
@@ -93,8 +93,3 @@ def find_rate(
     train_step.precision.reset()
     optimizers.reset()
     return curve
-
-
-def _endless(batches: Batches) -> Iterator[tuple]:  # type: ignore[type-arg]
-    for epoch in itertools.count():
-        yield from batches.epoch(epoch)
