@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.errors import UsageError
 from bench.gate.paired_cell import PairedCell
 from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
 from bench.host.git import SHORT_COMMIT
+from bench.spec import matrix as matrices
 
 SAME_SOURCES = "both sides are the same sources, so that every difference is noise"
 
@@ -66,3 +68,16 @@ def name_of(code: Mapping[str, Any], without: str = "these sources") -> str:
     if not commit:
         return without
     return f"{commit[:SHORT_COMMIT]}{' with changes' if code.get('dirty') else ''}"
+
+
+def matrix_files(names: Sequence[str]) -> list[Path]:
+    """The files of these matrices, each once.
+
+    Raises UsageError for one that is not there or wrong, and for two of one name, by which results are kept.
+    """
+    by_name: dict[str, Path] = {}
+    for name in names:
+        path = matrices.load(name).path.resolve()
+        if by_name.setdefault(path.stem, path) != path:
+            raise UsageError(f"{by_name[path.stem]} and {path} have one name; rename one, or call twice")
+    return list(by_name.values())

@@ -19,7 +19,7 @@ from bench.gate.paired_comparison import Arm
 from bench.gate.preparation import Environment, PreparationFailed, prepare
 from bench.gate.report import Side
 from bench.gate.snapshot import Snapshot, repository_at, side_by_side, told_changes
-from bench.gate.subject import SAME_SOURCES, Sides, base_side, name_of
+from bench.gate.subject import SAME_SOURCES, Sides, base_side, matrix_files, name_of
 from bench.gate.users_side import UsersSide
 from bench.host.provenance import code_identity
 from bench.spec import matrix as matrices
@@ -117,18 +117,12 @@ def _agent(environment: Environment, log: Path) -> AgentProcess:
 
 
 def matrices_of(top: Path, names: Sequence[str]) -> list[Path]:
-    """The files of these matrices, each once; by default bench.yaml at the top of the repository.
+    """The files of these matrices, by default bench.yaml at the top of the repository.
 
-    Raises UsageError for one that is not there or wrong, and for two of one name, by which results are kept.
+    Raises UsageError where that is not there, and as `matrix_files` does.
     """
     if not names and not (top / DEFAULT).is_file():
         raise UsageError(
             f"there is no {DEFAULT} in {top}, which says what to measure; `bench init` writes one, or name a matrix"
         )
-    by_name: dict[str, Path] = {}
-    for name in names or [str(top / DEFAULT)]:
-        matrices.load(name)  # which refuses what is wrong in it
-        path = (Path(name) if Path(name).suffix else matrices.MATRICES / f"{name}.yaml").resolve()
-        if by_name.setdefault(path.stem, path) != path:
-            raise UsageError(f"{by_name[path.stem]} and {path} have one name; rename one, or call twice")
-    return list(by_name.values())
+    return matrix_files(names or [str(top / DEFAULT)])

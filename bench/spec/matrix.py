@@ -162,9 +162,13 @@ class Matrix:
         self._check_size()
 
     @property
+    def path(self) -> Path:
+        return self._document.path
+
+    @property
     def folder(self) -> Path:
         """The folder of its file, to which file names in it are relative, and in which a command runs."""
-        return self._document.path.parent
+        return self.path.parent
 
     @property
     def keys(self) -> list[str]:

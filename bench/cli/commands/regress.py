@@ -35,7 +35,7 @@ from bench.gate.own_sources import OwnSources, check_unchanged, describe, open_a
 from bench.gate.paired_comparison import ROUNDS
 from bench.gate.report import GateFinding, Report, Side
 from bench.gate.revision_gate import RevisionGate, Watcher, note
-from bench.gate.subject import Subject, name_of
+from bench.gate.subject import Subject, matrix_files, name_of
 from bench.gate.users_repository import UsersRepository, matrices_of, users_repository
 from bench.gate.verdict import LEAST_ROUNDS, Verdict
 from bench.host.fingerprint import chosen_device, device_count, fingerprint
@@ -125,19 +125,8 @@ def regress(options: RegressOptions, console: Console) -> int:
 
 
 def gate_matrices(names: Sequence[str]) -> list[Path]:
-    """The files of these matrices, each once, by default of the gate's own.
-
-    Raises UsageError for one that is wrong, and for two of one name, by which results are kept.
-    """
-    chosen = names or [name for name in matrices.names() if name.startswith(GATE)]
-    for name in chosen:
-        matrices.load(name)  # reports mistakes in it
-    paths = [(Path(name) if Path(name).suffix else matrices.MATRICES / f"{name}.yaml").resolve() for name in chosen]
-    by_name: dict[str, Path] = {}
-    for path in paths:
-        if by_name.setdefault(path.stem, path) != path:
-            raise UsageError(f"{by_name[path.stem]} and {path} have one name; rename one, or call twice")
-    return list(by_name.values())
+    """The files of these matrices, by default of the gate's own. Raises UsageError as `matrix_files` does."""
+    return matrix_files(names or [name for name in matrices.names() if name.startswith(GATE)])
 
 
 def _against_revision(options: RegressOptions, console: Console) -> Report:
