@@ -18,7 +18,7 @@ from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.preparation import Environment, PreparationFailed, prepare
 from bench.gate.report import Side
-from bench.gate.snapshot import Snapshot, repository_at, side_by_side, told_changes
+from bench.gate.snapshot import Snapshot, Snapshots, repository_at, side_by_side, told_changes
 from bench.gate.subject import SAME_SOURCES, Sides, base_side, matrix_files, name_of
 from bench.gate.users_side import UsersSide
 from bench.host.provenance import code_identity
@@ -69,9 +69,9 @@ class UsersRepository:
         pairs = [for_both(path, self.top, found.base.root, found.head.root) for path in self.matrices]
         paired_cells = open_paired_cells(pairs, base.agent, head.agent, self.device, self.found)
         # The harness's own sources too: it may run a command otherwise than the one of an earlier call.
-        key = {"repository": str(self.top), "sources": [arm.code["sources_sha256"] for arm in arms]}
-        key["harness"] = harness["sources_sha256"]
-        return Sides(base, head, paired_cells, key, self._notes(found.base, found.head))
+        sources = [arm.code["sources_sha256"] for arm in arms]
+        key = {"repository": str(self.top), "sources": sources, "harness": harness["sources_sha256"]}
+        return Sides(base, head, paired_cells, key, self._notes(found, sources))
 
     def check_unchanged(self) -> None:
         """Both sides are copies, so nothing can have changed them."""
@@ -88,11 +88,11 @@ class UsersRepository:
         agent_log = self.folder / "logs" / f"{name}.log"
         return UsersSide(snapshot, environment, head, partial(_agent, environment, agent_log))
 
-    def _notes(self, base: Snapshot, head: Snapshot) -> list[str]:
-        notes = list(dict.fromkeys([*base.notes, *head.notes]))
-        if base.code["sources_sha256"] == head.code["sources_sha256"]:
+    def _notes(self, found: Snapshots, sources: Sequence[str]) -> list[str]:
+        notes = list(dict.fromkeys([*found.base.notes, *found.head.notes]))
+        if sources[0] == sources[1]:
             notes.append(SAME_SOURCES)
-        if (told := told_changes(head)) is not None:
+        if (told := told_changes(found.head)) is not None:
             notes.append(told)
         return notes
 
