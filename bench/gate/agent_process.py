@@ -21,6 +21,7 @@ from bench.gate.preparation import Environment
 # The packages at the top of a tree, by protocol.
 PACKAGES = {1: ("bench", "models", "pipelines"), 2: ("bench",)}
 AGENT = Path("bench", "gate", "agent.py")
+CHANGED = "the sources were changed while they were measured; run it again, and leave them alone"
 LOG_TAIL_LINES = 15
 GRACE_S = 5.0
 
@@ -103,7 +104,7 @@ class AgentProcess:
         """
         sources = self.ask("sources")
         if self._sources not in (None, sources):
-            raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
+            raise UsageError(CHANGED)
         self._sources = sources
         for opened in self._opened:
             self._request("open", opened)

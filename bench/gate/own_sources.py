@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
-from bench.gate.agent_process import AgentFailed, AgentProcess
+from bench.gate.agent_process import CHANGED, AgentFailed, AgentProcess
 from bench.gate.checkout import checked_out, for_both, resolve, top_of
 from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
@@ -93,4 +93,4 @@ def describe(agent: AgentProcess, whose: str, error_kind: type[BenchError]) -> d
 def check_unchanged(root: Path, described: dict[str, Any]) -> None:
     """Raises UsageError if the sources in `root` have changed since they were described."""
     if described["sources"] != sources_sha256(root):
-        raise UsageError("the sources were changed while they were measured; run it again, and leave them alone")
+        raise UsageError(CHANGED)

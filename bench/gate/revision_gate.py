@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.errors import BenchError, UsageError
 from bench.gate import cause, confirmation, history
-from bench.gate.agent_process import AgentFailed
+from bench.gate.agent_process import CHANGED, AgentFailed
 from bench.gate.compare import Limits
 from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.paired_comparison import ROUNDS, Arm, PairedComparison
@@ -139,6 +139,9 @@ class RevisionGate:
         self.watcher.say(f"Confirming in a second checkout at another path: {'; '.join(cells)}")
         with ExitStack() as open_sides:
             sides = self.subject.open(1, open_sides)
+            assert self.sides is not None
+            if sides.key != self.sides.key:  # the second checkout would confirm something about other code
+                raise UsageError(CHANGED)
             judged = {
                 cell: [one.judgement.quantity.metric for one in suspects if one.judgement and one.cell == cell]
                 for cell in cells

@@ -54,16 +54,17 @@ class UsersRepository:
         self._shared = list(dict.fromkeys(path for spec in specs for path in spec.shared))
 
     def open(self, place: int, open_sides: ExitStack) -> Sides:
-        found = open_sides.enter_context(side_by_side(self.top, self.base_name, self._shared, place))
+        found = open_sides.enter_context(side_by_side(self.top, self._commit, self._shared, place))
         harness = code_identity()
         arms = []
         for name, snapshot, whose in (
             ("base", found.base, f"the base {self.base_name}"),
             ("head", found.head, "head"),
         ):
+            code = snapshot.code  # before anything is prepared, which may change files
             side = self._side(name, snapshot, whose, found.head.root)
             open_sides.callback(side.close)
-            arms.append(Arm(name, side, {**snapshot.code, "harness": harness}, self.machine))
+            arms.append(Arm(name, side, {**code, "harness": harness}, self.machine))
         base, head = arms
         self.base, self.head = Side(self.base.name, base.code), Side(name_of(head.code), head.code)
         pairs = [for_both(path, self.top, found.base.root, found.head.root) for path in self.matrices]

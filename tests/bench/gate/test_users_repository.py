@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from bench.cli.commands.regress import RegressOptions, regress
 from bench.cli.gate_options import ReportFormat, ReportOutput
 from bench.errors import BenchError, MissingError, UsageError
 from bench.gate import users_side
+from bench.gate.subject import Sides
+from bench.gate.users_repository import UsersRepository
 from bench.text.console import LastingConsole
 from tests.bench.gate.conftest import commit, git_in
 
@@ -91,6 +94,32 @@ def test_a_slow_down_is_found_confirmed_and_explained(theirs):
     assert report["head"]["code"]["commit"] == report["base"]["code"]["commit"]
     assert git_in(theirs.root, "status", "--porcelain") == "M settings.py"
     assert len(git_in(theirs.root, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.slow  # ten rounds
+def test_a_second_checkout_of_other_code_confirms_nothing(theirs, monkeypatch):
+    theirs.change(sleep_s=0.15)
+    as_it_is = UsersRepository.open
+
+    def after_a_change(subject: UsersRepository, place: int, open_sides: ExitStack) -> Sides:
+        if place:
+            theirs.change(sleep_s=0.16)
+        return as_it_is(subject, place, open_sides)
+
+    monkeypatch.setattr(UsersRepository, "open", after_a_change)
+    with pytest.raises(UsageError, match="the sources were changed while they were measured"):
+        theirs.regress()
+    assert len(git_in(theirs.root, "worktree", "list").splitlines()) == 1
+
+
+def test_the_base_stays_the_commit_that_it_was_at_first(theirs):
+    first = git_in(theirs.root, "rev-parse", "HEAD")
+    subject = UsersRepository(theirs.root, "main", [], {}, "cpu", 0, theirs.root / "results", print)
+    theirs.change(sleep_s=0.06)
+    commit(theirs.root)
+    with ExitStack() as open_sides, pytest.raises(UsageError, match="no cell of these matrices"):
+        subject.open(0, open_sides)
+    assert subject.base.code["commit"] == first
 
 
 def test_an_accuracy_loss_fails_and_an_earlier_call_counts(theirs):
