@@ -148,16 +148,11 @@ def _design(comparisons: Sequence[CommitComparison]) -> tuple[list[tuple[int, in
         if any(one.base <= before and after <= one.head for one in comparisons)
     ]
     crossed = np.array([[float(one.base < first and last <= one.head) for first, last in spans] for one in comparisons])
-    kept: dict[bytes, int] = {}
-    groups: list[tuple[int, int]] = []
-    for at, span in enumerate(spans):
-        known = kept.setdefault(crossed[:, at].tobytes(), len(groups))
-        if known == len(groups):
-            groups.append(span)
-        else:
-            groups[known] = (groups[known][0], span[1])
-    columns = [next(at for at, span in enumerate(spans) if span[0] == first) for first, _ in groups]
-    return groups, crossed[:, columns]
+    alike: dict[bytes, list[int]] = {}
+    for at in range(len(spans)):
+        alike.setdefault(crossed[:, at].tobytes(), []).append(at)
+    groups = [(spans[same[0]][0], spans[same[-1]][1]) for same in alike.values()]
+    return groups, crossed[:, [same[0] for same in alike.values()]]
 
 
 def _limit(candidates: int, comparisons: int, false_alarms: float) -> float:
