@@ -34,8 +34,8 @@ def main() -> None:
         seconds(arguments.command), seconds(timed)  # what is read from disk for the first time
         by_hand, whole = [], []
         for pair in range(arguments.pairs):
-            # Hand, timed, timed, hand: a machine that drifts hits both alike.
-            for command, into in ((arguments.command, by_hand), (timed, whole))[:: 1 if pair % 2 else -1]:
+            # By hand, timed, timed, by hand: a machine that drifts affects both alike.
+            for command, into in ((arguments.command, by_hand), (timed, whole))[:: -1 if pair % 2 else 1]:
                 into.append(seconds(command))
         lines = (Path(results) / "runs" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
         recorded = [json.loads(line)["metrics"]["wall_s"] for line in lines[1:]]
