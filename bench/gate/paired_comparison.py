@@ -59,8 +59,8 @@ class PairedComparison:
     data: Path | None = None
     rounds: int = ROUNDS
     command: str = ""
-    on_decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _trial, _found: None
-    on_run: Callable[[PairedCell, str, int], None] = lambda _trial, _arm, _round: None
+    on_decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _cell, _found: None
+    on_run: Callable[[PairedCell, str, int], None] = lambda _cell, _arm, _round: None
     precise: bool = False
     references: list[Reference] = field(default_factory=list)
     _next_reference_s: float = -math.inf

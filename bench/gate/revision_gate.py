@@ -35,8 +35,8 @@ class Watcher:
     """Receives events: messages, decided cells, starting runs."""
 
     say: Callable[[str], None] = lambda _line: None
-    decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _trial, _found: None
-    running: Callable[[PairedCell, str, int], None] = lambda _trial, _arm, _round: None
+    decided: Callable[[PairedCell, Sequence[Judgement]], None] = lambda _cell, _found: None
+    running: Callable[[PairedCell, str, int], None] = lambda _cell, _arm, _round: None
 
 
 @dataclass

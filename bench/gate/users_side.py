@@ -74,14 +74,14 @@ class UsersSide:
             self._agent.close()
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """The answer to a request that `bench.gate.agent` describes. Raises TreeFailed."""
+        """The answer to a request that `bench.gate.agent` describes. Raises AgentFailed."""
         return getattr(self, f"_{do}")(**arguments)
 
     def _open(self, path: str, device: str, found: int) -> dict[str, Any]:
         try:
             matrix = matrices.load(path)
             if matrix.spec.command is None:
-                return self._open_in_agent(path, device, found)
+                return self._open_in_agent(matrix, device, found)
             cells = matrices.expand(matrix, device, found)
         except BenchError as error:
             raise AgentFailed(str(error), error.exit_code, True) from None
@@ -97,12 +97,11 @@ class UsersSide:
             ],
         }
 
-    def _open_in_agent(self, path: str, device: str, found: int) -> dict[str, Any]:
+    def _open_in_agent(self, matrix: matrices.Matrix, device: str, found: int) -> dict[str, Any]:
         if self._agent is None:
             self._agent = self.open_agent()
             self._agent.await_ready()
-        reply: dict[str, Any] = self._agent.ask("open", path=path, device=device, found=found)
-        matrix = matrices.load(path)
+        reply: dict[str, Any] = self._agent.ask("open", path=str(matrix.path), device=device, found=found)
         self._opened.append(_Opened(reply["measure"], None, [], reply["matrix"]))
         return {**reply, "matrix": len(self._opened) - 1, "judge": checked_judge(matrix, reply["measure"])}
 
