@@ -12,11 +12,10 @@ from typing import Any
 from bench.errors import BenchError, UsageError
 from bench.gate.agent_process import AgentFailed, AgentProcess, renew
 from bench.gate.drift import Reference, middle
-from bench.gate.source import Result
+from bench.gate.source import Result, cell_label
 from bench.host.contention import disturbances
 from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, new_run_id
-from bench.spec.matrix import short
 
 # The reference kernels take up to a second, which should be a small share of the time.
 REFERENCE_EVERY_S = 10.0
@@ -64,8 +63,7 @@ class Measurement:
                     self._next_reference_s = time.monotonic() + REFERENCE_EVERY_S
                     self.references.append(self.agent.ask("reference", device=self.device))
                 for at, cell in cells:
-                    told = ", ".join(f"{key}={short(value)}" for key, value in cell["values"].items())
-                    label = f"{path.stem}: {told}" if told else path.stem
+                    label = cell_label(path.stem, cell["values"])
                     self.on_run(label, round)
                     results.append(self._run(opened, at, cell, label, round))
         except AgentFailed as error:

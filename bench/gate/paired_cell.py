@@ -12,10 +12,9 @@ from bench.gate.agent_process import AgentFailed, Measurer
 from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
 from bench.gate.quantity import QUANTITIES, Quantity, judged_as, quantity_of
 from bench.gate.report import GateFinding
-from bench.gate.source import of_run
+from bench.gate.source import cell_label, of_run
 from bench.gate.verdict import LEAST_ROUNDS, Case, Judgement, Verdict
 from bench.runs.run import FINISHED, Run
-from bench.spec.matrix import short
 from bench.text import units
 from bench.text.canonical import canonical_json
 
@@ -159,8 +158,8 @@ def open_paired_cells(
             if cell["skip"]:
                 continue
             values = canonical_json(cell["values"])
-            told = ", ".join(f"{key}={short(value)}" for key, value in cell["values"].items())
-            paired_cell = PairedCell(name, of_head["recipe"], f"{name}: {told}" if told else name, _place(of_head, at))
+            label = cell_label(name, cell["values"])
+            paired_cell = PairedCell(name, of_head["recipe"], label, _place(of_head, at))
             paired_cell.base, paired_cell.judged = known.get(values), of_head.get("judge", ())
             if lost is not None:
                 paired_cell.missing = Verdict.NO_BASELINE, lost

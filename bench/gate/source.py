@@ -15,6 +15,7 @@ from bench.host.git import GitFailed, git
 from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, Run
 from bench.runs.store import jsonl_files, read_records
+from bench.spec import matrix as matrices
 from bench.text.canonical import canonical_json
 
 FORMS = (
@@ -43,6 +44,12 @@ class Result:
     reason: str | None = None
     seed: int | None = None
     start: str | None = None
+
+
+def cell_label(matrix: str, values: Mapping[str, Any]) -> str:
+    """How the gate calls a cell of a matrix: by the matrix's name first, which ends at the colon."""
+    told = matrices.listed(values)
+    return f"{matrix}: {told}" if told else matrix
 
 
 def read(reference: str, results: Path) -> list[Result]:
