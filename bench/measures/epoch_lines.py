@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.measures.problems import SHOWN_CHARS, Problems
 from bench.spec.epoch_pattern import ACCURACY, EPOCH, PERCENT, EpochPattern, Match, TooSlow
 
 MOST_EPOCHS = 10_000
-MOST_PROBLEMS = 3
 # After an accuracy above 10 %, a number of at most 1 may be a fraction.
 LEAP = 10.0
-SHOWN_CHARS = 120
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class EpochLines:
 
     pattern: EpochPattern
     found: list[EpochLine] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     gave_up: str | None = None
     _largest: float = 0.0
 
@@ -81,21 +80,17 @@ class EpochLines:
             number = _number(text)
             if number is None or (name in (ACCURACY, PERCENT) and not 0 <= number <= 100 and not math.isnan(number)):
                 what = "no number" if number is None else "not from 0 to 100"
-                self._note(f"the group {name} matched {text[:40]!r}, which is {what}")
+                self.problems.note(f"the group {name} matched {text[:40]!r}, which is {what}")
                 return None
             values[name] = number
         if EPOCH in values:
             if not 0 <= values[EPOCH] < 1e9 or not float(values[EPOCH]).is_integer():
-                self._note(f"the group epoch matched {match.groups[EPOCH][:40]!r}, which is no epoch's number")
+                self.problems.note(f"the group epoch matched {match.groups[EPOCH][:40]!r}, which is no epoch's number")
                 return None
             values[EPOCH] = int(values[EPOCH])
         is_percent = PERCENT in values or match.behind_accuracy.lstrip()[:1] == "%"
         accuracy = values.pop(PERCENT, values.pop(ACCURACY, None))
         return EpochLine(at_s, values, accuracy, is_percent)
-
-    def _note(self, problem: str) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(problem)
 
 
 def _scale(given: Sequence[tuple[float, bool]]) -> tuple[bool, str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.measures.problems import SHOWN_CHARS, Problems
 from bench.text.nearest import did_you_mean
 
 KINDS = ("epoch", "span", "metrics")
@@ -16,8 +17,6 @@ STATES = ("start", "end")
 MOST_EVENTS = 20_000
 MOST_LINE_BYTES = 1 << 16
 MOST_VALUES = 64
-MOST_PROBLEMS = 3
-SHOWN_CHARS = 120
 # JSON's rounding can make `at_s` this much later than its line.
 ROUNDING_S = 1e-6
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,39}")
@@ -62,7 +61,7 @@ class EventReader:
     """Turns bytes into events as they arrive. Other lines are noted in `problems`; they never raise."""
 
     began_s: float = 0.0
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     bad_lines: int = 0
     lines: int = 0
     _rest: bytes = b""
@@ -105,8 +104,7 @@ class EventReader:
 
     def _bad(self, problem: str) -> None:
         self.bad_lines += 1
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(problem)
+        self.problems.note(problem)
 
 
 def parse(line: bytes, began_s: float, at_s: float) -> Event:

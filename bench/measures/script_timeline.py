@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.measures.problems import Problems
+
 LOOKS = ("eval", "final_eval")
 TRAIN = "train"
 # Loading, training and evaluation together, when the script does not separate them.
@@ -21,7 +23,6 @@ UNDIVIDED = "load_and_train"
 REST = "rest"
 # An evaluation whose accuracy was not reported.
 OTHER_EVAL = "other_eval"
-MOST_PROBLEMS = 3
 
 # Who used the cores between two moments; None if that was not measured.
 Usage = Callable[[float, float], Mapping[str, Any] | None]
@@ -54,7 +55,7 @@ class ScriptTimeline:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     epoch_ends_s: list[float] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     _open: list[_Open] = field(default_factory=list)
     now_s: float = 0.0
     _looked_from: int = 0
@@ -71,11 +72,11 @@ class ScriptTimeline:
 
     def end(self, name: str, at_s: float) -> None:
         if all(span.name != name for span in self._open):
-            self._note(f"the span {name} ended without a start")
+            self.problems.note(f"the span {name} ended without a start")
             return
         self._cut(at_s)
         while (span := self._open.pop()).name != name:
-            self._note(f"the span {span.name} was still open at the end of {name}, around it")
+            self.problems.note(f"the span {span.name} was still open at the end of {name}, around it")
 
     def epoch(self, at_s: float, values: Mapping[str, Any]) -> None:
         """An epoch has ended; without a number in `values` it follows the last one."""
@@ -134,15 +135,9 @@ class ScriptTimeline:
         """Move to this moment and end the present piece of the innermost open span there."""
         at_s = max(at_s, self.now_s)
         if self._open and at_s > self.now_s:
-            self._extend(self._open[-1], at_s)
+            span = self._open[-1]
+            self.pieces.append(Piece(span.name, self.now_s, at_s, span.epoch))
         self.now_s = at_s
-
-    def _extend(self, span: _Open, at_s: float) -> None:
-        self.pieces.append(Piece(span.name, self.now_s, at_s, span.epoch))
-
-    def _note(self, problem: str) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(problem)
 
 
 def as_spans(pieces: list[Piece], usage: Usage = lambda _start_s, _end_s: None) -> list[dict[str, Any]]:
