@@ -52,7 +52,7 @@ class DropEasyConfig(Strict, Ingredient):
     def check(self, key: str, recipe: RecipeFacts) -> None:
         if "cutmix" in recipe.ingredients:
             raise ValueError(
-                f"{key}: the loss of an image that cutmix made of two says of neither how hard it is; leave one out"
+                f"{key}: the loss of an image that cutmix made of two does not say how hard either is; leave one out"
             )
         if recipe.device_count > 1:
             raise ValueError(

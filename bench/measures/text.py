@@ -1,4 +1,4 @@
-"""What a text does not go with, said before anything is trained."""
+"""Refuses what does not suit a text, before anything is trained."""
 
 from __future__ import annotations
 

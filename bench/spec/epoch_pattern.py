@@ -42,7 +42,7 @@ class Match(NamedTuple):
 
 
 class EpochPattern:
-    """The compiled pattern; A signal limits `search`, so only the main thread is protected."""
+    """The compiled pattern; a signal limits `search`, so only the main thread is protected."""
 
     def __init__(self, pattern: str) -> None:
         """Raises `BadPattern` if it is not a regular expression or has no named group."""
