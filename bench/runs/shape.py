@@ -111,6 +111,7 @@ PARTS: dict[str, Any] = {
     "code": _Code,
     "data": _Data,
 }
+_Parts = msgspec.defstruct("_Parts", PARTS.items())
 _FLOAT_BITS = 1024
 # Endings of metrics' names: booleans, and numbers used in calculations. Other metrics may be anything.
 _FLAGS = ("timed_out", "contended", "reached", "coarse")
@@ -130,9 +131,7 @@ def check_text(part: str, text: bytes | msgspec.Raw) -> None:
 
 def check(record: Any) -> None:
     """Raises msgspec.ValidationError if a part of this run has a value of another type."""
-    for part, shape in PARTS.items():
-        with _named(part):
-            msgspec.convert(getattr(record, part), shape)
+    msgspec.convert({part: getattr(record, part) for part in PARTS}, _Parts)
     check_values(record.started_at, record.metrics)
 
 

@@ -48,8 +48,8 @@ _LazyRun: Any = msgspec.defstruct(
     [
         (
             field.name,
-            list[RecordedSpan] if field.name == "spans"
-            else msgspec.Raw if field.name in {*PARTS, "epochs"}
+            shape.PARTS[field.name] if field.name in ("spans", "epochs")
+            else msgspec.Raw if field.name in PARTS
             else field.type,
         )
         for field in msgspec.structs.fields(Run)
@@ -75,7 +75,6 @@ class RunReader:
             run = self._decode_run(line)
             if run.schema != SCHEMA:
                 return self._decode_slowly(line)
-            shape.check_text("epochs", run.epochs)
             shape.check_values(run.started_at, run.metrics)
             run.config = self._share("config", bytes(run.config))
             run.machine = self._share("machine", bytes(run.machine))
