@@ -14,7 +14,7 @@ from bench.gate.quantity import judged_as
 from bench.host.git import GitFailed, git
 from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, Run
-from bench.runs.store import jsonl_files, read_records
+from bench.runs.store import jsonl_files, read_all_runs
 from bench.spec import matrix as matrices
 from bench.text.canonical import canonical_json
 
@@ -151,7 +151,7 @@ def _in_path(path: Path) -> list[Result]:
     runs = list(path.rglob("*.jsonl")) if path.is_dir() else [path]
     if path.is_dir() and not runs:
         return [result for file in sorted(path.rglob("*.json")) for result in of_benchmarks(file)]
-    return _of_runs(list(read_records(jsonl_files(sorted(runs)), Run.from_json_line)))
+    return _of_runs(read_all_runs(jsonl_files(sorted(runs))))
 
 
 def _selected(conditions: str, results: Path) -> list[Result]:
@@ -185,7 +185,7 @@ def _commit(name: str) -> str | None:
 
 def _recorded(results: Path) -> list[Run]:
     folder = results / "runs"
-    return list(read_records(jsonl_files([folder]), Run.from_json_line)) if folder.is_dir() else []
+    return read_all_runs(jsonl_files([folder])) if folder.is_dir() else []
 
 
 def _of_runs(runs: Sequence[Run]) -> list[Result]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.documents.document import is_folder
 from bench.errors import UsageError
 from bench.runs.run import Run
-from bench.runs.store import jsonl_files, read_records, read_runs
+from bench.runs.store import jsonl_files, read_all_runs, read_records, read_runs
 
 NEWEST = "last"
 SHOWN_CANDIDATES = 8
@@ -25,7 +25,7 @@ def find_runs(references: Sequence[str], results: Path) -> list[Run]:
     for reference in references:
         path = Path(reference)
         if reference and (path.suffix == ".jsonl" or is_folder(path)):
-            runs = list(read_records(jsonl_files([path]), Run.from_json_line))
+            runs = read_all_runs(jsonl_files([path]))
             if not runs:
                 raise UsageError(f"{path}: there is no run in it")
         else:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from bench.errors import MissingError
 from bench.files import open_regular
+from bench.host.gc_pause import collector_paused
 from bench.runs.run import RecordError, Run
 
 # An append takes milliseconds; a process that holds the lock for longer than this is stopped, not slow.
@@ -68,7 +69,7 @@ class Store:
         """
         files = [self.path] if self.path.exists() else []
         if cells is None:
-            return list(read_records(files, Run.from_json_line))
+            return read_all_runs(files)
         return read_runs(files, lambda _, cell: cell in cells)
 
     def extend(self, make_lines: Callable[[], Sequence[bytes]]) -> None:
@@ -194,6 +195,13 @@ def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> 
                 yield record
 
 
+@collector_paused()
+def read_all_runs(files: Iterable[Path]) -> list[Run]:
+    """Every run in these files."""
+    return list(read_records(files, Run.from_json_line))
+
+
+@collector_paused()
 def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[Run]:
     """The runs for which `wants(run_id, cell)` is true. Others are not decoded, which saves most of the time.
 

@@ -19,7 +19,7 @@ from bench.registry.reference import anchored
 from bench.report.terminal.leaderboard import print_boards, to_csv, to_markdown
 from bench.runs.labels import is_imported
 from bench.runs.run import Run
-from bench.runs.store import jsonl_files, read_records
+from bench.runs.store import jsonl_files, read_all_runs
 from bench.scores.leaderboard import Board, Metric
 from bench.scores.leaderboard import boards as ranked
 from bench.scores.published import PublishedResult, load_records
@@ -113,7 +113,7 @@ def _as_text(made: list[Board], format: BoardFormat, limit: int | None) -> str:
 def read_all(files: Sequence[Path], results: Path) -> tuple[list[Run], list[PublishedResult]]:
     """The runs of these files and folders, by default all below `results`, and the records."""
     folders = [folder for folder in (results / "runs", results / PUBLISHED) if folder.is_dir()]
-    return list(read_records(jsonl_files(files or folders), Run.from_json_line)), load_records()
+    return read_all_runs(jsonl_files(files or folders)), load_records()
 
 
 def write(path: Path, content: str | bytes) -> None:
