@@ -24,7 +24,7 @@ REPOSITORIES = (".git", ".hg", ".jj", ".svn")
 
 @dataclass(frozen=True)
 class Checkout:
-    """Two trees at paths of equal length, so that the environments of their processes have equal size.
+    """Folders of two trees, whose paths are equally long, so that the environments of their processes have equal size.
 
     Even the size of the environment shifts a program's memory, and with it the speed by some percent (Mytkowicz et al.,
     "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
@@ -32,7 +32,6 @@ class Checkout:
 
     base: Path
     head: Path
-    commit: str
 
 
 def top_of(folder: Path) -> Path:
@@ -106,7 +105,7 @@ def checked_out(top: Path, commit: str, place: int = 0) -> Iterator[Checkout]:
         except GitFailed as error:
             raise UsageError(f"the base cannot be checked out: {error}") from None
         sides.head.symlink_to(top, target_is_directory=True)
-        yield Checkout(sides.base, sides.head, commit)
+        yield sides
 
 
 def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]:
@@ -123,16 +122,8 @@ def for_both(path: Path, top: Path, base: Path, head: Path) -> tuple[Path, Path]
     return for_base, for_head
 
 
-@dataclass(frozen=True)
-class Places:
-    """Two unused paths of equal length."""
-
-    base: Path
-    head: Path
-
-
 @contextmanager
-def temporary_sides(top: Path, place: int = 0) -> Iterator[Places]:
+def temporary_sides(top: Path, place: int = 0) -> Iterator[Checkout]:
     """Paths for two checkouts of the repository at `top`, which go away at the end, with what a killed command left.
 
     Each `place` has paths of another length, by which what the length alone does to the speed can be told.
@@ -142,7 +133,7 @@ def temporary_sides(top: Path, place: int = 0) -> Iterator[Places]:
     folder = outer.joinpath(*[ANOTHER_PLACE] * place)
     folder.mkdir(exist_ok=True, parents=True)
     try:
-        yield Places(folder / "base", folder / "head")
+        yield Checkout(folder / "base", folder / "head")
     finally:
         _remove(top, outer)
 
