@@ -34,7 +34,6 @@ class CommitLine:
     planted: Sequence[int]
     chain: Sequence[CommitComparison]
     raw: Sequence[CommitComparison]
-    raw_times: Sequence[tuple[int, float, str]]
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,19 @@ def line(blocks: Sequence[Times], seed: int, rounds: int = ROUNDS, slow_down: fl
     level = np.cumsum([math.log1p(slow_down) if at in planted else 0.0 for at in range(COMMITS + 1)])
     chain, raw_times, errors = [], [], []
     for at in range(1, COMMITS + 1):
-        name, speed = _machine(at)
         base, head = draw(both_ways, rounds, rng)
         step = level[at] - level[at - 1]
         rises = [math.log(b / a) + step for a, b in zip(base, head, strict=True)]
         rise, error = estimate(rises, WALL) or (0.0, 1.0)
         chain.append(CommitComparison(at - 1, at, rise, error))
-        raw_times.append((at, float(np.median(head)) * speed * math.exp(level[at]), name))
+        raw_times.append(float(np.median(head)) * _slowness(at) * math.exp(level[at]))
         # Of a median, by the spread of the runs it is of.
         errors.append(1.2533 * float(np.std(np.log(head), ddof=1)) / math.sqrt(rounds))
     raw = [
-        CommitComparison(a[0], b[0], math.log(b[1] / a[1]), math.hypot(errors[a[0] - 1], errors[b[0] - 1]))
-        for a, b in itertools.pairwise(raw_times)
+        CommitComparison(at, at + 1, math.log(after / before), math.hypot(*errors[at - 1 : at + 1]))
+        for at, (before, after) in enumerate(itertools.pairwise(raw_times), 1)
     ]
-    return CommitLine(planted, chain, raw, raw_times)
+    return CommitLine(planted, chain, raw)
 
 
 def score(planted: Sequence[int], found: Sequence[Change]) -> ChangeScore:
@@ -85,11 +83,11 @@ def scores(
     return [(score(one.planted, find_changes(one.chain)), score(one.planted, find_changes(one.raw))) for one in made]
 
 
-def _machine(at: int) -> tuple[str, float]:
-    """The name of the machine that measures a commit, and how slow it is."""
+def _slowness(at: int) -> float:
+    """How much slower than the first the machine is that measures a commit."""
     share = (at - 1) / COMMITS
-    for number, (speed, part) in enumerate(MACHINES):
-        if share < part or number == len(MACHINES) - 1:
-            return f"machine {number + 1}", speed
+    for slowness, part in MACHINES[:-1]:
+        if share < part:
+            return slowness
         share -= part
-    raise AssertionError
+    return MACHINES[-1][0]
