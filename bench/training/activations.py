@@ -8,24 +8,25 @@ from types import TracebackType
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 
 
 class KeptActivations:
     """Counts, while entered, the bytes that autograd saves, by the name that `owner` has at the time.
 
     A storage counts once, for the first that saves it; those of `not_counted` (the weights) do not count. Rounding by
-    allocators and workspace of kernels are not included, so a device's peak is higher.
+    allocators and workspace of kernels are not included, so a device's peak is higher. `total_bytes` is the most that
+    was held at once: the sum, unless one graph was freed before another was built, as with accumulation or a proxy.
     """
 
     def __init__(self, not_counted: Iterable[Tensor] = ()) -> None:
         self.owner = ""
         self.bytes_by_owner: dict[str, int] = {}
-        self._seen = {_storage_id(tensor) for tensor in not_counted}
+        self.total_bytes = 0
+        # Weak references, because an address is used again as soon as its storage is freed.
+        self._seen = {StorageWeakRef(tensor.untyped_storage()) for tensor in not_counted}  # type: ignore[no-untyped-call]
+        self._held: dict[StorageWeakRef, int] = {}
         self._hooks = saved_tensors_hooks(self._pack, lambda tensor: tensor)
-
-    @property
-    def total_bytes(self) -> int:
-        return sum(self.bytes_by_owner.values())
 
     def __enter__(self) -> KeptActivations:
         self._hooks.__enter__()
@@ -37,14 +38,15 @@ class KeptActivations:
         self._hooks.__exit__(kind, error, trace)
 
     def _pack(self, tensor: Tensor) -> Tensor:
-        if (storage := _storage_id(tensor)) not in self._seen:
+        storage = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+        if storage not in self._seen:
             self._seen.add(storage)
-            self.bytes_by_owner[self.owner] = self.bytes_by_owner.get(self.owner, 0) + tensor.untyped_storage().nbytes()
+            size = tensor.untyped_storage().nbytes()
+            self.bytes_by_owner[self.owner] = self.bytes_by_owner.get(self.owner, 0) + size
+            held = {one: bytes_ for one, bytes_ in self._held.items() if not one.expired()}  # type: ignore[no-untyped-call]
+            self._held = held | {storage: size}
+            self.total_bytes = max(self.total_bytes, sum(self._held.values()))
         return tensor
-
-
-def _storage_id(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage().data_ptr())
 
 
 def tensor_bytes(tensors: Iterable[object]) -> int:

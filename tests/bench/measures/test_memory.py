@@ -22,6 +22,12 @@ def test_two_runs_count_the_same(count):
     assert first["activation_bytes_per_example"] == first["activation_bytes"] / BATCH
 
 
+@pytest.mark.parametrize("setting", ["accumulate=4", "proxy={kept: 0.5, model: {width: 2}}"])
+def test_parts_and_a_proxy_are_counted_alike_in_every_run_too(count, setting):
+    first, second = (count(setting)["activation_bytes"] for _ in range(2))
+    assert first == second < 0.8 * count()["activation_bytes"]
+
+
 def test_an_activation_in_place_saves_its_input_and_a_bias_costs_its_own_size_alone(count):
     in_place, copied = count(), count("model.inplace=false")
     assert copied["activation_bytes"] > in_place["activation_bytes"] + BATCH * PIXELS * 4

@@ -21,6 +21,15 @@ def test_what_two_keep_counts_once_for_the_first():
     assert kept.bytes_by_owner == {"first": 40}
 
 
+def test_of_graphs_that_are_freed_one_after_the_other_the_largest_counts():
+    layer = nn.Linear(8, 4)
+    with KeptActivations(layer.parameters()) as kept:
+        for examples in (16, 32, 24):
+            layer(torch.randn(examples, 8)).sum().backward()
+    assert kept.total_bytes == 32 * 8 * 4
+    assert kept.bytes_by_owner == {"": (16 + 32 + 24) * 8 * 4}
+
+
 def test_nothing_is_kept_without_gradients():
     with torch.no_grad(), KeptActivations() as kept:
         nn.Linear(8, 4)(torch.randn(2, 8))
