@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # The package's folder, installed or in a checkout; it holds recipes, matrices, records and published runs.
@@ -76,3 +77,11 @@ def private_folder(path: Path) -> Path:
     finally:
         os.close(fd)
     return path
+
+
+def sha256_of_files(files: Mapping[str, str]) -> str:
+    """One hash for files given by name and hash, in whatever order."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{files[name]}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

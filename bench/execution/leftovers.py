@@ -16,7 +16,7 @@ MOST_NAMED = 3
 
 
 class Leftovers:
-    """What a command that has ended left running; They are off its clock, because by hand the prompt would be back."""
+    """What a command that has ended left running; they are off its clock, because by hand the prompt would be back."""
 
     def __init__(self, process: ScriptProcess) -> None:
         assert process.ended_s is not None

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from bench.host.fingerprint import core_of
-from bench.host.proc import pids, read
+from bench.host.fingerprint import physical_cores, usable_cpus
+from bench.host.proc import pids, read, stat_of
 
 # The kernel counts in ticks of 10 ms, several at a time: over a shorter time, one tick is several per cent of a core.
 LEAST_S = 0.5
@@ -223,12 +223,10 @@ class Sampler:
         self.root = os.getpid() if root is None else root
         self.helpers = set(helpers)
         self._proc, self._now = str(proc), now
-        if cpus is None:
-            cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        cpus = usable_cpus() if cpus is None else cpus
         self._cpu_names = {f"cpu{cpu}".encode() for cpu in cpus}
         self.threads = len(cpus)
-        physical = {core_of(cpu) for cpu in cpus}
-        self.cores = self.threads if None in physical else len(physical)
+        self.cores = physical_cores(cpus) or self.threads
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
         self._family = {self.root}
         self._scans_took_s = 0.0
@@ -282,10 +280,9 @@ class Sampler:
 
     def _stat(self, pid: int | str) -> tuple[int, ...] | None:
         """A process's parent and its ticks in user and kernel mode, including those of its ended children."""
-        text = read(self._proc, f"{pid}/stat")
+        fields = stat_of(self._proc, pid)
         try:
-            numbers = text[text.rindex(b")") + 2 :].split()
-            return int(numbers[1]), *map(int, numbers[11:15])
+            return int(fields[1]), *map(int, fields[11:15])
         except (ValueError, IndexError):
             return None
 

@@ -83,6 +83,17 @@ def core_of(cpu: int) -> tuple[int, int] | None:
     return None if package is None or core is None else (package, core)
 
 
+def usable_cpus() -> list[int]:
+    """The hardware threads that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def physical_cores(cpus: Sequence[int]) -> int | None:
+    """The number of distinct cores to which these hardware threads belong."""
+    cores = {core_of(cpu) for cpu in cpus}
+    return None if None in cores else len(cores) or None
+
+
 def oom_kills() -> int:
     """How many processes the kernel has killed for lack of memory since it booted; 0 if unknown."""
     try:
@@ -177,7 +188,7 @@ def _loaded_torch() -> dict[str, Any]:
 
 def _cpu() -> dict[str, Any]:
     info = _cpuinfo()
-    usable = _known(_usable)
+    usable = _known(usable_cpus)
     stepping = [info.get(key) for key in ("cpu family", "model", "stepping")]
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return {
@@ -190,14 +201,9 @@ def _cpu() -> dict[str, Any]:
         "logical_cores": _known(psutil.cpu_count),
         "physical_cores": _known(lambda: psutil.cpu_count(logical=False)),
         "usable_cores": len(usable) if usable else None,
-        "usable_physical_cores": _known(lambda: _physical(usable or [])),
+        "usable_physical_cores": _known(lambda: physical_cores(usable or [])),
         "cpu_quota": _known(_cpu_quota),
     }
-
-
-def _usable() -> list[int]:
-    """The hardware threads that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _mhz_max() -> int | None:
@@ -224,12 +230,6 @@ def _cpu_model(info: dict[str, str]) -> str:
     if "CPU part" in info:
         return f"{platform.machine()} implementer {info.get('CPU implementer')} part {info['CPU part']}"
     return platform.processor() or platform.machine()
-
-
-def _physical(cpus: Sequence[int]) -> int | None:
-    """The number of distinct cores to which these hardware threads belong."""
-    cores = {core_of(cpu) for cpu in cpus}
-    return None if None in cores else len(cores) or None
 
 
 def _cgroup_folders(controller: str) -> list[Path]:

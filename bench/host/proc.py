@@ -27,3 +27,9 @@ def pids(proc: Path | str) -> list[str]:
         return [name for name in os.listdir(proc) if name.isdecimal()]
     except OSError:
         return []
+
+
+def stat_of(proc: Path | str, pid: int | str) -> list[bytes]:
+    """The fields of a process's `stat` behind its name, the state first; empty if there is no such process."""
+    _, _, behind = read(proc, f"{pid}/stat").rpartition(b")")  # the name may hold brackets and spaces
+    return behind.split()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.host.proc import pids, read
+from bench.host.proc import pids, read, stat_of
 
 # Looking at every process of the machine takes 1 ms for 100 of them, and their memory some 0.1 ms for each GiB.
 WATCH_SHARE = 0.002
@@ -142,9 +142,8 @@ class ProcessTree:
             return 0
 
     def _read(self, pid: int) -> Process | None:
-        text = read(self._proc, f"{pid}/stat")
+        fields = stat_of(self._proc, pid)
         try:
-            fields = text[text.rindex(b")") + 2 :].split()
             return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in (b"Z", b"X"))
         except (ValueError, IndexError):
             return None

@@ -16,7 +16,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from bench.files import PACKAGE
+from bench.files import PACKAGE, sha256_of_files
 from bench.host.git import GitFailed, git
 
 PACKAGES = ("bench", "models", "pipelines")
@@ -142,14 +142,6 @@ class Bytecode:
             return self._seen[source][1]
         except (OSError, NotImplementedError):  # there is none; Python will compile the source
             return False
-
-
-def sha256_of_files(files: Mapping[str, str]) -> str:
-    """One hash for files given by name and hash, in whatever order."""
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name}\0{files[name]}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
 
 
 def own_root() -> Path:

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from bench.files import sha256_of_files
 from bench.host.git import GitFailed, git
-from bench.host.provenance import sha256_of_files
 
 # Source code in any language. Other files without a commit may be a script's output.
 SOURCES = frozenset({

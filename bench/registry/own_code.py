@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from bench.files import sha256_of_files
 from bench.registry.reference import repository_of
 
 _INSTALLED = ("site-packages", "dist-packages")
@@ -55,12 +56,14 @@ class OwnCode:
     def sha256(self) -> str:
         """The hash over relative names and contents, the same for equal sources in another folder or under another file
         name."""
-        digest = hashlib.sha256()
         named = (("" if path == self.file else name, path.read_bytes()) for name, path in self.files.items())
-        for name, content in sorted(named):
-            if content.strip() or not name.endswith("__init__.py"):
-                digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        return sha256_of_files(
+            {
+                name: hashlib.sha256(content).hexdigest()
+                for name, content in named
+                if content.strip() or not name.endswith("__init__.py")
+            }
+        )
 
     def mentions(self, word: str) -> bool:
         """Whether the word stands in a source; of an installed package the file itself is looked at alone."""
