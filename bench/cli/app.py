@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import typer
 
 from bench.cli import lazy
+
+# Imports make many objects and hardly any garbage, which Python would look for after every 700 of them.
+OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -21,6 +25,7 @@ def main() -> None:
     from bench.host import openmp
     from bench.text import streams
 
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     streams.protect()
     imports.keep_to_own_code()
     openmp.settle()

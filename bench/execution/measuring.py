@@ -16,7 +16,7 @@ from bench.execution import scratch
 from bench.execution.teller import Teller
 from bench.host.clock import Clock
 from bench.host.contention import of_this_run
-from bench.measures import measure_class
+from bench.measures.lookup import measure_class
 from bench.spec.job import Job
 
 if TYPE_CHECKING:

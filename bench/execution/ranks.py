@@ -27,7 +27,7 @@ from bench.execution.teller import Teller, end_with_parent
 from bench.host.clock import Clock, Span
 from bench.host.contention import of_this_run
 from bench.host.fingerprint import oom_kills
-from bench.measures import measure_module
+from bench.measures.lookup import measure_module
 from bench.spec.job import Job
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from bench.execution import scratch
 from bench.execution.measured import Measured
 from bench.execution.recorded_code import HarnessCode, RecordedCode
 from bench.host.fingerprint import fingerprint
+from bench.registry.reference import object_name
 from bench.runs.run import Run, new_run_id
 from bench.runs.store import Store, StoreError
-from bench.spec.measures import label_of
 from bench.text.console import visible_json
 from bench.text.undecodable import command_line
 
@@ -134,7 +134,7 @@ class Recorder:
             log_tail=measured.log_tail,
             command=command_line(),
             started_at=attempt.started_at.isoformat(timespec="milliseconds"),
-            measure=label_of(measure),
+            measure=object_name(measure),
             config=config | {"resolved": resolved},
             price_per_hour=price_per_hour,
             metrics=measured.metrics,

@@ -32,6 +32,12 @@ def parse(text: str) -> Reference | None:
     return None
 
 
+def object_name(text: str) -> str:
+    """The object that a reference names; any other name as it is."""
+    reference = parse(text)
+    return text if reference is None else reference.name
+
+
 def is_path(text: str) -> bool:
     """Whether a data set's name is a path: it contains a slash or ends in .npz."""
     return parse(text) is None and (os.sep in text or text.endswith(".npz") or text in (".", ".."))

@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from bench.errors import UsageError
-from bench.registry.reference import parse
 from bench.registry.registry import Info, Registry
 from bench.statistics.sampling import Bounds
 
@@ -68,12 +67,6 @@ TRAIN_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ON_SEVERAL_DEVICES = ("time_to_accuracy", "throughput")
 # Measures whose seeds can run one after another in one process.
 SHARE_A_PROCESS = ("time_to_accuracy",)
-
-
-def label_of(measure: str) -> str:
-    """The measure's name in records: bench's own, that of a script's measure, or the name in a user's file."""
-    reference = None if measure in MEASURES else parse(measure)
-    return measure if reference is None else reference.name
 
 
 def with_timeout(bounds: Bounds, timeout_s: float, measure: str) -> Bounds:

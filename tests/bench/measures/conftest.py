@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.host.clock import Clock
-from bench.measures import measure_class
+from bench.measures.lookup import measure_class
 from bench.spec import recipes
 from bench.spec.job import Job
 from bench.statistics.sampling import Bounds

@@ -8,8 +8,8 @@ import pytest
 
 from bench.errors import UsageError
 from bench.execution.runner import execute
-from bench.measures import measure_class
 from bench.measures.base import Measure
+from bench.measures.lookup import measure_class
 from bench.runs.run import Run
 from bench.spec.measures import MEASURES
 from bench.statistics.sampling import Bounds

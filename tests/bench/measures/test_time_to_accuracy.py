@@ -76,7 +76,7 @@ import sys, time
 from pathlib import Path
 from bench.spec import recipes
 from bench.host.clock import Clock
-from bench.measures import measure_class
+from bench.measures.lookup import measure_class
 from bench.spec.job import Job
 
 settings = ["compile=true", "warm_up_steps=1", "threads=1", *sys.argv[2:]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import UsageError
-from bench.registry.reference import Reference, anchored_document, anchored_values, is_path, label, parse
+from bench.registry.reference import Reference, anchored_document, anchored_values, is_path, label, object_name, parse
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,10 @@ def test_a_label_leaves_out_the_folders():
     assert [label(name) for name in ("/a/b/net.py:Cnn", "/a/photos", "x.npz", "resnet9", "a.b:C")] == [
         "net.py:Cnn", "photos", "x.npz", "resnet9", "a.b:C",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "called"), [("nets/my.py:Net", "Net"), ("my.nets:Net", "Net"), ("time_to_accuracy", "time_to_accuracy")]
+)
+def test_what_a_reference_names_is_called_without_its_place(name, called):
+    assert object_name(name) == called
