@@ -230,7 +230,8 @@ def interrupt(number: signal.Signals, times: int):
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
 def test_a_stopped_run_is_recorded_as_interrupted(time_script, tmp_path, number, times):
     measured = time_script(
-        "import time\nprint('begun')\ntry:\n    time.sleep(60)\n"
+        # The signal may come before print has returned.
+        "import time\ntry:\n    print('begun')\n    time.sleep(60)\n"
         # Longer than a second signal takes to come, and shorter than the time that a first one leaves.
         "except KeyboardInterrupt:\n    time.sleep(1)\n    print('asked to end')",
         on_event=interrupt(number, times),
