@@ -166,7 +166,7 @@ def leaderboard(
     paths: Iterable[str | Path] = (),
     results: str | Path = "results",
 ) -> pd.DataFrame:
-    """Runs and published records ranked by rule book, a row each, in the columns of `bench leaderboard -f csv`.
+    """Runs and published records ranked by rule book, a row each, in the columns of `bench leaderboard --all -f csv`.
 
     `task` is one such as `cifar10/train`, `rule` a rule book such as `mlperf`; None is all. `metric` is what is ranked
     by: `time`, `cost`, `latency` or `energy`; None is the usual one. Values are in the unit that stands beside them.

@@ -25,13 +25,17 @@ def print_table(console: Console, table: Table, optional: Sequence[str] = ()) ->
         LastingConsole(file=console.file, width=max(console.width, LOG_WIDTH)).print(table)
 
 
+def fits(table: Table, width: int) -> bool:
+    """Whether no cell would be folded."""
+    return LastingConsole(width=UNBOUNDED_WIDTH).measure(table).maximum <= width
+
+
 def fitted(table: Table, width: int, optional: Sequence[str]) -> Table:
     """The table without as many of the first `optional` columns as necessary to fit `width`."""
-    measure = LastingConsole(width=UNBOUNDED_WIDTH)
     gone: set[str] = set()
     smaller = table
     for name in optional:
-        if measure.measure(smaller).maximum <= width:
+        if fits(smaller, width):
             break
         gone.add(name)
         columns = [column for column in table.columns if _heading(column) not in gone]

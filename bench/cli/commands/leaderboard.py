@@ -1,4 +1,8 @@
-"""Rank runs and published records together, by rule book; say who does not qualify, and why."""
+"""Rank runs and published records together, by rule book; say who does not qualify, and why.
+
+Without --task, --rule, --limit or --all it prints a line a board: the best published result, the best here, and its
+rank or why it has none.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from bench.cli import completion
 from bench.cli.options import Out, Price, Results, RunFiles, whole
@@ -16,7 +21,8 @@ from bench.documents.limits import MOST_COUNT
 from bench.errors import BenchError, MissingError, UsageError
 from bench.host.gc_pause import collector_paused
 from bench.registry.reference import anchored
-from bench.report.terminal.leaderboard import print_boards, to_csv, to_markdown
+from bench.report.terminal.board_summaries import WHOLE, print_summaries, summaries_to_csv, summaries_to_markdown
+from bench.report.terminal.leaderboard import print_boards, say_folded, to_csv, to_markdown
 from bench.runs.labels import is_imported
 from bench.runs.run import Run
 from bench.runs.store import jsonl_files, read_all_runs
@@ -60,6 +66,9 @@ def leaderboard(
         MetricChoice | None, typer.Option(help="What to rank by; default: time, and latency for inference.")
     ] = None,
     price: Price = None,
+    in_full: Annotated[
+        bool, typer.Option("--all", help="Every board in full; --task, --rule and --limit show boards in full too.")
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -68,9 +77,9 @@ def leaderboard(
             help="Rows of a section, beside our own: terminal 10, Markdown all; 0 is all.",
         ),
     ] = None,
-    format: Annotated[BoardFormat, typer.Option("--format", "-f", help="csv holds bare values.")] = (
-        BoardFormat.terminal
-    ),
+    format: Annotated[
+        BoardFormat, typer.Option("--format", "-f", help="csv holds bare values; html has the boards in full too.")
+    ] = BoardFormat.terminal,
     out: Out = None,
     results: Results = Path("results"),
 ) -> None:
@@ -78,34 +87,44 @@ def leaderboard(
     console = LastingConsole()
     runs, records = read_all(files or (), results)
     made = boards(runs, records, rule, task, metric.value if metric else None, price)
+    in_full = in_full or rule is not None or task is not None or limit is not None
     if out is not None:
-        write(out, _as_text(made, format, limit))
+        write(out, _as_text(made, format, in_full, limit))
         say(console, f"{out}: {len(made)} leaderboards")
     elif format != "terminal":
-        write_out(_as_text(made, format, limit))
+        write_out(_as_text(made, format, in_full, limit))
     else:
-        print_boards(console, made, limit)
+        _print(console, made, in_full, limit)
         if not (rule or task or metric) and (left := _on_no_board(runs, made)):
-            line = (
+            say_folded(
+                console,
                 f"On no board: {left} of the cells here, because they have no target, never came to an end, or "
-                "measured what no rule scores; `bench results` lists every run."
+                "measured what no rule scores; `bench results` lists every run.",
             )
-            console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def _as_text(made: list[Board], format: BoardFormat, limit: int | None) -> str:
+def _print(console: Console, made: list[Board], in_full: bool, limit: int | None) -> None:
+    if not in_full or len(made) > 1:
+        print_summaries(console, made)
+        say_folded(console, "" if in_full else WHOLE)
+    if in_full:
+        print_boards(console, made, limit)
+
+
+def _as_text(made: list[Board], format: BoardFormat, in_full: bool, limit: int | None) -> str:
     match format:
         case BoardFormat.csv:
-            return to_csv(made)
+            return to_csv(made) if in_full else summaries_to_csv(made)
         case BoardFormat.markdown:
-            return to_markdown(made, limit)
+            begin = [summaries_to_markdown(made)] if not in_full or len(made) > 1 else []
+            return "\n".join([*begin, to_markdown(made, limit)] if in_full else begin)
         case BoardFormat.html:
             from bench.report.html.pages import single_page
 
             return single_page(made)
         case BoardFormat.terminal:
             file = io.StringIO()
-            print_boards(LastingConsole(file=file, width=FILE_WIDTH), made, limit)
+            _print(LastingConsole(file=file, width=FILE_WIDTH), made, in_full, limit)
             return file.getvalue()
 
 

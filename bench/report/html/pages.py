@@ -23,7 +23,7 @@ from bench.report.html.views import (
     cell_row,
     commands,
     config_pairs,
-    overview,
+    overviews,
     run_facts,
     spans_by_rule,
     verdicts,
@@ -72,11 +72,7 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
         for plot in plots:
             files[f"plots/{plot.name}.svg"] = plot.svg
             files[f"plots/{plot.name}.png"] = plot.png
-    tasks: dict[tuple[str, float], list[Any]] = {}
-    for view in views:
-        tasks.setdefault((view.board.task, view.board.target_accuracy), []).append(overview(view))
-    # The board with most competitors comes first.
-    tasks = dict(sorted(tasks.items(), key=lambda item: -sum(line.ranked for line in item[1])))
+    tasks = overviews(views)
     files["index.html"] = _render("index.html", root="", chapters=chapters, tasks=tasks, counts=counts, **common)
     files["cells.html"] = _render(
         "cells.html",
@@ -110,12 +106,13 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
 
 
 def single_page(made: Sequence[Board]) -> str:
-    """The boards as one self-contained page."""
+    """The boards as one self-contained page, which begins with a line for each."""
     views = [board_view(board, {}) for board in made]
     return _render(
         "single.html",
         root=None,
         views=views,
+        tasks=overviews(views),
         ties=TIES,
         generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         style=style(),

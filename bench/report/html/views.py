@@ -24,6 +24,7 @@ from bench.runs.labels import flat, show
 from bench.runs.run import Run
 from bench.scores.leaderboard import Board, Metric, Row
 from bench.scores.rules import Kind, Timing, position
+from bench.scores.summary import summarise
 from bench.text import units
 
 COMMANDS_SHOWN = 3
@@ -72,7 +73,7 @@ class BoardView:
 
 
 def board_view(board: Board, pages: Mapping[Kind, str]) -> BoardView:
-    footnotes = Footnotes()
+    footnotes = Footnotes(board.rows)
     others = [metric for metric in SHOW if any(metric in row.figures for row in board.rows) and metric != board.metric]
     metrics = [board.metric, *others]
     parts = [
@@ -230,11 +231,18 @@ class Overview:
     unranked: int
 
 
+def overviews(views: Iterable[BoardView]) -> dict[tuple[str, float], list[Overview]]:
+    """The overviews of each task and target; those with most competitors come first."""
+    tasks: dict[tuple[str, float], list[Overview]] = {}
+    for view in views:
+        tasks.setdefault((view.board.task, view.board.target_accuracy), []).append(overview(view))
+    return dict(sorted(tasks.items(), key=lambda item: -sum(line.ranked for line in item[1])))
+
+
 def overview(view: BoardView) -> Overview:
-    rows = [row for section in view.sections for row in section.rows if row.row.standing is None]
-    ranked = [row for row in rows if row.row.rank]
-    best = next((row for row in ranked if row.row.kind != "run"), None)
-    own = next((row for row in rows if row.row.kind == "run" and row.row.reached and row.row.is_possible), None)
+    shown = {id(line.row): line for section in view.sections for line in section.rows}
+    short = summarise(view.board)
+    best, own = shown.get(id(short.published)), shown.get(id(short.ours))
     return Overview(view, best, own, len(view.board.ranked), len(view.board.unranked))
 
 

@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import quote
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +16,8 @@ from rich.text import Text
 from bench.scores.leaderboard import Board, Metric, Row
 from bench.statistics.estimates import Estimate
 from bench.text import units
-from bench.text.fitting import print_table
+from bench.text.fitting import fits, print_table
+from bench.text.folding import folded
 from bench.text.spreadsheet import harmless
 
 # The default number of rows of a section on a terminal.
@@ -27,8 +30,8 @@ SHOW: dict[Metric, Callable[[float | None], str]] = {
 }
 # Entries of teams list all members.
 AUTHOR_CHARS = 32
-# The columns that a narrow terminal loses, first to last.
-OPTIONAL = ("date", "accuracy", "n")
+# A longer interval takes two lines where a terminal is narrow.
+NARROW_CHARS = 16
 KINDS = {"run": "run here", "imported": "imported entry", "record": "published record"}
 TIES = (
     "Rows that share a rank, as in 2=, are ties: their 95 % intervals overlap that of the first of them. "
@@ -39,22 +42,35 @@ CSV_COLUMNS = (
     "hardware", "date", "n", "value", "low", "high", "unit", "accuracy", "reached", "reasons", "notes", "id", "source",
     "command",
 )  # fmt: skip
+# What an address in Markdown may hold as it is.
+_OF_ADDRESSES = ":/?#@!$&'*+,;=%~"
 
 
 class Footnotes:
-    """Remarks of a board, each printed once and numbered in order of appearance."""
+    """Remarks of a board, each printed once and numbered in order of appearance.
 
-    def __init__(self) -> None:
+    Reasons and findings that several of the `rows` share are one remark, which says how many rows it is of.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.numbers: dict[str, int] = {}
+        remarks = (text for row in rows for text in (*row.reasons, *(() if row.record else row.notes)))
+        self._folded = folded(remarks, "row")
 
     def refer(self, notes: Iterable[str]) -> str:
         """The numbers of these remarks, such as `1 3`."""
-        return " ".join(str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes)
+        told = dict.fromkeys(self._folded.get(note, note) for note in notes)
+        return " ".join(str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in told)
 
 
 def title(board: Board) -> str:
     """Such as `cifar10/train to 94 %, by dawnbench`."""
-    return f"{board.task} to {100 * board.target_accuracy:g} %, by {board.rule.name}"
+    return f"{goal(board)}, by {board.rule.name}"
+
+
+def goal(board: Board) -> str:
+    """Such as `cifar10/train to 94 %`."""
+    return f"{board.task} to {100 * board.target_accuracy:g} %"
 
 
 def show_rank(row: Row) -> str:
@@ -108,8 +124,8 @@ def sections(board: Board) -> list[tuple[str, Sequence[Row]]]:
     return [(name, rows) for name, rows in parts if rows]
 
 
-def cells(board: Board, row: Row, footnotes: Footnotes) -> list[str]:
-    """The row as text in the order of `headings`; its remarks become footnotes."""
+def cells(board: Board, row: Row) -> list[str]:
+    """The row as text in the order of `headings`, without its notes."""
     return [
         show_rank(row),
         row.system if row.author is None else f"{row.system}, {_shortened(row.author)}",
@@ -118,7 +134,6 @@ def cells(board: Board, row: Row, footnotes: Footnotes) -> list[str]:
         show_n(row),
         show_accuracy(row),
         row.date or units.MISSING,
-        footnotes.refer([*row.reasons, *row.notes]),
     ]
 
 
@@ -130,49 +145,79 @@ def print_boards(console: Console, boards: Sequence[Board], limit: int | None) -
     """Print each board as tables; long sections show the first `limit` rows (0: all) and all rows of our own runs."""
     most = TERMINAL_ROWS if limit is None else limit
     for board in boards:
-        footnotes = Footnotes()
+        footnotes = Footnotes(board.rows)
         console.print(Text(title(board), style="bold"))
-        _say(console, f"{board.metric}: {board.rule.clock}. Score: {board.rule.scoring}.")
+        say_folded(console, f"{board.metric}: {board.rule.clock}. Score: {board.rule.scoring}.")
         for name, rows in sections(board):
             if name:
-                _say(console, f"{name}:")
+                say_folded(console, f"{name}:")
             shown = [row for position, row in enumerate(rows) if not most or position < most or row.kind == "run"]
-            print_table(console, _table(board, shown, footnotes), OPTIONAL)
+            _print_rows(console, board, shown, footnotes)
             if len(shown) < len(rows):
-                _say(console, f"… and {len(rows) - len(shown)} more; --limit 0 shows all")
+                say_folded(console, f"… and {len(rows) - len(shown)} more; --limit 0 shows all")
         for note, number in footnotes.numbers.items():
-            _say(console, f"  {number} {note}")
-        _say(console, "")
-    _say(console, TIES)
+            say_folded(console, f"  {number} {note}")
+        say_folded(console, "")
+    say_folded(console, TIES)
 
 
 def to_markdown(boards: Sequence[Board], limit: int | None = None) -> str:
-    """A heading, its tables and its footnotes for each board."""
+    """A heading, its tables and its footnotes for each board; what is not ranked has the reason in its row."""
     lines: list[str] = []
     for board in boards:
-        footnotes = Footnotes()
-        lines += [f"## {_escaped(title(board))}", ""]
-        lines += [f"{_escaped(board.metric)}: {_escaped(board.rule.clock)}. Score: {_escaped(board.rule.scoring)}.", ""]
+        footnotes = Footnotes(board.rows)
+        lines += [f"## {escaped(title(board))}", ""]
+        lines += [f"{escaped(board.metric)}: {escaped(board.rule.clock)}. Score: {escaped(board.rule.scoring)}.", ""]
         for name, rows in sections(board):
             lines += [f"{name}:", ""] if name else []
-            lines += [_line(headings(board)), _line(["---:", "---", "---", "---:", "---:", "---:", "---", "---"])]
+            heads = headings(board)[:-1] + ["why it has no rank" if name else "notes"]
+            lines += [markdown_line(heads), markdown_line(["---:", "---", "---", "---:", "---:", "---:", "---", "---"])]
             kept = [row for position, row in enumerate(rows) if not limit or position < limit or row.kind == "run"]
-            lines += [_line(map(_escaped, cells(board, row, footnotes))) for row in kept]
+            lines += [markdown_line(_markdown_cells(board, row, footnotes)) for row in kept]
             lines += [""] + ([f"… and {len(rows) - len(kept)} more", ""] if len(kept) < len(rows) else [])
-        lines += [f"{number}. {_escaped(note)}" for note, number in footnotes.numbers.items()]
+        lines += [f"{number}. {escaped(note)}" for note, number in footnotes.numbers.items()]
         lines += [""] if footnotes.numbers else []
     return "\n".join([*lines, TIES, ""])
 
 
+def _markdown_cells(board: Board, row: Row, footnotes: Footnotes) -> list[str]:
+    rank, _, *facts = map(escaped, cells(board, row))
+    noted = footnotes.refer(row.notes)
+    reasons = escaped("; ".join(row.reasons))
+    return [rank, markdown_system(row), *facts, f"{reasons} ({noted})" if reasons and noted else reasons or noted]
+
+
+def markdown_system(row: Row) -> str:
+    """The system, which links to its source if it has one, and its author."""
+    name = escaped(row.system)
+    if row.record:
+        name = f"[{name}]({quote(row.record.source, safe=_OF_ADDRESSES)})"
+    return f"{name}, {escaped(_shortened(row.author))}" if row.author else name
+
+
+def markdown_line(values: Iterable[str]) -> str:
+    return "| " + " | ".join(values) + " |"
+
+
+def escaped(value: str) -> str:
+    """The text escaped so that Markdown shows it literally."""
+    return re.sub(r"([\\`*|\[\]<>&~])", r"\\\1", " ".join(value.split()))
+
+
 def to_csv(boards: Sequence[Board]) -> str:
-    """CSV with a line for each row of each board, in plain values: seconds, dollars, milliseconds, joules, fractions.
+    """CSV with a line for each row of each board, in plain values: seconds, dollars, milliseconds, joules, fractions."""
+    return csv_text(CSV_COLUMNS, bare_rows(boards))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV with a header.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front: names may come from anybody.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for row in bare_rows(boards):
+    writer.writerow(columns)
+    for row in rows:
         writer.writerow(map(harmless, row))
     return file.getvalue()
 
@@ -198,31 +243,58 @@ def _bare(board: Board, section: str, row: Row) -> list[object]:
     ]  # fmt: skip
 
 
+def _print_rows(console: Console, board: Board, rows: Sequence[Row], footnotes: Footnotes) -> None:
+    """Print a table. A terminal that is too narrow for it loses the hardware, and gets figures on several lines."""
+    table = _table(board, rows, footnotes)
+    if not console.is_terminal or fits(table, console.width):
+        print_table(console, table)
+    else:
+        console.print(_narrow_table(board, rows, footnotes))
+        say_folded(console, "Not shown for lack of width: hardware")
+
+
 def _table(board: Board, rows: Sequence[Row], footnotes: Footnotes) -> Table:
     table = Table()
     for heading in headings(board):
         right = heading in ("", board.metric, "n", "accuracy")
         table.add_column(heading, justify="right" if right else "left", no_wrap=right)
     for row in rows:
-        style = "bold" if row.kind == "run" else ""
-        table.add_row(*(Text(_printable(cell), style=style) for cell in cells(board, row, footnotes)))
+        values = [*cells(board, row), footnotes.refer([*row.reasons, *row.notes])]
+        table.add_row(*(Text(_printable(value), style=_style(row)) for value in values))
     return table
+
+
+def _narrow_table(board: Board, rows: Sequence[Row], footnotes: Footnotes) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("", "system", board.metric, "n", "accuracy", "date", "notes"):
+        right = heading in ("", board.metric, "n", "accuracy")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right or heading == "date")
+    for row in rows:
+        rank, system, _, figure, n, *told = map(_printable, cells(board, row))
+        values = [rank, system, _on_lines(figure), _on_lines(n), *told, footnotes.refer([*row.reasons, *row.notes])]
+        table.add_row(*(Text(value, style=_style(row)) for value in values))
+    return table
+
+
+def _on_lines(figure: str) -> str:
+    """What stands in parentheses below the figure; a long interval on two lines."""
+    value, _, rest = figure.partition(" (")
+    rest = rest.removesuffix(")")
+    if len(rest) > NARROW_CHARS:
+        rest = rest.replace(" to ", " to\n").replace(", ", ",\n")
+    return f"{value}\n{rest}" if rest else value
+
+
+def _style(row: Row) -> str:
+    return "bold" if row.kind == "run" else ""
 
 
 def _shortened(author: str) -> str:
     return author if len(author) <= AUTHOR_CHARS else f"{author[: AUTHOR_CHARS - 1].rstrip()}…"
 
 
-def _line(values: Iterable[str]) -> str:
-    return "| " + " | ".join(values) + " |"
-
-
-def _escaped(value: str) -> str:
-    """The text escaped so that Markdown shows it literally."""
-    return re.sub(r"([\\`*|\[\]<>&~])", r"\\\1", " ".join(value.split()))
-
-
-def _say(console: Console, line: str) -> None:
+def say_folded(console: Console, line: str) -> None:
+    """Print a line, which a terminal folds to its width."""
     console.print(_printable(line), markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,10 +43,35 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_ranks_the_runs_here_with_those_published_and_the_records(call, results):
-    found = rows(call("leaderboard", "--results", results, "--format", "csv"))
+    found = rows(call("leaderboard", "--all", "--results", results, "--format", "csv"))
     coldstart = [row["system"] for row in found if (row["rule"], row["section"]) == ("coldstart", "ranked")]
     assert coldstart == ["ours", "published"]
     assert sum(row["kind"] == "record" and row["section"] == "ranked" for row in found) > 50
+
+
+def test_begins_with_a_line_a_board_and_shows_boards_in_full_where_one_is_named(call, results):
+    short = call("leaderboard", "--results", results)
+    assert re.search(r"  coldstart .* 36\.0 s .*ours.* 98\.00 % +5  2026-11-20  1 of 2", short)
+    assert "Not ranked, because" not in short
+    assert "cifar10/train to 94 %\n" in short
+    both = call("leaderboard", "--results", results, "--task", "digits/train")
+    assert both.index("1 of 2") < both.index("digits/train to 96 %, by dawnbench")
+    one = call("leaderboard", "--results", results, "--task", "digits/train", "--rule", "coldstart")
+    assert one.startswith("digits/train to 96 %, by coldstart")
+    for option in (["--all"], ["--limit", 3]):
+        assert "cifar10/train to 94 %, by speedrun" in call("leaderboard", "--results", results, *option)
+
+
+def test_the_short_form_is_a_table_a_file_and_a_page_too(call, results):
+    found = rows(call("leaderboard", "--results", results, "-f", "csv"))
+    (cold,) = [row for row in found if (row["task"], row["rule"]) == ("digits/train", "coldstart")]
+    assert (cold["system"], cold["value"], cold["n"], cold["rank"], cold["ranked"]) == ("ours", "36.0", "5", "1", "2")
+    assert len(found) == len({(row["task"], row["target_accuracy"], row["rule"]) for row in found})
+    table = call("leaderboard", "--results", results, "-f", "markdown")
+    assert re.search(r"\| cifar10/train to 94 % \| speedrun \| 1\.99 s, \[hiverge .*\]\(https://.*\), Hiverge \|", table)
+    assert "none: no run here |" in table
+    page = call("leaderboard", "--results", results, "-f", "html")
+    assert page.index('href="#coldstart-digits-train-96"') < page.index('id="coldstart-digits-train-96"')
 
 
 def test_files_take_the_place_of_the_results(call, results):
@@ -74,7 +100,7 @@ def test_without_runs_the_records_are_ranked(call, tmp_path):
     assert "ResNet8" in text
 
 
-@pytest.mark.parametrize(("format", "word"), [("markdown", "## digits"), ("html", "<!doctype html>"), ("csv", "rule,")])
+@pytest.mark.parametrize(("format", "word"), [("markdown", "| task |"), ("html", "<!doctype html>"), ("csv", "rule,")])
 def test_writes_to_a_file(call, results, tmp_path, format, word):
     out = tmp_path / "new" / "board"
     said = call("leaderboard", "--results", results, "--task", "digits/train", "-f", format, "--out", out)

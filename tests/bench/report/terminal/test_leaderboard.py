@@ -32,20 +32,20 @@ Score: mean; where runs failed, the expected time until one succeeds.
 
 Not ranked, because they do not qualify:
 
-|  | system | hardware | time | n | accuracy | date | notes |
+|  | system | hardware | time | n | accuracy | date | why it has no rank |
 | ---: | --- | --- | ---: | ---: | ---: | --- | --- |
-| – | weak | A CPU / 16 GiB / 2 CPU | – | 2 (0 reached) | 91.00 % | 2026-11-20 | 2 1 |
+| – | weak | A CPU / 16 GiB / 2 CPU | – | 2 (0 reached) | 91.00 % | 2026-11-20 | \
+no run reached 96.00%: the best accuracy is 91.00% (1) |
 
 Measured by other clocks, so not comparable; in parentheses the place that the number would have:
 
-|  | system | hardware | time | n | accuracy | date | notes |
+|  | system | hardware | time | n | accuracy | date | why it has no rank |
 | ---: | --- | --- | ---: | ---: | ---: | --- | --- |
-| (1) | record, Some One | A100 | 5.00 s | 10 | 96.10 % | 2024-03-30 | 3 4 |
+| (1) | [record](https://example.org/record), Some One | A100 | 5.00 s | 10 | 96.10 % | 2024-03-30 | \
+other clock: training (2) |
 
-1. no cost: price unknown; name one with --price
-2. no run reached 96.00%: the best accuracy is 91.00%
-3. other clock: training
-4. its note
+1. 2 rows: no cost: price unknown; name one with --price
+2. its note
 
 """
 
@@ -69,8 +69,8 @@ class TestMarkdown:
     def test_a_limit_keeps_our_own_rows(self) -> None:
         records = [record(f"record{i}", float(i + 1)) for i in range(5)]
         text = to_markdown(boards(cell(10.0, "ours"), records, rule="speedrun"), limit=2)
-        assert "| record1 |" in text
-        assert "| record2 |" not in text
+        assert "| [record1](" in text
+        assert "record2" not in text
         assert "| ours |" in text
         assert "… and 3 more" in text
 
@@ -134,11 +134,20 @@ class TestTerminal:
         assert "… and 10 more; --limit 0 shows all" in text
         assert "record19" in self.shown(made, limit=0)
 
-    def test_a_narrow_terminal_keeps_rank_system_hardware_and_time(self) -> None:
-        text = self.shown(few(), width=70)
-        assert "ours" in text
-        assert "36.0 s" in text
-        assert "Not shown for lack of width" in text
+    def test_at_80_columns_time_accuracy_n_and_date_are_there(self) -> None:
+        lines = self.shown(few(), width=80).splitlines()
+        assert max(map(len, lines)) <= 80
+        (row,) = [line for line in lines if "ours" in line]
+        assert row.split() == ["1", "ours", "36.0", "s", "5", "98.00", "%", "2026-11-20", "1"]
+        assert "35.4 s to 36.6 s" in "\n".join(lines)
+        assert "0 reached" in "\n".join(lines)
+        assert "Not shown for lack of width: hardware" in lines
+
+    def test_reasons_that_begin_alike_are_one_note(self) -> None:
+        runs = [one for n in (2, 3, 4) for one in cell(10.0 + n, f"cell{n}", n=n)]
+        text = self.shown(boards(runs, [], rule="speedrun"))
+        assert "3 rows: too few runs" in text
+        assert "too few runs: 3 of at least 5" not in text
 
     def test_markup_in_a_name_is_text(self) -> None:
         assert "[red]x[/red]" in self.shown(boards([run(recipe="[red]x[/red]")], [], rule="coldstart"))
