@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,7 @@ from bench.cli.commands import leaderboard as boards
 from bench.cli.commands.run import RunOptions, run_seeds
 from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
 from bench.cli.options import DeviceChoice
+from bench.cli.remarks import RemarkOptions
 from bench.documents.limits import LARGEST_SEED, MOST_COUNT, MOST_SECONDS, MOST_SEEDS
 from bench.errors import STOPPED, UsageError
 from bench.execution.runner import end_fork_server
@@ -60,6 +61,9 @@ def run(
     weights: str | Path | None = None,
     shared_process: bool = False,
     keep_compiled: bool = False,
+    tags: Sequence[str] = (),
+    note: str | None = None,
+    machine_label: str | None = None,
     quiet: bool = False,
 ) -> Frames:
     """Measure a recipe once for each seed, each in a process of its own, and record it, as `bench run` does.
@@ -99,6 +103,7 @@ def run(
             weights=None if weights is None else str(weights),
             shared_process=shared_process,
             keep_compiled=keep_compiled,
+            remarks=RemarkOptions(list(tags), note, machine_label),
         )
         campaign = run_seeds(options, LastingConsole(stderr=True, quiet=quiet), asked, began_s)
         if campaign.exit_code() == STOPPED:
@@ -120,6 +125,9 @@ def sweep(
     device: Device = "auto",
     results: str | Path = "results",
     price: str | float | None = None,
+    tags: Sequence[str] = (),
+    note: str | None = None,
+    machine_label: str | None = None,
     quiet: bool = False,
 ) -> Frames:
     """Run every cell of a matrix with every seed, and nothing that is done already, as `bench sweep` does.
@@ -146,6 +154,7 @@ def sweep(
         device=_choice(DeviceChoice, "device", device),
         results=Path(results).expanduser(),
         price=None if price is None else str(price),
+        remarks=RemarkOptions(list(tags), note, machine_label),
     )
     with _as_guest(call):
         try:

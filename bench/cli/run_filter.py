@@ -38,6 +38,7 @@ class Filter:
         ),
     ] = None
     status: Annotated[list[str] | None, typer.Option(help="Only runs that ended so; repeatable.")] = None
+    tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; repeatable.")] = None
     recipe: Annotated[str | None, typer.Option(help="Only runs of this recipe.", autocompletion=completion.recipes)] = (
         None
     )
@@ -75,6 +76,8 @@ class Filter:
         if self.status:
             _check_known(runs, "status", self.status)
             runs = runs[runs["status"].isin(self.status)]
+        for tag in self.tag or ():
+            runs = runs[_has_tag(runs, tag)]
         return select(runs, conditions)
 
 
@@ -85,6 +88,16 @@ def _check_known(runs: pd.DataFrame, name: str, values: Sequence[str]) -> None:
         if value not in known:
             near, there_are = did_you_mean(value, known), choices(known, f"bench results --by {name}")
             raise UsageError(f"--{name} {value[:80]}: no run has it{near}; {there_are}")
+
+
+def _has_tag(runs: pd.DataFrame, tag: str) -> pd.Series[bool]:
+    """Raises UsageError for a tag that no run has, with those that there are."""
+    tags = runs["tags"].fillna("").str.split(", ")
+    known = sorted({one for words in tags for one in words if one})
+    if tag not in known:
+        near, there_are = did_you_mean(tag, known), choices(known, "bench results --columns tags")
+        raise UsageError(f"--tag {tag[:80]}: no run has it{near}; {there_are}")
+    return tags.map(lambda words: tag in words).astype(bool)
 
 
 def _moment(text: str) -> str:

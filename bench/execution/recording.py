@@ -17,6 +17,7 @@ from bench.execution.measured import Measured
 from bench.execution.recorded_code import HarnessCode, RecordedCode
 from bench.host.fingerprint import fingerprint
 from bench.registry.reference import object_name
+from bench.runs.annotation import Remarks
 from bench.runs.run import Run, new_run_id
 from bench.runs.store import Store, StoreError
 from bench.text.console import visible_json
@@ -47,9 +48,17 @@ class Attempt:
 class Recorder:
     """Turns what was measured into records of the store below `results`."""
 
-    def __init__(self, results: Path, recipe: str, sweep: str | None = None, code: RecordedCode | None = None) -> None:
-        """`recipe` (for a script, its own name) and `sweep` are names; `code` is by default this tree."""
-        self.results, self.recipe, self.sweep = results, recipe, sweep
+    def __init__(
+        self,
+        results: Path,
+        recipe: str,
+        sweep: str | None = None,
+        code: RecordedCode | None = None,
+        remarks: Remarks = Remarks(),
+    ) -> None:
+        """`recipe` (for a script, its own name) and `sweep` are names; `code` is by default this tree. `remarks` are
+        what the user says of the runs."""
+        self.results, self.recipe, self.sweep, self.remarks = results, recipe, sweep, remarks
         self.store = Store(results / "runs" / "runs.jsonl")
         self._code = code or HarnessCode()
 
@@ -76,6 +85,12 @@ class Recorder:
     @cached_property
     def machine(self) -> dict[str, Any]:
         return fingerprint()
+
+    @property
+    def _known_machine(self) -> dict[str, Any]:
+        """What is known of the machine, and what its user calls it, which is no part of its identity."""
+        known = {key: value for key, value in self.machine.items() if value is not None}
+        return known | ({"label": self.remarks.machine_label} if self.remarks.machine_label else {})
 
     def begin(self, recipe: Recipe | None = None, measure: str = "time_to_accuracy") -> Attempt:
         """A run of the recipe, None where there is none to run. Raises `MissingError` where own data is not there."""
@@ -142,10 +157,12 @@ class Recorder:
             epochs=measured.epochs,
             # The machine as the command sees it, plus facts that need torch: concurrent runs each use a part of the
             # machine, but it is the same machine.
-            machine=facts.get("machine", {}) | {key: v for key, v in self.machine.items() if v is not None},
+            machine=facts.get("machine", {}) | self._known_machine,
             code=self._code_of(facts, attempt),
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),
+            tags=list(self.remarks.tags),
+            notes=list(self.remarks.notes),
         )
         try:
             self.store.append(run)

@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from bench.gate.quantity import judged_as
 from bench.host.git import GitFailed, git
 from bench.runs.labels import flat
-from bench.runs.run import FINISHED, NOT_IDENTITY, Run
+from bench.runs.run import FINISHED, INVALID, NOT_IDENTITY, Run
 from bench.runs.store import jsonl_files, read_all_runs
 from bench.spec import matrix as matrices
 from bench.text.canonical import canonical_json
@@ -189,4 +189,4 @@ def _recorded(results: Path) -> list[Run]:
 
 
 def _of_runs(runs: Sequence[Run]) -> list[Result]:
-    return [of_run(run) for run in runs if run.status not in ("interrupted", "skipped")]
+    return [of_run(run) for run in runs if run.status not in ("interrupted", "skipped", INVALID)]

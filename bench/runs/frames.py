@@ -16,10 +16,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.host.gc_pause import collector_paused
+from bench.runs.annotated_frame import annotated
+from bench.runs.annotation import Annotation, Annotations
 from bench.runs.columns import join_tables, pack, show, strings
 from bench.runs.store import StoreError, jsonl_files, warn_of_problems
 from bench.runs.table_cache import read_table
-from bench.runs.tables import EPOCH, FIELDS, LINE, METRIC, PART, PARTS, SPAN, EpochReader, RunReader
+from bench.runs.tables import (
+    EPOCH,
+    FIELDS,
+    LINE,
+    METRIC,
+    PART,
+    PARTS,
+    SPAN,
+    AnnotationReader,
+    EpochReader,
+    RunReader,
+    annotations_of,
+)
 
 # The columns that always exist, and their types.
 RUN_DTYPES = FIELDS
@@ -36,24 +50,25 @@ class Frames:
     `runs` has a row for each run with these columns: RUN_DTYPES; every metric under its own name (or `metric.NAME` if
     RUN_DTYPES has that name); `span.NAME_s`, the host seconds in all spans of that name, NaN if there was none; and
     `config.`, `machine.`, `code.`, `data.` and `versions.` with the dotted keys of those parts. `epochs` has a row for
-    each run and epoch: `run_id` and what the run recorded in that epoch. `lr` and `momentum` are those of the
+    each run and epoch: `run_id` and what the run recorded in that epoch. `status`, `reason`, `tags`, `notes` and
+    `machine.label` hold what annotations say too. `lr` and `momentum` are those of the
     parameters named by `lr_role`, or in older runs, which lack it, of the network's first parameters.
 
     A column is int64, float64, bool or string; with gaps Int64, float64 (NaN), boolean or string. Lists and columns of
     mixed types are text: strings are unchanged, everything else is JSON. The frames do not contain the log's tail.
     """
 
-    def __init__(self, table: pa.Table, files: list[Path]) -> None:
+    def __init__(self, table: pa.Table, files: list[Path], said: Annotations) -> None:
         """`table` is made by RunReader, has each run once, and for each row the position of its FILE in `files`."""
-        self._files, self._rows = files, table.select([FILE, LINE, "run_id"])
-        self.runs = _runs_frame(table)
+        self.files, self._rows = files, table.select([FILE, LINE, "run_id"])
+        self.runs = annotated(_runs_frame(table), said)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """The epochs, read on first use because it takes long. Raises StoreError if a file was replaced in the
         meantime."""
         with collector_paused():
-            tables = [self._epochs_in(position, path) for position, path in enumerate(self._files)]
+            tables = [self._epochs_in(position, path) for position, path in enumerate(self.files)]
             table = join_tables(tables) if tables else pa.table({})
             columns = {name.removeprefix(EPOCH): _shown(table[name]) for name in table.column_names}
             return _frame(columns, {"run_id": "string"} if table.num_rows else EPOCH_DTYPES)
@@ -89,14 +104,18 @@ def load(
     files = jsonl_files(map(Path, paths) if paths is not None else [folder] if folder.is_dir() else [])
     with collector_paused():
         tables = []
+        said: list[Annotation] = []
         for position, path in enumerate(files):
             table, problems = read_table(path, RunReader)
             warn_of_problems(path, problems)
             tables.append(table.append_column(FILE, pa.array(np.full(table.num_rows, position))))
+            table, problems = read_table(path, AnnotationReader)
+            warn_of_problems(path, problems)
+            said += annotations_of(table)
         table = _each_run_once(join_tables(tables)) if tables else _NO_RUNS
         if run_ids is not None:
             table = table.filter(pc.is_in(table["run_id"], pa.array(list(run_ids), table["run_id"].type)))
-        return Frames(table, files)
+        return Frames(table, files, Annotations(said))
 
 
 def _each_run_once(table: pa.Table) -> pa.Table:

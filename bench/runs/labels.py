@@ -101,7 +101,12 @@ def _hashable(value: Any) -> Hashable:
 
 
 def hardware(run: Run) -> str:
-    """The machine in one line, such as `1 * NVIDIA H200 / 118 GiB / 16 CPU`."""
+    """The machine in one line, such as `1 * NVIDIA H200 / 118 GiB / 16 CPU`, after its label if it has one."""
+    label = run.machine.get("label")
+    return f"{label}: {_hardware(run)}" if label else _hardware(run)
+
+
+def _hardware(run: Run) -> str:
     machine = run.machine
     size = f"{(machine.get('memory_bytes') or 0) / 2**30:.0f} GiB / {machine.get('usable_cores')} CPU"
     if run.config.get("device") == "cuda" and machine.get("gpus"):

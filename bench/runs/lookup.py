@@ -8,9 +8,12 @@ from pathlib import Path
 from bench.documents.document import is_folder
 from bench.errors import UsageError
 from bench.runs.run import Run
-from bench.runs.store import jsonl_files, read_all_runs, read_records, read_runs
+from bench.runs.store import annotated, jsonl_files, read_all_runs, read_records, read_runs
+from bench.text.nearest import did_you_mean
 
 NEWEST = "last"
+# Below a results folder: the store of this machine, and the runs that are kept in the repository beside it.
+STORE, PUBLISHED = "runs", "published"
 SHOWN_CANDIDATES = 8
 FORMS = "give the beginning of a run's id or of the digits after its dash, `last` for the newest, or a .jsonl file"
 
@@ -21,45 +24,67 @@ def find_runs(references: Sequence[str], results: Path) -> list[Run]:
     A reference is a .jsonl file or a folder of such files, meaning all runs in it, or anything that `find_run` takes.
     Raises `UsageError` if it names no run or several, StoreError for files that cannot be read.
     """
-    found: dict[str, Run] = {}
+    return [run for run, _ in find_places(references, results, (STORE,))]
+
+
+def find_places(
+    references: Sequence[str], results: Path, folders: Sequence[str] = (STORE, PUBLISHED)
+) -> list[tuple[Run, Path]]:
+    """The runs that the references name as for `find_runs`, each with the file that contains it."""
+    found: dict[str, tuple[Run, Path]] = {}
     for reference in references:
         path = Path(reference)
         if reference and (path.suffix == ".jsonl" or is_folder(path)):
-            runs = read_all_runs(jsonl_files([path]))
-            if not runs:
+            files = jsonl_files([path])
+            places = [(run, file) for file in files for run in read_all_runs([file])]
+            runs = annotated([run for run, _ in places], files)
+            places = [(run, file) for run, (_, file) in zip(runs, places, strict=True)]
+            if not places:
                 raise UsageError(f"{path}: there is no run in it")
         else:
-            runs = [find_run(reference, results)[0]]
-        found |= {run.run_id: run for run in runs}
+            places = [find_run(reference, results, folders)]
+        for run, file in places:
+            found.setdefault(run.run_id, (run, file))
     return list(found.values())
 
 
-def find_run(reference: str, results: Path) -> tuple[Run, Path]:
-    """The run below `results` that the reference names, and the file that contains it.
+def find_run(reference: str, results: Path, folders: Sequence[str] = (STORE,)) -> tuple[Run, Path]:
+    """The run in these folders of `results` that the reference names, and the file that contains it.
 
     The reference is an id, the beginning of an id or of the digits after its dash, or `last` for the newest run. Raises
     `UsageError` if it fits no run or more than one.
     """
-    folder = results / "runs"
-    files = jsonl_files([folder]) if folder.is_dir() else []
+    files = jsonl_files(results / folder for folder in folders if (results / folder).is_dir())
     wanted = _newest(files) if reference == NEWEST else reference
+    ids: list[str] = []
 
     def is_meant(run_id: str, _: str) -> bool:
+        ids.append(run_id)
         return bool(wanted) and (run_id.startswith(wanted) or run_id.rpartition("-")[2].startswith(wanted))
 
     # If several files contain a run, the first counts, as everywhere.
     found = {run.run_id: (run, path) for path in reversed(files) for run in read_runs([path], is_meant)}
-    if wanted in found:
-        return found[wanted]
+    if wanted not in found:
+        _check_one(reference, list(found.values()), ids, [results / folder for folder in folders])
+    run, path = found[wanted] if wanted in found else next(iter(found.values()))
+    return annotated([run], files)[0], path
+
+
+def _check_one(reference: str, found: Sequence[tuple[Run, Path]], ids: Sequence[str], folders: Sequence[Path]) -> None:
+    """Raises `UsageError` unless one run was found; with the nearest `ids`, or with those that fit."""
     if not found:
-        raise UsageError(f"no run in {folder} has an id that begins with {reference!r}; {FORMS}")
+        near = did_you_mean(reference, [*(run_id.rpartition("-")[2] for run_id in ids), *ids])
+        where = " or ".join(map(str, folders))
+        raise UsageError(
+            f"no run in {where} has an id that begins with {reference!r}{near}; {FORMS}; `bench results` lists them"
+        )
     if len(found) > 1:
-        shown = [describe(found[run_id][0]) for run_id in sorted(found)[:SHOWN_CANDIDATES]]
+        runs = sorted((run for run, _ in found), key=lambda run: run.run_id)
+        shown = [describe(run) for run in runs[:SHOWN_CANDIDATES]]
         if len(found) > SHOWN_CANDIDATES:
             shown.append(f"… and {len(found) - SHOWN_CANDIDATES} more")
         listed = "".join(f"\n  {line}" for line in shown)
         raise UsageError(f"{reference!r} is the beginning of {len(found)} run ids; add digits:{listed}")
-    return next(iter(found.values()))
 
 
 def describe(run: Run) -> str:

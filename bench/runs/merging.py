@@ -7,15 +7,14 @@ import io
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files import open_regular
-from bench.runs.plausible import impossible
-from bench.runs.run import Run
-from bench.runs.store import Store, StoreError, each_record, head_of, jsonl_files
+from bench.runs.line import Line
+from bench.runs.store import Store, StoreError, each_record, jsonl_files
 
 CONFLICTS_NAMED = 5
 # The first bytes of files that hold runs in another form, with its name and a remedy.
@@ -44,28 +43,30 @@ class ConflictError(BenchError):
 class Merged:
     """How many runs of a file were `new` to the store, and how many it already had.
 
-    `impossible` names the impossible numbers of new runs; such a run is kept but not ranked.
+    `impossible` names the impossible numbers of new runs; such a run is kept but not ranked. `annotations` of runs are
+    counted apart, those that were new.
     """
 
     path: Path
     new: int
     known: int
     impossible: tuple[str, ...] = ()
+    annotations: int = 0
 
 
 def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Merged]:
-    """Append the runs that the store does not have yet from files, folders of `*.jsonl` or results folders.
+    """Append what the store does not have yet from files, folders of `*.jsonl` or results folders: runs, annotations.
 
     A pipe passed to this process, for instance by `<(zcat runs.jsonl.gz)` or as standard input `-`, is read to its end.
 
     Returns what each file had. Lines are copied unchanged. Raises StoreError if a path has no file of runs or the store
     cannot be written, and ConflictError if two different runs have the same id; then nothing is appended.
     """
-    incoming: dict[Path, list[_Line]] = {}
+    incoming: dict[Path, list[Line]] = {}
     for path in map(_stdin_by_name, paths):
         piped = _piped(path)
         for file in [path] if piped is not None else _files(path):
-            lines = list(each_record(file, _Line.read, None if piped is None else io.BytesIO(piped)))
+            lines = list(each_record(file, Line.read, None if piped is None else io.BytesIO(piped)))
             if not lines and (what := _not_lines(_head(file) if piped is None else piped)) is not None:
                 raise StoreError(f"{file}: {what}; nothing was merged")
             incoming.setdefault(file, lines)
@@ -126,51 +127,23 @@ def _not_lines(head: bytes) -> str | None:
     return "no line of it is a run" if head.strip() else None
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A line with a run, as bytes that end with a newline."""
-
-    run_id: str
-    text: bytes
-    impossible: str | None = None
-
-    @classmethod
-    def read(cls, line: bytes, wanted: Collection[str] | None = None) -> _Line | None:
-        """The line, or None if the run's id is not wanted. Raises RecordError if there is no run."""
-        head = head_of(line) if wanted is not None else None
-        if wanted is not None and head is not None and head[0] not in wanted:
-            return None
-        run = Run.from_json_line(line)
-        return cls(run.run_id, line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") + b"\n", next(impossible(run), None))
-
-    def is_same(self, other: _Line) -> bool:
-        # Finally compared as text, because a NaN differs from itself.
-        return self.text == other.text or self._canonical() == other._canonical()
-
-    def _canonical(self) -> bytes:
-        return Run.from_json_line(self.text).to_json_line()
-
-
-def _compare(store: Path, incoming: Mapping[Path, Sequence[_Line]]) -> tuple[list[bytes], list[Merged]]:
-    """The lines of runs that the store lacks, and what each file has. Raises ConflictError."""
-    ids = {line.run_id for lines in incoming.values() for line in lines}
-    here = each_record(store, lambda line: _Line.read(line, ids)) if store.exists() else ()
-    known = {line.run_id: (line, store) for line in here}
-    new: list[bytes] = []
+def _compare(store: Path, incoming: Mapping[Path, Sequence[Line]]) -> tuple[list[bytes], list[Merged]]:
+    """The lines that the store lacks, and what each file has. Raises ConflictError."""
+    ids = {line.id for lines in incoming.values() for line in lines}
+    here = each_record(store, lambda line: Line.read(line, ids)) if store.exists() else ()
+    known = {line.id: (line, store) for line in here}
+    new: list[Line] = []
     merged: list[Merged] = []
     conflicts: list[str] = []
     for path, lines in incoming.items():
-        before, doubts = len(new), []
+        before = len(new)
         for line in lines:
-            other, place = known.setdefault(line.run_id, (line, path))
+            other, place = known.setdefault(line.id, (line, path))
             if other is line:
-                new.append(line.text)
-                if line.impossible:
-                    doubts.append(f"run {line.run_id}: {line.impossible}")
+                new.append(line)
             elif not other.is_same(line):
-                conflicts.append(f"{line.run_id} in {path} and in {place}")
-        added = len(new) - before
-        merged.append(Merged(path, added, len(lines) - added, tuple(doubts)))
+                conflicts.append(f"{line.id} in {path} and in {place}")
+        merged.append(_counted(path, lines, new[before:]))
     if conflicts:
         more = f", and {len(conflicts) - CONFLICTS_NAMED} more" if len(conflicts) > CONFLICTS_NAMED else ""
         raise ConflictError(
@@ -178,4 +151,10 @@ def _compare(store: Path, incoming: Mapping[Path, Sequence[_Line]]) -> tuple[lis
             f"{'; '.join(conflicts[:CONFLICTS_NAMED])}{more}. "
             "A record is never edited: find out which one was, and take it out"
         )
-    return new, merged
+    return [line.text for line in new], merged
+
+
+def _counted(path: Path, lines: Sequence[Line], added: Sequence[Line]) -> Merged:
+    new, there = (sum(not line.is_annotation for line in some) for some in (added, lines))
+    doubts = tuple(f"run {line.run_id}: {line.impossible}" for line in added if line.impossible)
+    return Merged(path, new, there - new, doubts, len(added) - new)

@@ -20,8 +20,12 @@ from bench.text.undecodable import readable
 
 SCHEMA = 1
 
-Status = Literal["ok", "not_reached", "diverged", "oom", "timeout", "crashed", "interrupted", "skipped", "failed"]
-STATUSES: tuple[str, ...] = get_args(Status)
+Status = Literal[
+    "ok", "not_reached", "diverged", "oom", "timeout", "crashed", "interrupted", "skipped", "failed", "invalid"
+]  # fmt: skip
+# No run ends so. Readers see it in place of the recorded status if an annotation declares the run invalid.
+INVALID: Status = "invalid"
+STATUSES: tuple[str, ...] = tuple(status for status in get_args(Status) if status != INVALID)
 UtcTime = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$")]
 # The statuses of runs that completed and therefore have results to average.
 FINISHED: tuple[Status, ...] = ("ok", "not_reached")
@@ -47,7 +51,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the device's own
     seconds if it has a clock. `host`, if measured, says what else the machine did meanwhile
     (`bench.host.contention.Usage`). A metric's unit is part of its name. `started_at` is ISO 8601 in UTC, `command` is
-    the command line quoted for a shell, and `log` is relative to the results folder.
+    the command line quoted for a shell, and `log` is relative to the results folder. `tags` and `notes` are what the user
+    said of it beforehand, and on reading also what was said afterwards (`bench.runs.annotation`).
 
     In a run on several devices, a span is that of the slowest rank, with every rank's host seconds in `rank_s`; spans
     before the ranks have met are those of rank 0. The metrics `train_s_rank0` and so on are each rank's own seconds in
@@ -76,6 +81,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     code: dict[str, Any] = {}
     data: dict[str, Any] = {}
     versions: dict[str, str] = {}
+    tags: list[str] = []
+    notes: list[str] = []
 
     @property
     def is_cut_short(self) -> bool:

@@ -118,7 +118,7 @@ def export(frame: pd.DataFrame, path: Path) -> None:
     Raises UsageError for another suffix, StoreError if the file cannot be written.
     """
     if path.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"cannot export to {path}: name a file that ends in .csv or .parquet")
+        raise UsageError(f"cannot export to {path}: name a file that ends in .csv, .parquet or .jsonl")
     try:
         with replacing(path) as draft:
             if path.suffix == ".csv":

@@ -66,6 +66,7 @@ class _Config(msgspec.Struct):
 class _Machine(msgspec.Struct):
     id: Text = UNSET
     hardware: Text = UNSET
+    label: Text = UNSET
     cpu_model: Text = UNSET
     gpus: list[Any] | Unset | None = UNSET
     usable_cores: int | Unset | None = UNSET

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from bench.errors import MissingError
 from bench.files import open_regular
 from bench.host.gc_pause import collector_paused
+from bench.runs.annotation import Annotation, Annotations, is_annotation
 from bench.runs.run import RecordError, Run
 
 # An append takes milliseconds; a process that holds the lock for longer than this is stopped, not slow.
@@ -43,6 +44,7 @@ class HasRunId(Protocol):
 
 
 R = TypeVar("R", bound=HasRunId)
+T = TypeVar("T")
 
 
 class Store:
@@ -183,13 +185,13 @@ def jsonl_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> Iterator[R]:
-    """The result of `decode` for each line, one record for each run id; None results are skipped.
+    """The result of `decode` for each line of a run, one record for each run id; None results are skipped.
 
     A line for which it raises RecordError causes a StoreWarning. Raises StoreError for a file that cannot be read.
     """
     seen: set[str] = set()
     for path in files:
-        for record in each_record(path, decode):
+        for record in each_record(path, lambda line: None if is_annotation(line) else decode(line)):
             if record.run_id not in seen:
                 seen.add(record.run_id)
                 yield record
@@ -197,8 +199,9 @@ def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> 
 
 @collector_paused()
 def read_all_runs(files: Iterable[Path]) -> list[Run]:
-    """Every run in these files."""
-    return list(read_records(files, Run.from_json_line))
+    """Every run in these files, with what their annotations say of it."""
+    paths = list(files)
+    return annotated(read_records(paths, Run.from_json_line), paths)
 
 
 @collector_paused()
@@ -207,6 +210,7 @@ def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[
 
     Damage in lines that are not wanted is not reported, because only their beginning is read.
     """
+    paths = list(files)
 
     def decode(line: bytes) -> Run | None:
         head = head_of(line)
@@ -215,7 +219,22 @@ def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[
         run = Run.from_json_line(line)
         return run if wants(run.run_id, run.cell) else None
 
-    return list(read_records(files, decode))
+    return annotated(read_records(paths, decode), paths)
+
+
+def annotated(runs: Iterable[Run], files: Iterable[Path]) -> list[Run]:
+    """The runs with what the annotations in these files say of them."""
+    said = read_annotations(files)
+    return [said.on(run) for run in runs] if said else list(runs)
+
+
+def read_annotations(files: Iterable[Path]) -> Annotations:
+    """Every annotation in these files. A line that cannot be read causes a StoreWarning."""
+
+    def decode(line: bytes) -> Annotation | None:
+        return Annotation.from_json_line(line) if is_annotation(line) else None
+
+    return Annotations(one for path in files for one in each_record(path, decode))
 
 
 def head_of(line: bytes) -> tuple[str, str] | None:
@@ -224,7 +243,7 @@ def head_of(line: bytes) -> tuple[str, str] | None:
     return (match[1].decode(), match[2].decode()) if match else None
 
 
-def each_record(path: Path, decode: Callable[[bytes], R | None], opened: BinaryIO | None = None) -> Iterator[R]:
+def each_record(path: Path, decode: Callable[[bytes], T | None], opened: BinaryIO | None = None) -> Iterator[T]:
     """Every wanted record of a file, including repeated ones; of the file `opened`, if given."""
     problems: list[tuple[int, str]] = []
     try:

@@ -38,7 +38,7 @@ class Reader(Protocol):
     kind: str
 
     def decode(self, line: bytes) -> Any:
-        """The record on a line. Raises RecordError if there is none."""
+        """The record on a line, None if this reader leaves it to another. Raises RecordError for anything else."""
 
     def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
         """The table of records; `numbers` are their line numbers."""
@@ -192,7 +192,9 @@ def _decode(reader: Reader, lines: Iterable[bytes], end: int = 0, count: int = 0
         count += 1
         end += len(line)
         try:
-            records.append(decode(line))
+            if (record := decode(line)) is None:
+                continue
+            records.append(record)
             numbers.append(count)
         except RecordError as error:
             if line.strip():
@@ -225,5 +227,5 @@ def _sha256(fd: int, start: int, end: int, running: Any = None) -> Any:
 @functools.cache
 def _version() -> str:
     """A hash of the sources that make the tables; if they change, files are decoded again."""
-    names = ("columns.py", "run.py", "shape.py", "store.py", "table_cache.py", "tables.py")
+    names = ("annotation.py", "columns.py", "run.py", "shape.py", "store.py", "table_cache.py", "tables.py")
     return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in names)).hexdigest()

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bench.runs import shape
+from bench.runs.annotation import Annotation, is_annotation, joined
 from bench.runs.columns import pack, pack_shared
 from bench.runs.run import SCHEMA, RecordError, Run, Scalar
 from bench.runs.shape import RecordedSpan
@@ -32,14 +33,16 @@ FIELDS = {
     "command": "string",
     "log": "string",
     "schema": "int64",
+    "tags": "string",
+    "notes": "string",
 }
 _ARROW = {"string": pa.large_string(), "int64": pa.int64(), "float64": pa.float64()}
 # Nested parts of a run, which are often equal in many runs.
 PARTS = ("config", "machine", "code", "data", "versions")
 # Other columns are named by kind: `metric:accuracy`, `span:train`, `part:config`, `epoch:loss`.
 METRIC, SPAN, PART, EPOCH = "metric:", "span:", "part:", "epoch:"
-# The column of the row's line number in its file.
-LINE = "line"
+# The columns of the row's line number in its file, and of an annotation as it was written.
+LINE, TEXT = "line", "text"
 
 
 # A Run whose large parts stay JSON: runs share most of them, and the epochs have a table of their own.
@@ -70,7 +73,9 @@ class RunReader:
         self._texts: dict[tuple[str, bytes], str] = {}
 
     def decode(self, line: bytes) -> Any:
-        """The run on a line. Raises RecordError if there is none."""
+        """The run on a line, None for an annotation. Raises RecordError for anything else."""
+        if is_annotation(line):
+            return None
         try:
             run = self._decode_run(line)
             if run.schema != SCHEMA:
@@ -111,7 +116,7 @@ class RunReader:
 
     def table(self, numbers: list[int], runs: list[Any]) -> pa.Table:
         columns = {LINE: pa.array(numbers, pa.int64())}
-        columns |= {name: _field([getattr(run, name) for run in runs], dtype) for name, dtype in FIELDS.items()}
+        columns |= {name: _field([_cell(getattr(run, name)) for run in runs], dtype) for name, dtype in FIELDS.items()}
         columns |= _columns([run.metrics for run in runs], METRIC)
         columns |= _columns([run.spans for run in runs], SPAN)
         columns |= {PART + part: pack_shared([getattr(run, part) for run in runs]) for part in PARTS}
@@ -139,8 +144,10 @@ class EpochReader:
         self._decode_run = msgspec.json.Decoder(_Epochs).decode
         self._decode_epochs = msgspec.json.Decoder(list[dict[str, Scalar]]).decode
 
-    def decode(self, line: bytes) -> tuple[str, list[dict[str, Scalar]]]:
-        """The run's id and its epochs. Raises RecordError if there is no run."""
+    def decode(self, line: bytes) -> tuple[str, list[dict[str, Scalar]]] | None:
+        """The run's id and its epochs, None for an annotation. Raises RecordError for anything else."""
+        if is_annotation(line):
+            return None
         try:
             run = self._decode_run(line)
             if run.schema == SCHEMA and run.non_finite is msgspec.UNSET:
@@ -160,6 +167,30 @@ class EpochReader:
         }
         rows = list(chain.from_iterable(epochs for _, epochs in records))
         return pa.table(columns | _columns(rows, EPOCH))
+
+
+class AnnotationReader:
+    """A row for each annotation: the number of its line, and the annotation as JSON text."""
+
+    kind = "annotations"
+
+    def decode(self, line: bytes) -> Annotation | None:
+        """The annotation on a line, None for anything else. Raises RecordError for a damaged one."""
+        return Annotation.from_json_line(line) if is_annotation(line) else None
+
+    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
+        texts = [one.to_json_line() for one in records]
+        return pa.table({LINE: pa.array(numbers, pa.int64()), TEXT: pa.array(texts, pa.large_binary())})
+
+
+def annotations_of(table: pa.Table) -> list[Annotation]:
+    """What AnnotationReader read."""
+    return [Annotation.from_json_line(text) for text in table[TEXT].to_pylist()]
+
+
+def _cell(value: Any) -> Any:
+    """The value of a field, lists such as tags as one text."""
+    return joined(value) if isinstance(value, list) else value
 
 
 def _totals(spans: list[RecordedSpan]) -> dict[str, float]:

@@ -28,6 +28,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {"train": ("time", "cost", "energy"), "
 SAME_RESULT = 1e-3
 # The footnotes that say why a score has no cost.
 _NO_COST = ("price_unknown", "spot_price")
+# Of reasons that leave nothing to be compared with others.
+NOT_CREDIBLE = ("impossible", "invalid")
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class Row:
         return self.record.id if self.record else self.runs[0].cell
 
     @property
-    def is_possible(self) -> bool:
-        """Whether its numbers are possible."""
-        return self.score is None or all(reason.code != "impossible" for reason in self.score.reasons)
+    def is_credible(self) -> bool:
+        """Whether its numbers are possible, and nobody declared all its runs invalid."""
+        return self.score is None or all(reason.code not in NOT_CREDIBLE for reason in self.score.reasons)
 
     @property
     def command(self) -> str:
@@ -179,7 +181,7 @@ def _board(draft: _Draft, key: Key, metric: Metric, records: Sequence[PublishedR
 
 def _value(row: Row, metric: Metric) -> float:
     """The row's figure; infinite if there is none, or an impossible one."""
-    return row.figures[metric].value if metric in row.figures and row.is_possible else math.inf
+    return row.figures[metric].value if metric in row.figures and row.is_credible else math.inf
 
 
 def _competes(record: PublishedResult, target: float) -> bool:
@@ -223,11 +225,18 @@ def _of_score(score: Score, runs: tuple[Run, ...], system: str) -> Row:
         date=max(run.started_at for run in runs)[:10],
         accuracy=score.accuracy.value if score.accuracy else None,
         reached=sum(timing.reached for timing in score.timings),
-        notes=tuple(finding.text for finding in score.footnotes),
+        notes=(*(finding.text for finding in score.footnotes), *_said(runs)),
         reasons=tuple(finding.text for finding in score.reasons),
         score=score,
         runs=runs,
     )
+
+
+def _said(runs: Sequence[Run]) -> Iterable[str]:
+    """The tags and the notes of runs, each once."""
+    if tags := dict.fromkeys(tag for run in runs for tag in run.tags):
+        yield f"tags: {', '.join(tags)}"
+    yield from dict.fromkeys(f"note: {note}" for run in runs for note in run.notes)
 
 
 def _of_record(record: PublishedResult) -> Row:

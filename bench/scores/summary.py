@@ -27,5 +27,5 @@ class Summary:
 
 def summarise(board: Board) -> Summary:
     published = next((row for row in board.ranked if row.kind != "run"), None)
-    ours = next((row for row in board.rows if row.kind == "run" and row.reached and row.is_possible), None)
+    ours = next((row for row in board.rows if row.kind == "run" and row.reached and row.is_credible), None)
     return Summary(board, published, ours)

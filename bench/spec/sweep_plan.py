@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Literal
 
 from bench.errors import UsageError
-from bench.runs.run import FINISHED, STATUSES, Run
+from bench.runs.run import FINISHED, INVALID, STATUSES, Run
 from bench.spec.matrix import Cell
 
 # Statuses that say something about the cell; `interrupted` says nothing, and all others are failures.
@@ -89,10 +89,10 @@ def plan(
 ) -> SweepPlan:
     """The plan for each cell and seed, given the store's `runs`.
 
-    A run counts if it was made on this machine and not interrupted; a skipped one counts while its reason holds. With
-    `resume` it must also be made by the present sources. At most `most_neighbours` other runs may have been active at
-    the same time (None: any number). `rerun` is `failed`, `all` or the beginning of a cell's id. At most `limit` runs
-    are made.
+    A run counts if it was made on this machine, and was neither interrupted nor declared invalid. A skipped one counts
+    while its reason holds. With `resume` a run must also be made by the present sources. At most `most_neighbours`
+    other runs may have been active at the same time (None: any number). `rerun` is `failed`, `all` or the beginning of
+    a cell's id. At most `limit` runs are made.
     """
     wanted = {(cell.id, seed) for cell, seed in pairs}
     here: list[Run] = []
@@ -107,7 +107,8 @@ def plan(
             disturbed += key in wanted
             continue
         here.append(run)
-        counts = run.status != "interrupted" and not (resume and run.code.get("sources_sha256") != sources_sha256)
+        answers = run.status not in ("interrupted", INVALID)
+        counts = answers and not (resume and run.code.get("sources_sha256") != sources_sha256)
         # Run ids sort by time; lines of merged files may not.
         if key in wanted and counts and (key not in newest or newest[key].run_id < run.run_id):
             newest[key] = run

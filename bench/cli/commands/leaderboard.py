@@ -24,6 +24,7 @@ from bench.registry.reference import anchored
 from bench.report.terminal.board_summaries import WHOLE, print_summaries, summaries_to_csv, summaries_to_markdown
 from bench.report.terminal.leaderboard import print_boards, say_folded, to_csv, to_markdown
 from bench.runs.labels import is_imported
+from bench.runs.lookup import PUBLISHED, STORE
 from bench.runs.run import Run
 from bench.runs.store import jsonl_files, read_all_runs
 from bench.scores.leaderboard import Board, Metric
@@ -35,8 +36,6 @@ from bench.spec import prices
 from bench.text.console import LastingConsole, say, write_out
 from bench.text.nearest import unknown
 
-# Runs that are kept in the repository, beside those of this machine.
-PUBLISHED = "published"
 # Of the terminal's form in a file, which no window is too narrow for.
 FILE_WIDTH = 200
 
@@ -131,7 +130,7 @@ def _as_text(made: list[Board], format: BoardFormat, in_full: bool, limit: int |
 @collector_paused()
 def read_all(files: Sequence[Path], results: Path) -> tuple[list[Run], list[PublishedResult]]:
     """The runs of these files and folders, by default all below `results`, and the records."""
-    folders = [folder for folder in (results / "runs", results / PUBLISHED) if folder.is_dir()]
+    folders = [folder for folder in (results / STORE, results / PUBLISHED) if folder.is_dir()]
     return read_all_runs(jsonl_files(files or folders)), load_records()
 
 

@@ -25,6 +25,7 @@ from bench.cli.options import (
     Settings,
     whole,
 )
+from bench.cli.remarks import RemarkOptions
 from bench.cli.seed_runs import SeedRuns
 from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
 from bench.errors import MissingError, UsageError
@@ -97,6 +98,7 @@ class RunOptions:
             "user's cache; the records say so.",
         ),
     ] = False
+    remarks: RemarkOptions = RemarkOptions()
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -125,7 +127,7 @@ def run_seeds(
     _check_shared_process(options, recipe)
     if options.keep_compiled:
         programs.kept_folder()
-    recorder = Recorder(options.results, Path(options.recipe).stem)
+    recorder = Recorder(options.results, Path(options.recipe).stem, remarks=options.remarks.checked())
     if recipe.device_count > 1:
         found = device_count(recorder.machine, device)
         lack = recipes.lack_of_devices(recipe, device, options.measure, found)

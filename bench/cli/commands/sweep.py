@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.cli import completion
 from bench.cli.options import DataDir, Device, DeviceChoice, Price, Results, SamplingTimeout, whole
+from bench.cli.remarks import RemarkOptions
 from bench.documents.document import parse_setting
 from bench.documents.limits import MOST_COUNT, MOST_THREADS
 from bench.errors import STOPPED, MissingError, UsageError
@@ -88,6 +89,7 @@ class SweepOptions:
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
     price: Price = None
+    remarks: RemarkOptions = RemarkOptions()
 
 
 def sweep(options: SweepOptions, console: Console) -> int:
@@ -109,7 +111,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
     code = ScriptCode(matrix.folder, spec.command.argv) if spec.command is not None else None
-    recorder = Recorder(options.results, spec.measured, matrix.name, code)
+    recorder = Recorder(options.results, spec.measured, matrix.name, code, options.remarks.checked())
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
     sampling = sampling_of(matrix, options.sampling_timeout_s)

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from bench.cli.options import Device, DeviceChoice, Price, Results, whole
+from bench.cli.remarks import RemarkOptions
 from bench.cli.seed_runs import SeedRuns
 from bench.documents.document import Document
 from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
@@ -78,6 +79,7 @@ class TimeOptions:
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
     price: Price = None
+    remarks: RemarkOptions = RemarkOptions()
 
 
 def time(options: TimeOptions, console: Console) -> int:
@@ -94,7 +96,9 @@ def time(options: TimeOptions, console: Console) -> int:
         raise UsageError(f"--name: give 1 to {MOST_NAME_CHARS} printable characters on one line")
     if options.first_seed + options.seeds - 1 > LARGEST_SEED:
         raise UsageError(f"--first-seed {options.first_seed}: seeds are at most {LARGEST_SEED}")
-    recorder = Recorder(options.results, options.name or command.script, code=ScriptCode(Path(), command.argv))
+    remarks = options.remarks.checked()
+    code = ScriptCode(Path(), command.argv)
+    recorder = Recorder(options.results, options.name or command.script, code=code, remarks=remarks)
     recorder.check_writable()
     timing = TimedScript(options, command, recorder, console)
     timing.announce(load_check)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.runs.labels import hardware, is_imported, labels
-from bench.runs.run import Run
+from bench.runs.run import INVALID, Run
 from bench.scores.rules import Kind, groups
 from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
@@ -60,8 +60,13 @@ class CellPage:
         return str(self.first.machine.get("hardware") or "unknown") if self.is_imported else hardware(self.first)
 
     @property
+    def counted(self) -> list[Run]:
+        """The runs that nobody declared invalid."""
+        return [run for run in self.runs if run.status != INVALID]
+
+    @property
     def reached(self) -> int:
-        return sum(bool(run.metrics.get("reached")) for run in self.runs)
+        return sum(bool(run.metrics.get("reached")) for run in self.counted)
 
     @property
     def newest(self) -> str:
@@ -97,7 +102,7 @@ class CellPage:
         return sum(values) / len(values) if values else None
 
     def _values(self, metric: str) -> list[float]:
-        return [value for run in self.runs if (value := number(run, metric)) is not None]
+        return [value for run in self.counted if (value := number(run, metric)) is not None]
 
 
 def cells_of(runs: Iterable[Run]) -> list[CellPage]:

@@ -32,7 +32,7 @@ from bench.report.terminal.claims import summary
 from bench.report.terminal.claims_page import METHOD
 from bench.report.terminal.leaderboard import TIES, to_csv
 from bench.runs.labels import is_imported
-from bench.runs.run import Run
+from bench.runs.run import INVALID, Run
 from bench.scores.leaderboard import Board, boards
 from bench.scores.published import PublishedResult
 from bench.scores.rules.base import task
@@ -57,7 +57,8 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
     pages = {cell.kind: cell.page for cell in cells}
     listed = cells[:MOST_ROWS]
     views = [board_view(board, pages) for board in made]
-    chapters = draw(cells, imported, records, made)
+    counted = [run for run in own if run.status != INVALID]
+    chapters = draw(cells if len(counted) == len(own) else cells_of(counted), imported, records, made)
     common = {"generated": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "ties": TIES}
     counts = {
         "runs": len(own),

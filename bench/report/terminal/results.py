@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.runs.annotation import joined
 from bench.runs.run import Run
 from bench.text import units
 from bench.text.values import show_metric
@@ -34,9 +35,12 @@ LISTED = (
     "latency_p50_ms",
     "images_per_s",
     "cost_dollars",
+    "tags",
+    "notes",
 )
 # The columns that a narrow terminal loses, first to last.
 EXPENDABLE = (
+    "notes",
     "cell",
     "sweep",
     "total_s",
@@ -123,6 +127,8 @@ def run_in_full(run: Run, origin: str) -> list[tuple[str, Table | str]]:
         "measure": run.measure,
         "status": run.status,
         "reason": run.reason,
+        "tags": joined(run.tags),
+        "notes": joined(run.notes),
         "started_at": run.started_at,
         "price_per_hour": run.price_per_hour,
         "schema": run.schema,

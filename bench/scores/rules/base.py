@@ -14,13 +14,15 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
 from bench.pipelines.datasets import DATASETS
-from bench.runs.disturbed import disturbed
+from bench.runs.annotation import DECLARED
+from bench.runs.disturbed import MOST_TOLD, disturbed
 from bench.runs.plausible import impossible
-from bench.runs.run import FINISHED, Run
+from bench.runs.run import FINISHED, INVALID, Run
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
 from bench.statistics import estimates
 from bench.statistics.estimates import Estimate, SignificanceTest
 from bench.text.canonical import canonical_json
+from bench.text.units import counted
 
 # The target of a task if a run does not state one: DAWNBench's, which others adopted.
 TASK_TARGETS = {"cifar10/train": 0.94, "cifar10/inference": 0.94}
@@ -159,33 +161,39 @@ class Rule(ABC):
         if first.measure not in self.measures:
             raise ValueError(f"{self.name} scores {' and '.join(self.measures)}, not {first.measure}")
         target = self.target(first) if target_accuracy is None else target_accuracy
-        lines = sorted((line for line in lines if line.run.status not in NOT_TRIED), key=lambda line: line.run.run_id)
-        tried = tuple(line.run for line in lines)
+        tried = [line for line in lines if line.run.status not in NOT_TRIED]
+        invalid = tuple(line.run for line in tried if line.run.status == INVALID)
+        # Of a cell that is invalid as a whole, the numbers are told and do not qualify.
+        is_void = len(invalid) == len(tried) > 0
+        lines = sorted((one for one in tried if is_void or one.run.status != INVALID), key=lambda one: one.run.run_id)
+        used = tuple(line.run for line in lines)
         timings = tuple(self.timing(line, target) for line in lines)
-        untold = self._untold(tried)
+        untold = self._untold(used)
         if untold:
             timings = tuple(_by_accuracy_alone(timing, target) for timing in timings)
-        kinds = _price_kinds(tried) if price_per_hour is None else frozenset({"on_demand"})
-        trials = Trials(tried, target, timings, len(runs) - len(tried), kinds)
+        kinds = _price_kinds(used) if price_per_hour is None else frozenset({"on_demand"})
+        trials = Trials(used, target, timings, len(runs) - len(tried), kinds)
         accuracies = [timing.accuracy for timing in trials.timings if timing.accuracy is not None]
-        joules = [value for run in tried if (value := number(run, self.energy_metric)) is not None]
-        prices = {run.price_per_hour for run in tried} if price_per_hour is None else {price_per_hour}
+        joules = [value for run in used if (value := number(run, self.energy_metric)) is not None]
+        prices = {run.price_per_hour for run in used} if price_per_hour is None else {price_per_hour}
         price = prices.pop() if len(prices) == 1 else None
         figures = Figures() if untold else self.figures(trials, price)
-        findings = [*self._common_findings(trials, price), *(() if untold else self.findings(trials))]
+        findings = list(_invalid_findings(invalid, is_void))
+        if not is_void:
+            findings += [*self._common_findings(trials, price), *(() if untold else self.findings(trials))]
         return Score(
             rule=self.name,
             task=task(first),
             cell=first.cell,
             recipe=first.recipe,
             target_accuracy=target,
-            n=len(tried),
+            n=len(used),
             time_s=figures.time_s,
             cost_usd=figures.cost_usd,
             latency_ms=figures.latency_ms,
             energy_j=estimates.mean(joules, unit="J") if joules else None,
             accuracy=estimates.mean(accuracies) if accuracies else None,
-            reached=estimates.share(trials.reached, len(tried)) if tried and target is not None else None,
+            reached=estimates.share(trials.reached, len(used)) if used and target is not None else None,
             p_value=figures.p_value,
             timings=trials.timings,
             reasons=tuple(finding for finding in findings if finding.disqualifies),
@@ -350,6 +358,15 @@ def _target_of(run: Run) -> float | None:
 
 def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:
     return frozenset(at(run.config, "resolved", "price_source", "kind") for run in runs)
+
+
+def _invalid_findings(runs: Sequence[Run], is_all: bool) -> Iterator[Finding]:
+    """That somebody declared runs invalid, with the reasons."""
+    told = [f"seed {run.seed}, {(run.reason or '').removeprefix(DECLARED)}" for run in runs]
+    if told:
+        more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+        which = "all its runs" if is_all else f"{counted(len(told), 'run')}, not in n"
+        yield Finding("invalid", f"{DECLARED}{which}: {'; '.join(told[:MOST_TOLD])}{more}", is_all)
 
 
 def _impossible_findings(trials: Trials) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""List, filter and average recorded runs; show one in full, export them, merge files of other machines."""
+"""List, filter and average recorded runs; show or annotate one, export them, merge files of other machines."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from bench.documents.limits import MOST_COUNT
 from bench.errors import UsageError
 from bench.report.terminal.results import AVERAGED, fitted, groups_table, overview, runs_table
 from bench.runs import selection
+from bench.runs.run import INVALID
 from bench.runs.selection import is_number
 from bench.text import units
 from bench.text.console import say, unfolded_console, write_out
 from bench.text.spreadsheet import as_csv
 
-COMMANDS = ("columns", "show", "export", "merge")
+COMMANDS = ("columns", "show", "annotate", "export", "merge")
 INVOKED_ALONE = True
 # Runs in a table, where no number is asked for.
 NEWEST = 50
@@ -68,6 +69,8 @@ def results(
         )
     elif by:
         _write(_groups(runs, _names(by), _names(columns), _names(sort)), format, console, groups_table)
+        if format == "table" and (invalid := int((runs["status"] == INVALID).sum())):
+            say(console, f"Not counted: {units.counted(invalid, 'run')} that somebody declared invalid")
     else:
         _list(runs, _names(columns), _names(sort), limit, format, console)
 
@@ -95,8 +98,10 @@ def _list(
 
 
 def _groups(runs: pd.DataFrame, by: list[str], names: list[str], order: list[str]) -> pd.DataFrame:
-    usual = [name for name in AVERAGED if name in runs and is_number(runs[name]) and name not in by]
-    groups = selection.aggregate(runs, by, names or usual)
+    """The statistics of the runs that nobody declared invalid."""
+    counted = runs[runs["status"] != INVALID]
+    usual = [name for name in AVERAGED if name in counted and is_number(counted[name]) and name not in by]
+    groups = selection.aggregate(counted, by, names or usual)
     return selection.sort(groups, order) if order else groups
 
 

@@ -31,7 +31,8 @@ def merge(
         streams.work_outlasts_output()
     merged = merging.merge(store, files, dry_run)
     for one in merged:
-        say(console, f"{one.path}: {one.new} {verb}, {one.known} already there")
+        said = f", {units.counted(one.annotations, 'annotation')} {verb}" if one.annotations else ""
+        say(console, f"{one.path}: {one.new} {verb}, {one.known} already there{said}")
         for doubt in one.impossible[:DOUBTS_NAMED]:
             say(console, f"{one.path}: impossible: {doubt}; no board ranks it")
         if len(one.impossible) > DOUBTS_NAMED:
