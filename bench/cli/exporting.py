@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -13,7 +13,9 @@ from rich.console import Console
 
 from bench.errors import MissingError, UsageError
 from bench.exchange.entry import Unfit
+from bench.exchange.tracked_run import TrackedRun
 from bench.runs.run import Run
+from bench.text import units
 from bench.text.console import say
 
 T = TypeVar("T")
@@ -52,3 +54,10 @@ def each(runs: Sequence[Run], make: Callable[[Run], T], console: Console) -> lis
 def file_name(text: str) -> str:
     """A name from a record, which may come from others, as one that stays in its folder."""
     return re.sub(r"[/\\\x00-\x1f]", "-", text)[:MOST_NAME_CHARS]
+
+
+def say_logged(console: Console, logged: Iterable[tuple[TrackedRun, object]], where: object, look: str) -> None:
+    """Say how many runs a tracker has now, and how to look at them. `logged` has None for runs that were there."""
+    added = [made is not None for _, made in logged]
+    there = f", {added.count(False)} there already" if False in added else ""
+    say(console, f"{units.counted(added.count(True), 'run')} added to {where}{there}; look: {look}")

@@ -1,3 +1,3 @@
-"""Write runs in a foreign format."""
+"""Write runs in a foreign format, or to an experiment tracker."""
 
-COMMANDS = ("dawnbench", "mllog")
+COMMANDS = ("dawnbench", "mllog", "mlflow", "wandb", "tensorboard")

@@ -1,0 +1,50 @@
+"""Runs as folders for TensorBoard, by the writer that torch has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.exchange.tracked_run import TrackedRun, client
+
+PACKAGE = "tensorboard"
+
+
+def log_runs(
+    runs: Sequence[tuple[TrackedRun, str]], folder: Path
+) -> Iterator[tuple[TrackedRun, Path | None]]:
+    """Write each run to the folder of its name; None in place of the folder for a run that is there already.
+
+    Raises MissingError without the package, OSError where it cannot be written.
+    """
+    client("tensorboard", PACKAGE)
+    writer = client("torch.utils.tensorboard", PACKAGE).SummaryWriter
+    for one, name in runs:
+        place = folder / name
+        if place.exists() and any(place.iterdir()):
+            yield one, None
+            continue
+        _log(writer, one, place)
+        yield one, place
+
+
+def _log(writer: Any, one: TrackedRun, place: Path) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    with writer(log_dir=str(place)) as board:
+        last = 0
+        for point in one.epochs():
+            last = point.epoch
+            for name, value in point.metrics.items():
+                board.add_scalar(name, value, point.epoch, walltime=point.at_s)
+        for name, value in one.metrics.items():
+            board.add_scalar(f"final/{name}", value, last, walltime=one.ended_s)
+        board.add_text("run", _table(one), walltime=one.ended_s)
+
+
+def _table(one: TrackedRun) -> str:
+    """Facts and parameters as a table in Markdown."""
+    told = one.facts | {key: str(value) for key, value in one.params.items()}
+    told |= {"tags": ", ".join(one.run.tags), "notes": " ".join(one.run.notes)}
+    rows = [f"| {key} | {value.replace('|', chr(92) + '|')} |" for key, value in told.items() if value]
+    return "\n".join(["| key | value |", "| --- | --- |", *rows])
