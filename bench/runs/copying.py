@@ -22,6 +22,7 @@ def copy_runs(files: Iterable[Path], run_ids: Collection[str], to: Path) -> int:
             if line.run_id in wanted:
                 lines.setdefault(line.id, line)
     try:
+        to.parent.mkdir(parents=True, exist_ok=True)
         with replacing(to) as draft:
             draft.write_bytes(b"".join(line.text for line in lines.values()))
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Write a commented bench.yaml and a CI job into your repository, for `bench regress`."""
+"""Write a commented bench.yaml and a CI job into your repository, for `bench regress`; or a job that publishes pages.
+
+With --pages it writes a job that builds the pages of `bench report` from the runs in results/published.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from bench.text.console import say
 
 TEMPLATES = PACKAGE / "cli" / "templates"
 GITHUB, GITLAB = Path(".github", "workflows", "speed-gate.yml"), Path(".gitlab", "speed-gate.yml")
+GITHUB_PAGES, GITLAB_PAGES = Path(".github", "workflows", "benchmark-pages.yml"), Path(".gitlab", "benchmark-pages.yml")
 # What a repository's training is often called; the first that is there is taken.
 SCRIPTS = ("train.py", "main.py", "scripts/train.py", "src/train.py", "run.py")
 # What says how a repository is installed, and the command that does it.
@@ -55,6 +59,9 @@ class InitOptions:
     source: Annotated[
         str | None, typer.Option(metavar="OWNER/REPO@REF", help="Where CI gets bench; default: where this one is from.")
     ] = None
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Instead write a job that publishes the runs in results/published as pages.")
+    ] = False
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False
 
 
@@ -65,12 +72,9 @@ def init(options: InitOptions, console: Console) -> None:
         raise UsageError(f"{folder}: there is no such folder")
     top = enclosing_repository(folder) or folder
     source = options.source or own_source() or UNKNOWN_SOURCE
-    files = {DEFAULT: bench_yaml(top, options.command or ())}
-    kinds = _kinds(options.ci, top)
-    if "github" in kinds:
-        files[str(GITHUB)] = _template("github.yml").replace("@ACTION@", source)
-    if "gitlab" in kinds:
-        files[str(GITLAB)] = _template("gitlab.yml").replace("@SOURCE@", _as_url(source))
+    if options.pages and options.command:
+        raise UsageError(f"--pages publishes recorded runs and takes no command: leave out {shlex.join(options.command)}")
+    files = pages_files(_kinds(options.ci, top), source) if options.pages else gate_files(top, options, source)
     there = [name for name in files if (top / name).exists()]
     if there and not options.force:
         raise UsageError(f"{top} has {' and '.join(there)} already, which nothing was done to; --force overwrites")
@@ -79,6 +83,25 @@ def init(options: InitOptions, console: Console) -> None:
         say(console, f"Wrote {top / name}")
     for line in _what_next(files, source):
         say(console, line)
+
+
+def gate_files(top: Path, options: InitOptions, source: str) -> dict[str, str]:
+    """The contents of the gate's files by their names."""
+    files = {DEFAULT: bench_yaml(top, options.command or ())}
+    kinds = _kinds(options.ci, top)
+    if "github" in kinds:
+        files[str(GITHUB)] = _template("github.yml").replace("@ACTION@", source)
+    if "gitlab" in kinds:
+        files[str(GITLAB)] = _template("gitlab.yml").replace("@SOURCE@", _as_url(source))
+    return files
+
+
+def pages_files(kinds: Sequence[str], source: str) -> dict[str, str]:
+    """The contents of the jobs that publish pages, by their names. Raises UsageError if no CI was chosen."""
+    named = {"github": (GITHUB_PAGES, "github-pages.yml"), "gitlab": (GITLAB_PAGES, "gitlab-pages.yml")}
+    if not kinds:
+        raise UsageError("--pages: the pages are built by a CI; give --ci github, gitlab or both")
+    return {str(named[kind][0]): _template(named[kind][1]).replace("@SOURCE@", _as_url(source)) for kind in kinds}
 
 
 def bench_yaml(top: Path, command: Sequence[str]) -> str:
@@ -136,10 +159,17 @@ def _takes_a_seed(script: Path) -> bool:
 
 
 def _what_next(files: dict[str, str], source: str) -> list[str]:
-    lines = [f"Look through {DEFAULT}, commit it, then: bench regress --base HEAD"]
-    if str(GITLAB) in files:
-        lines.append(f"Add to .gitlab-ci.yml: include: [{{local: {GITLAB}}}]")
-    if source == UNKNOWN_SOURCE and len(files) > 1:
+    lines = []
+    if DEFAULT in files:
+        lines.append(f"Look through {DEFAULT}, commit it, then: bench regress --base HEAD")
+    else:
+        lines.append("Choose the runs to publish, and commit them: bench results export results/published/NAME.jsonl")
+    if str(GITHUB_PAGES) in files:
+        lines.append('In the settings of the repository, Pages: choose "GitHub Actions" as the source')
+    lines += [
+        f"Add to .gitlab-ci.yml: include: [{{local: {job}}}]" for job in (GITLAB, GITLAB_PAGES) if str(job) in files
+    ]
+    if source == UNKNOWN_SOURCE and any(name != DEFAULT for name in files):
         lines.append(f"Replace {UNKNOWN_SOURCE} in the CI file by where this bench can be had, or give --source")
     return lines
 

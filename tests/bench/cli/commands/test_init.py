@@ -66,3 +66,21 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(folder):
     assert not (folder / GITHUB).exists()
     init(InitOptions(folder=folder, force=True), LastingConsole())
     assert load(str(folder / "bench.yaml")).spec.command is not None
+
+
+def test_pages_are_a_job_alone_and_say_what_comes_next(folder, capsys):
+    init(InitOptions(folder=folder, ci="both", source="me/bench@v1", pages=True), LastingConsole(width=200))
+    assert not (folder / "bench.yaml").exists()
+    said = capsys.readouterr().out
+    for words in ("bench results export results/published/NAME.jsonl", "GitHub Actions", ".gitlab/benchmark-pages.yml"):
+        assert words in said
+    with pytest.raises(UsageError, match=r"has \.github/workflows/benchmark-pages\.yml"):
+        init(InitOptions(folder=folder, source="me/bench@v1", pages=True), LastingConsole())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"command": ["x"]}, "takes no command: leave out x"), ({"ci": "none"}, "built by a CI")]
+)
+def test_pages_without_a_job_or_with_a_command_are_refused(folder, options, words):
+    with pytest.raises(UsageError, match=words):
+        init(InitOptions(folder=folder, pages=True, **options), LastingConsole())

@@ -45,7 +45,9 @@ def test_without_its_package_a_tracker_says_how_to_get_it(
     assert f"`pip install {package}`" in answer.err
 
 
-def test_mlflow_has_them_once(results, tmp_path):
+def test_mlflow_has_them_once(results, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow = pytest.importorskip("mlflow")
     out = tmp_path / "mlruns"
     export_twice("mlflow", results, out)
