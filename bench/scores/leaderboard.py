@@ -15,7 +15,7 @@ from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.run import Run
 from bench.scores.published import PublishedResult
 from bench.scores.rules import Rule, RunTimeline, Score, groups, position, rules_for
-from bench.scores.rules.base import task
+from bench.scores.rules.base import is_subset, task
 from bench.statistics.estimates import Estimate
 from bench.text import units
 
@@ -115,8 +115,8 @@ def boards(
     """Every board with something to rank or to explain, in the order of tasks, targets and rules.
 
     `rule`, `task_name` and `metric` restrict the boards; without a metric, a task is ranked by its first of METRICS.
-    `price_per_hour` (dollars, on demand) replaces the price in our runs. Runs without a target, interrupted runs, and
-    measures that no rule scores are on no board.
+    `price_per_hour` (dollars, on demand) replaces the price in our runs. Runs without a target, interrupted runs, those on
+    a part of a published data set, and measures that no rule scores are on no board.
     """
     drafts: dict[Key, _Draft] = {}
     for key, book, row in _scored(_not_known(runs, records), rule, task_name, price_per_hour):
@@ -194,7 +194,7 @@ def _competes(record: PublishedResult, target: float) -> bool:
 def _scored(
     runs: Sequence[Run], rule: str | None, task_name: str | None, price_per_hour: float | None
 ) -> Iterable[tuple[Key, Rule, Row]]:
-    cells = groups(run for run in runs if task_name in (None, task(run)))
+    cells = groups(run for run in runs if task_name in (None, task(run)) and not is_subset(run))
     names = labels([cell[0] for cell in cells])
     for cell, system in zip(cells, names, strict=True):
         books = [book for book in rules_for(cell[0].measure) if rule in (None, book.name)]

@@ -37,6 +37,8 @@ from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import execute
 from bench.host.contention import LoadCheck
 from bench.host.fingerprint import chosen_device, device_count
+from bench.pipelines.datasets import DATASETS
+from bench.pipelines.datasets.catalog import COUNTS
 from bench.registry.reference import anchored, label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
@@ -220,6 +222,8 @@ class Campaign(SeedRuns):
         subject = f"{label(recipe.model.name)} on {label(recipe.data.name)}{target}, "
         subject = "" if self.options.measure in TRAIN_NOTHING else subject
         self.say(f"{self.recorder.recipe}: {subject}{what} on {self.device}, {self.counted_seeds}")
+        if any(count in recipe.data.options for count in COUNTS) and recipe.data.name in DATASETS and self.target:
+            self.say(f"Note: a part of {recipe.data.name} is another data set, whose runs are on no leaderboard")
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
         shared = self.options.shared_process
         known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]

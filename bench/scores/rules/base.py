@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
 from bench.pipelines.datasets import DATASETS
+from bench.pipelines.datasets.catalog import COUNTS
 from bench.runs.annotation import DECLARED
 from bench.runs.disturbed import MOST_TOLD, disturbed
 from bench.runs.plausible import impossible
@@ -309,6 +310,12 @@ def data_name(run: Run) -> str:
     if info is None or not info.learnable or not all(isinstance(count, int) for count in told):
         return str(name)
     return name if told == (info.train_count, info.test_count) else f"{name}-{told[0]}-{told[1]}"
+
+
+def is_subset(run: Run) -> bool:
+    """Whether it used only some of the images of a published set, for a quick try: its figures compare with nothing."""
+    info = DATASETS.get(at(run.config, "data", "name") or "unknown")
+    return info is not None and any(at(run.config, "data", count) is not None for count in COUNTS)
 
 
 def is_own_data(run: Run) -> bool:

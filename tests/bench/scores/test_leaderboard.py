@@ -148,6 +148,13 @@ class TestBoards:
         runs = cell(10.0, "ours", metrics={"accuracy": 0.9}, config={"target_accuracy": None})
         assert boards(runs, []) == []
 
+    def test_a_part_of_a_published_set_is_on_no_board_and_held_out_images_have_one_of_their_own(self) -> None:
+        part = cell(10.0, "part", config={"data": {"name": "digits", "train_count": 500}})
+        own = cell(10.0, "own", config={"data": {"name": "shapes-0123", "train_count": 500}})
+        held = cell(10.0, "held", config={"data": {"name": "digits", "held_out": 100}})
+        made = boards([*part, *own, *held], [], rule="coldstart")
+        assert {row.system for board in made for row in board.rows} == {"own", "held"}
+
     def test_rule_task_and_metric_leave_out_the_others(self) -> None:
         records = load_records()
         made = boards(cell(10.0, "ours"), records, rule="dawnbench", task_name="cifar10/inference")
