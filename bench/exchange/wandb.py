@@ -11,12 +11,12 @@ from typing import Any
 from bench.exchange.tracked_run import TrackedRun, client
 
 PACKAGE = "wandb"
-# Nothing goes anywhere before `wandb sync`.
-OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
+# Nothing goes anywhere before `wandb sync`, and a busy machine gets the time that it needs.
+OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "WANDB__SERVICE_WAIT": "300"}
 # The client would add what it finds on this machine now, which says nothing of the machine and time of the run.
 NOTHING_OF_HERE = {
-    "console": "off", "disable_code": True, "disable_git": True, "silent": True, "x_disable_machine_info": True,
-    "x_disable_meta": True, "x_disable_stats": True, "x_save_requirements": False,
+    "console": "off", "disable_code": True, "disable_git": True, "init_timeout": 300.0, "silent": True,
+    "x_disable_machine_info": True, "x_disable_meta": True, "x_disable_stats": True, "x_save_requirements": False,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bench.files import replacing
-from bench.runs.line import Line
+from bench.runs.line import StoreLine
 from bench.runs.store import StoreError, each_record
 
 
@@ -16,9 +16,9 @@ def copy_runs(files: Iterable[Path], run_ids: Collection[str], to: Path) -> int:
     A file that is there is replaced. Raises StoreError if it cannot be written.
     """
     wanted = frozenset(run_ids)
-    lines: dict[str, Line] = {}
+    lines: dict[str, StoreLine] = {}
     for file in list(files):
-        for line in each_record(file, Line.read):
+        for line in each_record(file, StoreLine.read):
             if line.run_id in wanted:
                 lines.setdefault(line.id, line)
     try:

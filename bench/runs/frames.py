@@ -29,10 +29,9 @@ from bench.runs.tables import (
     PART,
     PARTS,
     SPAN,
-    AnnotationReader,
     EpochReader,
     RunReader,
-    annotations_of,
+    without_annotations,
 )
 
 # The columns that always exist, and their types.
@@ -108,10 +107,9 @@ def load(
         for position, path in enumerate(files):
             table, problems = read_table(path, RunReader)
             warn_of_problems(path, problems)
+            table, annotations = without_annotations(table)
+            said += annotations
             tables.append(table.append_column(FILE, pa.array(np.full(table.num_rows, position))))
-            table, problems = read_table(path, AnnotationReader)
-            warn_of_problems(path, problems)
-            said += annotations_of(table)
         table = _each_run_once(join_tables(tables)) if tables else _NO_RUNS
         if run_ids is not None:
             table = table.filter(pc.is_in(table["run_id"], pa.array(list(run_ids), table["run_id"].type)))
@@ -174,4 +172,4 @@ def _frame(columns: Columns, dtypes: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(standard | rest)
 
 
-_NO_RUNS = RunReader().table([], []).append_column(FILE, pa.array([], pa.int64()))
+_NO_RUNS = without_annotations(RunReader().table([], []))[0].append_column(FILE, pa.array([], pa.int64()))

@@ -13,7 +13,7 @@ from bench.runs.store import head_of
 
 
 @dataclass(frozen=True)
-class Line:
+class StoreLine:
     """`id` is that of the run or of the annotation, and `text` ends with a newline.
 
     `run_id` is that of the run, or of the one that the annotation is of. `impossible` names an impossible number.
@@ -26,7 +26,7 @@ class Line:
     impossible: str | None = None
 
     @classmethod
-    def read(cls, line: bytes, wanted: Collection[str] | None = None) -> Line | None:
+    def read(cls, line: bytes, wanted: Collection[str] | None = None) -> StoreLine | None:
         """The line, or None if its id is not wanted. Raises RecordError for anything else."""
         text = line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") + b"\n"
         if is_annotation(line):
@@ -39,7 +39,7 @@ class Line:
         run = Run.from_json_line(line)
         return cls(run.run_id, run.run_id, text, False, next(impossible(run), None))
 
-    def is_same(self, other: Line) -> bool:
+    def is_same(self, other: StoreLine) -> bool:
         # Finally compared as text, because a NaN differs from itself.
         return self.text == other.text or self._canonical() == other._canonical()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files import open_regular
-from bench.runs.line import Line
+from bench.runs.line import StoreLine
 from bench.runs.store import Store, StoreError, each_record, jsonl_files
 
 CONFLICTS_NAMED = 5
@@ -62,11 +62,11 @@ def merge(store: Store, paths: Iterable[Path], dry_run: bool = False) -> list[Me
     Returns what each file had. Lines are copied unchanged. Raises StoreError if a path has no file of runs or the store
     cannot be written, and ConflictError if two different runs have the same id; then nothing is appended.
     """
-    incoming: dict[Path, list[Line]] = {}
+    incoming: dict[Path, list[StoreLine]] = {}
     for path in map(_stdin_by_name, paths):
         piped = _piped(path)
         for file in [path] if piped is not None else _files(path):
-            lines = list(each_record(file, Line.read, None if piped is None else io.BytesIO(piped)))
+            lines = list(each_record(file, StoreLine.read, None if piped is None else io.BytesIO(piped)))
             if not lines and (what := _not_lines(_head(file) if piped is None else piped)) is not None:
                 raise StoreError(f"{file}: {what}; nothing was merged")
             incoming.setdefault(file, lines)
@@ -127,12 +127,12 @@ def _not_lines(head: bytes) -> str | None:
     return "no line of it is a run" if head.strip() else None
 
 
-def _compare(store: Path, incoming: Mapping[Path, Sequence[Line]]) -> tuple[list[bytes], list[Merged]]:
+def _compare(store: Path, incoming: Mapping[Path, Sequence[StoreLine]]) -> tuple[list[bytes], list[Merged]]:
     """The lines that the store lacks, and what each file has. Raises ConflictError."""
     ids = {line.id for lines in incoming.values() for line in lines}
-    here = each_record(store, lambda line: Line.read(line, ids)) if store.exists() else ()
+    here = each_record(store, lambda line: StoreLine.read(line, ids)) if store.exists() else ()
     known = {line.id: (line, store) for line in here}
-    new: list[Line] = []
+    new: list[StoreLine] = []
     merged: list[Merged] = []
     conflicts: list[str] = []
     for path, lines in incoming.items():
@@ -154,7 +154,7 @@ def _compare(store: Path, incoming: Mapping[Path, Sequence[Line]]) -> tuple[list
     return [line.text for line in new], merged
 
 
-def _counted(path: Path, lines: Sequence[Line], added: Sequence[Line]) -> Merged:
+def _counted(path: Path, lines: Sequence[StoreLine], added: Sequence[StoreLine]) -> Merged:
     new, there = (sum(not line.is_annotation for line in some) for some in (added, lines))
     doubts = tuple(f"run {line.run_id}: {line.impossible}" for line in added if line.impossible)
     return Merged(path, new, there - new, doubts, len(added) - new)

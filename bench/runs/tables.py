@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bench.runs import shape
 from bench.runs.annotation import Annotation, is_annotation, joined
@@ -63,7 +64,10 @@ _LazyRun: Any = msgspec.defstruct(
 
 
 class RunReader:
-    """A row for each run: its FIELDS, metrics, host seconds by name of span, and its PARTS as JSON text."""
+    """A row for each run: its FIELDS, metrics, host seconds by name of span, and its PARTS as JSON text.
+
+    A row for each annotation too, of which `without_annotations` frees the table.
+    """
 
     kind = "runs"
 
@@ -73,9 +77,9 @@ class RunReader:
         self._texts: dict[tuple[str, bytes], str] = {}
 
     def decode(self, line: bytes) -> Any:
-        """The run on a line, None for an annotation. Raises RecordError for anything else."""
+        """The run or the annotation on a line. Raises RecordError for anything else."""
         if is_annotation(line):
-            return None
+            return Annotation.from_json_line(line)
         try:
             run = self._decode_run(line)
             if run.schema != SCHEMA:
@@ -114,12 +118,14 @@ class RunReader:
             shape.check_text(part, text)
             return self._texts.setdefault((part, text), text.decode())
 
-    def table(self, numbers: list[int], runs: list[Any]) -> pa.Table:
-        columns = {LINE: pa.array(numbers, pa.int64())}
-        columns |= {name: _field([_cell(getattr(run, name)) for run in runs], dtype) for name, dtype in FIELDS.items()}
+    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
+        texts = [one.to_json_line() if isinstance(one, Annotation) else None for one in records]
+        runs = [one if text is None else _NO_RUN for one, text in zip(records, texts, strict=True)]
+        columns = {LINE: pa.array(numbers, pa.int64()), TEXT: pa.array(texts, pa.large_binary())}
+        columns |= {name: _field([_cell(run, name) for run in runs], dtype) for name, dtype in FIELDS.items()}
         columns |= _columns([run.metrics for run in runs], METRIC)
         columns |= _columns([run.spans for run in runs], SPAN)
-        columns |= {PART + part: pack_shared([getattr(run, part) for run in runs]) for part in PARTS}
+        columns |= {PART + part: pack_shared([_text(run, part) for run in runs]) for part in PARTS}
         return pa.table(columns)
 
 
@@ -169,27 +175,31 @@ class EpochReader:
         return pa.table(columns | _columns(rows, EPOCH))
 
 
-class AnnotationReader:
-    """A row for each annotation: the number of its line, and the annotation as JSON text."""
-
-    kind = "annotations"
-
-    def decode(self, line: bytes) -> Annotation | None:
-        """The annotation on a line, None for anything else. Raises RecordError for a damaged one."""
-        return Annotation.from_json_line(line) if is_annotation(line) else None
-
-    def table(self, numbers: list[int], records: list[Any]) -> pa.Table:
-        texts = [one.to_json_line() for one in records]
-        return pa.table({LINE: pa.array(numbers, pa.int64()), TEXT: pa.array(texts, pa.large_binary())})
+def without_annotations(table: pa.Table) -> tuple[pa.Table, list[Annotation]]:
+    """The rows of runs in a table of RunReader, and the annotations among them."""
+    is_run = pc.is_null(table[TEXT])
+    said = table[TEXT].filter(pc.invert(is_run)).to_pylist()
+    runs = table.filter(is_run) if said else table
+    return runs.drop_columns([TEXT]), [Annotation.from_json_line(text) for text in said]
 
 
-def annotations_of(table: pa.Table) -> list[Annotation]:
-    """What AnnotationReader read."""
-    return [Annotation.from_json_line(text) for text in table[TEXT].to_pylist()]
+class _NoRun:
+    """A row without a run, in the table of RunReader."""
+
+    metrics: ClassVar[dict[str, Scalar]] = {}
+    spans: ClassVar[dict[str, float]] = {}
 
 
-def _cell(value: Any) -> Any:
+_NO_RUN = _NoRun()
+
+
+def _text(run: Any, part: str) -> str:
+    return str(getattr(run, part, "{}"))
+
+
+def _cell(run: Any, name: str) -> Any:
     """The value of a field, lists such as tags as one text."""
+    value = getattr(run, name, None)
     return joined(value) if isinstance(value, list) else value
 
 
