@@ -56,13 +56,14 @@ def _log(mlflow: Any, tracking: Any, one: TrackedRun) -> str | None:
         for point in one.epochs()
         for name, value in point.metrics.items()
     ]
-    metrics += [entities.Metric(f"final/{_key(name)}", value, _ms(one.ended_s), 0) for name, value in one.metrics.items()]
+    ended = _ms(one.ended_s)
+    metrics += [entities.Metric(f"final/{_key(name)}", value, ended, 0) for name, value in one.metrics.items()]
     for some in _batches(params, MOST_PARAMS):
         tracking.log_batch(made, params=some)
     for some in _batches(metrics, MOST_METRICS):
         tracking.log_batch(made, metrics=some)
-    ended = "FINISHED" if one.is_finished else "KILLED" if one.run.status == "interrupted" else "FAILED"
-    tracking.set_terminated(made, ended, end_time=_ms(one.ended_s))
+    status = "FINISHED" if one.is_finished else "KILLED" if one.run.status == "interrupted" else "FAILED"
+    tracking.set_terminated(made, status, end_time=ended)
     return str(made)
 
 

@@ -1,4 +1,4 @@
-"""What somebody says of a run after it was recorded: a line of its own in the store, because a record is never edited."""
+"""What somebody says of a run after it was recorded: a line of its own in the store. A record is never edited."""
 
 from __future__ import annotations
 

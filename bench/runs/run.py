@@ -51,8 +51,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     A span is `{name, start_s, end_s, epoch, device_s}`: host seconds since the command started, and the device's own
     seconds if it has a clock. `host`, if measured, says what else the machine did meanwhile
     (`bench.host.contention.Usage`). A metric's unit is part of its name. `started_at` is ISO 8601 in UTC, `command` is
-    the command line quoted for a shell, and `log` is relative to the results folder. `tags` and `notes` are what the user
-    said of it beforehand, and on reading also what was said afterwards (`bench.runs.annotation`).
+    the command line quoted for a shell, and `log` is relative to the results folder. `tags` and `notes` are what the
+    user said of it beforehand, and on reading also what was said afterwards (`bench.runs.annotation`).
 
     In a run on several devices, a span is that of the slowest rank, with every rank's host seconds in `rank_s`; spans
     before the ranks have met are those of rank 0. The metrics `train_s_rank0` and so on are each rank's own seconds in

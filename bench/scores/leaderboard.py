@@ -115,8 +115,8 @@ def boards(
     """Every board with something to rank or to explain, in the order of tasks, targets and rules.
 
     `rule`, `task_name` and `metric` restrict the boards; without a metric, a task is ranked by its first of METRICS.
-    `price_per_hour` (dollars, on demand) replaces the price in our runs. Runs without a target, interrupted runs, those on
-    a part of a published data set, and measures that no rule scores are on no board.
+    `price_per_hour` (dollars, on demand) replaces the price in our runs. Runs without a target, interrupted runs, those
+    on a part of a published data set, and measures that no rule scores are on no board.
     """
     drafts: dict[Key, _Draft] = {}
     for key, book, row in _scored(_not_known(runs, records), rule, task_name, price_per_hour):

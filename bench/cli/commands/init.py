@@ -73,7 +73,7 @@ def init(options: InitOptions, console: Console) -> None:
     top = enclosing_repository(folder) or folder
     source = options.source or own_source() or UNKNOWN_SOURCE
     if options.pages and options.command:
-        raise UsageError(f"--pages publishes recorded runs and takes no command: leave out {shlex.join(options.command)}")
+        raise UsageError(f"--pages takes no command; leave out {shlex.join(options.command)}")
     files = pages_files(_kinds(options.ci, top), source) if options.pages else gate_files(top, options, source)
     there = [name for name in files if (top / name).exists()]
     if there and not options.force:

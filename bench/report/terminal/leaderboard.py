@@ -205,7 +205,7 @@ def escaped(value: str) -> str:
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """CSV with a line for each row of each board, in plain values: seconds, dollars, milliseconds, joules, fractions."""
+    """CSV with a line for each row of each board in plain values: seconds, dollars, milliseconds, joules, fractions."""
     return csv_text(CSV_COLUMNS, bare_rows(boards))
 
 

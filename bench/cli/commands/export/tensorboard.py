@@ -25,6 +25,7 @@ def tensorboard(
     results: Results = Path("results"),
 ) -> None:
     """Raises `MissingError` without the package, or where nothing can be written."""
-    found = [(TrackedRun(run), file_name(f"{run.recipe}-seed{run.seed}-{run.run_id}")) for run in find_runs(runs, results)]
+    tracked = map(TrackedRun, find_runs(runs, results))
+    found = [(one, file_name(f"{one.run.recipe}-seed{one.run.seed}-{one.run.run_id}")) for one in tracked]
     with writing(out):
         say_logged(console, log_runs(found, out), out, f"tensorboard --logdir {out}")

@@ -1,7 +1,7 @@
 """Say something of recorded runs: that one does not count, tags, notes, the name of its machine.
 
-It is a line of its own, appended to the file of the run. Leaderboards, tables and reports honour and show it; the record
-stays as it is.
+It is a line of its own, appended to the file of the run. Leaderboards, tables and reports honour and show it. The
+record stays as it is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def annotate(
     machine_label: MachineLabel = None,
     results: Results = Path("results"),
 ) -> None:
-    """Raises `UsageError` for runs that there are not, or where nothing is said, `StoreError` where it cannot be kept."""
+    """Raises `UsageError` for unknown runs, or where nothing is said, `StoreError` where it cannot be kept."""
     if invalid is not None and valid:
         raise UsageError("--invalid and --valid contradict each other; leave one out")
     said = Annotation(

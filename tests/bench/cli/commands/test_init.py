@@ -79,7 +79,7 @@ def test_pages_are_a_job_alone_and_say_what_comes_next(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"command": ["x"]}, "takes no command: leave out x"), ({"ci": "none"}, "built by a CI")]
+    ("options", "words"), [({"command": ["x"]}, "takes no command; leave out x"), ({"ci": "none"}, "built by a CI")]
 )
 def test_pages_without_a_job_or_with_a_command_are_refused(folder, options, words):
     with pytest.raises(UsageError, match=words):
