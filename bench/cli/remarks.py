@@ -14,9 +14,7 @@ from bench.runs.annotation import Remarks
 MOST_CHARS = 500
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/=+-]{0,63}")
 
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find the runs by; repeatable.")
-]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find the runs by; repeatable.")]
 Note = Annotated[str | None, typer.Option(metavar="TEXT", help="What a reader of the runs should know.")]
 MachineLabel = Annotated[
     str | None,

@@ -11,9 +11,7 @@ from bench.exchange.tracked_run import TrackedRun, client
 PACKAGE = "tensorboard"
 
 
-def log_runs(
-    runs: Sequence[tuple[TrackedRun, str]], folder: Path
-) -> Iterator[tuple[TrackedRun, Path | None]]:
+def log_runs(runs: Sequence[tuple[TrackedRun, str]], folder: Path) -> Iterator[tuple[TrackedRun, Path | None]]:
     """Write each run to the folder of its name; None in place of the folder for a run that is there already.
 
     Raises MissingError without the package, OSError where it cannot be written.

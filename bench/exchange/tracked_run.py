@@ -79,7 +79,7 @@ class TrackedRun:
     @property
     def ended_s(self) -> float:
         """Seconds since 1970."""
-        ends = [span["end_s"] for span in self.run.spans if math.isfinite(span["end_s"])]
+        ends: list[float] = [span["end_s"] for span in self.run.spans if math.isfinite(span["end_s"])]
         return self.began_s + max([*ends, self.metrics.get("total_s", 0.0), 0.0])
 
     def epochs(self) -> Iterator[EpochPoint]:

@@ -17,7 +17,9 @@ def annotated(frame: pd.DataFrame, said: Annotations) -> pd.DataFrame:
     if not positions:
         return frame
     known = {name: frame[name].astype("string").tolist() for name in CHANGED if name in frame}
-    columns = {name: [None if pd.isna(value) else value for value in values] for name, values in known.items()}
+    columns: dict[str, list[str | None]] = {
+        name: [None if pd.isna(value) else value for value in values] for name, values in known.items()
+    }
     columns.setdefault(LABEL, [None] * len(frame))
     for position in positions:
         status, reason, tags, notes, label = (columns[name][position] for name in CHANGED)

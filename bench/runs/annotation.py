@@ -105,9 +105,7 @@ class Annotations:
         said = self.added_to(Remarks(None, tuple(run.tags), tuple(run.notes), label), run.run_id)
         invalid = {"status": INVALID, "reason": declared(said.invalid)} if said.invalid else {}
         machine = run.machine | ({"label": said.machine_label} if said.machine_label else {})
-        return msgspec.structs.replace(
-            run, tags=list(said.tags), notes=list(said.notes), machine=machine, **invalid
-        )
+        return msgspec.structs.replace(run, tags=list(said.tags), notes=list(said.notes), machine=machine, **invalid)
 
 
 def declared(reason: str) -> str:

@@ -16,7 +16,7 @@ def folded(remarks: Iterable[str], noun: str) -> dict[str, str]:
     alike: dict[str, list[str]] = defaultdict(list)
     for remark in remarks:
         alike[remark.partition(": ")[0]].append(remark)
-    told = {}
+    told: dict[str, str] = {}
     for head, several in alike.items():
         shared = several[0] if len(set(several)) == 1 else head
         line = f"{counted(len(several), noun)}: {shared}" if len(several) > 1 else shared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,7 +100,7 @@ class RunOptions:
             "user's cache; the records say so.",
         ),
     ] = False
-    remarks: RemarkOptions = RemarkOptions()
+    remarks: RemarkOptions = field(default_factory=RemarkOptions)
 
 
 def run(options: RunOptions, console: Console) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -89,7 +89,7 @@ class SweepOptions:
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
     price: Price = None
-    remarks: RemarkOptions = RemarkOptions()
+    remarks: RemarkOptions = field(default_factory=RemarkOptions)
 
 
 def sweep(options: SweepOptions, console: Console) -> int:

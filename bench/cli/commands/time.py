@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any
@@ -79,7 +79,7 @@ class TimeOptions:
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
     price: Price = None
-    remarks: RemarkOptions = RemarkOptions()
+    remarks: RemarkOptions = field(default_factory=RemarkOptions)
 
 
 def time(options: TimeOptions, console: Console) -> int:

@@ -170,7 +170,7 @@ def to_markdown(boards: Sequence[Board], limit: int | None = None) -> str:
         lines += [f"{escaped(board.metric)}: {escaped(board.rule.clock)}. Score: {escaped(board.rule.scoring)}.", ""]
         for name, rows in sections(board):
             lines += [f"{name}:", ""] if name else []
-            heads = headings(board)[:-1] + ["why it has no rank" if name else "notes"]
+            heads = [*headings(board)[:-1], "why it has no rank" if name else "notes"]
             lines += [markdown_line(heads), markdown_line(["---:", "---", "---", "---:", "---:", "---:", "---", "---"])]
             kept = [row for position, row in enumerate(rows) if not limit or position < limit or row.kind == "run"]
             lines += [markdown_line(_markdown_cells(board, row, footnotes)) for row in kept]

@@ -36,9 +36,7 @@ def annotate(
     ] = None,
     valid: Annotated[bool, typer.Option("--valid", help="Take an earlier --invalid back.")] = False,
     tags: Tags = None,
-    untag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="Take a tag away; repeatable.")
-    ] = None,
+    untag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Take a tag away; repeatable.")] = None,
     note: Note = None,
     machine_label: MachineLabel = None,
     results: Results = Path("results"),

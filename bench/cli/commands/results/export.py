@@ -16,9 +16,7 @@ from bench.text.console import say, unfolded_console
 
 
 def export(
-    file: Annotated[
-        Path, typer.Argument(help="A .csv, .parquet or .jsonl file; one that is there is replaced.")
-    ],
+    file: Annotated[Path, typer.Argument(help="A .csv, .parquet or .jsonl file; one that is there is replaced.")],
     epochs: Annotated[
         bool, typer.Option("--epochs", help="A row a run and epoch instead of a row a run; for .csv and .parquet.")
     ] = False,

@@ -80,7 +80,7 @@ def test_tags_and_notes_are_shown_and_found(call, results, tmp_path):
     call("results", "annotate", "last", "--untag", "warm")
     call("results", "export", tmp_path / "final.jsonl", "--tag", "final")
     lines = [json.loads(line) for line in (tmp_path / "final.jsonl").read_text().splitlines()]
-    assert [list(line)[0] for line in lines] == ["run_id", "annotates", "annotates"]
+    assert [next(iter(line)) for line in lines] == ["run_id", "annotates", "annotates"]
     call("report", "--out", tmp_path / "report")
     pages = "".join(page.read_text() for page in (tmp_path / "report" / "cells").iterdir())
     assert "tags: final</small><small>as in the paper</small>" in pages

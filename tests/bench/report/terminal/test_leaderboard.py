@@ -117,7 +117,7 @@ class TestTerminal:
         text = self.shown(few())
         assert "digits/train to 96 %, by coldstart" in text
         assert "Not ranked, because they do not qualify" in text
-        assert re.search(r"1 no cost: price unknown", text)
+        assert re.search(r"1 2 rows: no cost: price unknown", text)
         assert TIES[:40] in text
 
     def test_ties_are_marked(self) -> None:
