@@ -55,7 +55,10 @@ def find_run(reference: str, results: Path, folders: Sequence[str] = (STORE,)) -
     `UsageError` if it fits no run or more than one.
     """
     files = jsonl_files(results / folder for folder in folders if (results / folder).is_dir())
-    wanted = _newest(files) if reference == NEWEST else reference
+    wanted = reference
+    if reference == NEWEST:
+        # What was run here last, and only where nothing was what others published.
+        wanted = _newest([file for file in files if file.parent.name == folders[0]]) or _newest(files)
     ids: list[str] = []
 
     def is_meant(run_id: str, _: str) -> bool:

@@ -117,7 +117,7 @@ def test_export_reads_back(runs: pd.DataFrame, tmp_path: Path) -> None:
 
 
 def test_export_to_what_cannot_be(runs: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
+    with pytest.raises(UsageError, match=r"\.csv, \.parquet or \.jsonl"):
         export(runs, tmp_path / "runs.xlsx")
     for suffix in ("csv", "parquet"):
         with pytest.raises(StoreError, match="cannot export to"):

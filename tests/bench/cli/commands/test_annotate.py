@@ -151,7 +151,7 @@ def test_what_is_said_beforehand_is_in_the_records(tmp_path):
     said = ["--tag", "quick", "--note", "a try", "--machine-label", "lab A"]
     made = command.bench("time", *said, "--", "python", "-c", "pass", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    (tmp_path / "m.yaml").write_text("command: {argv: python -c pass}\nseeds: 1\n")
+    (tmp_path / "m.yaml").write_text("command: {argv: python -c 1}\nseeds: 1\n")
     assert command.bench("sweep", "m.yaml", "--tag", "swept", cwd=tmp_path).returncode == 0
     runs = Store(tmp_path / "results" / "runs" / "runs.jsonl").read()
     assert [(run.tags, run.notes, run.machine.get("label")) for run in runs] == [
