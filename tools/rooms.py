@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
     "bench/api": "what `import bench` offers: run, sweep, load, leaderboard, with data frames as the answer",
     "bench/cli": "the command `bench`: its options, and the work of each command",
-    "bench/report/html": "the report's pages and plots",
+    "bench/report/html": "the report's pages, and charts as pictures",
     "bench/report/terminal": "tables and progress for a terminal, and the same as text files",
+    "bench/report/charts": "charts as data: scales, series, dots with intervals; nothing is drawn",
     "bench/claims": "statements of lectures, and the verdicts that recorded runs give",
     "bench/gate": "the speed gate: two revisions, or a baseline, compared",
     "bench/exchange": "DAWNBench entries and MLPerf logs, read and written; runs for experiment trackers",

@@ -28,6 +28,8 @@ from bench.cli.options import EXIT_CODES
 from bench.text.console import LastingConsole
 from bench.text.nearest import did_you_mean
 
+# Names that Python keeps for itself; their modules end in an underscore.
+PYTHONS = ("import", "list", "open")
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -58,8 +60,7 @@ class LazyGroup(typer.core.TyperGroup):
 
     def _module_name(self, name: str) -> str:
         part = name.replace("-", "_")
-        # Names that Python keeps for itself, `import` and `list`.
-        return f"{self.package.__name__}.{f'{part}_' if part in ('import', 'list') else part}"
+        return f"{self.package.__name__}.{f'{part}_' if part in PYTHONS else part}"
 
 
 def load(module_name: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from msgspec.structs import replace
+
 from bench.runs.run import Run
 from bench.scores.published import PublishedResult
 
@@ -87,3 +89,30 @@ def record(id: str, time_s: float, **fields: Any) -> PublishedResult:
         "date": "2024-03-30",
     }
     return PublishedResult(**standard | fields)
+
+
+def crossed_sweep(seeds: int = 3) -> list[Run]:
+    """Two widths, two formats and two blocks on MNIST: width 16 takes 9 s instead of 5, and bf16 halves that alone.
+
+    One run was contended, and one cell lacks a run, which failed.
+    """
+    runs = []
+    for width, precision, block in itertools.product((8, 16), ("fp32", "bf16"), ("wide", "deep")):
+        config = {"data": {"name": "mnist"}, "precision": precision, "model": {"name": "darknet", "width": width}}
+        config["model"]["block"] = block  # type: ignore[index]
+        for seed in range(seeds):
+            epoch_s = (5.0 if width == 8 else 9.0) * (0.5 if (width, precision) == (16, "bf16") else 1.0)
+            one = run(
+                epoch_s=epoch_s * (1 + 0.01 * (seed - 1)),
+                seed=seed,
+                final=0.97 + 0.001 * seed + (0.01 if block == "deep" else 0.0),
+                cell=f"{width:02}{precision}{block}".ljust(16, "0"),
+                sweep="crossed",
+                config=config,
+            )
+            if (width, precision, block, seed) == (8, "fp32", "wide", 1):
+                one = replace(one, metrics=one.metrics | {"contended": True})
+            if (width, precision, block, seed) == (16, "fp32", "deep", 2):
+                one = replace(one, status="oom", reason="out of memory")
+            runs.append(one)
+    return runs

@@ -14,6 +14,7 @@ from bench.scores.leaderboard import boards
 from bench.scores.published import load_records
 from tests.bench.report.html.browser import chromium, executable
 from tests.benchmarks.test_store import realistic_run
+from tests.command import bench
 
 CELLS, REPEATS, EPOCHS = 500, 20, 10
 
@@ -50,7 +51,16 @@ def test_pages(benchmark: BenchmarkFixture, runs: list[Run]) -> None:
     assert len(benchmark.pedantic(site, (runs, load_records()), rounds=3)) > CELLS
 
 
-@pytest.mark.parametrize("name", ["index.html", "cells.html", "boards/dawnbench-cifar10-train-94.html"])
+@pytestdef test_the_whole_command(benchmark: BenchmarkFixture, runs: list[Run], tmp_path: Path) -> None:
+    """`bench report` from its start to its exit, with the store read and every page written."""
+    lines = b"".join(run.to_json_line() for run in runs)
+    (tmp_path / "results" / "runs").mkdir(parents=True)
+    (tmp_path / "results" / "runs" / "runs.jsonl").write_bytes(lines)
+    done = benchmark.pedantic(bench, ("report",), {"cwd": tmp_path}, rounds=3)
+    assert f"{len(runs)} runs" in done.stdout, done.stderr
+
+
+.mark.parametrize("name", ["index.html", "cells.html", "boards/dawnbench-cifar10-train-94.html"])
 def test_opening(benchmark: BenchmarkFixture, folder: Path, name: str) -> None:
     program = executable()
     if program is None:

@@ -13,6 +13,7 @@ from bench.cli.exporting import Runs
 from bench.cli.options import Results
 from bench.errors import MissingError, UsageError
 from bench.files import replacing
+from bench.report.html.drawing import draw_chart
 from bench.report.html.figure import Plot, style
 from bench.report.html.plots.rate_curves import curve_of, rate_curve
 from bench.report.html.plots.surfaces import surface_of, surface_plot
@@ -49,7 +50,11 @@ def check_picture_file(file: Path) -> None:
 
 def write_picture(*runs: Run, file: Path, title: str = "") -> None:
     """Raises `UsageError` where there is nothing to draw, `MissingError` where `file` cannot be written."""
-    plot = _plot(runs, title)
+    write_plot(_plot(runs, title), file)
+
+
+def write_plot(plot: Plot, file: Path) -> None:
+    """As SVG or PNG, by the ending of its name. Raises `MissingError` where `file` cannot be written."""
     try:
         with replacing(file) as partial:
             partial.write_bytes(plot.svg.encode() if file.suffix == ".svg" else plot.png)
@@ -58,14 +63,14 @@ def write_picture(*runs: Run, file: Path, title: str = "") -> None:
 
 
 def _plot(runs: Sequence[Run], title: str) -> Plot:
-    with style():
-        if all(curve_of(run) for run in runs):
-            return rate_curve("rates", title or runs[0].recipe, runs)
-        if all(surface_of(run) for run in runs):
+    if all(curve_of(run) for run in runs):
+        return draw_chart(rate_curve("rates", title or runs[0].recipe, runs))
+    if all(surface_of(run) for run in runs):
+        with style():
             return surface_plot("surface", title or runs[0].recipe, [(_label(run), run) for run in runs])
     kinds = ", ".join(dict.fromkeys(run.measure for run in runs))
     raise UsageError(
-        f"only runs of find_lr, or only runs of surface can be drawn, not of {kinds}; `bench report` draws the others"
+        f"only runs of find_lr, or only runs of surface can be drawn, not of {kinds}; `bench plot` draws the others"
     )
 
 

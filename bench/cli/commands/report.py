@@ -31,7 +31,7 @@ def report(
         raise UsageError(f"--out {out}: there is something else already; name a new folder, or an older report's")
     _make(out)
     runs, records = read_all(files or (), results)
-    made = site(runs, records)
+    made = site(runs, records, results)
     for name, content in made.items():
         write(out / name, content)
     say(LastingConsole(), f"{len(runs)} runs and {len(records)} records in {len(made)} files; open {out / START}")

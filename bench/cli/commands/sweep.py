@@ -85,6 +85,9 @@ class SweepOptions:
     order: Annotated[OrderChoice | None, typer.Option(help="Instead of the matrix's own order.")] = None
     sampling_timeout_s: SamplingTimeout = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the page of the sweep at the end: table, curves, what each axis does.")
+    ] = False
     data_dir: DataDir = None
     device: Device = DeviceChoice.auto
     results: Results = Path("results")
@@ -96,7 +99,11 @@ def sweep(options: SweepOptions, console: Console) -> int:
     """The exit code is 0 where the last run of every cell that can be here is ok, or is left for later by the limit; 1
     where one is not; 3 where none can be here; 130 after Ctrl-C. Raises what `run_cells` raises.
     """
-    code, _ = run_cells(options, console)
+    code, made = run_cells(options, console)
+    if options.report:
+        from bench.cli.sweep_page import write_sweep_page
+
+        write_sweep_page(matrices.load(options.matrix), made, options.results, console)
     return code
 
 

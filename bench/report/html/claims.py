@@ -1,8 +1,7 @@
-"""The claims of a report: each with its parts, its plot and the cells that it was read from."""
+"""The claims of a report: each with its parts, its charts and the cells that it was read from."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,9 @@ from bench.claims.answers import judge
 from bench.claims.cells import Claim
 from bench.claims.evidence import Answer
 from bench.claims.verdict import ClaimVerdict
+from bench.report.charts.chart import DotChart
 from bench.report.html.cells import CellPage
-from bench.report.html.figure import Plot
-from bench.report.html.plots.claims import claim_plots
+from bench.report.html.plots.claims import claim_charts
 from bench.report.terminal.claims import cells, remark
 from bench.runs.run import Run
 
@@ -37,15 +36,8 @@ class ClaimView:
     verdict: str
     rows: tuple[PartRow, ...]
     remark: str
-    plot: Plot | None
+    charts: tuple[DotChart, ...]
     pages: tuple[tuple[str, str], ...]
-
-    def source(self, root: str | None) -> str:
-        """Where a page below `root` finds the plot; in a page that stands alone (None) it is in the page."""
-        assert self.plot is not None
-        if root is None:
-            return f"data:image/svg+xml;base64,{base64.b64encode(self.plot.svg.encode()).decode()}"
-        return f"{root}plots/{self.plot.name}.svg"
 
 
 def claim_answers(runs: Sequence[Run]) -> list[Answer]:
@@ -55,17 +47,17 @@ def claim_answers(runs: Sequence[Run]) -> list[Answer]:
 
 def claim_views(answers: Sequence[Answer], made: Sequence[CellPage]) -> list[ClaimView]:
     """What the page shows of each."""
-    plots = claim_plots(answers)
+    charts = claim_charts(answers)
     owners = {run.run_id: cell for cell in made for run in cell.runs}
-    return [_view(answer, plots.get(answer.claim.id), owners) for answer in answers]
+    return [_view(answer, tuple(charts.get(answer.claim.id, ())), owners) for answer in answers]
 
 
-def _view(answer: Answer, plot: Plot | None, owners: Mapping[str, CellPage]) -> ClaimView:
+def _view(answer: Answer, charts: tuple[DotChart, ...], owners: Mapping[str, CellPage]) -> ClaimView:
     rows = tuple(
         PartRow(finding.comparison.what, *cells(finding), finding.verdict.value) for finding in answer.findings
     )
     own = {cell.page: cell.label for run in answer.runs if (cell := owners.get(run.run_id)) is not None}
     why = answer.reason if answer.verdict is ClaimVerdict.NOT_TESTABLE else remark(answer)
     return ClaimView(
-        answer.claim, answer.verdict.value, rows, why, plot, tuple((label, page) for page, label in own.items())
+        answer.claim, answer.verdict.value, rows, why, charts, tuple((label, page) for page, label in own.items())
     )

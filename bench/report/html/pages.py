@@ -12,10 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.claims.evidence import Answer
 from bench.host.gc_pause import collector_paused
+from bench.report.html import chart_view
 from bench.report.html.cells import CellPage, cells_of
 from bench.report.html.claims import claim_answers, claim_views
 from bench.report.html.figure import COLOURS
+from bench.report.html.pictures import Gallery, galleries
 from bench.report.html.plots import draw
+from bench.report.html.plots.quality import quality_chart
+from bench.report.html.sweeps import SweepPage, sweep_pages
 from bench.report.html.views import (
     MOST_ROWS,
     RuleView,
@@ -47,8 +51,10 @@ PARTS = ("config", "machine", "code", "data", "versions")
 
 
 @collector_paused()
-def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, str | bytes]:
-    """Every file of the report: its path in the folder and its content."""
+def site(
+    runs: Sequence[Run], records: Sequence[PublishedResult], results: Path | None = None
+) -> dict[str, str | bytes]:
+    """Every file of the report: its path in the folder and its content. Sample pictures of runs are below `results`."""
     files: dict[str, str | bytes] = {}
     own = [run for run in runs if not is_imported(run)]
     imported = [run for run in runs if is_imported(run)]
@@ -59,7 +65,8 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
     views = [board_view(board, pages) for board in made]
     counted = [run for run in own if run.status != INVALID]
     chapters = draw(cells if len(counted) == len(own) else cells_of(counted), imported, records, made)
-    common = {"generated": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "ties": TIES}
+    sweeps = sweep_pages(cells)
+    common = {"generated": _now(), "ties": TIES}
     counts = {
         "runs": len(own),
         "cells": len(cells),
@@ -69,12 +76,14 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
     }
     files["style.css"] = style()
     files["table.js"] = _read("table.js")
-    for _, plots in chapters:
-        for plot in plots:
-            files[f"plots/{plot.name}.svg"] = plot.svg
-            files[f"plots/{plot.name}.png"] = plot.png
+    for plot in (plot for _, _, pictures in chapters for plot in pictures):
+        files[f"plots/{plot.name}.svg"] = plot.svg
+        files[f"plots/{plot.name}.png"] = plot.png
     tasks = overviews(views)
-    files["index.html"] = _render("index.html", root="", chapters=chapters, tasks=tasks, counts=counts, **common)
+    files["index.html"] = _render(
+        "index.html", root="", chapters=chapters, sweeps=sweeps, tasks=tasks, counts=counts, **common
+    )
+    files["glossary.html"] = _render("glossary.html", root="", **common)
     files["cells.html"] = _render(
         "cells.html",
         root="",
@@ -88,53 +97,54 @@ def site(runs: Sequence[Run], records: Sequence[PublishedResult]) -> dict[str, s
     files["claims.html"] = _render(
         "claims.html", root="", views=claims, summary=summary(answers), method=METHOD, **common
     )
-    for plot in (view.plot for view in claims if view.plot is not None):
-        files[f"plots/{plot.name}.svg"] = plot.svg
-        files[f"plots/{plot.name}.png"] = plot.png
+    for sweep in sweeps:
+        files[f"sweeps/{sweep.page}.html"] = _render("sweep.html", root="../", sweep=sweep, **common)
     for view in views:
         files[f"boards/{view.name}.html"] = _render("board.html", root="../", view=view, **common)
         files[f"boards/{view.name}.csv"] = to_csv([view.board])
     linked = {cell.page for cell in listed} | {
         row.page for view in views for part in view.sections for row in part.rows
     }
-    linked |= {page for view in claims for _, page in view.pages}
+    linked |= {page for view in claims for _, page in view.pages} | {page for one in sweeps for page in one.links}
     judged = verdicts(made)
+    of_sweep = {page: sweep for sweep in sweeps for page in sweep.links}
     for cell in cells:
         if cell.page not in linked:
             continue
-        files[f"cells/{cell.page}.html"] = _cell_page(cell, judged.get(cell.kind, []), common)
+        shown = galleries(cell, results)
+        files |= {picture.path: picture.content for gallery in shown for picture in gallery.pictures}
+        sweep = of_sweep.get(cell.page)
+        files[f"cells/{cell.page}.html"] = _cell_page(cell, judged.get(cell.kind, []), sweep, shown, common)
     return files
 
 
 def single_page(made: Sequence[Board]) -> str:
     """The boards as one self-contained page, which begins with a line for each."""
     views = [board_view(board, {}) for board in made]
-    return _render(
-        "single.html",
-        root=None,
-        views=views,
-        tasks=overviews(views),
-        ties=TIES,
-        generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        style=style(),
-        script=_read("table.js"),
-    )
+    return _render("single.html", root=None, views=views, tasks=overviews(views), ties=TIES, **_own_assets())
 
 
 def single_claims_page(answers: Sequence[Answer]) -> str:
-    """The claims as one page that holds its style and its plots; cells are named by their ids."""
+    """The claims as one page that holds its style; cells are named by their ids."""
     runs = [run for answer in answers for run in answer.runs]
     views = claim_views(answers, cells_of({run.run_id: run for run in runs}.values()))
-    generated = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return _render(
-        "claims.html",
-        root=None,
-        views=views,
-        summary=summary(answers),
-        method=METHOD,
-        generated=generated,
-        style=style(),
+        "claims.html", root=None, views=views, summary=summary(answers), method=METHOD, **_own_assets()
     )
+
+
+def single_sweep_page(sweep: SweepPage) -> str:
+    """A sweep as one self-contained page."""
+    return _render("sweep.html", root=None, sweep=sweep, **_own_assets())
+
+
+def _own_assets() -> dict[str, str]:
+    """What a page needs that stands alone."""
+    return {"generated": _now(), "style": style(), "script": _read("table.js")}
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def style() -> str:
@@ -144,7 +154,13 @@ def style() -> str:
     return modes + _read("style.css")
 
 
-def _cell_page(cell: CellPage, views: Sequence[RuleView], common: dict[str, Any]) -> str:
+def _cell_page(
+    cell: CellPage,
+    views: Sequence[RuleView],
+    sweep: SweepPage | None,
+    shown_pictures: Sequence[Gallery],
+    common: dict[str, Any],
+) -> str:
     newest = max(cell.runs, key=lambda run: run.run_id)
     shown = sorted(cell.runs, key=lambda run: run.run_id)[-RUNS_SHOWN:]
     parts = [(name, config_pairs(getattr(newest, name))) for name in PARTS]
@@ -152,6 +168,9 @@ def _cell_page(cell: CellPage, views: Sequence[RuleView], common: dict[str, Any]
         "cell.html",
         root="../",
         cell=cell,
+        sweep=sweep,
+        galleries=shown_pictures,
+        quality=quality_chart(f"quality-{cell.page}", "Quality against time", [(cell.label, cell.runs)]),
         task=task(cell.first),
         facts=run_facts(newest),
         commands=commands(cell.runs),
@@ -187,13 +206,15 @@ def _render(template: str, **values: Any) -> str:
 @functools.cache
 def _environment() -> Environment:
     # Everything is escaped: names, reasons and logs are data.
-    return Environment(
+    made = Environment(
         loader=PackageLoader("bench.report.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters.update({name: getattr(chart_view, name) for name in chart_view.FILTERS})
+    return made
 
 
 def _read(name: str) -> str:

@@ -158,7 +158,7 @@ def table(runs: Sequence[Run]) -> Table:
         result.add_row("cut short", *(("", "") if many else shown), *([told] if averages else []))
     result.add_section()
     others = dict.fromkeys(span["name"] for run in runs for span in run.spans if span["name"] not in SPANS)
-    spent = {name: [_span_s(run, name) for run in runs] for name in (*SPANS, *others)}
+    spent = {name: [span_s(run, name) for run in runs] for name in (*SPANS, *others)}
     for name, seconds in spent.items():
         if any(value is not None and value > NEGLIGIBLE_S for value in seconds):
             row(f"{name} time", seconds, units.duration)
@@ -256,7 +256,8 @@ def _what(run: Run) -> str:
     return ", ".join(filter(None, (named or run.measure, precision if "model" in run.config else None, where)))
 
 
-def _span_s(run: Run, name: str) -> float | None:
+def span_s(run: Run, name: str) -> float | None:
+    """Seconds in all spans of that name; None if there was none."""
     seconds = [span["end_s"] - span["start_s"] for span in run.spans if span["name"] == name]
     return math.fsum(seconds) if seconds else None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from matplotlib.ticker import NullFormatter
-
+from bench.report.charts.chart import PALETTE_SIZE, ChartAxis, ChartSeries, Point, ReferenceLine, XYChart
+from bench.report.charts.scale import Scale, log_numbers, ticks_of
 from bench.report.html.cells import CellPage
-from bench.report.html.figure import MUTED, SERIES, Plot, axes, finish
 from bench.runs.run import Run
 from bench.text import units
 
@@ -17,8 +17,8 @@ MOST_PLOTS = 12
 HEADROOM = 1.3
 
 
-def rate_curves(cells: Sequence[CellPage]) -> list[Plot]:
-    """A figure for each cell of `find_lr`."""
+def rate_curves(cells: Sequence[CellPage]) -> list[XYChart]:
+    """A chart for each cell of `find_lr`."""
     found = ((cell, runs) for cell in cells if (runs := [run for run in cell.runs if curve_of(run)]))
     return [
         rate_curve(f"rates-{number}", cell.label, runs)
@@ -34,31 +34,36 @@ def curve_of(run: Run) -> dict[str, list[float]] | None:
     return curve if len(curve["rate"]) == len(curve["loss"]) == len(curve["smoothed"]) > 1 else None
 
 
-def rate_curve(name: str, title: str, runs: Sequence[Run]) -> Plot:
+def rate_curve(name: str, title: str, runs: Sequence[Run]) -> XYChart:
     """The smoothed losses of repeated searches, the losses of the first one's batches, and the suggestions."""
-    figure, (ax, *_) = axes(7.2, 3.8)
-    tops = []
-    for position, run in enumerate(runs):
-        curve = curve_of(run)
-        assert curve is not None
-        colour = SERIES[position % len(SERIES)]
+    series: list[ChartSeries] = []
+    suggestions: list[ReferenceLine] = []
+    curves = [(run, curve) for run in runs if (curve := curve_of(run))]
+    top = HEADROOM * max(curve["smoothed"][0] for _, curve in curves)
+    for position, (run, curve) in enumerate(curves):
+        colour = position % PALETTE_SIZE
         if position == 0:
-            ax.plot(curve["rate"], curve["loss"], ".", color=MUTED, ms=3, label="loss of a batch")
-        ax.plot(curve["rate"], curve["smoothed"], color=colour, lw=1.5, label=f"smoothed, seed {run.seed}")
-        suggested = run.metrics.get("suggested_lr")
-        if suggested is not None:
-            ax.axvline(suggested, color=colour, ls="--", lw=1, label=f"suggested: {suggested:.2g}")
-        tops.append(curve["smoothed"][0])
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(0, HEADROOM * max(tops))
-    ax.set_xlabel("learning rate")
-    ax.set_ylabel("training loss")
-    ax.set_title(title)
-    ax.legend(loc="lower left")
+            dots = _finite(zip(curve["rate"], curve["loss"], strict=True), top)
+            series.append(ChartSeries("loss of a batch", (dots,), None, "dots"))
+        line = _finite(zip(curve["rate"], curve["smoothed"], strict=True), math.inf)
+        series.append(ChartSeries(f"smoothed, seed {run.seed}", (line,), colour))
+        if (suggested := run.metrics.get("suggested_lr")) is not None:
+            suggestions.append(ReferenceLine(float(suggested), f"suggested: {suggested:.2g}", "x", colour))
     caption = (
         "The loss while the learning rate grows after each batch. The suggestion is a tenth of the rate at which the "
         "smoothed loss is smallest."
     )
-    return finish(figure, name, title, caption)
+    return XYChart(
+        name,
+        title,
+        caption,
+        ChartAxis("learning rate", log_numbers(rate for _, curve in curves for rate in curve["rate"])),
+        ChartAxis("training loss", Scale(0.0, top, ticks_of("loss", 0.0, top))),
+        tuple(series),
+        tuple(suggestions),
+    )
+
+
+def _finite(points: Iterable[tuple[float, float | None]], top: float) -> tuple[Point, ...]:
+    """The points with a number; a record keeps what is not finite as null."""
+    return tuple((x, y) for x, y in points if y is not None and math.isfinite(y) and y <= top)

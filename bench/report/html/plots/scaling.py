@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.ticker import MaxNLocator, PercentFormatter
-
+from bench.report.charts.chart import ChartAxis, ChartSeries, ReferenceLine, XYChart
+from bench.report.charts.scale import scale_of, whole_numbers
 from bench.report.html.cells import CellPage
-from bench.report.html.figure import MUTED, SERIES, Plot, axes, finish
 from bench.runs.run import FINISHED
 from bench.scores.scaling import efficiency, one_device_config
 from bench.statistics.estimates import Estimate
@@ -25,37 +24,43 @@ class Line:
     points: tuple[tuple[int, Estimate], ...]
 
 
-def scaling(cells: Sequence[CellPage]) -> list[Plot]:
-    """One plot, if some cell ran on several devices and on one."""
+def scaling(cells: Sequence[CellPage]) -> list[XYChart]:
+    """One chart, if some cell ran on several devices and on one."""
     lines = lines_of(cells)
     if not lines:
         return []
-    figure, (ax, *_) = axes(7.2, 3.6)
-    ax.axhline(1.0, color=MUTED, lw=1, ls=(0, (4, 3)))
-    for position, line in enumerate(lines[:MOST_LINES]):
-        xs, values = [devices for devices, _ in line.points], [estimate.value for _, estimate in line.points]
-        below = [
-            estimate.value - (estimate.value if estimate.low is None else estimate.low) for _, estimate in line.points
-        ]
-        above = [
-            (estimate.value if estimate.high is None else estimate.high) - estimate.value for _, estimate in line.points
-        ]
-        ns = "/".join(str(estimate.n) for _, estimate in line.points)
-        ax.errorbar(
-            [1, *xs], [1.0, *values], yerr=[[0, *below], [0, *above]], marker="o", markersize=5, capsize=3, lw=1.4,
-            color=SERIES[position], label=f"{line.label} (n = {ns})",
-        )  # fmt: skip
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel("devices")
-    ax.legend(loc="lower left", fontsize=8)
+    drawn = lines[:MOST_LINES]
     gone = f" {len(lines) - MOST_LINES} more are left out." if len(lines) > MOST_LINES else ""
     caption = (
-        "Samples per second of n devices over n times those of one, with 95 % intervals; the dashed line is perfect. "
-        f"Compared are runs of the same sweep and machine that differ in their devices alone.{gone}"
+        "Samples per second of several devices over as many times those of one, with 95 % intervals; the dashed line is "
+        f"perfect. Compared are runs of the same sweep and machine that differ in their devices alone.{gone}"
     )
-    return [finish(figure, "scaling", "Scaling efficiency by devices", caption)]
+    shares = [bound for line in drawn for _, found in line.points for bound in (found.value, found.low, found.high)]
+    counts = [1.0, *(float(devices) for line in drawn for devices, _ in line.points)]
+    return [
+        XYChart(
+            "scaling",
+            "Scaling efficiency by devices",
+            caption,
+            ChartAxis("devices", whole_numbers(counts)),
+            ChartAxis(
+                "efficiency", scale_of("efficiency", [1.0, *(one for one in shares if one is not None)], from_zero=True)
+            ),
+            tuple(_series(line, position) for position, line in enumerate(drawn)),
+            (ReferenceLine(1.0, "perfect"),),
+        )
+    ]
+
+
+def _series(line: Line, colour: int) -> ChartSeries:
+    ns = "/".join(str(found.n) for _, found in line.points)
+    points = ((1.0, 1.0), *((float(devices), found.value) for devices, found in line.points))
+    intervals = tuple(
+        (float(devices), found.low, found.high)
+        for devices, found in line.points
+        if found.low is not None and found.high is not None
+    )
+    return ChartSeries(f"{line.label} (n = {ns})", (points,), colour, "both", intervals=intervals)
 
 
 def lines_of(cells: Sequence[CellPage]) -> list[Line]:

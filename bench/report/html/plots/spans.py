@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
-from matplotlib.ticker import PercentFormatter
-
+from bench.report.charts.chart import BarChart, BarRow
 from bench.report.html.cells import CellPage, featured
-from bench.report.html.figure import PAPER, SERIES, Plot, axes, finish
 from bench.scores.rules import RunTimeline
 from bench.text import units
 
 MOST_CELLS = 12
-WRAP_CHARS = 36
-# Spans grouped by purpose; a bar has one part for each group.
+# Spans grouped by purpose, and their colours; a bar has one part for each group.
 PARTS = {
     "start and import": ("start", "import", "device"),
     "data": ("data",),
@@ -25,19 +21,19 @@ PARTS = {
     "measure": ("measure",),
     "other": (),
 }
-COLOURS = dict(
-    zip(PARTS, (SERIES[6], SERIES[3], SERIES[4], SERIES[5], SERIES[0], SERIES[1], SERIES[2], SERIES[7]), strict=True)
-)
+COLOURS = dict(zip(PARTS, (6, 3, 4, 5, 0, 1, 2, 7), strict=True))
+# Smaller shares cannot be seen.
+LEAST_SHARE = 0.0005
 
 
-def spans(cells: Sequence[CellPage]) -> list[Plot]:
-    """A plot for each task."""
-    plots: list[Plot] = []
+def spans(cells: Sequence[CellPage]) -> list[BarChart]:
+    """A chart for each task."""
+    charts: list[BarChart] = []
     for task in dict.fromkeys(cell.task for cell in cells if not cell.is_imported):
         chosen = featured(cells, task, MOST_CELLS)
         if chosen:
-            plots.append(_draw(task, chosen, sum(cell.task == task and not cell.is_imported for cell in cells)))
-    return plots
+            charts.append(_draw(task, chosen, sum(cell.task == task and not cell.is_imported for cell in cells)))
+    return charts
 
 
 def mean_parts_s(cell: CellPage) -> dict[str, float]:
@@ -50,42 +46,23 @@ def mean_parts_s(cell: CellPage) -> dict[str, float]:
     return {part: total / len(cell.runs) for part, total in sums.items()}
 
 
-def _draw(task: str, cells: Sequence[CellPage], count: int) -> Plot:
-    figure, (ax, *_) = axes(7.2, 1.3 + 0.42 * len(cells))
-    used: set[str] = set()
-    for position, cell in enumerate(cells):
-        seconds = mean_parts_s(cell)
-        total_s = sum(seconds.values())
-        left = 0.0
-        for part, part_s in seconds.items():
-            share = part_s / total_s if total_s else 0.0
-            if share > 0.0005:
-                label = part if part not in used else None
-                used.add(part)
-                ax.barh(
-                    position, share, left=left, height=0.62, color=COLOURS[part], edgecolor=PAPER, lw=0.6, label=label
-                )
-            left += share
-        ax.text(1.01, position, f"{units.duration(total_s)}, n = {len(cell.runs)}", va="center", fontsize=8)
-    ax.set_yticks(range(len(cells)), [_wrapped(cell) for cell in cells], fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlim(0, 1)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.grid(axis="y", visible=False)
-    ax.tick_params(axis="y", length=0)
-    ax.set_title(task)
-    order = {part: position for position, part in enumerate(PARTS)}
-    handles, names = ax.get_legend_handles_labels()
-    pairs = sorted(zip(names, handles, strict=True), key=lambda pair: order[pair[0]])
-    figure.legend([handle for _, handle in pairs], [name for name, _ in pairs], loc="outside lower center", ncols=4)
+def _draw(task: str, cells: Sequence[CellPage], count: int) -> BarChart:
+    seconds = [mean_parts_s(cell) for cell in cells]
+    rows = [_row(cell, each) for cell, each in zip(cells, seconds, strict=True)]
+    used = [part for place, part in enumerate(PARTS) if any(row.shares[place] > LEAST_SHARE for row in rows)]
+    places = [list(PARTS).index(part) for part in used]
     gone = f" Drawn are {len(cells)} of {count} cells." if count > len(cells) else ""
-    caption = (
-        f"Share of the whole run, from the command to its end, by span; the mean of n runs and what they took.{gone}"
+    return BarChart(
+        f"spans-{task}",
+        task,
+        f"Share of the whole run, from the command to its end, by span; the mean of n runs and what they took.{gone}",
+        tuple((part, COLOURS[part]) for part in used),
+        tuple(BarRow(row.label, tuple(row.shares[place] for place in places), row.text) for row in rows),
     )
-    return finish(figure, f"spans-{task.replace('/', '-')}", f"Where the time went, {task}", caption)
 
 
-def _wrapped(cell: CellPage) -> str:
-    """A label of at most two lines."""
-    name = f"{cell.label}, {cell.first.measure}".removesuffix(", time_to_accuracy")
-    return "\n".join(textwrap.wrap(name, WRAP_CHARS, max_lines=2, placeholder=" …"))
+def _row(cell: CellPage, seconds: dict[str, float]) -> BarRow:
+    total_s = sum(seconds.values())
+    label = f"{cell.label}, {cell.first.measure}".removesuffix(", time_to_accuracy")
+    shares = tuple(part_s / total_s if total_s else 0.0 for part_s in seconds.values())
+    return BarRow(label, shares, f"{units.duration(total_s)}, n = {len(cell.runs)}")

@@ -314,3 +314,14 @@ def test_a_run_interrupted_while_it_samples_keeps_its_figures(tmp_path):
     assert (made["status"], made["reason"].split(";")[0]) == ("timeout", "not done after timeout_s = 4 seconds")
     assert made["metrics"]["samples_per_s"] > 0
     assert made["metrics"]["n"] >= 1
+
+
+def test_the_page_of_a_sweep_is_one_file_with_its_table_and_its_charts(swept):
+    _, folder = swept
+    result = bench("sweep", "mine.yaml", "--report", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Page: results/sweeps/mine.html" in result.stdout
+    page = (folder / "results" / "sweeps" / "mine.html").read_text()
+    for words in ("Sweep mine", "4 cells × 1 seed", "accuracy by width", "training time by precision", "settings"):
+        assert words.lower() in page.lower()
+    assert statuses(folder) == ["ok"] * 4

@@ -10,7 +10,7 @@ import pytest
 from bench.report.html.pages import site
 from bench.runs.run import Run
 from bench.scores.published import load_records
-from tests.bench.competitors import cell, run
+from tests.bench.competitors import cell, crossed_sweep, run
 from tests.bench.report.html.browser import Page, chromium, executable
 
 # A name, a reason and a log that would take over a page that does not escape them.
@@ -39,6 +39,7 @@ def competitors() -> list[Run]:
         *cell(10.02, "tied"),
         *cell(7.0, "weak", n=2, final=0.91),
         *sweep,
+        *crossed_sweep(),
         *devices,
         evil,
         wide,

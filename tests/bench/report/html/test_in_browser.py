@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageColor
@@ -14,7 +15,28 @@ from tests.bench.report.html.browser import Page
 
 BOARD = "boards/dawnbench-cifar10-train-94.html"
 OWN_BOARD = "boards/coldstart-digits-train-96.html"
-PAGES = ["index.html", "cells.html", BOARD, OWN_BOARD]
+SWEEP = "sweeps/crossed.html"
+PAGES = ["index.html", "cells.html", BOARD, OWN_BOARD, SWEEP]
+WIDTHS = [360, 768, 1280]
+# The curves of our own runs.
+PLOT = "document.querySelector('#curves-digits-train .area')"
+# Labels and marks of charts that lie outside of the window, by their texts.
+OUTSIDE = """
+[...document.querySelectorAll(".chart .tick, .chart .name, .chart .reference, .chart .dot-text, .chart .dot-label, .heat td")]
+  .filter(one => one.getBoundingClientRect().width)
+  .filter(one => one.getBoundingClientRect().right > innerWidth || one.getBoundingClientRect().left < 0)
+  .map(one => one.textContent)
+"""
+# Pairs of labels of one chart that cover each other.
+TOUCHING = """
+[...document.querySelectorAll(".area, .dot-axis .track")].flatMap(area => {
+  const boxes = [...area.querySelectorAll(".tick, .name")].map(one => [one.textContent, one.getBoundingClientRect()])
+    .filter(([, box]) => box.width);
+  return boxes.flatMap(([text, a], i) => boxes.slice(i + 1)
+    .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+    .map(([other]) => ` | `));
+})
+"""
 ROWS = "[...document.querySelectorAll('table[data-sortable] tbody tr:not(.section)')]"
 SHOWN = f"{ROWS}.filter(row => row.offsetParent !== null)"
 
@@ -134,9 +156,9 @@ class TestEveryPage:
     ) -> None:
         for dark in (False, True):
             page.open(report / "index.html", dark=dark)
-            page.run("document.querySelector('figure').scrollIntoView(); document.querySelector('figure img').decode()")
+            page.run(f"{PLOT}.scrollIntoView()")
             time.sleep(0.2)
-            box = page.run("JSON.stringify(document.querySelector('figure img').getBoundingClientRect())")
+            box = page.run(f"JSON.stringify({PLOT}.getBoundingClientRect())")
             shot = tmp_path / f"{dark}.png"
             page.screenshot(shot, whole=False)
             place = json.loads(box)
@@ -149,12 +171,78 @@ class TestEveryPage:
                 assert gone < 0.1 * there
             assert (mean_brightness(shot) < 100) == dark
 
-    def test_every_picture_is_there(self, page: Page, report: Path) -> None:
-        page.open(report / "index.html")
-        script = (
-            "Promise.all([...document.images].map(async one => {"
-            " one.loading = 'eager'; await one.decode(); return one.naturalWidth; }))"
+    def test_every_chart_is_drawn_without_scrolling(self, page: Page, report: Path) -> None:
+        page.open(report / "index.html", height=400)
+        drawn = page.run("[...document.querySelectorAll('.area svg')].map(one => one.querySelectorAll('path').length)")
+        assert len(drawn) >= 4
+        assert all(count > 5 for count in drawn)
+        assert page.run("document.querySelectorAll('[loading=lazy]').length") == 0
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_charts_are_as_wide_as_the_page(self, page: Page, report: Path, width: int) -> None:
+        page.open(report / SWEEP, width=width)
+        main, area = page.run(
+            "[document.querySelector('main'), document.querySelector('.area')].map(one => one.clientWidth)"
         )
-        widths = page.run(script)
-        assert len(widths) >= 5
-        assert all(width > 100 for width in widths)
+        assert area > 0.9 * main - 110
+        assert page.run("getComputedStyle(document.querySelector('.tick')).fontSize") == "13px"
+
+
+def row_of(page: Page, title: str, label: str) -> dict[str, Any]:
+    """The text of a row of a chart, and where its dot and interval stand, as shares of the track."""
+    script = """
+    (() => {
+      const chart = [...document.querySelectorAll('.chart')].find(one => one.innerText.startsWith(%s));
+      const row = [...chart.querySelectorAll('.dot-row')].find(one => one.querySelector('.dot-label').innerText.startsWith(%s));
+      const track = row.querySelector('.track').getBoundingClientRect();
+      const share = (one, side) => (one.getBoundingClientRect()[side] - track.left) / track.width;
+      const dot = row.querySelector('b:not(.mark)').getBoundingClientRect(), bar = row.querySelector('i');
+      return JSON.stringify({text: row.innerText, at: ((dot.left + dot.right) / 2 - track.left) / track.width,
+                             low: share(bar, 'left'), high: share(bar, 'right')});
+    })()
+    """
+    return dict(json.loads(page.run(script % (json.dumps(title), json.dumps(label)))))
+
+
+class TestSweep:
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_the_headline_figures_are_there_and_the_dots_stand_at_them(
+        self, page: Page, report: Path, width: int
+    ) -> None:
+        page.open(report / SWEEP, width=width)
+        slow, quick = (row_of(page, "training time by width", level) for level in ("16", "8"))
+        assert "15.0 s" in quick["text"]
+        assert "20.2 s" in slow["text"]
+        assert "n = 11" in slow["text"]
+        assert 0 < quick["low"] < quick["at"] < quick["high"] < slow["low"] < slow["at"] < slow["high"] < 1
+
+    def test_labels_hold_what_varies_alone(self, page: Page, report: Path) -> None:
+        page.open(report / SWEEP)
+        labels = page.run("[...document.querySelectorAll('#curves .legend li')].map(one => one.innerText)")
+        assert labels[0] == "width = 8, block = wide, precision = fp32 (n = 3)"
+        assert len(labels) == 8
+
+    def test_what_must_be_read_with_care_is_marked(self, page: Page, report: Path) -> None:
+        page.open(report / SWEEP)
+        marks = page.run("[...document.querySelectorAll('#cells .marks li')].map(one => one.innerText)")
+        assert marks == [
+            "width = 8, block = wide, precision = fp32: 1 contended",
+            "width = 16, block = deep, precision = fp32: 1 oom",
+        ]
+        assert "1 run contended" in row_of(page, "training time by width", "8")["text"]
+
+    def test_a_stronger_colour_is_a_larger_figure(self, page: Page, report: Path) -> None:
+        page.open(report / SWEEP)
+        colours = page.run(
+            "[...[...document.querySelectorAll('.chart')].find(one => one.innerText.startsWith("
+            "'training time by width and precision')).querySelectorAll('td')]"
+            ".map(one => [parseFloat(one.innerText), getComputedStyle(one).backgroundColor])"
+        )
+        assert len({colour for _, colour in colours}) >= 3
+        assert [value for value, _ in colours] == [15.0, 15.0, 26.9, 13.5]
+
+    def test_links_lead_to_the_words(self, page: Page, report: Path) -> None:
+        page.open(report / "index.html")
+        page.run("document.querySelector('#sweeps caption a').click()")
+        page.run("new Promise(done => setTimeout(done, 200))")
+        assert "All combinations of some settings" in page.text()

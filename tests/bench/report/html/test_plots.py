@@ -6,15 +6,15 @@ import pytest
 
 from bench.report.html.cells import cells_of, featured
 from bench.report.html.plots import draw
-from bench.report.html.plots.heatmaps import grids_of
-from bench.report.html.plots.history import year
+from bench.report.html.plots.curves import curves
+from bench.report.html.plots.history import history, year
 from bench.report.html.plots.scaling import lines_of
 from bench.report.html.plots.spans import mean_parts_s
-from bench.report.html.plots.ticks import name
+from bench.report.html.plots.surfaces import surfaces
 from bench.runs.run import Run
 from bench.scores.leaderboard import boards
 from bench.scores.published import load_records
-from tests.bench.competitors import cell, run
+from tests.bench.competitors import cell, record, run
 
 
 def on_devices(devices: int, samples_per_s: float, seed: int) -> Run:
@@ -68,45 +68,11 @@ class TestScaling:
         assert lines_of(cells_of([other, on_devices(2, 160.0, 0)])) == []
 
 
-class TestHeatmaps:
-    def test_each_pair_of_axes_is_a_grid_of_means_over_the_rest(self) -> None:
-        runs = [
-            run(
-                cell=f"{a}{b}{c}", sweep="s", config={"a": a, "b": b, "c": c}, metrics={"train_s": 100 * a + 10 * b + c}
-            )
-            for a in (1, 2)
-            for b in (1, 2)
-            for c in (1, 3)
-        ]
-        grids = {(grid.x_key, grid.y_key): grid for grid in grids_of(cells_of(runs), "train_s")}
-        assert set(grids) == {("a", "b"), ("a", "c"), ("b", "c")}
-        assert (grids["a", "b"].xs, grids["a", "b"].ys) == ((1, 2), (1, 2))
-        assert grids["a", "b"].means == ((112.0, 212.0), (122.0, 222.0))
-
-    def test_what_never_ran_is_a_hole(self) -> None:
-        runs = [
-            run(cell=f"{a}{b}", config={"a": a, "b": b}, metrics={"train_s": 1.0}) for a, b in ((1, 1), (2, 1), (1, 2))
-        ]
-        (grid,) = grids_of(cells_of(runs), "train_s")
-        assert grid.means == ((1.0, 1.0), (1.0, None))
-
-
 def test_a_date_without_a_day_is_the_middle_of_what_it_names() -> None:
-    assert year("2024") == (2024.5, 0.5)
-    assert year("2025-10") == (pytest.approx(2025 + 9.5 / 12), pytest.approx(0.5 / 12))
-    assert year("2024-01-01") == (2024.0, 0.0)
-    assert year("9999-01-01") == (9999.0, 0.0)  # the last year that dates have
-
-
-def test_ticks_are_what_people_count_in() -> None:
-    assert [name(seconds) for seconds in (0, 0.05, 10, 90, 7200, 4 * 86400)] == [
-        "0",
-        "50 ms",
-        "10 s",
-        "1.5 min",
-        "2 h",
-        "4 d",
-    ]
+    assert year("2024") == 2024.5
+    assert year("2025-10") == pytest.approx(2025 + 9.5 / 12)
+    assert year("2024-01-01") == 2024.0
+    assert year("9999-01-01") == 9999.0  # the last year that dates have
 
 
 def test_every_kind_of_plot_is_drawn_where_there_is_something_for_it() -> None:
@@ -117,14 +83,43 @@ def test_every_kind_of_plot_is_drawn_where_there_is_something_for_it() -> None:
     ]
     runs = [*cell(10.0, "ours"), *sweep, on_devices(1, 100.0, 0), on_devices(2, 160.0, 0)]
     records = load_records()
-    chapters = dict(draw(cells_of(runs), [], records, boards(runs, records)))
+    chapters = {heading: charts for heading, charts, _ in draw(cells_of(runs), [], records, boards(runs, records))}
     assert list(chapters) == [
         "Records since 2017",
         "Accuracy against time",
         "Where the time went",
         "Scaling by devices",
-        "Matrices",
     ]
-    names = [plot.name for plots in chapters.values() for plot in plots]
+    names = [chart.name for charts in chapters.values() for chart in charts]
     assert len(set(names)) == len(names)
     assert draw([], [], [], []) == []
+
+
+def test_the_best_run_here_stands_among_the_records_hollow_where_it_does_not_qualify() -> None:
+    records = [record("old", 100.0, date="2020-01-01"), record("new", 50.0, date="2024-06-15")]
+    runs = cell(1.0, "ours", n=2)
+    (chart,) = history(records, boards(runs, records))
+    assert [(one.label, one.drawn, one.hollow) for one in chart.series] == [
+        ("speedrun", "dots", False),
+        ("", "steps", False),
+        ("best here, speedrun", "dots", True),
+    ]
+    assert chart.series[1].lines == (((2020.0, 100.0), (pytest.approx(2024.45, abs=0.01), 50.0)),)
+    assert {label.text for label in chart.labels} == {"old", "new"}
+
+
+def test_curves_say_n_and_the_target() -> None:
+    (chart,) = curves(cells_of(cell(10.0, "ours", n=3)), [])
+    assert [one.label for one in chart.series] == ["ours (n = 3)"]
+    assert [len(line) for line in chart.series[0].lines] == [3, 3, 3]
+    assert [line.label for line in chart.references] == ["target 96.00 %"]
+
+
+def test_a_loss_surface_is_a_picture_a_cell_on_one_scale() -> None:
+    def surface(cell_id: str, low: float) -> Run:
+        grid = {"steps": [-1.0, 0.0, 1.0], "loss": [[3.0, 2.0, 3.0], [2.0, low, 2.0], [3.0, 2.0, 30.0]]}
+        return run(cell=cell_id, measure="surface", sweep="s", config={"resolved": {"surface": grid}})
+
+    plots = surfaces(cells_of([surface("a" * 16, 0.1), surface("b" * 16, 1.0)]))
+    assert [plot.name for plot in plots] == ["surface-1", "surface-2"]
+    assert all(plot.width < 500 for plot in plots)

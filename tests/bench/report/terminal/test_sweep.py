@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from bench.documents.document import Document
-from bench.report.terminal.sweep import HEADLINES, headings, print_plan, print_summary
+from bench.report.terminal.sweep import print_plan, print_summary
+from bench.report.terminal.sweep_table import HEADLINES, headings
 from bench.spec.matrix import Matrix, expand, load
 from bench.spec.measures import MEASURES
 from bench.text.console import LastingConsole

@@ -1,0 +1,42 @@
+"""Open the report in the browser: its first page, or that of a sweep."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.commands.report import START
+from bench.cli.options import Results
+from bench.errors import MissingError
+from bench.text.console import LastingConsole, say
+from bench.text.nearest import unknown
+
+
+def open_(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="The page of this sweep.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The report's folder; that of `bench report` unless another is named.")
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Raises MissingError where there is no such page yet."""
+    folder = out or results / "report"
+    page = folder / START if sweep is None else _page_of(sweep, folder, results)
+    if not page.is_file():
+        raise MissingError(f"there is no report in {folder} yet: `bench report --out {folder}` makes one")
+    console = LastingConsole()
+    say(console, str(page))
+    if not webbrowser.open(page.resolve().as_uri()):
+        say(console, "There is no browser here; the page is one file or folder, and can be opened on another machine.")
+
+
+def _page_of(sweep: str, folder: Path, results: Path) -> Path:
+    """The page in the report, else the one that `bench sweep --report` wrote. Raises MissingError."""
+    places = [folder / "sweeps", results / "sweeps"]
+    found = {page.stem: page for place in reversed(places) if place.is_dir() for page in place.glob("*.html")}
+    if sweep not in found:
+        raise MissingError(f"{unknown('sweep', sweep, sorted(found), None)}; `bench report` makes the pages")
+    return found[sweep]

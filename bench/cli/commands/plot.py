@@ -1,0 +1,49 @@
+"""Draw one picture from a query of recorded runs: a column against another, by a third.
+
+In the terminal, or with --out as a PNG or an SVG. With --x time or --x epoch it draws a line a run from its epochs; with
+a setting, such as model.width, the mean at each of its values with its 95 % interval; with a metric a dot a run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench.cli.run_filter import Filter
+from bench.errors import UsageError
+from bench.report.charts.query import chart_of
+from bench.report.terminal.chart import chart_lines
+from bench.text import units
+from bench.text.console import say
+
+MOST_WIDTH = 110
+
+
+def plot(
+    console: Console,
+    x: Annotated[str, typer.Option(metavar="COLUMN", help="time, epoch, or a column of `bench results columns`.")],
+    y: Annotated[str, typer.Option(metavar="COLUMN", help="A number, such as accuracy, loss, train_s or total_s.")],
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="A colour for each value of this, such as model.width.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture's file, .png or .svg.")] = None,
+    filter: Filter = Filter(),
+) -> None:
+    """Raises UsageError for columns that there are not, and for what cannot be drawn."""
+    frames = filter.load()
+    runs = filter.apply(frames.runs)
+    if runs.empty:
+        raise UsageError(f"none of the {units.counted(len(frames.runs), 'run')} meets all of this")
+    if out is None:
+        for line in chart_lines(chart_of(frames, runs, x, y, by), min(console.width, MOST_WIDTH)):
+            say(console, line)
+        return
+    from bench.cli.commands.picture import check_picture_file, write_plot
+    from bench.report.html.drawing import draw_chart
+
+    check_picture_file(out)
+    write_plot(draw_chart(chart_of(frames, runs, x, y, by)), out)
+    say(console, f"{units.counted(len(runs), 'run')} drawn in {out}.")

@@ -1,0 +1,1 @@
+"""Charts as data: scales, series, dots with intervals. Others draw them: as HTML, in a terminal, as SVG and PNG."""

@@ -1,0 +1,263 @@
+"""What the axes of a sweep do: dots with intervals for each axis, and a heat map for each two of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from statistics import median
+
+from bench.report.charts.chart import ChartAxis, Dot, DotChart, DotRow, HeatCell, HeatMap
+from bench.report.charts.scale import Scale, is_share, scale_of
+from bench.report.terminal.sweep_table import CellResults, Show, headings
+from bench.scores.rules.timing import number
+from bench.statistics.estimates import Estimate, mean
+from bench.statistics.factors import FactorCell, Margin, interaction, margin
+from bench.text import units
+
+# Longer charts and wider maps cannot be read; the table has everything.
+MOST_ROWS = 60
+MOST_COLUMNS = 6
+MOST_LEVELS = 12
+MOST_MAPS = 6
+# The colours of a map span at least so many standard errors of a mean, so that noise alone looks even.
+SPAN_ERRORS = 8
+# p of an F test below which an interaction is told.
+SEEN = 0.01
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A figure of all cells of a sweep: `levels` are the texts of each cell's values, in the order of `keys`."""
+
+    page: str
+    keys: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    cells: tuple[CellResults, ...]
+    metric: str
+    label: str
+    show: Show = units.number
+
+    @cached_property
+    def values(self) -> list[tuple[float, ...]]:
+        """The finite values of each cell's finished runs."""
+        return [
+            tuple(value for run in cell.measured if (value := number(run, self.metric)) is not None)
+            for cell in self.cells
+        ]
+
+    @cached_property
+    def factor_cells(self) -> list[FactorCell]:
+        return [FactorCell(levels, values) for levels, values in zip(self.levels, self.values, strict=True) if values]
+
+    @property
+    def names(self) -> list[str]:
+        return headings(self.keys)
+
+    def ordered_levels(self, axis: int) -> list[str]:
+        """The levels of an axis: numbers by size, then everything else in the order of the cells."""
+        values = {of[axis]: cell.values.get(self.keys[axis]) for of, cell in zip(self.levels, self.cells, strict=True)}
+        places = {text: place for place, text in enumerate(values)}
+
+        def key(text: str) -> tuple[bool, float, int]:
+            value = values[text]
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return not is_number, float(value) if is_number else 0.0, places[text]
+
+        return sorted(values, key=key)
+
+    def detail(self, found: Estimate) -> str:
+        """`± 0.4 s, n = 6`."""
+        half = "" if found.low is None or found.high is None else f"± {self.show((found.high - found.low) / 2)}, "
+        return f"{half}n = {found.n}"
+
+    def told(self, found: Estimate) -> str:
+        """`12.3 s ± 0.4 s, n = 6`."""
+        detail = self.detail(found)
+        return f"{self.show(found.value)}{' ' if detail.startswith('±') else ', '}{detail}"
+
+    def marks_at(self, axis: int, level: str) -> str:
+        """How many runs at a level were contended, and how many cells are not finished."""
+        here = [cell for of, cell in zip(self.levels, self.cells, strict=True) if of[axis] == level]
+        contended, unfinished = sum(cell.contended for cell in here), sum(cell.is_unfinished for cell in here)
+        told = [f"{units.counted(contended, 'run')} contended"] if contended else []
+        return ", ".join(told + ([f"{units.counted(unfinished, 'cell')} unfinished"] if unfinished else []))
+
+
+def effects(sample: Sample, axis: int, others: Sequence[Sample]) -> DotChart | None:
+    """The mean of a figure at each level of an axis, over all else; None where no two levels can be compared.
+
+    The charts of all axes share the figure's scale. `others` has the samples of the sweep.
+    """
+    found = margin(sample.factor_cells, (axis,))
+    if len(found.estimates) < 2:
+        return None
+    levels = sample.ordered_levels(axis)
+    shown = [(level, found.estimates[(level,)]) for level in levels if (level,) in found.estimates][:MOST_ROWS]
+    is_alone = len(sample.keys) == 1
+    rows = tuple(
+        DotRow(
+            level,
+            (Dot.of(at, _single(found, level) if is_alone else (), others.index(sample), sample.told(at)),),
+            sample.marks_at(axis, level),
+        )
+        for level, at in shown
+    )
+    cut = f" The first {MOST_ROWS} of {len(levels)} are drawn." if len(levels) > MOST_ROWS else ""
+    name = sample.names[axis]
+    return DotChart(
+        f"{sample.page}-{sample.keys[axis]}-{sample.metric}",
+        f"{sample.label} by {name}",
+        f"{_what(found, is_alone)}{cut}",
+        ChartAxis(name, _scale(sample)),
+        rows,
+    )
+
+
+def cell_dots(sample: Sample, labels: Sequence[str]) -> DotChart | None:
+    """The mean of a figure in each cell, for sweeps whose axes are not crossed."""
+    means = [(place, mean(values)) for place, values in enumerate(sample.values) if values]
+    if not means:
+        return None
+    rows = tuple(
+        DotRow(labels[place], (Dot.of(at, sample.values[place], 0, sample.told(at)),), ", ".join(sample.cells[place].marks))
+        for place, at in means[:MOST_ROWS]
+    )
+    cut = f" The first {MOST_ROWS} of {len(means)} are drawn." if len(means) > MOST_ROWS else ""
+    values = [value for dot in rows for value in _values(dot.dots[0])]
+    return DotChart(
+        f"{sample.page}-cells-{sample.metric}",
+        f"{sample.label} by cell",
+        f"The mean of n seeds with its 95 % interval where n is 3 or more; small dots are single runs.{cut}",
+        ChartAxis("", scale_of(sample.metric, values)),
+        rows,
+    )
+
+
+def interactions(sample: Sample) -> list[HeatMap]:
+    """A map for each two axes, those that interact most clearly first; the maps of a figure share their colours."""
+    if len(sample.keys) < 2:
+        return []
+    pairs = [
+        (first, second, margin(sample.factor_cells, (first, second)))
+        for first, second in combinations(range(len(sample.keys)), 2)
+        if all(2 <= len(sample.ordered_levels(axis)) <= MOST_LEVELS for axis in (first, second))
+        and min(len(sample.ordered_levels(axis)) for axis in (first, second)) <= MOST_COLUMNS
+    ]
+    pairs = [pair for pair in pairs if len(pair[2].estimates) > 2]
+    if not pairs:
+        return []
+    colours = _colours(sample, [found for _, _, found in pairs])
+    made = [_map(sample, first, second, found, colours) for first, second, found in pairs]
+    made.sort(key=lambda one: 2.0 if one[0] is None else one[0])
+    return [chart for _, chart in made[:MOST_MAPS]]
+
+
+def _map(sample: Sample, first: int, second: int, found: Margin, colours: Scale) -> tuple[float | None, HeatMap]:
+    """The longer axis goes down, so that the map fits a phone."""
+    down, across = sorted((first, second), key=lambda axis: -len(sample.ordered_levels(axis)))
+    swapped = down != first
+    p = interaction(sample.factor_cells, first, second, ratios=not is_share(sample.metric)).p
+    rows = tuple(
+        (
+            row,
+            tuple(
+                _cell(sample, found.estimates.get((column, row) if swapped else (row, column)), colours)
+                for column in sample.ordered_levels(across)
+            ),
+        )
+        for row in sample.ordered_levels(down)
+    )
+    names = sample.names
+    return p, HeatMap(
+        f"{sample.page}-{sample.keys[first]}-{sample.keys[second]}-{sample.metric}",
+        f"{sample.label} by {names[first]} and {names[second]}",
+        f"{_verdict(sample, names[first], names[second], p)} {_what(found, len(sample.keys) == 2)} {_span(sample)}",
+        names[down],
+        names[across],
+        tuple(sample.ordered_levels(across)),
+        rows,
+        (sample.show(colours.least), sample.show(colours.most)),
+    )
+
+
+def _cell(sample: Sample, at: Estimate | None, colours: Scale) -> HeatCell | None:
+    if at is None:
+        return None
+    return HeatCell(sample.show(at.value), sample.detail(at), colours.place(at.value))
+
+
+def _colours(sample: Sample, found: Sequence[Margin]) -> Scale:
+    """From the lowest to the highest mean, and at least SPAN_ERRORS standard errors wide."""
+    means = [at.value for one in found for at in one.estimates.values()]
+    low, high = min(means), max(means)
+    errors = [error for one in found for cells in one.cells.values() if (error := _error(cells)) is not None]
+    span = max(high - low, SPAN_ERRORS * median(errors) if errors else 0.0) or 1.0
+    middle = (low + high) / 2
+    least, most = middle - span / 2, middle + span / 2
+    if low >= 0:
+        least, most = max(0.0, least), max(most, span if least < 0 else most)
+    return Scale(least, min(1.0, most) if is_share(sample.metric) and high <= 1 else most, ())
+
+
+def _error(cells: Sequence[FactorCell]) -> float | None:
+    """The standard error of a mean of cell means; None where a cell has a single value."""
+    parts = []
+    for cell in cells:
+        n = len(cell.values)
+        if n < 2:
+            return None
+        centre = math.fsum(cell.values) / n
+        parts.append(math.fsum((value - centre) ** 2 for value in cell.values) / (n - 1) / n)
+    return math.sqrt(math.fsum(parts)) / len(cells)
+
+
+def _verdict(sample: Sample, first: str, second: str, p: float | None) -> str:
+    if p is None:
+        return "One run a cell, or equal ones, cannot tell an interaction from noise."
+    test = f"F test of {'differences' if is_share(sample.metric) else 'ratios'}, p = {_p(p)}"
+    if p < SEEN:
+        return f"They interact: what {first} does depends on {second} ({test})."
+    return f"No interaction is seen ({test})."
+
+
+def _p(p: float) -> str:
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def _what(found: Margin, is_alone: bool) -> str:
+    """What a mean is of."""
+    if is_alone:
+        return "The mean of n runs with its 95 % interval over the seeds, where n allows one."
+    left_out = (
+        f" {units.counted(found.left_out, 'combination')} of the others left out, where a cell is missing."
+        if found.left_out
+        else ""
+    )
+    over = units.counted(found.over, "combination")
+    return f"The mean over {over} of the other axes, of n runs, with its 95 % interval over the seeds.{left_out}"
+
+
+def _span(sample: Sample) -> str:
+    return f"The colours span at least {SPAN_ERRORS} standard errors, and are those of every map of {sample.label}."
+
+
+def _single(found: Margin, level: str) -> tuple[float, ...]:
+    return tuple(value for cell in found.cells[(level,)] for value in cell.values)
+
+
+def _scale(sample: Sample) -> Scale:
+    """One scale for the charts of all axes."""
+    values: list[float] = []
+    for axis in range(len(sample.keys)):
+        for at in margin(sample.factor_cells, (axis,)).estimates.values():
+            values += [value for value in (at.value, at.low, at.high) if value is not None]
+    if len(sample.keys) == 1:
+        values += [value for of in sample.values for value in of]
+    return scale_of(sample.metric, values)
+
+
+def _values(dot: Dot) -> list[float]:
+    return [value for value in (dot.value, dot.low, dot.high, *dot.points) if value is not None]

@@ -1,0 +1,166 @@
+"""The page of a sweep: its cells as in the terminal's table, and the charts of what its axes do."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench.report.charts.chart import DotChart, HeatMap, XYChart
+from bench.report.html.cells import CellPage
+from bench.report.html.plots.effects import Sample, cell_dots, effects, interactions
+from bench.report.html.plots.quality import quality_chart
+from bench.report.html.plots.sweep_curves import sweep_curves
+from bench.report.terminal.sweep_table import (
+    CellResults,
+    Show,
+    SweepTable,
+    figures_of,
+    headings,
+    results_of,
+    sweep_table,
+    values_of,
+)
+from bench.runs.labels import differing, hardware
+from bench.runs.run import Run
+from bench.spec.sweep_plan import SweepPlan
+from bench.text import units
+
+# The figures of a measure that have charts, and the axes that are compared.
+MOST_FIGURES = 2
+MOST_AXES = 8
+
+
+@dataclass(frozen=True)
+class SweepPage:
+    """A sweep on one machine; `page` is the name of its file, `links` are those of its cells' pages."""
+
+    name: str
+    page: str
+    measure: str
+    keys: tuple[str, ...]
+    cells: tuple[CellResults, ...]
+    links: tuple[str | None, ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for cell in self.cells for run in cell.runs]
+
+    @property
+    def recipe(self) -> str:
+        return self.runs[0].recipe if self.runs else ""
+
+    @property
+    def hardware(self) -> str:
+        return hardware(self.runs[0]) if self.runs else ""
+
+    @property
+    def date(self) -> str:
+        return max((run.started_at for run in self.runs), default="")[:10]
+
+    @property
+    def size(self) -> str:
+        """Such as `16 cells × 3 seeds`."""
+        seeds = max((cell.planned for cell in self.cells), default=0)
+        return f"{units.counted(len(self.cells), 'cell')} × {units.counted(seeds, 'seed')}"
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes and how many values each has: `width (2)`."""
+        names = headings(self.keys)
+        return [f"{name} ({len(set(column))})" for name, column in zip(names, zip(*self._levels, strict=True), strict=True)]
+
+    @property
+    def marks(self) -> list[tuple[str, str]]:
+        """The cells that need a warning, by what varies, and the warning."""
+        return [
+            (label, ", ".join(cell.marks)) for label, cell in zip(self.labels, self.cells, strict=True) if cell.marks
+        ]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """A name for each cell, of what varies alone."""
+        names = headings(self.keys)
+        told = [", ".join(f"{n} = {v}" for n, v in zip(names, levels, strict=True)) for levels in self._levels]
+        return [label or self.recipe for label in told]
+
+    @cached_property
+    def table(self) -> SweepTable:
+        return sweep_table(self.cells, self.keys, self.measure)
+
+    @cached_property
+    def curves(self) -> XYChart | None:
+        return sweep_curves(self._sample(""), self.labels)
+
+    @cached_property
+    def effects(self) -> list[tuple[str, list[DotChart]]]:
+        """The charts of each axis; where no axis can be compared alone, those of the cells."""
+        samples = self._samples()
+        names = headings(self.keys)[:MOST_AXES]
+        found = [(name, [effects(sample, axis, samples) for sample in samples]) for axis, name in enumerate(names)]
+        kept = [(name, [chart for chart in charts if chart is not None]) for name, charts in found]
+        kept = [(name, charts) for name, charts in kept if charts]
+        return kept or [("Cells", [chart for sample in samples if (chart := cell_dots(sample, self.labels))])]
+
+    @cached_property
+    def interactions(self) -> list[HeatMap]:
+        return [chart for sample in self._samples() for chart in interactions(sample)]
+
+    @cached_property
+    def _levels(self) -> list[tuple[str, ...]]:
+        return [tuple(values_of(cell.values, self.keys)) for cell in self.cells]
+
+    def _samples(self) -> list[Sample]:
+        found = [
+            self._sample(metric, label, show) for label, metric, show in figures_of(self.cells, self.measure)[:MOST_FIGURES]
+        ]
+        return [sample for sample in found if any(sample.values)]
+
+    def _sample(self, metric: str, label: str = "", show: Show = units.number) -> Sample:
+        told = f"{label} time" if metric.endswith("_s") and not metric.endswith("per_s") else label
+        return Sample(self.page, self.keys, tuple(self._levels), self.cells, metric, told, show)
+
+
+def sweep_pages(cells: Sequence[CellPage]) -> list[SweepPage]:
+    """A page for each sweep on each machine, the newest first."""
+    groups: dict[tuple[str, str, str], list[CellPage]] = defaultdict(list)
+    for cell in cells:
+        if cell.first.sweep and not cell.is_imported:
+            groups[cell.first.sweep, cell.first.measure, str(cell.first.machine.get("id"))].append(cell)
+    pages: dict[str, SweepPage] = {}
+    for (name, measure, _), members in groups.items():
+        stem = page = plain(name)
+        while page.lower() in pages:
+            page = f"{stem}-{len(pages) + 1}"
+        pages[page.lower()] = _page(name, page, measure, members)
+    return list(pages.values())
+
+
+def plain(name: str) -> str:
+    """A name as that of a file."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", name[:64])
+
+
+def sweep_of_plan(name: str, plan: SweepPlan, keys: Sequence[str], measure: str) -> SweepPage:
+    """The page of a sweep that has just run, with the cells that have not."""
+    cells = tuple(results_of(plan))
+    return SweepPage(name, plain(name), measure, tuple(keys), cells, (None,) * len(cells))
+
+
+def _page(name: str, page: str, measure: str, members: Sequence[CellPage]) -> SweepPage:
+    """The first run of each cell was made in the matrix's order."""
+    members = sorted(members, key=lambda cell: min(run.run_id for run in cell.runs))
+    varied = differing([cell.first.config for cell in members])
+    newest = [tuple({run.seed: run for run in sorted(cell.runs, key=_age)}.values()) for cell in members]
+    planned = max(len(runs) for runs in newest)
+    cells = tuple(
+        CellResults({key: values[place] for key, values in varied.items()}, cell.first.config, runs, planned)
+        for place, (cell, runs) in enumerate(zip(members, newest, strict=True))
+    )
+    return SweepPage(name, page, measure, tuple(varied), cells, tuple(cell.page for cell in members))
+
+
+def _age(run: Run) -> str:
+    return run.run_id

@@ -1,0 +1,122 @@
+"""`bench plot`, `bench diff` and `bench open` by the real command line, on a small store."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.runs.store import Store
+from tests.bench.cli.conftest import Answer
+from tests.bench.competitors import crossed_sweep
+
+Bench = Callable[..., Answer]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("plotted") / "results"
+    store = Store(results / "runs" / "runs.jsonl")
+    for run in crossed_sweep():
+        store.append(run)
+    return results
+
+
+class TestPlot:
+    def test_in_the_terminal(self, bench: Bench, stored: Path) -> None:
+        answer = bench("plot", "--x", "time", "--y", "accuracy", "--by", "model.width", "--results", stored)
+        assert answer.code == 0, answer.err
+        assert "accuracy by training time" in answer.out
+        assert "o  model.width = 8 (n = 12)" in answer.out
+        assert "┄  target 96.00 %" in answer.out
+
+    @pytest.mark.parametrize("name", ["new/drawn.png", "drawn.svg"])
+    def test_as_a_file(self, bench: Bench, stored: Path, tmp_path: Path, name: str) -> None:
+        arguments = ("--x", "precision", "--y", "train_s", "--sweep", "crossed", "--results", stored)
+        answer = bench("plot", *arguments, "--out", tmp_path / name)
+        assert answer.code == 0, answer.err
+        assert f"24 runs drawn in {tmp_path / name}." in answer.out
+        if name.endswith("png"):
+            with Image.open(tmp_path / name) as image:
+                assert image.width > 1000
+        else:
+            assert "train_s by precision" in (tmp_path / name).read_text()
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (["--x", "time", "--y", "acuracy"], 2, "did you mean 'accuracy'"),
+            (["--x", "time", "--y", "accuracy", "--where", "recipe=no"], 2, "none of the 24 runs meets all of this"),
+            (["--x", "time", "--y", "accuracy", "--out", "x.gif"], 2, "ends in .png or .svg"),
+            (["--x", "time"], 2, "--y"),
+        ],
+    )
+    def test_a_mistake_is_one_message(
+        self, bench: Bench, stored: Path, arguments: list[str], code: int, words: str
+    ) -> None:
+        answer = bench("plot", "--results", stored, *arguments)
+        assert answer.code == code
+        assert words in answer.err
+
+
+class TestDiff:
+    def test_two_runs_stand_for_their_cells(self, bench: Bench, stored: Path) -> None:
+        quick, *_, slow = (run.run_id for run in Store(stored / "runs" / "runs.jsonl").read() if run.seed == 0)
+        answer = bench("diff", quick, slow, "--results", stored)
+        assert answer.code == 0, answer.err
+        for words in ("model.width", "fp32", "bf16", "seeds 0, 1, 2: 3 ok", "B against A"):
+            assert words in answer.out
+        alone = bench("diff", quick, slow, "--alone", "--results", stored)
+        assert "seed 0: 1 ok" in alone.out
+        assert "have no interval" in alone.out
+
+    def test_the_same_run_twice_is_a_mistake(self, bench: Bench, stored: Path) -> None:
+        answer = bench("diff", "last", "last", "--results", stored)
+        assert answer.code == 2
+        assert "are the same run" in answer.err
+
+    def test_a_file_of_several_cells_is_one(self, bench: Bench, stored: Path) -> None:
+        answer = bench("diff", stored / "runs" / "runs.jsonl", "last", "--results", stored)
+        assert answer.code == 2
+        assert "runs of several cells" in answer.err
+
+
+class TestOpen:
+    @pytest.fixture
+    def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The addresses that were opened."""
+        found: list[str] = []
+        monkeypatch.setattr(webbrowser, "open", lambda address: found.append(address) or True)
+        return found
+
+    def test_the_first_page_and_that_of_a_sweep(self, bench: Bench, stored: Path, opened: list[str]) -> None:
+        out = stored.parent / "pages"
+        assert bench("report", "--results", stored, "--out", out).code == 0
+        assert bench("open", "--out", out).code == 0
+        assert bench("open", "crossed", "--out", out).code == 0
+        assert [Path(address).name for address in opened] == ["index.html", "crossed.html"]
+        assert all(address.startswith("file://") for address in opened)
+
+    def test_without_a_report_it_says_how_to_make_one(self, bench: Bench, opened: list[str]) -> None:
+        answer = bench("open")
+        assert answer.code == 3
+        assert "`bench report --out" in answer.err
+        answer = bench("open", "crossed")
+        assert answer.code == 3
+        assert "unknown sweep 'crossed'" in answer.err
+        assert opened == []
+
+    def test_without_a_browser_it_names_the_page(
+        self, bench: Bench, stored: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        out = stored.parent / "others"
+        bench("report", "--results", stored, "--out", out)
+        monkeypatch.setattr(webbrowser, "open", lambda _: False)
+        answer = bench("open", "--out", out)
+        assert answer.code == 0
+        assert f"{out}{os.sep}index.html" in answer.out
+        assert "no browser here" in answer.out

@@ -1,0 +1,82 @@
+"""Pictures from queries: what is drawn for which columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import UsageError
+from bench.report.charts.chart import DotChart, XYChart
+from bench.report.charts.query import chart_of
+from bench.runs.frames import load
+from bench.runs.store import Store
+from tests.bench.competitors import crossed_sweep
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    store = Store(results / "runs" / "runs.jsonl")
+    for run in crossed_sweep():
+        store.append(run)
+    return load(results=results)
+
+
+def test_epochs_are_lines_with_the_target(frames):
+    chart = chart_of(frames, frames.runs, "time", "accuracy", "model.width")
+    assert isinstance(chart, XYChart)
+    assert [one.label for one in chart.series] == ["model.width = 8 (n = 12)", "model.width = 16 (n = 11)"]
+    assert [len(line) for line in chart.series[0].lines] == [3] * 12
+    assert [line.label for line in chart.references] == ["target 96.00 %"]
+    assert "Left out: 1 run that did not finish." in chart.caption
+    assert "1 of 23 runs were contended" in chart.caption
+
+
+def test_epochs_can_be_counted_too(frames):
+    chart = chart_of(frames, frames.runs, "epoch", "accuracy")
+    assert [point[0] for point in chart.series[0].lines[0]] == [1, 2, 3]
+    assert [label for _, label in chart.x.scale.ticks] == ["1", "2", "3"]
+
+
+def test_a_setting_with_numbers_has_means_with_intervals(frames):
+    chart = chart_of(frames, frames.runs, "model.width", "train_s", "precision")
+    assert isinstance(chart, XYChart)
+    assert {one.label for one in chart.series} == {"precision = bf16 (n = 6 a dot)", "precision = fp32 (n = 5 to 6 a dot)"}
+    bf16 = next(one for one in chart.series if "bf16" in one.label)
+    assert bf16.lines[0] == ((8.0, pytest.approx(15.0)), (16.0, pytest.approx(13.5)))
+    assert all(low < high for _, low, high in bf16.intervals)
+
+
+def test_a_setting_with_names_has_a_row_each(frames):
+    chart = chart_of(frames, frames.runs, "model.block", "accuracy", "precision")
+    assert isinstance(chart, DotChart)
+    assert [row.label for row in chart.rows] == ["deep", "wide"]
+    assert [label for label, _ in chart.legend] == ["precision = bf16", "precision = fp32"]
+    assert chart.rows[1].dots[0].text == "97.10 % ± 0.09 %, n = 6"
+    assert len(chart.rows[1].dots[0].points) == 6
+
+
+def test_two_metrics_are_a_dot_a_run(frames):
+    chart = chart_of(frames, frames.runs, "train_s", "accuracy")
+    assert len(chart.series[0].lines) == 23
+    assert chart.series[0].drawn == "dots"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("tiem", "accuracy"), "no column 'tiem'"),
+        (("time", "acuracy"), "did you mean 'accuracy'"),
+        (("model.width", "model.block"), "--y model.block: holds no numbers"),
+        (("model.widht", "accuracy"), "did you mean 'model.width'"),
+        (("time", "accuracy", "run_id"), "--by run_id: has 23 different values"),
+        (("time", "loss"), "--y loss: no number of that name"),
+    ],
+)
+def test_a_mistake_names_the_remedy(frames, asked, words):
+    with pytest.raises(UsageError, match=words):
+        chart_of(frames, frames.runs, *asked)
+
+
+def test_without_a_finished_run_there_is_nothing(frames):
+    with pytest.raises(UsageError, match="nothing to draw"):
+        chart_of(frames, frames.runs[frames.runs["status"] == "oom"], "time", "accuracy")

@@ -1,0 +1,66 @@
+"""Two cells side by side: what differs, and how sure that is."""
+
+from __future__ import annotations
+
+import io
+
+from msgspec.structs import replace
+
+from bench.report.terminal.diff import DiffSide, compared, print_diff
+from bench.text.console import LastingConsole
+from tests.bench.competitors import run
+
+
+def told(first, second):
+    console = LastingConsole(file=io.StringIO(), width=120)
+    print_diff(console, DiffSide("A", tuple(first)), DiffSide("B", tuple(second)))
+    return console.file.getvalue()
+
+
+def cell(width, epoch_s, n=3, **fields):
+    config = {"model": {"name": "darknet", "width": width}}
+    return [run(epoch_s * (1 + 0.01 * seed), seed=seed, cell=f"{width}" * 8, config=config, **fields) for seed in range(n)]
+
+
+class TestCompared:
+    def test_a_ratio_has_an_interval_from_three_of_each(self):
+        assert compared([10.0, 10.1, 9.9], [20.0, 20.3, 19.7], "train_s").startswith("× 2 [1.9")
+        assert compared([10.0, 10.1], [20.0, 20.3], "train_s") == "× 2"
+
+    def test_noise_is_no_difference(self):
+        assert "no difference is seen" in compared([10.0, 11.0, 9.0], [10.5, 9.5, 10.0], "train_s")
+
+    def test_accuracies_differ_by_points(self):
+        assert compared([0.9, 0.91, 0.92], [0.95, 0.96, 0.97], "accuracy").startswith("+5.00 points [+")
+
+    def test_equal_values_are_equal_and_no_ratio_of_zero_is_told(self):
+        assert compared([5.0, 5.0], [5.0], "peak_host_bytes") == "equal"
+        assert compared([0.0, 1.0], [1.0, 2.0], "loss") == ""
+
+
+def test_settings_figures_phases_and_curves_stand_side_by_side():
+    said = told(cell(8, 10.0), cell(16, 20.0))
+    for words in ("model.width │ 8 │ 16", "seeds 0, 1, 2: 3 ok", "train", "× 2", "Accuracy against training time", "target 96.00 %"):
+        assert words in " ".join(said.split()) or words in said, words
+    assert "data.name" not in said
+    assert "95 % intervals" in said
+
+
+def test_what_else_differs_is_said_and_two_machines_are_a_warning():
+    there = [replace(one, machine=one.machine | {"id": "other", "cpu_model": "Another CPU"}) for one in cell(8, 10.0)]
+    said = told(cell(8, 10.0), there)
+    assert "No setting differs." in said
+    assert "Also differs: machine: A CPU" in said
+    assert "made on different machines" in said
+
+
+def test_few_runs_have_no_interval_and_it_says_so():
+    said = told(cell(8, 10.0, n=1), cell(16, 20.0, n=2))
+    assert "Fewer than 3 finished runs" in said
+    assert "[" not in said.partition("Figures")[2].partition("Accuracy against")[0]
+
+
+def test_runs_that_failed_have_no_figures():
+    said = told(cell(8, 10.0), cell(16, 20.0, status="oom"))
+    assert "B (n = 0)" in said
+    assert "3 oom" in said
