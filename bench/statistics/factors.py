@@ -1,8 +1,8 @@
 """Effects of the factors of a crossed experiment: the mean at each level of one, and at each pair of levels of two.
 
 A cell is a combination of levels with repeated values. Cells weigh the same however often they were repeated
-(unweighted means: Yates, JASA 29, 1934). Only combinations of the other factors that have every level compared count, so
-that a missing cell cannot pass for an effect.
+(unweighted means: Yates, JASA 29, 1934). Only combinations of the other factors that have every level compared count,
+so that a missing cell cannot pass for an effect.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def margin(cells: Sequence[FactorCell], factors: Sequence[int], confidence: floa
     """The mean of the cell means at each level of these factors, given by position, with an interval over repeats.
 
     The variance of each cell is its own; the degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946).
-    There is no interval where a cell has a single value, or where all have so few that it would be useless. n counts the
-    values.
+    There is no interval where a cell has a single value, or where all have so few that it would be useless. n
+    counts the values.
     """
     rest: dict[Levels, dict[Levels, FactorCell]] = defaultdict(dict)
     for cell in cells:
@@ -82,11 +82,13 @@ def mean_of_cells(cells: Sequence[Sequence[float]], confidence: float = CONFIDEN
 def interaction(cells: Sequence[FactorCell], first: int, second: int, ratios: bool) -> SignificanceTest:
     """An F test of whether the effect of one factor depends on the level of another.
 
-    With `ratios` the effects are factors and not differences, so that values are compared by their logarithms. The error
-    is the pooled variance within cells (Yates, 1934). p is None where that is unknown or zero, or a factor has one level.
+    With `ratios` the effects are factors and not differences, so that values are compared by their logarithms. The
+    error is the pooled variance within cells (Yates, 1934). p is None where that is unknown or zero, or a factor has
+    one level.
     """
     values = [value for cell in cells for value in cell.values]
-    hypothesis = f"the {'ratio' if ratios else 'difference'} between levels of one is the same at every level of the other"
+    what = "ratio" if ratios else "difference"
+    hypothesis = f"the {what} between levels of one is the same at all levels of the other"
     method = "F test, unweighted means"
     none = SignificanceTest(None, len(values), method, hypothesis)
     if ratios and min(values, default=0.0) <= 0:

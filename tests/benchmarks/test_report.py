@@ -51,7 +51,7 @@ def test_pages(benchmark: BenchmarkFixture, runs: list[Run]) -> None:
     assert len(benchmark.pedantic(site, (runs, load_records()), rounds=3)) > CELLS
 
 
-@pytestdef test_the_whole_command(benchmark: BenchmarkFixture, runs: list[Run], tmp_path: Path) -> None:
+def test_the_whole_command(benchmark: BenchmarkFixture, runs: list[Run], tmp_path: Path) -> None:
     """`bench report` from its start to its exit, with the store read and every page written."""
     lines = b"".join(run.to_json_line() for run in runs)
     (tmp_path / "results" / "runs").mkdir(parents=True)
@@ -60,7 +60,7 @@ def test_pages(benchmark: BenchmarkFixture, runs: list[Run]) -> None:
     assert f"{len(runs)} runs" in done.stdout, done.stderr
 
 
-.mark.parametrize("name", ["index.html", "cells.html", "boards/dawnbench-cifar10-train-94.html"])
+@pytest.mark.parametrize("name", ["index.html", "cells.html", "boards/dawnbench-cifar10-train-94.html"])
 def test_opening(benchmark: BenchmarkFixture, folder: Path, name: str) -> None:
     program = executable()
     if program is None:

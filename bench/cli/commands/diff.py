@@ -1,7 +1,7 @@
 """Show two runs side by side: the settings that differ, the figures, the phases, the memory and the curves.
 
-Each run stands for its cell: its repeats with other seeds count too, and then the figures are means with a 95 % interval
-of their ratio or difference. Two runs of one cell, and --alone, compare the two runs themselves.
+Each run stands for its cell: its repeats with other seeds count too, and then the figures are means with a 95 %
+interval of their ratio or difference. Two runs of one cell, and --alone, compare the two runs themselves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Draw one picture from a query of recorded runs: a column against another, by a third.
 
-In the terminal, or with --out as a PNG or an SVG. With --x time or --x epoch it draws a line a run from its epochs; with
-a setting, such as model.width, the mean at each of its values with its 95 % interval; with a metric a dot a run.
+In the terminal, or with --out as a PNG or an SVG. With --x time or --x epoch it draws a line a run from its epochs;
+with a setting, such as model.width, the mean at each of its values with its 95 % interval; with a metric a dot a run.
 """
 
 from __future__ import annotations

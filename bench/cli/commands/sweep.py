@@ -86,7 +86,7 @@ class SweepOptions:
     sampling_timeout_s: SamplingTimeout = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False
     report: Annotated[
-        bool, typer.Option("--report", help="Write the page of the sweep at the end: table, curves, what each axis does.")
+        bool, typer.Option("--report", help="Write the sweep's page at the end: table, curves, what each axis does.")
     ] = False
     data_dir: DataDir = None
     device: Device = DeviceChoice.auto

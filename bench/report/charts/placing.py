@@ -66,7 +66,8 @@ def _apart(ticks: Sequence[tuple[float, str]], width_px: float) -> list[int]:
 
 
 def _fits(number: int, others: set[int], ticks: Sequence[tuple[float, str]]) -> bool:
-    return all(_gap_px(*sorted((ticks[number], ticks[other])), TABLET_PX) >= GAP_PX for other in others)
+    pairs = (sorted((ticks[number], ticks[other])) for other in others)
+    return all(_gap_px(left, right, TABLET_PX) >= GAP_PX for left, right in pairs)
 
 
 def _gap_px(left: tuple[float, str], right: tuple[float, str], width_px: float) -> float:
@@ -85,8 +86,8 @@ def _stands(new: Placed, others: Sequence[Placed]) -> bool:
 def _box(label: Placed, width_px: float) -> Box:
     length = LETTER_PX * len(label.text)
     left = label.x * width_px + (-OFFSET_PX - length if label.flipped else OFFSET_PX)
-    middle = label.y * HEIGHT_PX
-    return left, middle - LINE_PX / 2, left + length, middle + LINE_PX / 2
+    bottom = label.y * HEIGHT_PX
+    return left, bottom, left + length, bottom + LINE_PX
 
 
 def _touch(one: Box, other: Box) -> bool:

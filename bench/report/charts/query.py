@@ -104,10 +104,11 @@ def _over_epochs(
     xs, ys = ([point[axis] for one in series for line in one.lines for point in line] for axis in (0, 1))
     targets = _targets(runs) if y == "accuracy" else []
     cut = f" Drawn are the first {drawn} runs." if drawn == MOST_LINES else ""
+    target = " The dashed line is the target." if targets else ""
     return XYChart(
         f"{y}-by-{x}",
         f"{y} by {x_title}",
-        f"A line is a run; n counts those of a colour.{' The dashed line is the target.' if targets else ''}{cut}{told}",
+        f"A line is a run; n counts those of a colour.{target}{cut}{told}",
         ChartAxis(x_title, times(xs) if x == "time" else whole_numbers(xs)),
         ChartAxis(y, accuracies(ys, targets) if y.endswith("accuracy") else scale_of(y, ys)),
         tuple(series),
@@ -118,7 +119,8 @@ def _over_epochs(
 def _means(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: str) -> XYChart:
     series, xs, ys = [], [], []
     for number, (label, rows) in enumerate(groups):
-        means = [(float(value), mean(part[y].astype(float).tolist())) for value, part in rows.groupby(x, sort=True)]
+        by_value = rows.groupby(rows[x].astype(float), sort=True)
+        means = [(float(str(value)), mean(part[y].astype(float).tolist())) for value, part in by_value]
         intervals = tuple(
             (value, found.low, found.high) for value, found in means if found.low is not None and found.high is not None
         )
@@ -163,7 +165,7 @@ def _by_name(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: s
     """A row for each value of `x`, with a dot for each group."""
     values = list(dict.fromkeys(value for _, rows in groups for value in sorted(rows[x].unique(), key=str)))
     if len(values) > MOST_ROWS:
-        raise UsageError(f"--x {x}: has {len(values)} different values, and {MOST_ROWS} rows fit; take fewer with --where")
+        raise UsageError(f"--x {x}: has {len(values)} values, and {MOST_ROWS} rows fit; take fewer with --where")
     rows, shown = [], []
     for value in values:
         dots = []
@@ -175,7 +177,7 @@ def _by_name(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: s
                 margin = f" ± {show_metric(y, (ends[1] - ends[0]) / 2)}" if ends else ""
                 text = f"{show_metric(y, found.value)}{margin}, n = {found.n}"
                 dots.append(Dot.of(found, numbers, number, text))
-                shown += [one for one in (*numbers, *ends)]
+                shown += [*numbers, *ends]
         rows.append(DotRow(_told(value), tuple(dots)))
     legend = tuple((label, number) for number, (label, _) in enumerate(groups)) if len(groups) > 1 else ()
     return DotChart(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 MOST_TICKS = 6
@@ -14,6 +14,8 @@ ROOM = 0.05
 LOG_FROM = 30
 # Accuracies nearer to 100 % stand at the end of their scale.
 LEAST_ERROR = 0.003
+# Ticks of accuracies stand at least so far apart, as a share of the axis.
+LEAST_GAP = 0.065
 _ERRORS = (0.9, 0.5, 0.3, 0.2, 0.1, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01, 0.005)
 # Steps of durations of a second and more; shorter ones have decimal steps.
 _STEPS_S = (
@@ -72,7 +74,9 @@ def ticks_of(metric: str, least: float, most: float) -> Ticks:
         return _multiples(step, least, most, lambda value: f"{round(100 * value, 6):g} %")
     if metric.endswith("_bytes"):
         size, unit = next((one for one in _SIZES if most >= one[0]), _SIZES[-1])
-        return _multiples(size * nice_step((most - least) / size), least, most, lambda value: f"{value / size:g} {unit}")
+        return _multiples(
+            size * nice_step((most - least) / size), least, most, lambda value: f"{value / size:g} {unit}"
+        )
     return _multiples(nice_step(most - least), least, most, number_name)
 
 
@@ -106,10 +110,16 @@ def accuracies(values: Iterable[float], targets: Iterable[float] = ()) -> Scale:
     low, high = _ends([*values, *targets])
     least, most = max(0.1, 1 - 1.2 * (1 - low)), 1 - max(0.8 * (1 - high), 0.8 * LEAST_ERROR)
     left_out = 0.05 if any(abs(target - 0.94) < 1e-9 for target in targets) else 0.06
-    ticks = [1 - error for error in _ERRORS if error != left_out and least <= 1 - error <= most]
+    made = Scale(least, most, (), "error")
+    ticks: list[float] = []
+    for tick in sorted(
+        (1 - error for error in _ERRORS if error != left_out and least <= 1 - error <= most), reverse=True
+    ):
+        if not ticks or made.place(ticks[-1]) - made.place(tick) >= LEAST_GAP:
+            ticks.append(tick)
     if len(ticks) < 2:
         return Scale(least, most, ticks_of("accuracy", least, most), "error")
-    return Scale(least, most, tuple((tick, f"{round(100 * tick, 4):g} %") for tick in ticks), "error")
+    return replace(made, ticks=tuple((tick, f"{round(100 * tick, 4):g} %") for tick in reversed(ticks)))
 
 
 def whole_numbers(values: Iterable[float]) -> Scale:

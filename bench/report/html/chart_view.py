@@ -60,7 +60,7 @@ def xy_view(chart: XYChart) -> XYView:
         shapes.append(_path(across, f"reference {colour_class(line.colour)}"))
     for one in chart.series:
         shapes += _series(chart, one)
-    return XYView(chart, Markup("".join(shapes)), x_ticks, y_ticks, placed_labels(chart), references)  # noqa: S704
+    return XYView(chart, Markup("".join(shapes)), x_ticks, y_ticks, placed_labels(chart), references)
 
 
 def dot_shares(chart: DotChart, dot: Dot) -> dict[str, float | list[float] | None]:

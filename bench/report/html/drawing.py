@@ -66,7 +66,8 @@ def _draw_series(ax: Axes, chart: XYChart, series: ChartSeries) -> None:
 
 def _draw_reference(ax: Axes, chart: XYChart, line: ReferenceLine) -> None:
     scale = (chart.x if line.along == "x" else chart.y).scale
-    place, look = scale.place(line.value), {"color": _colour(line.colour), "lw": 1.0, "ls": (0, (4, 3))}
+    place = scale.place(line.value)
+    look: dict[str, Any] = {"color": _colour(line.colour), "lw": 1.0, "ls": (0, (4, 3))}
     if line.along == "x":
         ax.axvline(place, **look)
         ax.annotate(line.label, (place, 1), (3, -2), textcoords="offset points", va="top", fontsize=7)

@@ -113,8 +113,9 @@ def site(
             continue
         shown = galleries(cell, results)
         files |= {picture.path: picture.content for gallery in shown for picture in gallery.pictures}
-        sweep = of_sweep.get(cell.page)
-        files[f"cells/{cell.page}.html"] = _cell_page(cell, judged.get(cell.kind, []), sweep, shown, common)
+        files[f"cells/{cell.page}.html"] = _cell_page(
+            cell, judged.get(cell.kind, []), of_sweep.get(cell.page), shown, common
+        )
     return files
 
 
@@ -128,9 +129,7 @@ def single_claims_page(answers: Sequence[Answer]) -> str:
     """The claims as one page that holds its style; cells are named by their ids."""
     runs = [run for answer in answers for run in answer.runs]
     views = claim_views(answers, cells_of({run.run_id: run for run in runs}.values()))
-    return _render(
-        "claims.html", root=None, views=views, summary=summary(answers), method=METHOD, **_own_assets()
-    )
+    return _render("claims.html", root=None, views=views, summary=summary(answers), method=METHOD, **_own_assets())
 
 
 def single_sweep_page(sweep: SweepPage) -> str:
@@ -170,7 +169,7 @@ def _cell_page(
         cell=cell,
         sweep=sweep,
         galleries=shown_pictures,
-        quality=quality_chart(f"quality-{cell.page}", "Quality against time", [(cell.label, cell.runs)]),
+        quality=quality_chart(f"quality-{cell.page}", "", [(cell.label, cell.runs)]),
         task=task(cell.first),
         facts=run_facts(newest),
         commands=commands(cell.runs),

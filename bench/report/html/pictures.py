@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.report.charts.epochs import quality_name
 from bench.report.html.cells import CellPage
-from bench.report.html.plots.quality import quality_name
 from bench.runs.run import Run
 from bench.text import units
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from bench.report.charts.chart import DotChart, HeatMap, XYChart
+from bench.report.charts.epochs import quality_name
 from bench.report.html.cells import CellPage
 from bench.report.html.plots.effects import Sample, cell_dots, effects, interactions
 from bench.report.html.plots.quality import quality_chart
@@ -31,6 +32,7 @@ from bench.text import units
 # The figures of a measure that have charts, and the axes that are compared.
 MOST_FIGURES = 2
 MOST_AXES = 8
+USUAL = "all as usual"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class SweepPage:
     def axes(self) -> list[str]:
         """The axes and how many values each has: `width (2)`."""
         names = headings(self.keys)
-        return [f"{name} ({len(set(column))})" for name, column in zip(names, zip(*self._levels, strict=True), strict=True)]
+        return [
+            f"{name} ({len(set(column))})" for name, column in zip(names, zip(*self._levels, strict=True), strict=True)
+        ]
 
     @property
     def marks(self) -> list[tuple[str, str]]:
@@ -79,12 +83,31 @@ class SweepPage:
             (label, ", ".join(cell.marks)) for label, cell in zip(self.labels, self.cells, strict=True) if cell.marks
         ]
 
+    @property
+    def marks_by_reason(self) -> list[tuple[str, list[str]]]:
+        """Each warning with the cells that it is of."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for label, why in self.marks:
+            found[why].append(label)
+        return list(found.items())
+
+    @cached_property
+    def usual(self) -> dict[str, str]:
+        """The value that most cells have, by axis, where each axis has one: such a sweep changes little at a time."""
+        counts = [Counter(column).most_common(1)[0] for column in zip(*self._levels, strict=True)]
+        is_usual = len(self.keys) > 1 and all(2 * count > len(self.cells) for _, count in counts)
+        return {name: value for name, (value, _) in zip(headings(self.keys), counts, strict=True)} if is_usual else {}
+
     @cached_property
     def labels(self) -> list[str]:
-        """A name for each cell, of what varies alone."""
+        """A name for each cell, of what varies alone; values that are usual are left out."""
         names = headings(self.keys)
-        told = [", ".join(f"{n} = {v}" for n, v in zip(names, levels, strict=True)) for levels in self._levels]
-        return [label or self.recipe for label in told]
+        pairs = [list(zip(names, levels, strict=True)) for levels in self._levels]
+        short = [[(name, value) for name, value in told if self.usual.get(name) != value] for told in pairs]
+        told = [", ".join(f"{name} = {value}" for name, value in one) or USUAL for one in short]
+        if self.usual and len(set(told)) == len(told):
+            return told
+        return [", ".join(f"{name} = {value}" for name, value in one) or self.recipe for one in pairs]
 
     @cached_property
     def table(self) -> SweepTable:
@@ -92,7 +115,14 @@ class SweepPage:
 
     @cached_property
     def curves(self) -> XYChart | None:
-        return sweep_curves(self._sample(""), self.labels)
+        """Accuracy against time, or the quality of trainings that are judged by another one."""
+        groups = [(label, cell.measured) for label, cell in zip(self.labels, self.cells, strict=True)]
+        found = sweep_curves(self._sample(""), self.labels)
+        return found or quality_chart(f"{self.page}-quality", "", groups)
+
+    @property
+    def curves_heading(self) -> str:
+        return "Quality against time" if any(map(quality_name, self.runs)) else "Accuracy against time"
 
     @cached_property
     def effects(self) -> list[tuple[str, list[DotChart]]]:
@@ -114,7 +144,8 @@ class SweepPage:
 
     def _samples(self) -> list[Sample]:
         found = [
-            self._sample(metric, label, show) for label, metric, show in figures_of(self.cells, self.measure)[:MOST_FIGURES]
+            self._sample(metric, label, show)
+            for label, metric, show in figures_of(self.cells, self.measure)[:MOST_FIGURES]
         ]
         return [sample for sample in found if any(sample.values)]
 
@@ -156,7 +187,9 @@ def _page(name: str, page: str, measure: str, members: Sequence[CellPage]) -> Sw
     newest = [tuple({run.seed: run for run in sorted(cell.runs, key=_age)}.values()) for cell in members]
     planned = max(len(runs) for runs in newest)
     cells = tuple(
-        CellResults({key: values[place] for key, values in varied.items()}, cell.first.config, runs, planned)
+        CellResults(
+            {key: of[place] for key, of in varied.items() if of[place] is not None}, cell.first.config, runs, planned
+        )
         for place, (cell, runs) in enumerate(zip(members, newest, strict=True))
     )
     return SweepPage(name, page, measure, tuple(varied), cells, tuple(cell.page for cell in members))

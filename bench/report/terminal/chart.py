@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from bench.report.charts.chart import ChartSeries, Dot, DotChart, Point, XYChart
 from bench.report.charts.scale import Scale
@@ -25,8 +26,8 @@ def _xy_lines(chart: XYChart, width: int) -> list[str]:
     beside = max((len(label) for _, label in chart.y.scale.ticks), default=0)
     across = max(LEAST_WIDTH, width - beside - 2)
     grid = [[" "] * across for _ in range(HEIGHT)]
-    for line in chart.references:
-        _draw_reference(grid, chart, line.value, line.along)
+    for reference in chart.references:
+        _draw_reference(grid, chart, reference.value, reference.along)
     named = [one for one in chart.series if one.label]
     for number, series in enumerate(named):
         for line in series.lines:
@@ -43,7 +44,7 @@ def _xy_lines(chart: XYChart, width: int) -> list[str]:
 def _draw_line(grid: list[list[str]], chart: XYChart, line: Sequence[Point], series: ChartSeries, symbol: str) -> None:
     places = [(chart.x.scale.place(x), chart.y.scale.place(y)) for x, y in line]
     if series.drawn != "dots":
-        for (x0, y0), (x1, y1) in zip(places, places[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(places):
             for step in range(STEPS + 1):
                 share = step / STEPS
                 _put(grid, x0 + share * (x1 - x0), y0 + share * (y1 - y0), "·", only_on=" ┄┊")

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.charts.chart import ChartAxis, ChartSeries, ReferenceLine, XYChart
-from bench.report.charts.scale import accuracies, times
+from bench.report.charts.epochs import epoch_points, quality_name
+from bench.report.charts.scale import accuracies, scale_of, times
 from bench.report.terminal.chart import chart_lines
 from bench.report.terminal.summary import AT_BATCH_SIZE, FIGURES, NEGLIGIBLE_S, SPANS, span_s, summarise
 from bench.runs.disturbed import disturbed
@@ -81,7 +82,8 @@ def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
     for side in (a, b):
         say(console, side.told)
     _print_settings(console, a, b)
-    for title, rows in (("Figures", _metrics(a, b, RESULTS)), ("Phases", _phases(a, b)), ("Memory", _metrics(a, b, MEMORY))):
+    parts = (("Figures", _metrics(a, b, RESULTS)), ("Phases", _phases(a, b)), ("Memory", _metrics(a, b, MEMORY)))
+    for title, rows in parts:
         if rows:
             table = Table("", f"A (n = {len(a.finished)})", f"B (n = {len(b.finished)})", "B against A", title=title)
             table.title_justify = "left"
@@ -96,23 +98,21 @@ def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
 
 
 def compared(a: Sequence[float], b: Sequence[float], metric: str) -> str:
-    """B against A in words: the difference of accuracies in points, else the ratio; with its interval from three of each.
+    """B against A in words: the difference of accuracies in points, else the ratio; from three of each an interval.
 
     The interval is Welch's (Biometrika 34, 1947), of the logarithms for a ratio.
     """
     is_share, mean_a, mean_b = metric.endswith(("accuracy", "fraction", "recall")), _mean(a), _mean(b)
     if set(a) == set(b) and len(set(a)) == 1:
         return "equal"
-    if is_share:
-        value, told = mean_b - mean_a, _points
-    elif min(*a, *b) <= 0:
+    if not is_share and min(*a, *b) <= 0:
         return ""
-    else:
-        value, told = mean_b / mean_a, _times
+    value = mean_b - mean_a if is_share else mean_b / mean_a
+    told = _points if is_share else _ratio
     if min(len(a), len(b)) < LEAST_FOR_INTERVAL:
         return told(value)
-    scaled = (a, b) if is_share else ([math.log(one) for one in a], [math.log(one) for one in b])
-    low, high = means_of_two(*scaled).interval(TAIL)
+    first, second = (values if is_share else [math.log(one) for one in values] for values in (a, b))
+    low, high = means_of_two(first, second).interval(TAIL)
     seen = "" if low > 0 or high < 0 else f", {NOTHING}"
     low, high = (low, high) if is_share else (math.exp(low), math.exp(high))
     return f"{told(value)} [{told(low)}, {told(high)}]{seen}"
@@ -152,9 +152,7 @@ def _origin(run: Run) -> dict[str, Any]:
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     keys = dict.fromkeys([*first, *second])
-    return [
-        (key, _value(first.get(key)), _value(second.get(key))) for key in keys if first.get(key) != second.get(key)
-    ]
+    return [(key, _value(first.get(key)), _value(second.get(key))) for key in keys if first.get(key) != second.get(key)]
 
 
 def _value(value: Any) -> str:
@@ -163,10 +161,11 @@ def _value(value: Any) -> str:
 
 def _metrics(a: DiffSide, b: DiffSide, shown: Sequence[tuple[str, str, Show]]) -> list[tuple[str, str, str, str]]:
     sizes = sorted({name for run in (*a.runs, *b.runs) for name in run.metrics if name.startswith(AT_BATCH_SIZE)})
-    by_size = [(name.replace("_", " "), name, units.rate) for name in sizes] if shown is RESULTS else []
+    more: list[tuple[str, str, Show]] = [(name.replace("_", " "), name, units.rate) for name in sizes]
+    more += [(name.replace("_", " "), name, units.number) for side in (a, b) if (name := quality_name(side.first))]
     return [
         row
-        for label, name, tell in (*shown, *by_size)
+        for label, name, tell in dict.fromkeys([*shown, *(more if shown is RESULTS else [])])
         if (row := _row(label, name, [_values(side, name) for side in (a, b)], tell)) is not None
     ]
 
@@ -184,8 +183,9 @@ def _phases(a: DiffSide, b: DiffSide) -> list[tuple[str, str, str, str]]:
 def _row(label: str, name: str, values: list[list[float]], tell: Show) -> tuple[str, str, str, str] | None:
     if not any(values):
         return None
-    against = compared(*values, name) if all(values) else ""
-    return label, summarise(values[0], tell), summarise(values[1], tell), against
+    first, second = values
+    against = compared(first, second, name) if first and second else ""
+    return label, summarise(first, tell), summarise(second, tell), against
 
 
 def _values(side: DiffSide, name: str) -> list[float]:
@@ -193,34 +193,27 @@ def _values(side: DiffSide, name: str) -> list[float]:
 
 
 def _curves(a: DiffSide, b: DiffSide) -> XYChart | None:
-    """Accuracy against the training time, by epoch."""
-    lines = {
-        side.name: tuple(
-            points
-            for run in side.finished
-            if (points := tuple((row["train_s"], row["accuracy"]) for row in run.epochs if _is_whole(row)))
-        )
-        for side in (a, b)
-    }
-    if not all(lines.values()):
+    """The accuracy, or the quality by which both are judged, against the training time."""
+    quality = quality_name(a.first) if quality_name(a.first) == quality_name(b.first) else None
+    name = quality or "accuracy"
+    lines = [tuple(points for run in side.finished if (points := epoch_points(run, name))) for side in (a, b)]
+    if not all(lines):
         return None
-    points = [point for of in lines.values() for line in of for point in line]
-    targets = {number(run, "target_accuracy") for side in (a, b) for run in side.finished} - {None}
-    known = sorted(target for target in targets if target is not None)
+    every = [point for of in lines for line in of for point in line]
+    target = "target_quality" if quality else "target_accuracy"
+    known = sorted({one for side in (a, b) for run in side.finished if (one := number(run, target)) is not None})
+    values = [*(value for _, value in every), *known]
     return XYChart(
         "diff",
-        "Accuracy against training time",
+        f"{name.replace('_', ' ')} against training time",
         "A line is a run.",
-        ChartAxis("training time", times(time_s for time_s, _ in points)),
-        ChartAxis("test accuracy", accuracies([accuracy for _, accuracy in points], known)),
-        tuple(ChartSeries(f"{name} (n = {len(of)})", of, place, "both") for place, (name, of) in enumerate(lines.items())),
-        tuple(ReferenceLine(target, f"target {units.percent(target)}") for target in known),
-    )
-
-
-def _is_whole(row: Mapping[str, Any]) -> bool:
-    return all(
-        isinstance(row.get(key), int | float) and math.isfinite(row[key]) for key in ("train_s", "accuracy")
+        ChartAxis("training time", times(time_s for time_s, _ in every)),
+        ChartAxis(name.replace("_", " "), scale_of(name, values) if quality else accuracies(values, known)),
+        tuple(
+            ChartSeries(f"{side} (n = {len(of)})", of, place, "both")
+            for place, (side, of) in enumerate(zip("AB", lines, strict=True))
+        ),
+        tuple(ReferenceLine(one, f"target {one:g}" if quality else f"target {units.percent(one)}") for one in known),
     )
 
 
@@ -247,5 +240,5 @@ def _points(difference: float) -> str:
     return f"{100 * difference:+.2f} points"
 
 
-def _times(ratio: float) -> str:
+def _ratio(ratio: float) -> str:
     return f"× {ratio:.3g}"

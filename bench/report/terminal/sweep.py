@@ -127,5 +127,3 @@ def troubles(plan: SweepPlan, results: Path) -> list[str]:
             lines += [f"    {line}" for line in run.log_tail[-LOG_LINES:]]
             lines.append(f"    ({results / run.log})")
     return lines
-
-

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.terminal.progress import PLAIN_EVERY_S, Progress
-from bench.report.terminal.sweep import HEADLINES, headings, values_of
+from bench.report.terminal.sweep_table import HEADLINES, headings, values_of
 from bench.runs.run import FINISHED
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.text import units
@@ -96,7 +96,7 @@ class SweepProgress:
                 status, value, spent_s = "running", run.accuracy, run.elapsed_s
                 doing = run.phase + (f" {run.step}/{run.total_steps}" if run.total_steps else "")
             table.add_row(
-                *values_of(entry.cell, self.keys),
+                *map(Text, values_of(entry.cell.values, self.keys)),
                 *([str(entry.seed)] if self._seeds else []),
                 Text(status, style=STYLES.get(status, "yellow")),
                 doing,

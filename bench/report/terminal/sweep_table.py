@@ -60,7 +60,7 @@ ON_PAPER: Sequence[tuple[str, str, Show]] = (
 
 @dataclass(frozen=True)
 class CellResults:
-    """A cell of a sweep: its values of the axes, its config, and the newest run of each seed. `planned` are its seeds."""
+    """A cell of a sweep: its values of the axes, its config, and the newest run of each of the `planned` seeds."""
 
     values: Mapping[str, Any]
     config: Mapping[str, Any]
@@ -82,12 +82,26 @@ class CellResults:
         return (", ".join(f"{count} {status}" for status, count in counts.items()) or units.MISSING) + _marks(self.runs)
 
     @property
+    def contended(self) -> int:
+        """How many runs were disturbed by something else on the machine."""
+        return sum(bool(run.metrics.get("contended")) for run in self.runs)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether runs are missing or failed."""
+        return bool(self._lacks)
+
+    @property
     def marks(self) -> list[str]:
         """What a reader must know before the numbers: runs that are missing, failed, cut short or contended."""
+        return self._lacks + _told_marks(self.runs)
+
+    @property
+    def _lacks(self) -> list[str]:
         due = self.planned - sum(run.status != "interrupted" for run in self.runs)
         failed = Counter(run.status for run in self.runs if run.status not in (*FINISHED, "interrupted"))
-        unfinished = [f"{due} of {self.planned} still to run"] if due > 0 else []
-        return unfinished + [f"{count} {status}" for status, count in failed.items()] + _told_marks(self.runs)
+        told = [f"{due} of {self.planned} still to run"] if due > 0 else []
+        return told + [f"{count} {status}" for status, count in failed.items()]
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,7 @@ def sweep_table(cells: Sequence[CellResults], keys: Sequence[str], measure: str)
 
 
 def figures_of(cells: Sequence[CellResults], measure: str) -> list[tuple[str, str, Show]]:
-    """The main figures of the measure; trainings that are judged by another quality have that instead of an accuracy."""
+    """The main figures of the measure; trainings judged by another quality have that instead of an accuracy."""
     resolved = (units.get(run.config, "resolved", "quality", "name") for cell in cells for run in cell.runs)
     qualities = [(name.replace("_", " "), name, units.number) for name in dict.fromkeys(resolved) if name]
     return [*qualities, *(one for one in HEADLINES.get(measure, ()) if not qualities or one[1] != "accuracy")]

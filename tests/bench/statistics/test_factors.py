@@ -11,7 +11,7 @@ from scipy import special
 
 from bench.statistics.factors import FactorCell, interaction, margin, mean_of_cells
 
-DRAWS = 2000
+DRAWS = 1000
 
 
 def crossed(*sides: int, mean=lambda levels: 0.0, sd=lambda levels: 1.0, repeats=3, seed=0):
@@ -33,8 +33,8 @@ class TestMargin:
 
     def test_a_missing_cell_cannot_pass_for_an_effect(self):
         # b is never measured where everything is slow.
-        cells = [FactorCell(("a", "quick"), (1.0,)), FactorCell(("a", "slow"), (100.0,)), FactorCell(("b", "quick"), (1.0,)),
-                 FactorCell(("b", "slow"), ())]  # fmt: skip
+        cells = [FactorCell(("a", "quick"), (1.0,)), FactorCell(("a", "slow"), (100.0,)),
+                 FactorCell(("b", "quick"), (1.0,)), FactorCell(("b", "slow"), ())]  # fmt: skip
         found = margin(cells, (0,))
         assert [estimate.value for estimate in found.estimates.values()] == [1.0, 1.0]
         assert (found.over, found.left_out) == (1, 1)
@@ -95,7 +95,9 @@ class TestInteraction:
         assert p < 0.01
 
     def test_effects_that_multiply_are_none_of_ratios(self):
-        cells = [FactorCell((a, b), tuple(10.0 * 2**a * 3**b * f for f in (0.99, 1.0, 1.01))) for a in (0, 1) for b in (0, 1)]
+        cells = [
+            FactorCell((a, b), tuple(10.0 * 2**a * 3**b * f for f in (0.99, 1.0, 1.01))) for a in (0, 1) for b in (0, 1)
+        ]
         as_ratios, as_differences = (interaction(cells, 0, 1, ratios).p for ratios in (True, False))
         assert as_ratios > 0.9
         assert as_differences < 1e-6

@@ -13,7 +13,8 @@ from bench.report.terminal.claims import cells, shower
 
 COLOURS = {ClaimVerdict.CONFIRMED: 2, ClaimVerdict.REFUTED: 5, ClaimVerdict.UNSURE: 1}
 CAPTION = (
-    "Shaded is what was claimed; a bar is the 99 % interval, a thick dot the estimate, and a thin one a single pair or run."
+    "Shaded is what was claimed; a bar is the 99 % interval, a thick dot the estimate, and a thin one a single pair or "
+    "run."
 )
 
 

@@ -63,8 +63,9 @@ class Sample:
 
         def key(text: str) -> tuple[bool, float, int]:
             value = values[text]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return not is_number, float(value) if is_number else 0.0, places[text]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return False, float(value), places[text]
+            return True, 0.0, places[text]
 
         return sorted(values, key=key)
 
@@ -122,7 +123,9 @@ def cell_dots(sample: Sample, labels: Sequence[str]) -> DotChart | None:
     if not means:
         return None
     rows = tuple(
-        DotRow(labels[place], (Dot.of(at, sample.values[place], 0, sample.told(at)),), ", ".join(sample.cells[place].marks))
+        DotRow(
+            labels[place], (Dot.of(at, sample.values[place], 0, sample.told(at)),), ", ".join(sample.cells[place].marks)
+        )
         for place, at in means[:MOST_ROWS]
     )
     cut = f" The first {MOST_ROWS} of {len(means)} are drawn." if len(means) > MOST_ROWS else ""
@@ -217,14 +220,14 @@ def _error(cells: Sequence[FactorCell]) -> float | None:
 def _verdict(sample: Sample, first: str, second: str, p: float | None) -> str:
     if p is None:
         return "One run a cell, or equal ones, cannot tell an interaction from noise."
-    test = f"F test of {'differences' if is_share(sample.metric) else 'ratios'}, p = {_p(p)}"
+    test = f"F test of {'differences' if is_share(sample.metric) else 'ratios'}, {_p(p)}"
     if p < SEEN:
         return f"They interact: what {first} does depends on {second} ({test})."
     return f"No interaction is seen ({test})."
 
 
 def _p(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
 def _what(found: Margin, is_alone: bool) -> str:

@@ -56,7 +56,9 @@ def _own(board: Board) -> list[tuple[str, Row]]:
     return [(board.rule.name, best)] if best else []
 
 
-def _draw(task: str, target: float, records: list[PublishedResult], undated: int, own: list[tuple[str, Row]]) -> XYChart:
+def _draw(
+    task: str, target: float, records: list[PublishedResult], undated: int, own: list[tuple[str, Row]]
+) -> XYChart:
     is_latency = task.endswith("/inference")
     by_rule: dict[str, list[Point]] = defaultdict(list)
     for record in records:

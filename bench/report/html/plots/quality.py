@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bench.report.charts.chart import PALETTE_SIZE, ChartAxis, ChartSeries, Point, ReferenceLine, XYChart
+from bench.report.charts.chart import PALETTE_SIZE, ChartAxis, ChartSeries, ReferenceLine, XYChart
+from bench.report.charts.epochs import epoch_points, quality_name
 from bench.report.charts.scale import scale_of, times
 from bench.report.html.cells import CellPage
 from bench.runs.run import Run
@@ -33,15 +33,12 @@ def qualities(cells: Sequence[CellPage]) -> list[XYChart]:
     return charts
 
 
-def quality_name(run: Run) -> str | None:
-    """What the run is judged by, if that is not an accuracy."""
-    name = units.get(run.config, "resolved", "quality", "name")
-    return name if isinstance(name, str) else None
-
-
 def quality_chart(name: str, title: str, groups: Groups, cut: str = "") -> XYChart | None:
     """A line a run, with a colour and a label for each group of runs; None where no run recorded its quality."""
-    lines = [(label, [line for run in runs if (line := curve_of_quality(run))]) for label, runs in groups]
+    lines = [
+        (label, [line for run in runs if (line := epoch_points(run, quality_name(run) or ""))])
+        for label, runs in groups
+    ]
     lines = [(label, found) for label, found in lines if found]
     if not lines:
         return None
@@ -65,17 +62,6 @@ def quality_chart(name: str, title: str, groups: Groups, cut: str = "") -> XYCha
         ),
         tuple(ReferenceLine(target, f"target {target:g}") for target in targets),
     )
-
-
-def curve_of_quality(run: Run) -> tuple[Point, ...]:
-    """Seconds of training, and the quality then."""
-    name = quality_name(run)
-    rows = [(row.get("train_s"), row.get(name)) for row in run.epochs] if name is not None else []
-    return tuple((float(x), float(y)) for x, y in rows if _is_finite(x) and _is_finite(y))
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _words(name: str) -> str:

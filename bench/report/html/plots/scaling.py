@@ -32,8 +32,8 @@ def scaling(cells: Sequence[CellPage]) -> list[XYChart]:
     drawn = lines[:MOST_LINES]
     gone = f" {len(lines) - MOST_LINES} more are left out." if len(lines) > MOST_LINES else ""
     caption = (
-        "Samples per second of several devices over as many times those of one, with 95 % intervals; the dashed line is "
-        f"perfect. Compared are runs of the same sweep and machine that differ in their devices alone.{gone}"
+        "Samples per second of several devices over as many times those of one, with 95 % intervals; the dashed line "
+        f"is perfect. Compared are runs of the same sweep and machine that differ in their devices alone.{gone}"
     )
     shares = [bound for line in drawn for _, found in line.points for bound in (found.value, found.low, found.high)]
     counts = [1.0, *(float(devices) for line in drawn for devices, _ in line.points)]

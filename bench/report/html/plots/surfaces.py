@@ -15,8 +15,8 @@ from bench.text import units
 MOST_SIDE_BY_SIDE = 6
 LABELLED = "log10 of the training loss"
 CAPTION = (
-    "The training loss in two random directions around the trained weights (+), each filter of a direction as long as the "
-    "network's own (Li et al., arXiv 1712.09913), on a scale that all of a sweep share."
+    "The training loss in two random directions around the trained weights (+), each filter of a direction as long as "
+    "the network's own (Li et al., arXiv 1712.09913), on a scale that all of a sweep share."
 )
 LEVELS = 16
 LEAST_LOSS = 1e-4

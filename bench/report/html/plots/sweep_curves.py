@@ -30,7 +30,9 @@ def sweep_curves(sample: Sample, labels: Sequence[str]) -> XYChart | None:
     order = list(groups) if by is None else [level for level in sample.ordered_levels(by) if level in groups]
     name = "" if by is None else f"{sample.names[by]} = "
     series = tuple(
-        ChartSeries(f"{name}{group} (n = {len(groups[group])})", tuple(groups[group]), number % PALETTE_SIZE, "both", True)
+        ChartSeries(
+            f"{name}{group} (n = {len(groups[group])})", tuple(groups[group]), number % PALETTE_SIZE, "both", True
+        )
         for number, group in enumerate(order)
     )
     runs = [run for cell in sample.cells for run in cell.measured]
@@ -41,7 +43,7 @@ def sweep_curves(sample: Sample, labels: Sequence[str]) -> XYChart | None:
     target = " The dashed line is the target." if targets else ""
     return XYChart(
         f"{sample.page}-curves",
-        "Accuracy against time",
+        "",
         f"{CLOCK}. A line is a run; n counts those of a colour.{target}{cut}",
         ChartAxis("training time", times([time_s for time_s, _ in points])),
         ChartAxis("test accuracy", accuracies([accuracy for _, accuracy in points], targets)),

@@ -150,7 +150,7 @@ def test_report_writes_a_folder_and_replaces_it(call, results, tmp_path):
     for _ in range(2):
         assert "open" in call("report", "--results", results, "--out", out)
     assert {path.name for path in out.iterdir()} == {
-        "index.html", "cells.html", "claims.html", "style.css", "table.js", "boards", "cells", "plots",
+        "index.html", "cells.html", "claims.html", "glossary.html", "style.css", "table.js", "boards", "cells",
     }  # fmt: skip
     assert len(list((out / "cells").iterdir())) == 2
 

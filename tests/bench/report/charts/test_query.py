@@ -40,7 +40,10 @@ def test_epochs_can_be_counted_too(frames):
 def test_a_setting_with_numbers_has_means_with_intervals(frames):
     chart = chart_of(frames, frames.runs, "model.width", "train_s", "precision")
     assert isinstance(chart, XYChart)
-    assert {one.label for one in chart.series} == {"precision = bf16 (n = 6 a dot)", "precision = fp32 (n = 5 to 6 a dot)"}
+    assert {one.label for one in chart.series} == {
+        "precision = bf16 (n = 6 a dot)",
+        "precision = fp32 (n = 5 to 6 a dot)",
+    }
     bf16 = next(one for one in chart.series if "bf16" in one.label)
     assert bf16.lines[0] == ((8.0, pytest.approx(15.0)), (16.0, pytest.approx(13.5)))
     assert all(low < high for _, low, high in bf16.intervals)

@@ -70,7 +70,8 @@ def test_an_accuracy_ends_at_a_hundred_percent():
     "scale",
     [
         scale_of("train_s", [3.0, 17.0]), scale_of("loss", [0.2, 0.21]), scale_of("loss", [-1.0, 1.0]),
-        log_durations([0.1, 500.0]), log_numbers([1e-7, 10.0]), accuracies([0.2, 0.97], [0.94]), years([2017.2, 2026.0]),
+        log_durations([0.1, 500.0]), log_numbers([1e-7, 10.0]), accuracies([0.2, 0.97], [0.94]),
+        years([2017.2, 2026.0]),
         whole_numbers([1.0, 15.0]), times([1.0, 1000.0]),
     ],
 )  # fmt: skip

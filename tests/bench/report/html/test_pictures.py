@@ -28,7 +28,9 @@ def made(seed: int = 0, pictures: Any = None, width: int = 8, **fields: Any) -> 
     """A GAN whose distance falls from 100 to 40 in five epochs, and its pictures of each."""
     files = [{"name": "samples", "epoch": n, "file": f"logs/r/samples_{n:03}.png"} for n in range(1, 6)]
     resolved = {"quality": {"name": "frechet_distance", "better": "lower"}, "pictures": pictures or files}
-    epochs = [{"epoch": n, "accuracy": None, "train_s": 10.0 * n, "frechet_distance": 115.0 - 15 * n} for n in range(1, 6)]
+    epochs = [
+        {"epoch": n, "accuracy": None, "train_s": 10.0 * n, "frechet_distance": 115.0 - 15 * n} for n in range(1, 6)
+    ]
     metrics = {"train_s": 50.0, "frechet_distance": 40.0 + seed, "target_quality": 45.0, "total_s": 60.0}
     config = {"model": {"name": "dcgan", "width": width}, "resolved": resolved}
     cell = f"{width:02}" * 8
@@ -90,5 +92,5 @@ def test_a_sweep_is_judged_by_the_quality() -> None:
     (page,) = sweep_pages(cells_of(runs))
     assert page.table.figures[:2] == ["frechet distance", "training"]
     assert page.curves is not None
-    assert page.curves.title == "Quality against time"
+    assert page.curves_heading == "Quality against time"
     assert page.effects[0][1][0].title == "frechet distance by width"

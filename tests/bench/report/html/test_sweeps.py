@@ -129,13 +129,24 @@ def test_axes_that_move_together_are_one() -> None:
 
 def test_cells_that_are_not_crossed_have_a_row_each() -> None:
     runs = [
-        run(epoch_s=a + b, cell=f"{a}{b}" * 8, sweep="odd", config={"a": a, "b": b}) for a, b in ((1, 1), (2, 2), (2, 3))
+        run(epoch_s=a + b, cell=f"{a}{b}" * 8, sweep="odd", config={"a": a, "b": b})
+        for a, b in ((1, 1), (2, 2), (2, 3))
     ]
     (page,) = sweep_pages(cells_of(runs))
     ((name, charts),) = page.effects[:1]
     labels = [row.label for row in charts[0].rows]
     assert name == "Cells"
     assert labels == ["a = 1, b = 1", "a = 2, b = 2", "a = 2, b = 3"]
+
+
+def test_cells_that_change_one_thing_each_are_called_by_it() -> None:
+    base = {"a": 1, "b": 2, "c": 3}
+    configs = [base, base | {"a": 9}, base | {"b": 9}, base | {"c": 9}]
+    runs = [run(cell=f"{place}" * 16, sweep="ablation", config=config) for place, config in enumerate(configs)]
+    (page,) = sweep_pages(cells_of(runs))
+    assert page.labels == ["all as usual", "a = 9", "b = 9", "c = 9"]
+    assert page.usual == {"a": "1", "b": "2", "c": "3"}
+    assert "Usual are a = 1, b = 2, c = 3" in single_sweep_page(page)
 
 
 def test_one_run_a_cell_has_no_interval_and_no_verdict() -> None:
@@ -152,7 +163,7 @@ def test_many_cells_are_coloured_by_what_separates_the_times(crossed: SweepPage)
     more = [replace(one, cell=f"x{one.cell[:15]}", config=one.config | {"epochs": 9}) for one in crossed_sweep()]
     (page,) = sweep_pages(cells_of([*crossed_sweep(), *more]))
     assert page.curves is not None
-    assert [one.label for one in page.curves.series] == ["width = 8 (n = 24)", "width = 16 (n = 22)"]
+    assert [one.label for one in page.curves.series] == ["precision = fp32 (n = 22)", "precision = bf16 (n = 24)"]
 
 
 def test_each_machine_has_its_page() -> None:
@@ -171,9 +182,7 @@ class TestOfAPlan:
             for cell in cells[:3]
             for seed in range(seeds)
         ]
-        planned = plan(
-            schedule(cells, range(2), "interleaved"), runs, machine_id="abcdef012345", sources_sha256=""
-        )
+        planned = plan(schedule(cells, range(2), "interleaved"), runs, machine_id="abcdef012345", sources_sha256="")
         return sweep_of_plan("mine", planned, matrix.keys, "time_to_accuracy")
 
     def test_cells_that_did_not_run_are_there_and_marked(self) -> None:

@@ -11,7 +11,9 @@ from bench.report.terminal.chart import HEIGHT, chart_lines
 
 def xy(*series: ChartSeries, references: tuple[ReferenceLine, ...] = ()) -> XYChart:
     time, share = scale_of("train_s", [0.0, 60.0], from_zero=True), scale_of("accuracy", [0.0, 1.0])
-    return XYChart("n", "the title", "the caption", ChartAxis("time", time), ChartAxis("share", share), series, references)
+    return XYChart(
+        "n", "the title", "the caption", ChartAxis("time", time), ChartAxis("share", share), series, references
+    )
 
 
 def test_a_line_rises_from_the_left_to_the_right_with_its_symbol_and_its_label():
