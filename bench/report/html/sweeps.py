@@ -25,7 +25,7 @@ from bench.report.terminal.sweep_table import (
     values_of,
 )
 from bench.runs.labels import differing, hardware
-from bench.runs.run import Run
+from bench.runs.run import INVALID, Run
 from bench.spec.sweep_plan import SweepPlan
 from bench.text import units
 
@@ -195,5 +195,6 @@ def _page(name: str, page: str, measure: str, members: Sequence[CellPage]) -> Sw
     return SweepPage(name, page, measure, tuple(varied), cells, tuple(cell.page for cell in members))
 
 
-def _age(run: Run) -> str:
-    return run.run_id
+def _age(run: Run) -> tuple[bool, str]:
+    """Those that were declared invalid come before all others."""
+    return run.status != INVALID, run.run_id
