@@ -54,10 +54,24 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) 
 def user_cache() -> Path:
     """The folder for files that can be regenerated: below $XDG_CACHE_HOME, else ~/.cache.
 
-    A relative $XDG_CACHE_HOME is ignored, as its specification requires. Raises RuntimeError for a user without a home.
+    Raises RuntimeError for a user without a home.
     """
-    named = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    return (named if named.is_absolute() else Path.home() / ".cache") / "bench-to-accuracy"
+    return _user_folder("XDG_CACHE_HOME", ".cache")
+
+
+def user_config() -> Path:
+    """The folder for files of this user that must last: below $XDG_CONFIG_HOME, else ~/.config.
+
+    Raises RuntimeError for a user without a home.
+    """
+    return _user_folder("XDG_CONFIG_HOME", ".config")
+
+
+def _user_folder(variable: str, usual: str) -> Path:
+    """Below the folder that the variable names, else the usual one. A relative path is ignored, as the specification
+    of these variables requires."""
+    named = Path(os.environ.get(variable) or "")
+    return (named if named.is_absolute() else Path.home() / usual) / "bench-to-accuracy"
 
 
 def private_folder(path: Path) -> Path:

@@ -86,11 +86,16 @@ class Recorder:
     def machine(self) -> dict[str, Any]:
         return fingerprint()
 
-    @property
-    def _known_machine(self) -> dict[str, Any]:
-        """What is known of the machine, and what its user calls it, which is no part of its identity."""
-        known = {key: value for key, value in self.machine.items() if value is not None}
-        return known | ({"label": self.remarks.machine_label} if self.remarks.machine_label else {})
+    def _machine_of(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """The machine of a run: the node that it ran on, or else this command's, plus facts that need torch.
+
+        The worker sees only its own part of the machine, but what runs at the same time is on the same machine. What
+        its user calls the machine is no part of its identity.
+        """
+        whole = {key: value for key, value in (facts.get("node") or self.machine).items() if value is not None}
+        label = {"label": self.remarks.machine_label} if self.remarks.machine_label else {}
+        machine: dict[str, Any] = facts.get("machine", {}) | whole | label
+        return machine
 
     def begin(self, recipe: Recipe | None = None, measure: str = "time_to_accuracy") -> Attempt:
         """A run of the recipe, None where there is none to run. Raises `MissingError` where own data is not there."""
@@ -155,9 +160,7 @@ class Recorder:
             metrics=measured.metrics,
             spans=measured.spans,
             epochs=measured.epochs,
-            # The machine as the command sees it, plus facts that need torch: concurrent runs each use a part of the
-            # machine, but it is the same machine.
-            machine=facts.get("machine", {}) | self._known_machine,
+            machine=self._machine_of(facts),
             code=self._code_of(facts, attempt),
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),

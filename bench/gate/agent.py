@@ -105,6 +105,8 @@ class Agent:
 
     def reference(self, device: str) -> dict[str, float | None]:
         """Seconds of reference kernels, which do not depend on the code, and the clock during them in Hz."""
+        from bench.profiling.host_speed import reference_kernels
+
         return dict(_in_worker(reference_kernels, device))
 
 
@@ -144,20 +146,6 @@ def _operators(recipe: Any, device: str, data_dir: Path | None, cache: Path) -> 
     except Exception:
         traceback.print_exc()
         return {}  # the verdict is valid without its cause
-
-
-def reference_kernels(device: str) -> dict[str, float | None]:
-    from bench.profiling.reference import clock_hz, matrix_product, memory_copy
-    from bench.statistics.sampling import Bounds
-    from bench.training.device import Device
-
-    here = Device(device)
-    bounds = Bounds(relative_error=1.0, least_samples=5, least_s=0.0, timeout_s=1.0)
-    found: dict[str, float | None] = {}
-    for name, kernel in (("matrix_product", matrix_product(here)), ("memory_copy", memory_copy(here))):
-        found[f"{name}_s"] = kernel.measure(bounds).samples.median_s
-        found[f"{name}_hz"] = clock_hz(here)  # immediately, before the core idles
-    return found
 
 
 def _plain(value: Any) -> Any:

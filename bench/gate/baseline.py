@@ -18,9 +18,9 @@ from bench.errors import MissingError, UsageError
 from bench.files import replacing
 from bench.gate import noise
 from bench.gate.compare import difference_of_machines
-from bench.gate.drift import KERNELS
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.source import Result
+from bench.runs.slow_hosts import KERNELS
 
 # 2: each round has its own start, and results have seeds.
 SCHEMA = 2

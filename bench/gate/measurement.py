@@ -11,11 +11,12 @@ from typing import Any
 
 from bench.errors import BenchError, UsageError
 from bench.gate.agent_process import AgentFailed, AgentProcess, renew
-from bench.gate.drift import Reference, middle
+from bench.gate.drift import middle
 from bench.gate.source import Result, cell_label
 from bench.host.contention import disturbances
 from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, new_run_id
+from bench.runs.slow_hosts import Reference
 
 # The reference kernels take up to a second, which should be a small share of the time.
 REFERENCE_EVERY_S = 10.0

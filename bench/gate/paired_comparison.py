@@ -18,13 +18,14 @@ from typing import Any
 from bench.gate import noise
 from bench.gate.agent_process import AgentFailed, Measurer, renew
 from bench.gate.compare import Limits
-from bench.gate.drift import TOLD, Reference, between
+from bench.gate.drift import TOLD, between
 from bench.gate.forecast import HOPELESS, chance_to_decide
 from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.report import GateFinding
 from bench.gate.verdict import Judgement, Verdict, judge
 from bench.runs.disturbed import disturbed
 from bench.runs.run import FINISHED, Run, new_run_id
+from bench.runs.slow_hosts import Reference
 from bench.runs.store import Store
 
 ROUNDS = 30

@@ -18,13 +18,13 @@ from typing import Any
 from bench.errors import BenchError
 from bench.execution.measured import Measured
 from bench.execution.script import run_script
-from bench.gate.agent import reference_kernels
 from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.function_profile import function_seconds, profiled
 from bench.gate.preparation import Environment
 from bench.gate.quantity import QUANTITIES, quantity_of
 from bench.gate.snapshot import Snapshot
 from bench.measures.script_timeline import LOOKS
+from bench.profiling.host_speed import reference_kernels
 from bench.spec import matrix as matrices
 from bench.spec.command import Command
 from bench.text.nearest import did_you_mean

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import psutil
 
 from bench.host.gpus import Gpu, visible_gpus
+from bench.host.host_key import host_key
 from bench.text.canonical import canonical_json
 
 Value = TypeVar("Value")
@@ -39,12 +40,13 @@ _UNLIMITED_BYTES = 1 << 60
 CORE_IDS = ("physical_package_id", "core_id")
 
 
-def fingerprint() -> dict[str, Any]:
+def fingerprint(salt: str | None = None) -> dict[str, Any]:
     """The facts as a flat dict of JSON values, None if unknown. Takes milliseconds and raises nothing.
 
     `id` is 12 hex digits that are equal if timings may be compared. It does not depend on whether torch is loaded;
     `torch_cudnn`, `torch_cpu_capability` and `torch_threads` do, and are None without it. `usable_cores` respects
     affinity; `cpu_quota` is the container's limit in cores. `gpu_unused` says why an existing GPU is not used.
+    `host` is the `host_key` by `salt`, by default the user's own; it is not part of `id`.
     """
     gpus, driver, hidden = _gpus()
     build, memory_bytes = torch_build(), _known(memory_bytes_usable)
@@ -61,6 +63,7 @@ def fingerprint() -> dict[str, Any]:
         "gpu_unused": _why_unused(gpus, hidden, build),
         **build,
         **_loaded_torch(),
+        "host": _known(lambda: host_key(salt)),
     }
     memory_gib = None if memory_bytes is None else round(memory_bytes / 2**30)
     identity = {key: facts[key] for key in _IDENTITY} | {"memory_gib": memory_gib}

@@ -65,6 +65,9 @@ class _Config(msgspec.Struct):
 
 class _Machine(msgspec.Struct):
     id: Text = UNSET
+    host: Text = UNSET
+    reference: dict[str, float | None] | Unset | None = UNSET
+    off: Text = UNSET
     hardware: Text = UNSET
     label: Text = UNSET
     cpu_model: Text = UNSET

@@ -9,8 +9,8 @@ from rich.console import Console
 from bench.cli.baselines import Name, code_of, noise_of
 from bench.cli.options import Results
 from bench.gate import baseline as baselines
-from bench.gate.drift import KERNELS
 from bench.gate.quantity import QUANTITIES
+from bench.runs.slow_hosts import KERNELS
 from bench.statistics.estimates import median
 from bench.text import units
 from bench.text.console import say
