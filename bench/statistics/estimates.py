@@ -19,6 +19,7 @@ from scipy import special, stats
 from bench.statistics import LEAST_FOR_INTERVAL
 
 CONFIDENCE = 0.95
+TIME_TO_SUCCESS = "expected time to a success, MOVER interval"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Estimate:
     """A value from `n` runs, with the interval from `low` to `high` where n allows one; `method` names both.
 
     `high` is infinite if the runs bound the value only from below. `values` holds the single values of a mean if they
-    are too few for a useful interval.
+    are too few for a useful interval. `hosts` is the number of hosts if the interval allows for
+    differences between them.
     """
 
     value: float
@@ -37,6 +39,7 @@ class Estimate:
     confidence: float = CONFIDENCE
     unit: str = ""
     values: tuple[float, ...] = ()
+    hosts: int | None = None
 
     def scaled(self, factor: float, unit: str) -> Estimate:
         """The same in another unit; `factor` is positive."""
@@ -70,7 +73,7 @@ def mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = ""
     """
     sample = _sample(values)
     error = float(sample.std(ddof=1)) / math.sqrt(sample.size) if sample.size > 1 else 0.0
-    taken = _student(float(sample.mean()), error, sample.size - 1, sample.size, "mean, t interval", confidence, unit)
+    taken = student(float(sample.mean()), error, sample.size - 1, sample.size, "mean, t interval", confidence, unit)
     return replace(taken, values=tuple(sample.tolist())) if 1 < sample.size < LEAST_FOR_INTERVAL else taken
 
 
@@ -101,7 +104,7 @@ def olympic_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: 
     winsorised = np.concatenate([kept[:1], kept, kept[-1:]])
     error = float(np.std(winsorised, ddof=1)) * math.sqrt(n) / kept.size if np.isfinite(kept).all() else math.inf
     method = "olympic mean, Tukey-McLaughlin interval"
-    return _student(float(kept.mean()), error, kept.size - 1, n, method, confidence, unit)
+    return student(float(kept.mean()), error, kept.size - 1, n, method, confidence, unit)
 
 
 @functools.cache  # slow, because SciPy also computes a p-value; there are few different arguments
@@ -144,13 +147,17 @@ def time_to_success(
     is 92 to 98 % if failures last that long. Without a success the value is infinite and has no interval.
     """
     n = len(success_s) + len(failure_s)
-    estimate = Estimate(math.inf, n, "expected time to a success, MOVER interval", None, None, confidence, "s")
     if len(success_s) == 0:
-        return estimate
+        return Estimate(math.inf, n, TIME_TO_SUCCESS, None, None, confidence, "s")
     success, reached = mean(success_s, confidence), share(len(success_s), n, confidence)
-    lost_s = mean(failure_s).value if len(failure_s) else success.value
+    return expected_time(success, reached, mean(failure_s).value if len(failure_s) else success.value)
+
+
+def expected_time(success: Estimate, reached: Estimate, lost_s: float) -> Estimate:
+    """`time_to_success` from the mean time of a success, the share of successes, and the mean time of a failure."""
+    estimate = Estimate(math.inf, reached.n, TIME_TO_SUCCESS, None, None, success.confidence, "s")
     value = success.value + (1 / reached.value - 1) * lost_s
-    if n < 2 or reached.low is None or reached.high is None:
+    if reached.n < 2 or reached.low is None or reached.high is None:
         return replace(estimate, value=value)
     # With a single success, its time is taken as certain and only the share of successes as uncertain.
     low, high = (success.value if bound is None else bound for bound in (success.low, success.high))
@@ -199,7 +206,7 @@ def _sample(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return sample
 
 
-def _student(value: float, error: float, degrees: int, n: int, method: str, confidence: float, unit: str) -> Estimate:
+def student(value: float, error: float, degrees: float, n: int, method: str, confidence: float, unit: str) -> Estimate:
     """The value with its t interval, without one if the standard error is zero or unknown."""
     if degrees < 1 or not (0 < error < math.inf):
         return Estimate(value, n, method, None, None, confidence, unit)
@@ -208,7 +215,7 @@ def _student(value: float, error: float, degrees: int, n: int, method: str, conf
 
 
 @functools.cache  # slow in SciPy; there are few different arguments
-def _quantile(confidence: float, degrees: int) -> float:
+def _quantile(confidence: float, degrees: float) -> float:
     """Half the width of a two-sided t interval, in standard errors."""
     return float(stats.t.ppf((1 + confidence) / 2, degrees))
 
@@ -218,4 +225,4 @@ def from_error(
 ) -> Estimate:
     """A mean of n samples that were not kept, with Student's t interval from its relative standard error."""
     error = value * relative_error if relative_error is not None else 0.0
-    return _student(value, error, n - 1, n, "mean, t interval", confidence, unit)
+    return student(value, error, n - 1, n, "mean, t interval", confidence, unit)

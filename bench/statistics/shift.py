@@ -179,18 +179,18 @@ def of_two(base: Sequence[float], head: Sequence[float]) -> RankShift:
     return RankShift(steps, _rank_sum_survival(*sorted((a.size, b.size))), min(a.size, b.size))
 
 
-def means_of_pairs(base: Sequence[float], head: Sequence[float]) -> MeanShift:
-    """Of pairs of the same seed, by Student's paired t (Biometrika 6, 1908); needs two."""
+def means_of_pairs(base: Sequence[float], head: Sequence[float], counted: bool = True) -> MeanShift:
+    """Of pairs, by Student's paired t (Biometrika 6, 1908); needs two. `counted` values are shares of test images."""
     a, b = np.asarray(base, np.float64), np.asarray(head, np.float64)
     n = a.size
-    variance = _variance(b - a) + 2 * _rounding_variance(a, b)
+    variance = _variance(b - a) + (2 * _rounding_variance(a, b) if counted else 0.0)
     return MeanShift(float((b - a).mean()), math.sqrt(variance / n), n - 1, n)
 
 
-def means_of_two(base: Sequence[float], head: Sequence[float]) -> MeanShift:
+def means_of_two(base: Sequence[float], head: Sequence[float], counted: bool = True) -> MeanShift:
     """Of two samples, by Welch's t (Biometrika 34, 1947), which lets them vary differently; needs two of each."""
     a, b = np.asarray(base, np.float64), np.asarray(head, np.float64)
-    rounding = _rounding_variance(a, b)
+    rounding = _rounding_variance(a, b) if counted else 0.0
     of_a, of_b = (_variance(a) + rounding) / a.size, (_variance(b) + rounding) / b.size
     error = math.sqrt(of_a + of_b)
     degrees = error**4 / (of_a**2 / (a.size - 1) + of_b**2 / (b.size - 1)) if error else 1.0

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.runs.labels import hardware, is_imported, labels
+from bench.runs.readings import readings
 from bench.runs.run import INVALID, Run
 from bench.scores.rules import Kind, groups
 from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
-from bench.statistics import estimates
+from bench.statistics import clustered
 from bench.statistics.estimates import Estimate
+from bench.statistics.variance_split import Reading
 from bench.text.values import show_metric
 
 # The main figure of each measure.
@@ -83,26 +85,28 @@ class CellPage:
 
     def mean(self, metric: str) -> Estimate | None:
         """The mean of the runs that have this metric."""
-        values = self._values(metric)
-        return estimates.mean(values) if values else None
+        found = self._readings(metric)
+        return clustered.mean(found) if found else None
 
     @property
     def headline(self) -> tuple[str, float] | None:
         """The main figure of its measure, as text with unit and as a number."""
         name = HEADLINES.get(self.first.measure, "")
-        values = self._values(name)
-        if not values:
-            return None
-        value = sum(values) / len(values)
-        return show_metric(name, value), value
+        value = self._average(name)
+        return None if value is None else (show_metric(name, value), value)
 
     @property
     def accuracy(self) -> float | None:
-        values = self._values("accuracy")
-        return sum(values) / len(values) if values else None
+        return self._average("accuracy")
 
-    def _values(self, metric: str) -> list[float]:
-        return [value for run in self.counted if (value := number(run, metric)) is not None]
+    def _average(self, metric: str) -> float | None:
+        found = self._readings(metric)
+        if clustered.is_clustered(found):
+            return clustered.mean(found).value
+        return sum(reading.value for reading in found) / len(found) if found else None
+
+    def _readings(self, metric: str) -> list[Reading]:
+        return readings(self.counted, [number(run, metric) for run in self.counted])
 
 
 def cells_of(runs: Iterable[Run]) -> list[CellPage]:

@@ -25,7 +25,7 @@ def row(finding: GateFinding) -> list[str]:
         quantity.show(judgement.head),
         change,
         interval,
-        str(judgement.n or ""),
+        f"{judgement.n} hosts" if judgement.hosts else str(judgement.n or ""),
     ]
 
 
@@ -37,7 +37,8 @@ def reasons(report: Report) -> list[str]:
         if finding.why:
             more = ""
             if judgement is not None and judgement.rounds_needed is not None:
-                more = f"; about {judgement.rounds_needed} of each would decide"
+                unit = "hosts" if judgement.hosts else "of each"
+                more = f"; about {judgement.rounds_needed} {unit} would decide"
             elif finding.verdict is Verdict.UNSURE and judgement is not None and judgement.change is not None:
                 more = "; no reasonable number of runs would decide, another --margin might"
             figure = [judgement.quantity.name] if judgement is not None else []

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.runs.readings import hosts_of
 from bench.scores.leaderboard import Board, Metric, Row
 from bench.statistics.estimates import Estimate
 from bench.text import units
@@ -101,14 +102,18 @@ def show_accuracy(row: Row) -> str:
 
 
 def show_n(row: Row) -> str:
-    """The number of runs and, of our own, how many reached the target, were contended or had too few samples."""
+    """The number of runs, and of hosts if there are several; of our own runs also how many reached the target, were
+    contended or had too few samples."""
+    n = units.MISSING if row.n is None else str(row.n)
+    if (hosts := len(hosts_of(row.runs))) > 1:
+        n = f"{n} on {hosts} hosts"
     if row.kind == "run" and row.n and row.reached is not None and row.reached < row.n:
-        return f"{row.n} ({row.reached} reached)"
+        return f"{n} ({row.reached} reached)"
     if row.score and any(note.code == "contended" for note in row.score.footnotes):
-        return f"{row.n} ({sum(bool(run.metrics.get('contended')) for run in row.runs) or 'some'} contended)"
+        return f"{n} ({sum(bool(run.metrics.get('contended')) for run in row.runs) or 'some'} contended)"
     if cut := sum(run.is_cut_short for run in row.runs):
-        return f"{row.n} ({cut} cut short)"
-    return units.MISSING if row.n is None else str(row.n)
+        return f"{n} ({cut} cut short)"
+    return n
 
 
 def sections(board: Board) -> list[tuple[str, Sequence[Row]]]:

@@ -196,10 +196,10 @@ def runs_table(these: Sequence[Run], others: Sequence[Run]) -> Table:
             cell if cell == THESE else f"others ({cell[:8]})",
             machine,
             str(len(members)),
-            summarise(_metric(members, "accuracy"), units.percent),
-            summarise(_metric(members, "train_s"), units.duration),
-            summarise(_metric(members, "total_s"), units.duration),
-            summarise(_metric(members, peak), units.size),
+            summarise(_metric(members, "accuracy"), units.percent, members),
+            summarise(_metric(members, "train_s"), units.duration, members),
+            summarise(_metric(members, "total_s"), units.duration, members),
+            summarise(_metric(members, peak), units.size, members),
         )
     if len(ranked) > MOST_GROUPS:
         table.caption = f"and {len(ranked) - MOST_GROUPS} more groups of settings and machine"

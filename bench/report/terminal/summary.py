@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.host import provenance
+from bench.report.terminal.host_notes import host_notes
 from bench.runs.disturbed import disturbed
+from bench.runs.readings import hosts_of, readings
 from bench.runs.run import FINISHED, Run
 from bench.statistics import LEAST_FOR_INTERVAL
+from bench.statistics.variance_split import Reading
 from bench.text import units
 from bench.text.console import say
 
@@ -51,11 +54,14 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
 
 
-def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str]) -> str:
+def summarise(numbers: Sequence[float | None], show: Callable[[float | None], str], runs: Sequence[Run] = ()) -> str:
     """`mean ± margin` of the existing numbers; fewer than three, or equal ones, are listed themselves.
 
-    The interval of two numbers is some thirteen times as wide as their distance, which is useless.
+    The interval of two numbers is some thirteen times as wide as their distance, which is useless. If the `runs` that
+    made the numbers are of several hosts, each host counts once, with the mean of its runs.
     """
+    if len(hosts_of(runs)) > 1:
+        return _over_hosts(readings(runs, numbers), show)
     present = [number for number in numbers if number is not None]
     if not present:
         return units.MISSING
@@ -65,6 +71,19 @@ def summarise(numbers: Sequence[float | None], show: Callable[[float | None], st
         return ", ".join(map(show, present))
     mean, margin = mean_and_margin(present)
     return f"{show(mean)} ± {show(margin)}" if margin else show(mean)
+
+
+def _over_hosts(found: Sequence[Reading], show: Callable[[float | None], str]) -> str:
+    from bench.statistics import clustered
+
+    if not clustered.is_clustered(found):
+        return summarise([reading.value for reading in found], show)
+    mean = clustered.mean(found)
+    if len({reading.value for reading in found}) == 1:  # whose mean may differ by rounding
+        return show(found[0].value)
+    if mean.values:
+        return ", ".join(map(show, mean.values))
+    return show(mean.value) if mean.high is None else f"{show(mean.value)} ± {show(mean.high - mean.value)}"
 
 
 def _whole(number: float | None) -> str:
@@ -116,19 +135,22 @@ def table(runs: Sequence[Run]) -> Table:
     first, many = runs[0], len(runs) > MOST_COLUMNS
     complete = [position for position, run in enumerate(runs) if run.status in FINISHED]
     averages = many or len(complete) >= LEAST_FOR_INTERVAL
+    averaged_runs = [runs[position] for position in complete]
     result = Table()
     result.add_column("")
     for heading in ("least", "most") if many else (f"seed {run.seed}" for run in runs):
         result.add_column(heading, justify="right")
     if averages:
-        result.add_column(f"mean ± 95 % (n = {len(complete)})", justify="right")
+        hosts = len(hosts_of(averaged_runs))
+        counted = f"n = {len(complete)}, {hosts} hosts" if hosts > 1 else f"n = {len(complete)}"
+        result.add_column(f"mean ± 95 % ({counted})", justify="right")
 
     def row(label: str, values: Sequence[float | None], show: Callable[[float | None], str]) -> None:
         if any(value is not None for value in values):
             averaged = [values[position] for position in complete]
             present = [value for value in averaged if value is not None]
             shown = [min(present, default=None), max(present, default=None)] if many else values
-            mean = [summarise(averaged, show)] if averages else []
+            mean = [summarise(averaged, show, averaged_runs)] if averages else []
             result.add_row(label, *map(show, shown), *mean)
 
     def metric(label: str, name: str, show: Callable[[float | None], str]) -> None:
@@ -234,6 +256,7 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
             notes.append(f"Weights: {weights['file']}, SHA-256 {weights['sha256'][:16]}…{made}. {view}.")
         else:
             notes.append("Untrained weights: no accuracy. Train with --keep-weights, then time with --weights RUN.")
+    notes += host_notes(runs)
     notes += dict.fromkeys(remark for run in runs for remark in provenance.remarks(run.code))
     if told := disturbed(runs):
         notes.append(f"Contended: {told}. Such times are longer than the machine's own; run it again when it is quiet.")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bench.host import provenance
 from bench.report.terminal.arms import compare_arms
+from bench.report.terminal.host_notes import host_notes
 from bench.report.terminal.predictors import predictors
 from bench.report.terminal.sweep_table import figures_of, headings, results_of, sweep_table, values_of
 from bench.runs.disturbed import disturbed
@@ -100,7 +101,10 @@ def print_summary(console: Console, plan: SweepPlan, keys: Sequence[str], measur
     for line in dict.fromkeys(remark for code in codes for remark in provenance.remarks(code)):
         say(console, line)
     for cell in plan.cells:
-        if told := disturbed([entry.run for entry in plan.entries if entry.cell.id == cell.id and entry.run]):
+        its = [entry.run for entry in plan.entries if entry.cell.id == cell.id and entry.run]
+        for note in host_notes(its):
+            say(console, f"{cell.label}: {note}")
+        if told := disturbed(its):
             say(console, f"{cell.label}: contended: {told}")
     runs = [entry.run for entry in plan.entries if entry.run is not None]
     counts = Counter(run.status for run in runs)

@@ -145,7 +145,7 @@ def sweep_table(cells: Sequence[CellResults], keys: Sequence[str], measure: str)
         [
             *values_of(cell.values, keys),
             cell.state,
-            *(summarise(cell.numbers(metric), show) for _, metric, show in columns),
+            *(summarise(cell.numbers(metric), show, cell.measured) for _, metric, show in columns),
             *([efficiencies.get(position, units.MISSING)] if efficiencies else []),
         ]
         for position, cell in enumerate(cells)

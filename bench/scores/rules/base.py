@@ -8,20 +8,23 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
 from bench.pipelines.datasets import DATASETS
 from bench.pipelines.datasets.catalog import COUNTS
+from bench.runs import slow_hosts
 from bench.runs.annotation import DECLARED
 from bench.runs.disturbed import MOST_TOLD, disturbed
 from bench.runs.plausible import impossible
+from bench.runs.readings import readings
 from bench.runs.run import FINISHED, INVALID, Run
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
-from bench.statistics import estimates
+from bench.statistics import clustered, shortage
 from bench.statistics.estimates import Estimate, SignificanceTest
+from bench.statistics.variance_split import Reading
 from bench.text.canonical import canonical_json
 from bench.text.units import counted
 
@@ -116,6 +119,15 @@ class Trials:
         """The times of the runs that have one."""
         return [timing.time_s for timing in self.timings if timing.time_s is not None]
 
+    @property
+    def times(self) -> list[Reading]:
+        """The same, with the host and the seed of each."""
+        return self.readings(timing.time_s for timing in self.timings)
+
+    def readings(self, values: Iterable[float | None]) -> list[Reading]:
+        """The values of all runs, in their order, with the host and the seed of each; without those that are None."""
+        return readings(self.runs, values)
+
 
 class Rule(ABC):
     """A rule book: when its clock runs, which runs qualify, and how their times make a score.
@@ -174,8 +186,9 @@ class Rule(ABC):
             timings = tuple(_by_accuracy_alone(timing, target) for timing in timings)
         kinds = _price_kinds(used) if price_per_hour is None else frozenset({"on_demand"})
         trials = Trials(used, target, timings, len(runs) - len(tried), kinds)
-        accuracies = [timing.accuracy for timing in trials.timings if timing.accuracy is not None]
-        joules = [value for run in used if (value := number(run, self.energy_metric)) is not None]
+        accuracies = trials.readings(timing.accuracy for timing in timings)
+        successes = trials.readings(float(timing.reached) for timing in timings)
+        joules = trials.readings(number(run, self.energy_metric) for run in used)
         prices = {run.price_per_hour for run in used} if price_per_hour is None else {price_per_hour}
         price = prices.pop() if len(prices) == 1 else None
         figures = Figures() if untold else self.figures(trials, price)
@@ -192,9 +205,9 @@ class Rule(ABC):
             time_s=figures.time_s,
             cost_usd=figures.cost_usd,
             latency_ms=figures.latency_ms,
-            energy_j=estimates.mean(joules, unit="J") if joules else None,
-            accuracy=estimates.mean(accuracies) if accuracies else None,
-            reached=estimates.share(trials.reached, len(used)) if used and target is not None else None,
+            energy_j=clustered.mean(joules, unit="J") if joules else None,
+            accuracy=clustered.mean(accuracies) if accuracies else None,
+            reached=clustered.share(successes) if used and target is not None else None,
             p_value=figures.p_value,
             timings=trials.timings,
             reasons=tuple(finding for finding in findings if finding.disqualifies),
@@ -212,6 +225,10 @@ class Rule(ABC):
     @abstractmethod
     def findings(self, trials: Trials) -> Iterator[Finding]:
         """Remarks specific to this rule: why the runs do not qualify, or what a reader must know."""
+
+    def scored(self, trials: Trials) -> list[Reading]:
+        """The values of single runs that make the score, of which is said how much hosts differ."""
+        return trials.times
 
     def target(self, run: Run) -> float | None:
         """The target accuracy in [0, 1] of the run, else that of its task."""
@@ -233,6 +250,7 @@ class Rule(ABC):
             text = "made by others, and imported" + ("" if self.takes_imported else ": their clock was not this one")
             yield Finding("imported", text, not self.takes_imported)
         yield from self._start_findings(runs)
+        yield from self._host_findings(trials)
         yield from self._script_findings(runs)
         repeated = sorted(seed for seed, count in Counter(run.seed for run in runs).items() if count > 1)
         if self.distinct_seeds and repeated:
@@ -266,6 +284,14 @@ class Rule(ABC):
             several = len({run.price_per_hour for run in runs}) > 1
             why = "the runs name several prices" if several else "price unknown"
             yield Finding("price_unknown", f"no cost: {why}; name one with --price")
+
+    def _host_findings(self, trials: Trials) -> Iterator[Finding]:
+        """How runs of several hosts count, and which hosts are not as fast as others of their kind."""
+        scored = self.scored(trials)
+        if clustered.is_clustered(scored):
+            yield Finding("hosts", shortage.told(scored))
+        if off := slow_hosts.told(trials.runs):
+            yield Finding("host_off", off)
 
     def _script_findings(self, runs: Sequence[Run]) -> Iterator[Finding]:
         for names, what_for in self._untold(runs):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.runs.run import FINISHED
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
 from bench.scores.rules.timing import RunTimeline, Timing
-from bench.statistics import estimates
+from bench.statistics import clustered
 
 
 class ColdStart(Rule):
@@ -35,11 +35,11 @@ class ColdStart(Rule):
         return line.timed(0.0, None if reached and not line.pieces else end_s, reached=reached)
 
     def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
-        successes = [timing.time_s for timing in trials.timings if timing.reached and timing.time_s is not None]
-        failures = [timing.time_s for timing in trials.timings if not timing.reached and timing.time_s is not None]
+        successes = trials.readings(timing.time_s if timing.reached else None for timing in trials.timings)
+        failures = trials.readings(None if timing.reached else timing.time_s for timing in trials.timings)
         if not successes:
             return Figures()
-        time_s = estimates.time_to_success(successes, failures) if failures else estimates.mean(successes, unit="s")
+        time_s = clustered.time_to_success(successes, failures) if failures else clustered.mean(successes, unit="s")
         return of_time(time_s, price_per_hour)
 
     def findings(self, trials: Trials) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from bench.runs.run import Run
 from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, of_time, task
 from bench.scores.rules.dawnbench_inference import price_findings
 from bench.scores.rules.timing import TRAINING, RunTimeline, TimedEvaluation, TimelinePiece, Timing
-from bench.statistics import estimates
+from bench.statistics import clustered
 
 # A program's own clock starts after its imports; the rule excludes validation and checkpoints.
 UNCOUNTED = ("start", "import", "eval", "final_eval", "checkpoint")
@@ -60,18 +60,16 @@ class DawnBench(Rule):
         price = None if "spot" in trials.price_kinds else price_per_hour
         if not trials.times_s:
             return Figures()
-        missed_s = [math.fsum(timing.counted.values()) for timing in trials.timings if not timing.reached]
-        time_s = (
-            estimates.time_to_success(trials.times_s, missed_s)
-            if missed_s
-            else estimates.mean(trials.times_s, unit="s")
+        missed = trials.readings(
+            None if timing.reached else math.fsum(timing.counted.values()) for timing in trials.timings
         )
+        time_s = clustered.time_to_success(trials.times, missed) if missed else clustered.mean(trials.times, unit="s")
         return of_time(time_s, price)
 
     def findings(self, trials: Trials) -> Iterator[Finding]:
         n, missed = len(trials.runs), len(trials.runs) - trials.reached
         if trials.reached and missed:
-            lucky_s = estimates.mean(trials.times_s).value
+            lucky_s = clustered.mean(trials.times).value
             text = f"{missed} of {n} runs never reached the target; those that did took {lucky_s:.4g} s in the mean"
             yield Finding("some_missed", text)
         levels = sorted({timing.reached_by.tta for timing in trials.timings if timing.reached_by} - {0})

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from bench.runs.run import Run
 from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, task
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
-from bench.statistics import estimates
+from bench.statistics import clustered, estimates
 from bench.statistics.estimates import Estimate
+from bench.statistics.variance_split import Reading
 
 
 class DawnBenchInference(Rule):
@@ -41,6 +42,9 @@ class DawnBenchInference(Rule):
         if latency_ms is None or price_per_hour is None or "spot" in trials.price_kinds:
             return Figures(latency_ms=latency_ms)
         return Figures(latency_ms=latency_ms, cost_usd=latency_ms.scaled(price_per_hour / 3.6e6, "USD"))
+
+    def scored(self, trials: Trials) -> list[Reading]:
+        return _latencies_ms(trials)
 
     def findings(self, trials: Trials) -> Iterator[Finding]:
         if all(number(run, "latency_mean_ms") is None for run in trials.runs):
@@ -75,9 +79,13 @@ def price_findings(trials: Trials) -> Iterator[Finding]:
 
 def _latency_ms(trials: Trials) -> Estimate | None:
     """The mean of the runs' means; for a single run, the mean of its requests, with n the number of requests."""
-    measured = [(run, mean_ms) for run in trials.runs if (mean_ms := number(run, "latency_mean_ms")) is not None]
+    measured = _latencies_ms(trials)
     if len(measured) != 1:
-        return estimates.mean([mean_ms for _, mean_ms in measured], unit="ms") if measured else None
-    run, mean_ms = measured[0]
+        return clustered.mean(measured, unit="ms") if measured else None
+    run = next(run for run in trials.runs if number(run, "latency_mean_ms") is not None)
     n = int(number(run, "latency_n") or 1)
-    return estimates.from_error(mean_ms, number(run, "latency_relative_error"), n, unit="ms")
+    return estimates.from_error(measured[0].value, number(run, "latency_relative_error"), n, unit="ms")
+
+
+def _latencies_ms(trials: Trials) -> list[Reading]:
+    return trials.readings(number(run, "latency_mean_ms") for run in trials.runs)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
 from bench.scores.rules.timing import RunTimeline, Timing
-from bench.statistics import estimates
+from bench.statistics import clustered
 from bench.statistics.estimates import Estimate
 
 # Initialisation beyond this time counts.
@@ -66,7 +66,8 @@ def _failed(trials: Trials) -> int:
 
 def _score_s(trials: Trials) -> Estimate | None:
     if len(trials.runs) < LEAST_FOR_OLYMPIC:
-        return estimates.mean(trials.times_s, unit="s") if trials.times_s else None
+        return clustered.mean(trials.times, unit="s") if trials.times else None
     if _failed(trials) > 1:
         return None
-    return estimates.olympic_mean([*trials.times_s, *[math.inf] * _failed(trials)], unit="s")
+    times = trials.readings(math.inf if timing.time_s is None else timing.time_s for timing in trials.timings)
+    return clustered.olympic_mean(times, unit="s")

@@ -11,8 +11,9 @@ from dataclasses import replace
 from bench.runs.run import FINISHED, Run
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
 from bench.scores.rules.timing import RunTimeline, TimelinePiece, Timing, at, number
-from bench.statistics import estimates
+from bench.statistics import clustered
 from bench.statistics.estimates import SignificanceTest
+from bench.statistics.variance_split import Reading
 
 COUNTED = ("init", "train")
 # The p-value that modded-nanogpt requires of a new record.
@@ -51,14 +52,14 @@ class Speedrun(Rule):
         return line.timed(0.0, end_s, ticks, reached=reached, reached_by=final if reached else None)
 
     def figures(self, trials: Trials, price_per_hour: float | None) -> Figures:
-        figures = of_time(estimates.mean(trials.times_s, unit="s") if trials.times_s else None, price_per_hour)
+        figures = of_time(clustered.mean(trials.times, unit="s") if trials.times else None, price_per_hour)
         return replace(figures, p_value=_p_value(trials))
 
     def findings(self, trials: Trials) -> Iterator[Finding]:
         accuracies, n = _accuracies(trials), len(trials.runs)
         if len(accuracies) < n:
             yield Finding("unfinished_runs", f"{n - len(accuracies)} of {n} runs gave no final accuracy", True)
-        mean = estimates.mean(accuracies).value if accuracies else None
+        mean = clustered.mean(accuracies).value if accuracies else None
         if mean is not None and trials.target is not None and mean < trials.target - ROUNDING:
             yield Finding("mean_below_target", f"mean accuracy {mean:.3%} is below {trials.target:.2%}", True)
         if any(at(run.config, "stop_at_target") for run in trials.runs):
@@ -83,16 +84,16 @@ class Speedrun(Rule):
 
 def _p_value(trials: Trials) -> SignificanceTest | None:
     accuracies = _accuracies(trials)
-    return estimates.p_at_least(accuracies, trials.target) if accuracies and trials.target is not None else None
+    return clustered.p_at_least(accuracies, trials.target) if accuracies and trials.target is not None else None
 
 
 def _complete(run: Run) -> bool:
     return number(run, "accuracy") is not None and run.status in FINISHED
 
 
-def _accuracies(trials: Trials) -> list[float]:
+def _accuracies(trials: Trials) -> list[Reading]:
     complete = {run.run_id for run in trials.runs if _complete(run)}
-    return [t.accuracy for t in trials.timings if t.run_id in complete and t.accuracy is not None]
+    return trials.readings(t.accuracy if t.run_id in complete else None for t in trials.timings)
 
 
 def _warmed_up(run: Run) -> bool:
