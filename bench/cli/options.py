@@ -80,6 +80,10 @@ Price = Annotated[
         autocompletion=completion.prices,
     ),
 ]
+Pin = Annotated[
+    str | None,
+    typer.Option(metavar="FINGERPRINT", help="Only this machine or host: digits of machine.id or machine.host."),
+]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs, baselines and caches are kept.")]
 SamplingTimeout = Annotated[
     float | None,

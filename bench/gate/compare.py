@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 from scipy import stats
 
+from bench.gate.hosts import case_of_hosts, count_by_host, hosts_told
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.report import GateFinding
 from bench.gate.source import Result
@@ -71,12 +72,12 @@ def compare(
         if (without := _without_judgement(group, any_machine)) is not None:
             findings[position] = [without]
             continue
-        found = cases_of(group, limits)
+        found = cases_of(group, limits, any_machine=any_machine)
         cases += [(group, case) for case in found]
         findings[position] = missed(group, limits.false_alarms)
         if not found and not findings[position]:
             findings[position] = [GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
-    notes += [told for group in groups if (told := _starts_told(group))]
+    notes += [told for group in groups if (told := _hosts_told(group, any_machine) or _starts_told(group))]
     judgements = judge([case for _, case in cases], limits.false_alarms)
     for (group, _), judgement in zip(cases, judgements, strict=True):
         findings[groups.index(group)].append(GateFinding(group.label, group.measure, judgement))
@@ -116,14 +117,18 @@ def match(base: Sequence[Result], head: Sequence[Result]) -> tuple[list[MatchedC
     return groups, notes
 
 
-def cases_of(group: MatchedCell, limits: Limits, more: Sequence[Quantity] = ()) -> list[Case]:
+def cases_of(
+    group: MatchedCell, limits: Limits, more: Sequence[Quantity] = (), any_machine: bool = False
+) -> list[Case]:
     """What can be judged of a cell: each quantity that all its results have, `more` beside those of its measure.
 
     If the sides were measured in turns, neighbouring times and memory values form pairs; accuracies are paired by seed.
+    Of several hosts each counts once, in all but accuracies that are paired.
     """
     base = [result for result in group.base if result.metrics is not None]
     head = [result for result in group.head if result.metrics is not None]
     in_turns, by_start = alternate(group.base, group.head), _differ_in_start(base, head)
+    by_host = count_by_host(base, head, any_machine)
     found = []
     for quantity in (*QUANTITIES.get(group.measure, ()), *more):
         a, b = _values(base, quantity), _values(head, quantity)
@@ -131,6 +136,8 @@ def cases_of(group: MatchedCell, limits: Limits, more: Sequence[Quantity] = ()) 
             continue
         if quantity.scale == "difference" and (pairs := _of_equal_seeds(base, a, head, b)):
             found.append(Case(limits.of(quantity), *pairs, paired=True))
+        elif by_host:
+            found.append(case_of_hosts(limits.of(quantity), base, a, head, b))
         elif quantity.scale == "ratio" and by_start:
             found.append(Case(limits.of(quantity), _of_starts(base, a), _of_starts(head, b), paired=False))
         else:
@@ -165,6 +172,18 @@ def _starts_told(group: MatchedCell) -> str | None:
         "of memory, so that times and memory count once a start. `bench run` makes a start for each run, "
         "`bench regress` for each round"
     )
+
+
+def _hosts_told(group: MatchedCell, any_machine: bool) -> str | None:
+    """The remark if each host counts once."""
+    base, head = ([result for result in side if result.metrics is not None] for side in (group.base, group.head))
+    if _without_judgement(group, any_machine) is not None or not count_by_host(base, head, any_machine):
+        return None
+    for quantity in QUANTITIES.get(group.measure, ()):
+        a, b = _values(base, quantity), _values(head, quantity)
+        if a is not None and b is not None and quantity.scale == "ratio":
+            return hosts_told(group.label, quantity, base, a, head, b)
+    return None
 
 
 def _values(results: Sequence[Result], quantity: Quantity) -> list[float] | None:

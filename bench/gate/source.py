@@ -45,6 +45,11 @@ class Result:
     seed: int | None = None
     start: str | None = None
 
+    @property
+    def host(self) -> str | None:
+        """The key of the host it was measured on; None if it is not recorded."""
+        return self.machine.get("host")
+
 
 def cell_label(matrix: str, values: Mapping[str, Any]) -> str:
     """How the gate calls a cell of a matrix: by the matrix's name first, which ends at the colon."""

@@ -54,7 +54,8 @@ class Case:
     """Values of one quantity of one cell, in measuring order.
 
     If `paired`, values at the same position belong together: neighbours in time, or of the same seed. `planned` is the
-    largest number of pairs if they are tested as they arrive; None if this is the only test.
+    largest number of pairs if they are tested as they arrive; None if this is the only test. If `by_host`, each value
+    is that of a host, and pairs are of the same host.
     """
 
     quantity: Quantity
@@ -62,6 +63,17 @@ class Case:
     head: Sequence[float]
     paired: bool = True
     planned: int | None = None
+    by_host: bool = False
+
+    @property
+    def by_rank(self) -> bool:
+        """Whether it is judged by ranks, and not by means: hosts are too few for ranks."""
+        return self.quantity.scale == "ratio" and not self.by_host
+
+    @property
+    def least(self) -> int:
+        """The least number of values on each side."""
+        return LEAST_ROUNDS if self.by_rank else LEAST_SEEDS
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,11 @@ class Judgement:
     @property
     def n(self) -> int:
         return self.change.n if self.change else 0
+
+    @property
+    def hosts(self) -> int | None:
+        """The number of hosts, if these and not runs are counted."""
+        return self.change.hosts if self.change else None
 
 
 @dataclass(frozen=True)
@@ -135,17 +152,16 @@ def significance_limit(p_values: Sequence[float], rate: float) -> float:
 def weigh(case: Case) -> Evidence | None:
     """The evidence of a case at its last look; None for too few values."""
     quantity, sign = case.quantity, 1.0 if case.quantity.larger_is_worse else -1.0
-    is_ratio = quantity.scale == "ratio"
-    least = LEAST_ROUNDS if is_ratio else LEAST_SEEDS
+    is_ratio, by_rank, least = quantity.scale == "ratio", case.by_rank, case.least
     n = min(len(case.base), len(case.head))
     if case.planned is None:
         for_same: tuple[int, ...] = (n,)
         for_alarm: tuple[int, ...] = (n,)
-        if n < (2 if not is_ratio else 1):
+        if n < (1 if by_rank else 2):
             return None
     else:
         for_same = group_sequential.looks(case.planned, least)
-        for_alarm = group_sequential.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if is_ratio else least)
+        for_alarm = group_sequential.looks(case.planned, LEAST_ROUNDS_FOR_ALARM if by_rank else least)
     made = [look for look in for_same if look <= n]
     if not made:
         return None
@@ -155,8 +171,8 @@ def weigh(case: Case) -> Evidence | None:
         # A single look uses all values, also if one arm has more.
         a, b = (base, head) if case.planned is None else (base[:look], head[:look])
         if case.paired:
-            return shift.of_pairs(a, b) if is_ratio else shift.means_of_pairs(a, b)
-        return shift.of_two(a, b) if is_ratio else shift.means_of_two(a, b)
+            return shift.of_pairs(a, b) if by_rank else shift.means_of_pairs(a, b, counted=not is_ratio)
+        return shift.of_two(a, b) if by_rank else shift.means_of_two(a, b, counted=not is_ratio)
 
     p_worse = p_better = 1.0
     for position, look in enumerate(for_alarm):
@@ -206,6 +222,8 @@ def _judgement(evidence: Evidence) -> Judgement:
         ("difference", True): "mean difference of pairs",
         ("difference", False): "difference of means",
     }[quantity.scale, case.paired]
+    if case.by_host:
+        method = "t of hosts, in pairs" if case.paired else "t of hosts"
     has_interval = math.isfinite(evidence.low) and math.isfinite(evidence.high)
     middle = median if quantity.scale == "ratio" else fmean
     return Judgement(
@@ -218,6 +236,7 @@ def _judgement(evidence: Evidence) -> Judgement:
             low if has_interval else None,
             high if has_interval else None,
             1 - 2 * FALSE_SAME,
+            hosts=evidence.n if case.by_host else None,
         ),
         evidence.p,
         middle(case.base),
@@ -228,10 +247,15 @@ def _judgement(evidence: Evidence) -> Judgement:
 
 
 def _too_few(case: Case) -> Judgement:
-    least = LEAST_ROUNDS if case.quantity.scale == "ratio" else LEAST_SEEDS
     n = min(len(case.base), len(case.head))
     reason = f"{n} of each are too few to say anything"
-    return Judgement(Verdict.UNSURE, case.quantity, rounds_needed=least, reason=reason)
+    if case.by_host:
+        reason = (
+            f"each host counts once, and {n} on a side is too few to tell hosts from code; run both sides on the same "
+            "hosts, or on more; --any-machine compares all the same"
+        )
+        return Judgement(Verdict.UNSURE, case.quantity, reason=reason)
+    return Judgement(Verdict.UNSURE, case.quantity, rounds_needed=case.least, reason=reason)
 
 
 def _below_the_floor(evidence: Evidence) -> str | None:

@@ -86,13 +86,14 @@ def plan(
     resume: bool = False,
     limit: int | None = None,
     most_neighbours: int | None = None,
+    host: str | None = None,
 ) -> SweepPlan:
     """The plan for each cell and seed, given the store's `runs`.
 
-    A run counts if it was made on this machine, and was neither interrupted nor declared invalid. A skipped one counts
-    while its reason holds. With `resume` a run must also be made by the present sources. At most `most_neighbours`
-    other runs may have been active at the same time (None: any number). `rerun` is `failed`, `all` or the beginning of
-    a cell's id. At most `limit` runs are made.
+    A run counts if it was made on this machine (with `host`, on this very host), and was neither interrupted nor
+    declared invalid. A skipped one counts while its reason holds. With `resume` a run must also be made by the present
+    sources. At most `most_neighbours` other runs may have been active at the same time (None: any number). `rerun` is
+    `failed`, `all` or the beginning of a cell's id. At most `limit` runs are made.
     """
     wanted = {(cell.id, seed) for cell, seed in pairs}
     here: list[Run] = []
@@ -100,7 +101,7 @@ def plan(
     elsewhere = disturbed = 0
     for run in runs:
         key = run.cell, run.seed
-        if run.machine.get("id") != machine_id:
+        if run.machine.get("id") != machine_id or host not in (None, run.machine.get("host")):
             elsewhere += key in wanted
             continue
         if most_neighbours is not None and _neighbours(run) > most_neighbours:

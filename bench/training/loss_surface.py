@@ -46,8 +46,8 @@ def roughness(surface: Sequence[Sequence[float]]) -> float | None:
     """How far a slice is from its best paraboloid; 0 is a smooth bowl. None where a loss is not finite.
 
     The paraboloid is a least-squares fit with all terms up to the second order, and the roughness is the root mean
-    square of its residuals. Both are of the losses' natural logarithms, because a loss grows by orders of magnitude away
-    from the middle. 0.1 is some 10 % of the loss.
+    square of its residuals. Both are of the losses' natural logarithms, because a loss grows by orders of magnitude
+    away from the middle. 0.1 is some 10 % of the loss.
     Slices of different networks may be compared, as each filter of a direction is as long as the network's own.
     """
     values = _logarithms(surface)

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 
 from bench.cli.gate_options import GATE_EXIT_CODES, Margins, ReportOutput
-from bench.cli.options import Results
+from bench.cli.options import Pin, Results
 from bench.gate import compare as comparison
+from bench.gate.hosts import on_common_hosts, on_machine
 from bench.gate.report import Report, Side
 from bench.gate.source import read
 from bench.report.terminal.gate import write_report
+from bench.spec.host_choice import HostChoice
 
 EPILOG = GATE_EXIT_CODES
 
@@ -30,11 +32,18 @@ def compare(
     console: Console,
     margins: Margins = Margins(),
     any_machine: Annotated[bool, typer.Option("--any-machine", help="Compare across machines too.")] = False,
+    pin: Pin = None,
+    same_machine: Annotated[
+        bool, typer.Option("--same-machine", help="Only the runs of hosts that both sides have.")
+    ] = False,
     output: ReportOutput = ReportOutput(),
     results: Results = Path("results"),
 ) -> int:
     """Raises UsageError for a side that means nothing, StoreError for files that cannot be read."""
-    of_base, of_head = read(base, results), read(head, results)
+    choice = HostChoice(pin)
+    of_base, of_head = (on_machine(read(side, results), choice, side) for side in (base, head))
+    if same_machine:
+        of_base, of_head = on_common_hosts(of_base, of_head)
     findings, notes = comparison.compare(of_base, of_head, margins.limits, any_machine)
     report = Report(
         Side(base, of_base[-1].code),

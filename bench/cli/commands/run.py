@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench.about import STARTED_S
 from bench.cli import completion
+from bench.cli.host_options import HostOptions
 from bench.cli.options import (
     DataDir,
     Device,
@@ -101,6 +102,7 @@ class RunOptions:
         ),
     ] = False
     remarks: RemarkOptions = field(default_factory=RemarkOptions)
+    hosts: HostOptions = field(default_factory=HostOptions)
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -130,6 +132,7 @@ def run_seeds(
     if options.keep_compiled:
         programs.kept_folder()
     recorder = Recorder(options.results, Path(options.recipe).stem, remarks=options.remarks.checked())
+    options.hosts.host(recorder.machine)
     if recipe.device_count > 1:
         found = device_count(recorder.machine, device)
         lack = recipes.lack_of_devices(recipe, device, options.measure, found)
@@ -229,13 +232,19 @@ class Campaign(SeedRuns):
         known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]
         expected = duration_estimate.expect(self.cell, self.recorder.machine["id"], known)
         self.say(f"Expected: {expected.said}")
-        is_long = expected.total_s is not None and expected.total_s * len(self.seeds) >= LONG_S
+        in_all_s = None if expected.total_s is None else expected.total_s * len(self.seeds)
+        is_long = in_all_s is not None and in_all_s >= LONG_S
         if self.options.device == "auto" and self.device == "cpu" and (why := self.recorder.machine["gpu_unused"]):
             self.say(f"Warning: runs on the CPU: {why}")
         if warning := self.look.warning(self.device, wait=is_long):
             self.say(f"Warning: {warning}")
         if self.device == "cuda" and (busy := find_gpus().busy):
             self.say(f"Warning: others compute on {'; '.join(what for _, what in busy)}, and disturb the clock")
+        checked_s = time.monotonic()
+        if off := self.options.hosts.check(self.recorder, self.device, in_all_s):
+            self.say(f"Warning: {off}")
+        # The first run does not pay for the check.
+        self.began_s += time.monotonic() - checked_s
 
     def run_all(self) -> None:
         """One run a seed, in order; an interrupted one is the last.

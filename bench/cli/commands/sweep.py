@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench.cli import completion
+from bench.cli.host_options import HostOptions
 from bench.cli.options import DataDir, Device, DeviceChoice, Price, Results, SamplingTimeout, whole
 from bench.cli.remarks import RemarkOptions
 from bench.documents.document import parse_setting
@@ -93,6 +94,7 @@ class SweepOptions:
     results: Results = Path("results")
     price: Price = None
     remarks: RemarkOptions = field(default_factory=RemarkOptions)
+    hosts: HostOptions = field(default_factory=HostOptions)
 
 
 def sweep(options: SweepOptions, console: Console) -> int:
@@ -119,6 +121,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     spec = matrix.spec
     code = ScriptCode(matrix.folder, spec.command.argv) if spec.command is not None else None
     recorder = Recorder(options.results, spec.measured, matrix.name, code, options.remarks.checked())
+    host = options.hosts.host(recorder.machine)
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
     sampling = sampling_of(matrix, options.sampling_timeout_s)
@@ -146,6 +149,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
             resume=options.resume,
             limit=options.limit,
             most_neighbours=allotment.jobs - 1 if device == "cpu" else None,
+            host=host,
         )
         made.notes += _cautions(allotment, device, gpus)
         if options.device == "auto" and device == "cpu" and (why := recorder.machine["gpu_unused"]):
@@ -163,6 +167,8 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
             gpus, allotment, pairs = look()  # what the other one used is free now
         made = make_plan()
         get_data(made, options.data_dir, console)
+        if made.actions["run"] and (off := options.hosts.check(recorder, device, made.left_s)):
+            say(console, f"Warning: {off}")
         progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, allotment.jobs)
         try:
             with Harmless(view(console, progress)) as live:
