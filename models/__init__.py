@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.models.arguments import FROM_DATA
@@ -62,6 +63,7 @@ MODELS = Registry(
         "cifar_resnet": Info(
             "bench.models.cifar_resnet:CifarResNet", "He's CIFAR ResNet of any depth, or without skips"
         ),
+        "dcgan": Info("bench.models.dcgan:Dcgan", "DCGAN: a generator of images and its critic, for task: wgan"),
         **{
             f"counting_rnn:{name}": Info("bench.models.counting_rnn:counting_rnn", f"the lesson's counting net, {what}")
             for name, what in _COUNTING.items()
@@ -75,12 +77,15 @@ MODELS = Registry(
         },
     },
 )
+# The networks that are no classifiers, and the tasks that train them.
+OF_TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType({"dcgan": ("wgan",)})
 # The files of the families; they import only torch.
 MODULES = tuple(dict.fromkeys(info.where.partition(":")[0] for info in MODELS.values()))
 
 __all__ = [
     "MODELS",
     "MODULES",
+    "OF_TASKS",
     "ImpossibleModel",
     "build",
     "builder",

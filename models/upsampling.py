@@ -17,7 +17,7 @@ from bench.models.layers import check_channels
 Upsampling = Literal["transposed_k3", "transposed_k4", "upsample", "shuffle", "shuffle_icnr"]
 
 
-def upsampling(kind: Upsampling, channels_in: int, channels_out: int) -> nn.Module:
+def upsampling(kind: Upsampling, channels_in: int, channels_out: int, bias: bool = True) -> nn.Module:
     """A layer [B, channels_in, H, W] → [B, channels_out, 2H, 2W], with torch's own start.
 
     `transposed_k3` and `_k4` are transposed convs of stride 2; `upsample` repeats each pixel and convolves; `shuffle`
@@ -25,23 +25,26 @@ def upsampling(kind: Upsampling, channels_in: int, channels_out: int) -> nn.Modu
     """
     check_channels("channels", channels_in)
     check_channels("channels", channels_out)
-    return _KINDS[kind](channels_in, channels_out)
+    return _KINDS[kind](channels_in, channels_out, bias)
 
 
-def _shuffle(channels_in: int, channels_out: int, equal: bool) -> nn.Module:
-    conv = nn.Conv2d(channels_in, 4 * channels_out, 3, padding=1)
+def _shuffle(channels_in: int, channels_out: int, bias: bool, equal: bool) -> nn.Module:
+    conv = nn.Conv2d(channels_in, 4 * channels_out, 3, padding=1, bias=bias)
     if equal:
         with torch.no_grad():
-            for values in (conv.weight, conv.bias):
-                assert values is not None
+            for values in conv.parameters():
                 values.copy_(values[::4].repeat_interleave(4, dim=0))
     return nn.Sequential(conv, nn.PixelShuffle(2))
 
 
-_KINDS: dict[Upsampling, Callable[[int, int], nn.Module]] = {
-    "transposed_k3": lambda c, out: nn.ConvTranspose2d(c, out, 3, stride=2, padding=1, output_padding=1),
-    "transposed_k4": lambda c, out: nn.ConvTranspose2d(c, out, 4, stride=2, padding=1),
-    "upsample": lambda c, out: nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(c, out, 3, padding=1)),
-    "shuffle": lambda c, out: _shuffle(c, out, equal=False),
-    "shuffle_icnr": lambda c, out: _shuffle(c, out, equal=True),
+_KINDS: dict[Upsampling, Callable[[int, int, bool], nn.Module]] = {
+    "transposed_k3": lambda c, out, bias: nn.ConvTranspose2d(
+        c, out, 3, stride=2, padding=1, output_padding=1, bias=bias
+    ),
+    "transposed_k4": lambda c, out, bias: nn.ConvTranspose2d(c, out, 4, stride=2, padding=1, bias=bias),
+    "upsample": lambda c, out, bias: nn.Sequential(
+        nn.Upsample(scale_factor=2), nn.Conv2d(c, out, 3, padding=1, bias=bias)
+    ),
+    "shuffle": lambda c, out, bias: _shuffle(c, out, bias, equal=False),
+    "shuffle_icnr": lambda c, out, bias: _shuffle(c, out, bias, equal=True),
 }

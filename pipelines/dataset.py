@@ -67,6 +67,21 @@ class Dataset:
             official=None if self.official is None else False,
         )
 
+    def of_class(self, label: int) -> Dataset:
+        """The images with this label alone, in both splits; the classes are still counted as those of all.
+
+        It is another data set, with a name of its own, and not official. Raises WrongOption if a split has none.
+        """
+        train, test = (
+            Split(split.images[chosen], split.labels[chosen])
+            for split in (self.train, self.test)
+            for chosen in (split.labels == label,)
+        )
+        if not len(train) or not len(test):
+            raise WrongOption(f"{self.name}: only_class is {label}, of which there are no images in a split.")
+        official = None if self.official is None else False
+        return replace(self, name=f"{self.name}-class-{label}", train=train, test=test, official=official)
+
     def first(self, train_count: int | None = None, test_count: int | None = None) -> Dataset:
         """The first images of each split, or all of a split if its count is None.
 

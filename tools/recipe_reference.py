@@ -16,7 +16,7 @@ from bench.spec.recipe import Recipe
 from tools.rooms import ROOT
 
 OUT = ROOT / "docs" / "recipe_reference.md"
-SOURCES = (*sorted((ROOT / "bench" / "spec").glob("*.py")), *sorted((ROOT / "bench" / "ingredients").glob("*.py")))
+SOURCES = [path for room in ("spec", "ingredients", "tasks") for path in sorted((ROOT / "bench" / room).glob("*.py"))]
 # Larger limits only catch typing errors.
 LARGEST_TOLD = 1_000_000
 HEAD = """# Keys of a recipe

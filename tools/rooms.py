@@ -29,6 +29,7 @@ ROOMS = {
     "bench/measures": "what is measured of a recipe, a measure a file",
     "bench/spec": "recipe, matrix, plan, prices: what is asked for, checked and not run",
     "bench/ingredients": "what a recipe adds to training, a file each: settings, conflicts, and hooks of the loop",
+    "bench/tasks": "kinds of training that are no classifier's, a task a file, and their settings",
     "bench/training": "the loop to a target; knows a model, batches, a clock and hooks, no files and no YAML",
     "models": "networks, a family a file; torch only",
     "pipelines": "data sets, loaders, augmentation",

@@ -10,6 +10,7 @@ from typing import NoReturn
 from bench.claims.claim import LEAST_SEEDS, ClaimSpec
 from bench.documents.document import Document
 from bench.errors import UsageError
+from bench.spec import kept_nets
 from bench.spec import matrix as matrices
 from bench.spec.matrix import Matrix, Values, has, listed
 from bench.spec.recipes import identify
@@ -22,7 +23,8 @@ NATIVE = {"cpu": ("bf16", "fp32"), "cuda": ("fp16",)}
 
 @dataclass(frozen=True, eq=False)
 class ClaimCell:
-    """A cell of a claim's matrix, and its `ids`: one for each device and each precision that may be native to it.
+    """A cell of a claim's matrix, and its `ids`: one for each device, each precision that may be native to it, and
+    each network trained so far that its task may have been given.
 
     `data` is the data set of the recipe with its options, as text.
     """
@@ -72,8 +74,9 @@ class Claim:
             ClaimCell(
                 values,
                 frozenset(
-                    identify(on[device][position][1], device, measure, native)[1]
+                    identify(of_net, device, measure, native)[1]
                     for device in self.devices
+                    for of_net in kept_nets.alternatives(on[device][position][1])
                     for native in NATIVE[device]
                 ),
                 canonical_json(config.get("data")),

@@ -17,6 +17,7 @@ from bench.claims.claim import Comparison, metric_of, terms
 from bench.claims.effect import Effect
 from bench.claims.verdict import ClaimFinding, ClaimVerdict, find, overall
 from bench.runs.run import Run
+from bench.spec import kept_nets
 from bench.spec.sweep_plan import ANSWERS
 from bench.text.nearest import choices, did_you_mean
 
@@ -26,7 +27,8 @@ TARGET_TIME, LEAST_TARGET_TIME = "time_to_target_s", "train_s"
 
 @dataclass(frozen=True)
 class CellSetting:
-    """What runs must share to be compared: ids of the machine, the sources and the data, and the device.
+    """What runs must share to be compared: ids of the machine, the sources and the data, the device, and the networks
+    trained earlier that their task was given.
 
     `data` is empty if the cells of a claim have different data sets.
     """
@@ -35,9 +37,10 @@ class CellSetting:
     sources: str
     device: str
     data: str
+    nets: str = ""
 
     def differences(self, other: CellSetting) -> str:
-        names = {"machine": "machine", "sources": "code", "device": "device", "data": "data"}
+        names = {"machine": "machine", "sources": "code", "device": "device", "data": "data", "nets": "networks"}
         return " and ".join(
             f"{name} {mine[:12]} and {theirs[:12]}"
             for key, name in names.items()
@@ -151,6 +154,7 @@ def _groups(claim: Claim, runs: Iterable[Run]) -> list[_Group]:
             str(run.code.get("sources_sha256")),
             str(run.config.get("device")),
             str(run.data.get("fingerprint")) if one_data_set else "",
+            kept_nets.said_of(run.config),
         )
         by_seed = groups.setdefault(setting, _Group(setting)).cells[positions[run.cell]]
         if run.seed not in by_seed or by_seed[run.seed].run_id < run.run_id:

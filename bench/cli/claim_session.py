@@ -28,6 +28,7 @@ from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.sweep_progress import SweepProgress, view
 from bench.runs.run import Run
 from bench.runs.store import Store, jsonl_files, read_runs
+from bench.spec import kept_nets
 from bench.spec import matrix as matrices
 from bench.spec.sweep_plan import SweepPlan, plan
 from bench.text import streams, units
@@ -46,7 +47,8 @@ def measure_and_judge(options: ClaimsOptions, console: Console) -> int:
     _check(options)
     chosen = catalog.chosen(options.names or ())
     if options.runs:
-        ids = _ids(chosen)
+        with kept_nets.judged_by(options.runs):
+            ids = _ids(chosen)
         answers = judge(chosen, read_runs(jsonl_files(options.runs), lambda _, cell: cell in ids))
         _write(options, answers, console)
         return _exit_code(answers)
@@ -91,6 +93,7 @@ class Session:
 
     def __init__(self, options: ClaimsOptions, device: str, console: Console) -> None:
         self.options, self.device, self.console = options, device, console
+        kept_nets.RESULTS.set(options.results)
         self.machine = fingerprint()
         self.failed = False
         self._store = Store(options.results / "runs" / "runs.jsonl")

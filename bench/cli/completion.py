@@ -23,6 +23,7 @@ KINDS = (
     "recipes",
     "matrices",
     "cards",
+    "tasks",
     "keys",
     "matrix-keys",
 )

@@ -99,7 +99,7 @@ class Document:
     def _explain(self, error: Any, model: type[BaseModel]) -> str:
         """One line of message for one pydantic error."""
         parts = [str(part) for part in error["loc"]]
-        if parts[:1] == ["schedule"] and len(parts) > 1:
+        if _begins_with_tag(parts, self.values):
             del parts[1]  # the union's tag, which is not a key of the file
         key = ".".join(parts)
         place = self.where(key)
@@ -196,6 +196,14 @@ def _parents(key: str) -> Iterable[str]:
     while "." in key:
         key = key.rpartition(".")[0]
         yield key
+
+
+def _begins_with_tag(parts: list[str], values: Mapping[str, Any]) -> bool:
+    """Whether the second part of an error's place only says which member of a union was taken."""
+    if len(parts) < 2 or parts[0] != "task":
+        return len(parts) > 1 and parts[0] == "schedule"
+    given = values.get("task")
+    return parts[1] == (given.get("name") if isinstance(given, dict) else given)
 
 
 def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:

@@ -44,6 +44,11 @@ class Attempt:
     measure: str = "time_to_accuracy"
     own: Sequence[dict[str, str]] = ()
 
+    @property
+    def pictures(self) -> Path:
+        """The folder for what the run draws, beside its log's final place."""
+        return self.log.parent.parent / self.run_id
+
 
 class Recorder:
     """Turns what was measured into records of the store below `results`."""

@@ -21,7 +21,7 @@ from bench.execution.runner import TICK_S, Follower, renew_fork_server, tail, wa
 from bench.execution.script import OnEvent, ScriptFollower
 from bench.host.share import Share
 from bench.runs.store import StoreError
-from bench.spec import prices
+from bench.spec import kept_nets, prices
 from bench.spec.job import Job
 from bench.spec.prices import Price
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
@@ -182,6 +182,8 @@ class Sweep:
             self.measure,
             self.sampling,
             share,
+            nets=kept_nets.needed(recipe.task, entry.cell.config) if self.measure == "time_to_accuracy" else {},
+            pictures=attempt.pictures,
         )
         return ActiveRun(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
 

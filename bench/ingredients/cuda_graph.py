@@ -47,6 +47,6 @@ def _obstacles(recipe: RecipeFacts) -> dict[str, str]:
         )
     if recipe.schedule_name in ("one_cycle", "fit_one_cycle"):
         found["schedule"] = f"{recipe.schedule_name} changes the momentum, and a graph keeps it"
-    if "adamw" in recipe.optimizer_names.values():
-        found["optimizer"] = "adamw counts its steps on the host; take sgd or muon"
+    if counting := sorted({"adamw", "rmsprop"} & set(recipe.optimizer_names.values())):
+        found["optimizer"] = f"{counting[0]} counts its steps on the host; take sgd or muon"
     return found

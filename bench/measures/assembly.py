@@ -25,8 +25,9 @@ from bench.spec.recipe import Recipe
 from bench.training.compiled import compiled
 from bench.training.cuda_graph import Captured
 from bench.training.curriculum import Curriculum
+from bench.training.goal import Goal
 from bench.training.in_place import become
-from bench.training.loop import Batches, Goal, Trainer
+from bench.training.loop import Batches
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
@@ -34,6 +35,7 @@ from bench.training.ranks import ALONE, Ranks
 from bench.training.registries import SCHEDULES
 from bench.training.schedules import Schedule, own
 from bench.training.step import TrainingStep
+from bench.training.trainer import Trainer
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 

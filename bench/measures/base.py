@@ -34,9 +34,10 @@ from bench.spec.measures import SAMPLED
 from bench.statistics.sampling import Samples
 from bench.training.device import Device
 from bench.training.flops import forward_flops
-from bench.training.loop import Diverged, Trainer
+from bench.training.loop import Diverged
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
+from bench.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from bench.spec.job import Job

@@ -12,9 +12,10 @@ from bench.pipelines.augment import seeded_generator
 from bench.pipelines.loader import Loader
 from bench.runs.run import Status
 from bench.spec.measure_options import SurfaceOptions
-from bench.training.loop import Trainer
+from bench.training.loop import Loop
 from bench.training.loss_surface import loss_slice, random_direction, relief, roughness
 from bench.training.sizes import resized
+from bench.training.trainer import Trainer
 
 
 class Surface(TimeToAccuracy):
@@ -24,7 +25,8 @@ class Surface(TimeToAccuracy):
     `resolved.surface`: `steps`, and `loss` with a row for each step in the first direction.
     """
 
-    def _train(self, trainer: Trainer, images: Tensor) -> tuple[Status, str | None]:
+    def _train(self, trainer: Loop, images: Tensor) -> tuple[Status, str | None]:
+        assert isinstance(trainer, Trainer)  # a recipe with a task has no such measure
         status, reason = super()._train(trainer, images)
         options = self.recipe.surface or SurfaceOptions()
         generator = seeded_generator(self.job.seed, "surface")

@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.host.gc_pause import heap_frozen
+from bench.measures import task_assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds
 from bench.measures.throttle import throttle_gauge
+from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Batch, Loader, usable_cores
 from bench.runs.run import Status
 from bench.statistics.sampling import Samples, sample
 from bench.training.curriculum import WHOLE
 from bench.training.examples import Examples
 from bench.training.hook import overridden
-from bench.training.loop import Diverged, Trainer
+from bench.training.loop import Diverged
+from bench.training.task import Task
+from bench.training.trainer import Trainer
 
 WITH_LOADER, WITHOUT_LOADER = "with the loader", "without the loader"
 LEAST_WARM_UP_STEPS = 3
@@ -62,13 +66,13 @@ class Throughput(Measure):
         data, (self._train,) = self.load(open_loaders, "train")
         model = self.build(data)
         with clock.span("init"):
-            self._steps = Steps(self.trainer(model, data, self._train))
+            self._steps = self._make_steps(model, data)
         with clock.span("compile"):
             self._train.warm_up()
             self._batch = next(self._train.epoch(0))
             if recipe.compile:
                 self._steps.run([self._batch])
-            if recipe.cuda_graph:
+            if recipe.cuda_graph and isinstance(self._steps, Steps):
                 self._steps.capture(self._batch)
         with clock.span("warm_up"):
             warm_up_steps = max(recipe.warm_up_steps, LEAST_WARM_UP_STEPS)
@@ -79,8 +83,18 @@ class Throughput(Measure):
         with heap_frozen(), clock.span("measure"):
             sampled = sample(arms, self.job.sampling, self._throttled(), self.now, self._keep)
         self.metrics["parameters"] = parameter_count(model)
-        self.metrics["forward_flops_per_example"] = self.forward_flops(model, self._batch[0])
+        if recipe.task is None:
+            self.metrics["forward_flops_per_example"] = self.forward_flops(model, self._batch[0])
         return "ok", remarks(sampled)
+
+    def _make_steps(self, model: nn.Module, data: Dataset) -> Steps | TaskSteps:
+        if self.recipe.task is None:
+            return Steps(self.trainer(model, data, self._train))
+        self.prepare(model, data)
+        made = task_assembly.build_task_trainer(
+            self.recipe, model, data, self.precision, self._train, self._train, self.clock, self.job.seed, {}
+        )
+        return TaskSteps(made.task)
 
     def _block_with_loader(self) -> float:
         batches = self._train.epoch(self._epoch)
@@ -156,6 +170,22 @@ class Steps:
             self.count += 1
             for follow in self._after_step:
                 follow(self.count % self._total_steps, self._total_steps)
+
+
+class TaskSteps:
+    """Steps by a task as at its beginning, at the first learning rate."""
+
+    loss: Tensor
+
+    def __init__(self, task: Task) -> None:
+        self.count, self._task = 0, task
+        task.begin()
+
+    def run(self, batches: Iterable[Batch]) -> None:
+        """A step on each batch; `loss` is that of the last batch, float32 [] on the device."""
+        for images, labels in batches:
+            self.loss = self._task.step(Examples(images, labels), 0)
+            self.count += 1
 
 
 def _batches_ahead(loader: Loader) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
-from bench.measures import assembly
+from bench.measures import assembly, task_assembly
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
+from bench.measures.pictures import PictureFolder
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Loader
 from bench.runs import checkpoint
@@ -22,8 +24,11 @@ from bench.runs.run import Status
 from bench.training.compiled import load_compiler
 from bench.training.flops import training_flops
 from bench.training.in_place import become
-from bench.training.loop import Trainer
+from bench.training.loop import Loop
 from bench.training.sizes import resized
+from bench.training.task import TrainedNet
+from bench.training.task_trainer import TaskTrainer
+from bench.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from bench.measures.base import Tell
@@ -36,7 +41,8 @@ PAID_ONCE = ("start", "import", "device", "data", "compile", "warm_up")
 
 @dataclass(frozen=True)
 class Scene:
-    """What the seeds of a shared process have in common besides the network: data, loaders, and a synthetic batch.
+    """What the seeds of a shared process have in common besides the network: data, loaders, networks trained earlier,
+    and a synthetic batch.
 
     `shared_s` are the seconds of PAID_ONCE, which the first seed spent for all.
     """
@@ -44,6 +50,7 @@ class Scene:
     data: Dataset
     train: Loader
     test: Loader
+    nets: Mapping[str, TrainedNet]
     images: Tensor
     shared_s: dict[str, float]
 
@@ -56,8 +63,11 @@ class TimeToAccuracy(Measure):
         self.metrics["target_accuracy"] = job.recipe.target_accuracy
         if job.recipe.target_loss is not None:
             self.metrics["target_loss"] = job.recipe.target_loss
-        self._trainer: Trainer | None = None
+        if job.recipe.target_quality is not None:
+            self.metrics["target_quality"] = job.recipe.target_quality
+        self._trainer: Loop | None = None
         self._scene: Scene | None = None
+        self._pictures = PictureFolder(job.pictures)
 
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
         recipe, clock = self.recipe, self.clock
@@ -66,22 +76,20 @@ class TimeToAccuracy(Measure):
         self._rehearse(model, data)
         with clock.span("init"):
             self.prepare(model, data)
-            trainer = assembly.build_trainer(
-                recipe, model, self.precision, train, test, clock, self._report, self.ranks, data=data
-            )
-        self._trainer = trainer
+            nets = task_assembly.trained_nets(self.job.nets, recipe, data, self.precision)
+            self._trainer = trainer = self._make_trainer(model, data, train, test, nets)
         images, labels = made_up_batch(self.batch_size, data, self.placement)
         with clock.span("compile"):
             train.warm_up()
             test.warm_up()
             if recipe.compile or recipe.cuda_graph:
-                trainer.warm_up(recipe.warm_up_steps, images, labels)
+                self._warm_up(trainer, images, labels)
         if recipe.warm_up_steps and not (recipe.compile or recipe.cuda_graph):
             with clock.span("warm_up"):
-                trainer.warm_up(recipe.warm_up_steps, images, labels)
+                self._warm_up(trainer, images, labels)
         spent = {name: clock.total_s(name) for name in dict.fromkeys(span.name for span in clock.spans)}
         shared_s = {name: seconds for name, seconds in spent.items() if name in PAID_ONCE and seconds > 0}
-        self._scene = Scene(data, train, test, images, shared_s)
+        self._scene = Scene(data, train, test, nets, images, shared_s)
         return self._train(trainer, images)
 
     def measure_after(self, before: TimeToAccuracy) -> tuple[Status, str | None]:
@@ -98,16 +106,8 @@ class TimeToAccuracy(Measure):
         with clock.span("init"):
             self.prepare(fresh, scene.data)
             become(earlier.model, fresh)
-            self._trainer = trainer = assembly.build_trainer(
-                self.recipe,
-                earlier.model,
-                self.precision,
-                scene.train,
-                scene.test,
-                clock,
-                self._report,
-                before=earlier,
-                data=scene.data,
+            self._trainer = trainer = self._make_trainer(
+                earlier.model, scene.data, scene.train, scene.test, scene.nets, earlier
             )
         del fresh
         with clock.span("warm_up"):
@@ -115,11 +115,43 @@ class TimeToAccuracy(Measure):
             scene.test.warm_up()
         return self._train(trainer, scene.images)
 
-    def _train(self, trainer: Trainer, images: Tensor) -> tuple[Status, str | None]:
+    def _make_trainer(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        train: Loader,
+        test: Loader,
+        nets: Mapping[str, TrainedNet],
+        before: Loop | None = None,
+    ) -> Loop:
+        """A trainer of the prepared network; programs of `before`, that of an earlier seed, are reused."""
+        recipe, clock, seed = self.recipe, self.clock, self.job.seed
+        if recipe.task is not None:
+            made = task_assembly.build_task_trainer(
+                recipe, model, data, self.precision, train, test, clock, seed, nets, self._report, self._show
+            )
+            self.tell_resolved(quality=asdict(made.task.quality), nets={key: net.run_id for key, net in nets.items()})
+            return made
+        assert isinstance(before, Trainer | None)
+        return assembly.build_trainer(
+            recipe, model, self.precision, train, test, clock, self._report, self.ranks, before=before, data=data
+        )
+
+    def _warm_up(self, trainer: Loop, images: Tensor, labels: Tensor) -> None:
+        assert isinstance(trainer, Trainer)  # with a task, a recipe has no warm-up
+        trainer.warm_up(self.recipe.warm_up_steps, images, labels)
+
+    def _train(self, trainer: Loop, images: Tensor) -> tuple[Status, str | None]:
         """Train to the end, then do the untimed work; returns the status and the reason."""
         with heap_frozen():
             trainer.run()
         remark = self._keep_weights(trainer) if self.job.keep_weights else None
+        if isinstance(trainer, Trainer):
+            self._count_flops(trainer, images)
+        status, reason = _verdict(trainer)
+        return status, "; ".join(filter(None, (reason, remark, self._pictures.lack))) or None
+
+    def _count_flops(self, trainer: Trainer, images: Tensor) -> None:
         model = trainer.model
         self.metrics["forward_flops_per_example"] = self.forward_flops(model, images)
         with self.precision.autocast():
@@ -128,8 +160,6 @@ class TimeToAccuracy(Measure):
                 for (pixels, trained), examples in trainer.examples_by_work.items()
             )
             self.metrics["train_flops"] += sum(hook.flops(images[:1]) for hook in trainer.train_step.hooks)
-        status, reason = _verdict(trainer)
-        return status, "; ".join(filter(None, (reason, remark))) or None
 
     def _rehearse(self, model: nn.Module, data: Dataset) -> None:
         """Run the initialisation once on a discarded copy, to pay its one-time costs; recorded as a span.
@@ -156,10 +186,10 @@ class TimeToAccuracy(Measure):
             self.metrics |= self._training_metrics(self._trainer)
         super().end(status, reason)
 
-    def _training_metrics(self, trainer: Trainer) -> dict[str, Any]:
+    def _training_metrics(self, trainer: Loop) -> dict[str, Any]:
         train_s = self.clock.total_s("train")
         return {
-            "accuracy": trainer.accuracy,
+            **_judged(trainer),
             "reached": _reached(trainer),
             "epochs": trainer.epochs,
             "steps": trainer.step,
@@ -168,6 +198,7 @@ class TimeToAccuracy(Measure):
             "train_s": train_s,
             **self._train_s_by_rank(),
             "samples_per_s": trainer.examples / train_s if trainer.examples else None,
+            **({"batches_per_s": trainer.step / train_s} if self.recipe.task and trainer.step else {}),
             "time_to_target_s": trainer.time_to_target_s,
             "parameters": parameter_count(trainer.model),
         }
@@ -177,13 +208,15 @@ class TimeToAccuracy(Measure):
         epochs = [span.rank_s for span in self.clock.spans if span.name == "train" and span.rank_s]
         return {f"train_s_rank{rank}": sum(seconds) for rank, seconds in enumerate(zip(*epochs, strict=True))}
 
-    def _keep_weights(self, trainer: Trainer) -> str | None:
+    def _keep_weights(self, trainer: Loop) -> str | None:
         """Save the weights that were evaluated last, outside the clock; returns the reason if it failed, which does not
         end the run."""
         path = self.job.keep_weights
         assert path is not None
         named = {key: value for key, value in self.recipe.config()["model"].items() if value is not None}
-        origin = {"run_id": path.stem, "model": json.dumps(named)}
+        assert self._scene is not None
+        seen = task_assembly.describe_data(self.recipe, self._scene.data)
+        origin = {"run_id": path.stem, "model": json.dumps(named), "data": json.dumps(seen)}
         # All ranks take part, because each has a part of the average; one of them writes it.
         with self.clock.span("checkpoint"), trainer.evaluated() as trained:
             self.ranks.average_buffers(trained)
@@ -200,22 +233,37 @@ class TimeToAccuracy(Measure):
     def _report(self, event: dict[str, Any]) -> None:
         self.tell(**event)
 
+    def _show(self, name: str, epoch: int, picture: Tensor) -> None:
+        self._pictures.keep(name, epoch, picture)
+        if self._pictures.kept:
+            self.tell_resolved(pictures=self._pictures.kept)
 
-def _reached(trainer: Trainer) -> bool | None:
+
+def _reached(trainer: Loop) -> bool | None:
     """Whether the target is reached at the end; None if there is no target."""
     goal = trainer.goal
-    if goal.target_accuracy is None and goal.target_loss is None:
+    if not goal.has_target:
         return None
-    return goal.reached_by(trainer.accuracy, trainer.rows[-1]["loss"] if trainer.rows else None)
+    return goal.reached_by(trainer.quality, trainer.rows[-1]["loss"] if trainer.rows else None)
 
 
-def _verdict(trainer: Trainer) -> tuple[Status, str | None]:
-    target = trainer.goal.target_loss
-    if target is None:
-        return verdict(trainer.accuracy or 0.0, trainer.goal.target_accuracy)
-    loss = trainer.rows[-1]["loss"]
-    return (
-        ("ok", None)
-        if loss <= target
-        else ("not_reached", f"training loss {loss:.4g} is above the target of {target:g}")
-    )
+def _judged(trainer: Loop) -> dict[str, float | None]:
+    """How good the weights were at the last evaluation: a classifier's accuracy, or all that a task measures."""
+    if not isinstance(trainer, TaskTrainer):
+        return {"accuracy": trainer.quality}
+    return {**trainer.measured, "loss_quality_correlation": trainer.loss_quality_correlation}
+
+
+def _verdict(trainer: Loop) -> tuple[Status, str | None]:
+    goal, quality, loss = trainer.goal, trainer.quality, trainer.rows[-1]["loss"]
+    if isinstance(trainer, TaskTrainer):
+        if not goal.has_target or goal.reached_by(quality):
+            return "ok", None
+        side = "above" if goal.lower_is_better else "below"
+        name = trainer.task.quality.name
+        return "not_reached", f"{name} {quality:.4g} is {side} the target of {goal.target_quality:g}"
+    if goal.target_loss is None:
+        return verdict(quality or 0.0, goal.target_accuracy)
+    if loss <= goal.target_loss:
+        return "ok", None
+    return "not_reached", f"training loss {loss:.4g} is above the target of {goal.target_loss:g}"

@@ -24,8 +24,9 @@ from bench.profiling.workbench import Workbench, refusals
 from bench.spec.recipe import Recipe
 from bench.training import evaluation
 from bench.training.examples import Examples
-from bench.training.loop import Goal, Trainer
+from bench.training.goal import Goal
 from bench.training.optimizers import Optimizers
+from bench.training.trainer import Trainer
 
 # Batch norm needs more than one value in each channel.
 LEAST_IMAGES = 2

@@ -8,7 +8,8 @@ from typing import Any
 from bench.measures.throughput import Steps
 from bench.pipelines.loader import Loader
 from bench.profiling.quiet_profiler import profiler_of
-from bench.training.loop import Trainer, endless
+from bench.training.loop import endless
+from bench.training.trainer import Trainer
 
 STEPS = 5
 

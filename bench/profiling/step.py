@@ -16,7 +16,8 @@ from typing import Any, Protocol, TypeVar
 from bench.measures.throughput import Steps
 from bench.pipelines.loader import Loader
 from bench.training.device import Device
-from bench.training.loop import Trainer, endless
+from bench.training.loop import endless
+from bench.training.trainer import Trainer
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from bench.pipelines.loader import Loader
 from bench.profiling.quiet_profiler import profiler_of
 from bench.profiling.stages import stages_of
 from bench.text.undecodable import readable
-from bench.training.loop import Trainer, endless
+from bench.training.loop import endless
+from bench.training.trainer import Trainer
 
 STEPS = 3
 

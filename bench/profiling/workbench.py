@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import models
+from bench.errors import UsageError
 from bench.host.clock import Clock
 from bench.measures import assembly
 from bench.measures.base import as_refusal, made_up_batch
@@ -19,17 +20,24 @@ from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Loader, Placement
 from bench.spec.recipe import Recipe
 from bench.training.device import Device
-from bench.training.loop import Batches, Trainer
+from bench.training.loop import Batches
 from bench.training.precision import Precision
+from bench.training.trainer import Trainer
 
 
 class Workbench:
     """Device, precision and network of a recipe for data of a shape; the network is on the device.
 
-    Raises `UsageError` for a network that cannot be built, `MissingError` if there is no such device.
+    Raises `UsageError` for a network that cannot be built and for a recipe with a task, `MissingError` if there is no
+    such device.
     """
 
     def __init__(self, recipe: Recipe, device: str, data: Dataset, seed: int = 0) -> None:
+        if recipe.task is not None:
+            raise UsageError(
+                f"task: {recipe.task.name} has steps of several kinds, which are not examined one by one; "
+                "`bench run RECIPE --measure throughput` times them"
+            )
         self.recipe, self.data = recipe, data
         self.device = Device(device, recipe.threads)
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))

@@ -42,7 +42,7 @@ def make_room(results: Path) -> None:
         raise MissingError(f"--keep-weights: {folder} cannot be made: {error.strerror}; give --results") from None
 
 
-def find(reference: str, results: Path) -> WeightsFile:
+def find(reference: str, results: Path, option: str = "--weights") -> WeightsFile:
     """The weights in a file, or those kept by a run below `results`, named by the beginning of its id.
 
     Raises `UsageError` for a reference that is neither, and for a file that has changed since the run wrote it.
@@ -56,22 +56,22 @@ def find(reference: str, results: Path) -> WeightsFile:
     try:
         runs = find_runs([reference], results)
     except UsageError as error:
-        raise UsageError(f"--weights {reference}: there is no such file, and {error}") from None
+        raise UsageError(f"{option} {reference}: there is no such file, and {error}") from None
     if len(runs) != 1:
-        raise UsageError(f"--weights {reference}: these are {len(runs)} runs; give the id of one, or a {SUFFIX} file")
+        raise UsageError(f"{option} {reference}: these are {len(runs)} runs; give the id of one, or a {SUFFIX} file")
     run = runs[0]
     kept = units.get(run.config, "resolved", "kept_weights")
     if not kept:
         raise UsageError(
-            f"--weights {reference}: run {run.run_id} kept no weights; train with --keep-weights, and give that run"
+            f"{option} {reference}: run {run.run_id} kept no weights; train with --keep-weights, and give that run"
         )
     path = results / kept["file"]
     if not path.is_file():
-        raise UsageError(f"--weights {reference}: {path}, where run {run.run_id} kept them, is gone; give a file")
+        raise UsageError(f"{option} {reference}: {path}, where run {run.run_id} kept them, is gone; give a file")
     found = _hashed(path)
     if found.sha256 != kept["sha256"]:
         raise UsageError(
-            f"--weights {reference}: {path} was changed since run {run.run_id} wrote it (SHA-256 {found.identity}…, "
+            f"{option} {reference}: {path} was changed since run {run.run_id} wrote it (SHA-256 {found.identity}…, "
             f"not {kept['sha256'][:IDENTITY_DIGITS]}…); give the file itself if that is what you want"
         )
     return found

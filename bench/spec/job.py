@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from bench.statistics.sampling import Bounds
 class Job:
     """The description of one run for a worker.
 
-    `keep_weights` is the file for the final weights of a training, `weights` those that an inference uses. `origin_s`
-    is the value of `time.monotonic` at which the user's command, or this run of several, began. `cache` is the folder
-    for loaders' converted data. `measure` is one of MEASURES or a user's; those that sample stop by `sampling`. `share`
-    is the part of the machine that the run may use. Raises `UsageError` for an unknown measure.
+    `keep_weights` is the file for the final weights of a training, `weights` those that an inference uses, and `nets`
+    those that a task needs, by its settings. `pictures` is the folder for what a task draws; None keeps nothing.
+    `origin_s` is the value of `time.monotonic` at which the user's command, or this run of several, began. `cache` is
+    the folder for loaders' converted data. `measure` is one of MEASURES or a user's; those that sample stop by
+    `sampling`. `share` is the part of the machine that the run may use. Raises `UsageError` for an unknown measure.
     """
 
     recipe: Recipe
@@ -36,8 +38,10 @@ class Job:
     rank: int = 0
     keep_weights: Path | None = None
     weights: WeightsFile | None = None
+    nets: Mapping[str, WeightsFile] = field(default_factory=dict)
+    pictures: Path | None = None
     # Whether the worker waits for jobs of other seeds to run in the same process. They differ from the first only in
-    # seed, log, origin and kept weights.
+    # seed, log, pictures, origin and kept weights.
     shared_process: bool = False
     # Whether compiled programs of earlier runs are used, and new ones kept for later runs.
     keep_compiled: bool = False

@@ -24,7 +24,7 @@ from bench.registry.checks import check_known
 from bench.registry.reference import anchored_document
 from bench.runs.run import NOT_IDENTITY
 from bench.spec import command_cells as commands
-from bench.spec import recipes
+from bench.spec import kept_nets, recipes
 from bench.spec.buildable import why_not
 from bench.spec.command import Command
 from bench.spec.for_gate import ForGate
@@ -394,8 +394,19 @@ def _cell(
     config, cell = recipes.identify(config | _special(values), device, measure)
     if recipe is not None:
         lack = recipes.lack_of_devices(recipe, device, measure, found)
-        skip = lack or lack_of_precision(recipe.precision, device)
+        skip = lack or lack_of_precision(recipe.precision, device) or _lack_for_task(recipe, measure)
     return Cell(values, cell, config, recipe, skip)
+
+
+def _lack_for_task(recipe: Recipe, measure: str) -> str | None:
+    """Why a task cannot be measured, or not here; None if it can, and for a classifier."""
+    if recipe.task is None:
+        return None
+    try:
+        recipes.check_measure(recipe, measure)
+    except UsageError as error:
+        return str(error)
+    return kept_nets.lack(recipe.task) if measure == "time_to_accuracy" else None
 
 
 def _fit(

@@ -21,11 +21,11 @@ class OptimizerGroup(Strict):
 
     model_config = ConfigDict(extra="allow")
     name: str | None = None
-    """`sgd`, `muon`, `adamw`, or your own."""
+    """`sgd`, `muon`, `adamw`, `rmsprop`, or your own."""
     lr: Positive | None = None
     """Learning rate at a schedule's factor of 1."""
     momentum: Kept | None = None
-    """Momentum; sgd and muon."""
+    """Momentum; sgd, muon and rmsprop."""
     nesterov: bool | None = None
     """Nesterov momentum; sgd and muon."""
     weight_decay: NotNegative | None = None
@@ -72,6 +72,7 @@ _OPTIMIZER_OPTIONS = {
         "unit_filters_every",
     },
     "adamw": {"betas"},
+    "rmsprop": {"momentum"},
 }
 
 
@@ -114,6 +115,8 @@ class OptimizerConfig(OptimizerGroup):
                     if key in (group.model_extra or {}):
                         refuse(f"{where}.{key}", why)
                     raise ValueError(f"{where}.{key}: {why}")
+            if name == "rmsprop" and group.decoupled:
+                raise ValueError(f"{where}.decoupled: rmsprop decays weights through the gradient alone; leave it out")
             if group.unit_filters is False and group.unit_filters_every is not None:
                 raise ValueError(f"{where}.unit_filters_every: nothing is rescaled where unit_filters is false")
         return self

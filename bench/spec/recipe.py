@@ -50,6 +50,7 @@ from bench.spec.optimizer import OptimizerConfig
 from bench.spec.own import described, portable
 from bench.spec.published import Published
 from bench.spec.schedule import Constant, ScheduleConfig
+from bench.spec.task import TaskConfig, check_task
 
 WORDS = ("summary", "source", "published")
 
@@ -65,7 +66,7 @@ class Recipe(Strict):
     """What the source measured."""
 
     data: Named
-    """A data set by name, with its options: `train_count`, `test_count`, `held_out`; or your own, as a path."""
+    """A data set by name, with its options: `train_count`, `test_count`, `held_out`, `only_class`; or your own."""
     loader: str = "resident"
     """`resident` keeps all images in the device's memory; `ffcv` and `torch` read them in workers."""
     workers: Annotated[int, Field(ge=0, le=MOST_THREADS)] | None = None
@@ -85,6 +86,8 @@ class Recipe(Strict):
 
     model: Named
     """A network by name, with its options; or your own, as `file.py:Name`."""
+    task: TaskConfig | None = None
+    """How networks that are no classifiers are trained and judged; null trains a classifier."""
     ghost_batch: GhostBatchConfig | None = None
     """Batch norm over parts of so many examples."""
     memory_format: MemoryFormat = "channels_last"
@@ -120,6 +123,8 @@ class Recipe(Strict):
     """The accuracy to reach, as a fraction; null asks for none."""
     target_loss: Positive | None = None
     """Instead of an accuracy: the mean training loss of an epoch to reach."""
+    target_quality: Positive | None = None
+    """Instead of an accuracy: the quality to reach that the `task` measures."""
     stop_at_target: bool = False
     """End a run with the first evaluation at the target."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -161,10 +166,11 @@ class Recipe(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _schedule_from_name(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("schedule"), str):
-            return {**value, "schedule": {"name": value["schedule"]}}
-        return value
+    def _mappings_from_names(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        named = {key: value[key] for key in ("schedule", "task") if isinstance(value.get(key), str)}
+        return {**value, **{key: {"name": name} for key, name in named.items()}}
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -191,13 +197,38 @@ class Recipe(Strict):
         if info is not None and info.is_text != (self.loader == "tokens") and self.loader in LOADERS:
             kind, loader = ("a text", "tokens") if info.is_text else ("images", "resident, ffcv or torch")
             raise ValueError(f"loader: {self.data.name} is {kind}, which {self.loader} does not load; take {loader}")
-        if self.stop_at_target and self.target_accuracy is None and self.target_loss is None:
-            raise ValueError("stop_at_target: needs a target_accuracy or a target_loss")
+        targets = (self.target_accuracy, self.target_loss, self.target_quality)
+        if self.stop_at_target and all(target is None for target in targets):
+            raise ValueError("stop_at_target: needs a target_accuracy or a target_loss, or of a task a target_quality")
         if self.stop_at_target and self.target_loss is None and not self.evaluation.every_epochs:
             raise ValueError("stop_at_target: needs evaluation.every_epochs of at least 1")
         if self.compile and not self.warm_up_steps:
             raise ValueError("compile: needs warm_up_steps of at least 1, or the first epoch would pay for compilation")
         return self
+
+    @model_validator(mode="after")
+    def _suits_its_task(self) -> Self:
+        check_task(self.task, self.model.name, self._for_classifiers())
+        info = DATASETS.get(self.data.name)
+        if self.task is not None and info is not None and info.is_text:
+            raise ValueError(f"data: task {self.task.name} needs images, and {self.data.name} is a text")
+        if self.target_quality is not None and self.task is None:
+            raise ValueError("target_quality: a classifier has none; write target_accuracy or target_loss")
+        return self
+
+    def _for_classifiers(self) -> dict[str, object]:
+        """What a recipe can ask for with a classifier alone, by key; false is not asked for."""
+        evaluation = self.evaluation
+        return {
+            **dict.fromkeys(self.ingredients, True),
+            "target_accuracy": self.target_accuracy is not None,
+            "target_loss": self.target_loss is not None,
+            "loss": self.loss != LossConfig(),
+            "evaluation.tta": evaluation.tta or evaluation.epoch_tta,
+            "compile": self.compile,
+            "warm_up_steps": self.warm_up_steps,
+            "devices": self.device_count > 1,
+        }
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Self:

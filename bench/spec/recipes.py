@@ -12,9 +12,11 @@ from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
 from bench.registry.reference import anchored_document, anchored_values
 from bench.runs.run import cell_id
-from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
+from bench.spec import kept_nets
+from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS, label_of
 from bench.spec.own import portable
 from bench.spec.recipe import WORDS, Recipe
+from bench.spec.task import MEASURED
 from bench.text.nearest import unknown
 
 RECIPES = PACKAGE / "recipes"
@@ -27,16 +29,20 @@ def names() -> list[str]:
 
 
 def trained_names() -> list[str]:
-    """Those of them that train something."""
-    return [name for name in names() if not TRAIN_NOTHING.keys() & draft(name, "cpu").values.keys()]
+    """Those of them that train a classifier."""
+    return [name for name in names() if not {*TRAIN_NOTHING, "task"} & draft(name, "cpu").values.keys()]
 
 
 def check_measure(recipe: Recipe, measure: str) -> None:
-    """Raise `UsageError` for a recipe that trains nothing, where another measure than its own is asked for."""
+    """Raise `UsageError` for a recipe that trains nothing, where another measure than its own is asked for, and for a
+    measure that does not suit its task."""
     if recipe.only_measure not in (None, measure):
         raise UsageError(
             f"this recipe trains nothing and is for one measure alone: --measure {recipe.only_measure}, not {measure}"
         )
+    if recipe.task is not None and measure not in MEASURED:
+        measures = ", ".join(MEASURED)
+        raise UsageError(f"task: {recipe.task.name} has no {label_of(measure)}; its measures are {measures}")
 
 
 def find(name: str) -> Path:
@@ -157,7 +163,7 @@ def identify(
 
     `precision: auto` becomes what it means on this machine, or two machines would call two things one cell; on another
     one it is `native`. What is said of inference is no part of any other measure, and what a measure does not look at
-    is no part of its cells.
+    is no part of its cells. A network trained earlier is named by its weights, where they are here.
     """
     recorded = {**config, "device": device}
     for other in WITH_OPTIONS:
@@ -168,6 +174,8 @@ def identify(
         return (recorded := {key: recorded.get(key) for key in kept}), cell_id(
             recorded | portable({"measure": measure})
         )
+    if task := recorded.get("task"):
+        recorded["task"] = kept_nets.identified(task) if measure == "time_to_accuracy" else kept_nets.without(task)
     if recorded.get("precision") == "auto":
         recorded["precision"] = native or native_precision(device)
     return recorded, cell_id(recorded | portable({"measure": measure}))

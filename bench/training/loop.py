@@ -5,29 +5,26 @@ It knows a model, batches and a clock. Which of its time counts is decided elsew
 
 from __future__ import annotations
 
-import copy
-import gc
 import itertools
 import math
 import time
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from bench.host.clock import Clock
-from bench.training import evaluation
-from bench.training.curriculum import Curriculum, Stage
-from bench.training.examples import Examples
-from bench.training.hook import overridden
+from bench.training.device import Device
+from bench.training.goal import Goal
 from bench.training.optimizers import Optimizers
-from bench.training.step import TrainingStep
+from bench.training.ranks import ALONE, Ranks
 
 REPORT_EVERY_S = 0.25
+
+Report = Callable[[dict[str, Any]], None]
 
 
 class Diverged(Exception):
@@ -48,97 +45,53 @@ def endless(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
         yield from batches.epoch(epoch)
 
 
-@dataclass(frozen=True)
-class Goal:
-    """How long to train, when to evaluate, and the target: an accuracy in [0, 1], or an epoch's mean training loss."""
+class Loop(ABC):
+    """Epochs of steps on the batches of `train` until the goal is reached or the last step is done.
 
-    epochs: float
-    target_accuracy: float | None = None
-    stop_at_target: bool = False
-    tta: int = 0
-    epoch_tta: int = 0
-    eval_every_epochs: int = 1
-    tta_below: float | None = None
-    first_eval_epoch: int = 1
-    equal_views: bool = False
-    target_loss: float | None = None
-
-    def reached_by(self, accuracy: float | None, loss: float | None = None) -> bool:
-        if self.target_loss is not None:
-            return loss is not None and loss <= self.target_loss
-        return accuracy is not None and self.target_accuracy is not None and accuracy >= self.target_accuracy
-
-
-class Trainer:
-    """Trains with `train_step` on the batches of `train` until the goal is reached, and evaluates on `test`.
-
+    What a step is and what an evaluation is, a subclass says: `Trainer` for a classifier, `TaskTrainer` for the rest.
     `report` receives steps, a few times a second, and every epoch, as flat dictionaries. After an exception, `rows`,
     `step` and `examples` have the state up to it. `time_to_target_s` is the time on the clock at which the target was
-    first known to be reached. Without a `curriculum`, every batch is one step.
+    first known to be reached. `quality` is the last evaluation's result: an accuracy, or what the task measures.
     """
 
     def __init__(
         self,
-        train_step: TrainingStep,
+        model: nn.Module,
         train: Batches,
-        test: Batches,
         goal: Goal,
         clock: Clock,
-        curriculum: Curriculum | None = None,
-        report: Callable[[dict[str, Any]], None] = lambda _: None,
+        total_steps: int,
+        device: Device,
+        report: Report,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.train_step, self.train, self.test, self.goal, self.clock = train_step, train, test, goal, clock
-        self.curriculum = curriculum or Curriculum(goal.epochs, train.steps_per_epoch)
-        self.total_steps = self.curriculum.total_steps
+        self.model, self.train, self.goal, self.clock = model, train, goal, clock
+        self.total_steps, self.device, self.ranks = total_steps, device, ranks
         self._report = report
-        self._draw, self._after_step = (overridden(train_step.hooks, name) for name in ("epoch", "after_step"))
         self.rows: list[dict[str, Any]] = []
         self.step = self.batches = self.examples = 0
-        # The number of examples shown, by pixels and set of trained parameters.
-        self.examples_by_work: Counter[tuple[int | None, frozenset[nn.Parameter]]] = Counter()
-        self.accuracy: float | None = None
+        self.quality: float | None = None
         self.time_to_target_s: float | None = None
 
-    @property
-    def model(self) -> nn.Module:
-        return self.train_step.model
+    @abstractmethod
+    def evaluated(self) -> AbstractContextManager[nn.Module]:
+        """While entered, the model has the weights for evaluation."""
 
-    def warm_up(self, steps: int, images: Tensor, labels: Tensor) -> None:
-        """Pay for compilation and autotuning with synthetic batches of the real shapes, then restore the state.
+    @abstractmethod
+    def _begin(self) -> Optimizers:
+        """Make the optimisers of a run that begins now; those returned stand for all of them in the record."""
 
-        The weights, the batch statistics, the loss scale and the random state are restored, so that a run with a
-        warm-up trains exactly as one without.
-        """
-        train_step, before = self.train_step, copy.deepcopy(self.model.state_dict())
-        numbers = torch.arange(len(labels), device=images.device) if train_step.asks_for_numbers else None
-        with torch.random.fork_rng([images.device] if images.is_cuda else []), ExitStack() as hooks:
-            for hook in train_step.hooks:
-                hooks.enter_context(hook.forgotten())
-            optimizers = train_step.make_optimizers()
-            *_, last = changes = self._changes(optimizers)
-            for start in changes:
-                stage = self.curriculum.stage(start)
-                batch = next(stage.cut(Examples(images, labels, numbers)))
-                train_step.rehearse(batch, start, stage)
-                for _ in range(steps):
-                    train_step(batch, optimizers, start, stage)
-                if train_step.captures:
-                    train_step.capture(batch, optimizers, start, stage)
-                # A compiled network is compiled again when fewer parameters are trained, also for evaluation.
-                if evaluation.is_compiled(train_step.forward) or start == last:
-                    for tta in {self.goal.tta, self.goal.epoch_tta}:
-                        self._test_accuracy(tta)
-        optimizers.reset()
-        self.model.load_state_dict(before)
-        train_step.precision.reset()
-        gc.collect()  # collect garbage from compiling, which would otherwise happen during an epoch
+    @abstractmethod
+    def _steps(self, epoch: int, optimizers: Optimizers) -> Iterator[tuple[Tensor, int]]:
+        """Do the steps of an epoch: after each, its loss, float32 [] summed over its examples, and their number."""
 
-    def _changes(self, optimizers: Optimizers) -> list[int]:
-        """The numbers (from 0) of batches whose steps differ from those before."""
-        changes = set(self.curriculum.starts)
-        if self.train_step.captures or evaluation.is_compiled(self.train_step.forward):
-            changes |= {end for end in optimizers.ends if end < self.curriculum.total_batches}
-        return sorted(changes)
+    @abstractmethod
+    def _measured(self, final: bool) -> float:
+        """How good the present weights are."""
+
+    @abstractmethod
+    def _row(self, quality: float | None) -> dict[str, Any]:
+        """What an epoch's row says besides its steps; `quality` is None if it was not evaluated."""
 
     def run(self) -> None:
         """Train to the end or to the target.
@@ -146,29 +99,19 @@ class Trainer:
         Raises `Diverged` if the loss becomes infinite or NaN.
         """
         with self.clock.span("init"):
-            optimizers = self.train_step.begin()
+            optimizers = self._begin()
         for epoch in range(math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
                 mean_loss = self._epoch(epoch, optimizers)
             self._note_target(None, mean_loss)
             last = self.step >= self.total_steps
-            accuracy = self._evaluate(epoch, last)
-            self._record(epoch, mean_loss, optimizers, accuracy)
-            stop = self.goal.stop_at_target and self.goal.reached_by(accuracy, mean_loss)
+            quality = self._evaluate(epoch, last)
+            self._record(epoch, mean_loss, optimizers, quality)
+            stop = self.goal.stop_at_target and self.goal.reached_by(quality, mean_loss)
             if last or stop:
-                if accuracy is not None and self.goal.tta == self.goal.epoch_tta:
-                    self.accuracy = accuracy
-                else:
-                    self.accuracy = self._final_accuracy()
+                known = quality is not None and self.goal.evaluates_alike
+                self.quality = quality if known else self._final_quality()
                 return
-
-    @contextmanager
-    def evaluated(self) -> Iterator[nn.Module]:
-        """While entered, the model has the weights for evaluation."""
-        with ExitStack() as hooks:
-            for hook in self.train_step.hooks:
-                hooks.enter_context(hook.evaluated())
-            yield self.model
 
     @property
     def epochs(self) -> float:
@@ -177,77 +120,43 @@ class Trainer:
 
     def _epoch(self, epoch: int, optimizers: Optimizers) -> float:
         """Train for an epoch; returns the mean loss of its examples."""
-        train_step, ranks, summed = self.train_step, self.train_step.ranks, self.train_step.loss.reduction == "sum"
-        device = train_step.precision.device
-        loss_sum = torch.zeros((), device=device.torch)
+        loss_sum = torch.zeros((), device=self.device.torch)
         examples_before, next_report_s = self.examples, time.monotonic()
-        for batch, position, stage in self._steps(epoch):
-            loss = train_step(batch, optimizers, position, stage)
+        for loss, count in self._steps(epoch, optimizers):
             self.step += 1
-            count = train_step.count(len(batch))
-            self.examples += count * ranks.count
-            self.examples_by_work[stage.pixels, optimizers.trained] += count * ranks.count
-            for follow in self._after_step:
-                follow(self.step, self.total_steps)
-            loss_sum += loss if summed else loss * count
+            self.examples += count * self.ranks.count
+            loss_sum += loss
             if time.monotonic() >= next_report_s:
                 next_report_s = time.monotonic() + REPORT_EVERY_S
-                per_example = loss.item() / (count if summed else 1) if device.reads_are_free else None
-                self._report_step(epoch, per_example)
-        mean_loss = ranks.sum(loss_sum).item() / (self.examples - examples_before)
+                self._report_step(epoch, loss.item() / count if self.device.reads_are_free else None)
+        mean_loss = self.ranks.sum(loss_sum).item() / (self.examples - examples_before)
         if not math.isfinite(mean_loss):
             raise Diverged(f"the loss is {mean_loss} in epoch {epoch + 1}, by step {self.step}")
         return mean_loss
 
-    def _steps(self, epoch: int) -> Iterator[tuple[Examples, float, Stage]]:
-        """The batch of each step, the number of whole batches before it, and its stage."""
-        for batch in self._batches(epoch):
-            before, stage = self.batches, self.curriculum.stage(self.batches)
-            self.batches += 1
-            for index, part in enumerate(stage.cut(batch)):
-                yield part, before + index / stage.steps, stage
-            if self.batches == self.curriculum.total_batches:
-                return
-
-    def _batches(self, epoch: int) -> Iterable[Examples]:
-        for draw in self._draw:
-            drawn: Iterator[Examples] = draw(epoch, self.curriculum.batches_in(epoch))
-            return drawn
-        return itertools.starmap(Examples, self.train.epoch(epoch))
-
     def _evaluate(self, epoch: int, last: bool) -> float | None:
-        """The epoch's accuracy, None if none is due; the last one is the final accuracy if both are evaluated alike."""
-        every = self.goal.eval_every_epochs
-        if last and self.goal.tta == self.goal.epoch_tta:
-            return self._final_accuracy()
-        if not every or ((epoch + 1 < self.goal.first_eval_epoch or (epoch + 1) % every) and not last):
+        """The epoch's quality, None if none is due; the last one is the final one if both are evaluated alike."""
+        if last and self.goal.evaluates_alike:
+            return self._final_quality()
+        if not self.goal.is_due(epoch + 1, last):
             return None
         with self.clock.span("eval", epoch + 1):
-            return self._accuracy(self.goal.epoch_tta)
+            return self._noted(final=False)
 
-    def _final_accuracy(self) -> float:
+    def _final_quality(self) -> float:
         with self.clock.span("final_eval"):
-            return self._accuracy(self.goal.tta)
+            return self._noted(final=True)
 
-    def _accuracy(self, tta: int) -> float:
-        with self.evaluated():
-            accuracy = self._test_accuracy(tta)
-        self._note_target(accuracy)
-        return accuracy
+    def _noted(self, final: bool) -> float:
+        quality = self._measured(final)
+        self._note_target(quality)
+        return quality
 
-    def _note_target(self, accuracy: float | None, loss: float | None = None) -> None:
-        if self.time_to_target_s is None and self.goal.reached_by(accuracy, loss):
+    def _note_target(self, quality: float | None, loss: float | None = None) -> None:
+        if self.time_to_target_s is None and self.goal.reached_by(quality, loss):
             self.time_to_target_s = self.clock.elapsed_s()
 
-    def _test_accuracy(self, tta: int) -> float:
-        """The accuracy with the present weights."""
-        step, goal = self.train_step, self.goal
-        batches = self.test.epoch(0)
-        return evaluation.accuracy(
-            step.forward, batches, step.precision, tta, step.ranks, goal.tta_below, goal.equal_views
-        )
-
-    def _record(self, epoch: int, mean_loss: float, optimizers: Optimizers, accuracy: float | None) -> None:
+    def _record(self, epoch: int, mean_loss: float, optimizers: Optimizers, quality: float | None) -> None:
         row = {
             "epoch": epoch + 1,
             "steps": self.step,
@@ -257,7 +166,7 @@ class Trainer:
             "lr": optimizers.lr,
             "momentum": optimizers.momentum,
             "lr_role": optimizers.main_role,
-            "accuracy": accuracy,
+            **self._row(quality),
         }
         self.rows.append(row)
         self._report({"kind": "epoch", **row})

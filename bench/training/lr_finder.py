@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bench.training.examples import Examples
-from bench.training.loop import Trainer, endless
+from bench.training.loop import endless
+from bench.training.trainer import Trainer
 
 # Of the running mean of the losses, how much of it is kept at each batch.
 KEPT = 0.9

@@ -59,6 +59,10 @@ def adamw(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Op
     return kind(groups, fused=True if fused else None)
 
 
+def rmsprop(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:  # noqa: ARG001 - it has one form
+    return torch.optim.RMSprop(groups)
+
+
 def muon(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
     return Muon(groups, decoupled=decoupled is not False, pad=fused)
 

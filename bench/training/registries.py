@@ -10,6 +10,7 @@ OPTIMIZERS = Registry(
     {
         "sgd": Info("bench.training.optimizers:sgd", "SGD with momentum; decoupled: weight decay beside the gradient"),
         "adamw": Info("bench.training.optimizers:adamw", "AdamW; decoupled: false is Adam"),
+        "rmsprop": Info("bench.training.optimizers:rmsprop", "RMSprop, as WGANs are trained"),
         "muon": Info("bench.training.optimizers:muon", "orthogonalised momentum, for filters and matrices"),
     },
 )

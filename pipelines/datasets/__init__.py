@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.pipelines.datasets import own
-from bench.pipelines.datasets.catalog import COUNTS, DATASETS, DatasetInfo, Location
+from bench.pipelines.datasets.catalog import COUNTS, DATASETS, ONLY_CLASS, DatasetInfo, Location
 from bench.pipelines.datasets.options import check_options
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def load_dataset(
         from bench.pipelines.datasets.published import load
 
         dataset = load(made, data_dir, download=download, progress=progress)
+    only_class = options.get(ONLY_CLASS)
+    if isinstance(only_class, int):
+        dataset = dataset.of_class(only_class)
     counts = {key: count for key in COUNTS if isinstance(count := options.get(key), int)}
     if counts:
         dataset = dataset.first(**counts)

@@ -9,6 +9,7 @@ from bench.registry.registry import Registry
 
 # Options that say how many images of each split there are.
 COUNTS = ("train_count", "test_count")
+ONLY_CLASS = "only_class"
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class DatasetInfo:
     `image_shape` is (channels, height, width). `learnable` is false if labels are unrelated to pixels, so that there
     can be no target accuracy. `download_bytes` is 0 if nothing is fetched. `options` are those that `load_dataset`
     takes: shape, classes and counts are their defaults, and `held_out` trains without so many training images, which
-    then are the test images. Of published images COUNTS takes the first. `where` is its `PublishedSet`, or the function
+    then are the test images. Of published images ONLY_CLASS takes those of one label, and COUNTS
+    the first of them. `where` is its `PublishedSet`, or the function
     that makes it.
     """
 
@@ -67,7 +69,7 @@ DATASETS = Registry(
                 train_count=50_000,
                 test_count=10_000,
                 download_bytes=170_052_171,
-                options=("held_out", *COUNTS),
+                options=("held_out", *COUNTS, ONLY_CLASS),
                 where="bench.pipelines.datasets.cifar:CIFAR10",
             ),
             DatasetInfo(
@@ -78,7 +80,7 @@ DATASETS = Registry(
                 train_count=50_000,
                 test_count=10_000,
                 download_bytes=168_513_733,
-                options=("held_out", *COUNTS),
+                options=("held_out", *COUNTS, ONLY_CLASS),
                 where="bench.pipelines.datasets.cifar:CIFAR100",
             ),
             DatasetInfo(
@@ -89,7 +91,7 @@ DATASETS = Registry(
                 train_count=60_000,
                 test_count=10_000,
                 download_bytes=11_594_722,
-                options=("held_out", *COUNTS),
+                options=("held_out", *COUNTS, ONLY_CLASS),
                 where="bench.pipelines.datasets.mnist:MNIST",
             ),
             DatasetInfo(
@@ -99,7 +101,7 @@ DATASETS = Registry(
                 classes=10,
                 train_count=1_437,
                 test_count=360,
-                options=("held_out", *COUNTS),
+                options=("held_out", *COUNTS, ONLY_CLASS),
                 where="bench.pipelines.datasets.digits:load_digits",
             ),
             DatasetInfo(

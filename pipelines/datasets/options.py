@@ -42,6 +42,8 @@ def check_published(info: DatasetInfo, options: Mapping[str, object]) -> None:
                 _check_integer(info, name, value, 1, info.train_count, "of the training images")
             case "test_count" if info.learnable:
                 _check_integer(info, name, value, 1, info.test_count, "of the test images")
+            case "only_class":
+                _check_integer(info, name, value, 0, info.classes - 1, "its classes, counted from 0")
             case "shape":
                 _check_shape(info, value)
             case "classes":

@@ -22,12 +22,13 @@ from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Placement
 from bench.pipelines.loaders import make_loader
 from bench.training.device import Device
-from bench.training.loop import Goal, Trainer
+from bench.training.goal import Goal
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers, roles
 from bench.training.precision import Precision
 from bench.training.schedules import linear
 from bench.training.step import TrainingStep
+from bench.training.trainer import Trainer
 
 ROUNDS = 21
 EPOCHS = 1

@@ -17,13 +17,18 @@ def refusal(name, **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
-def test_every_registered_name_builds_with_its_defaults_and_has_a_summary(name):
+@pytest.mark.parametrize("name", sorted(models.MODELS.keys() - models.OF_TASKS.keys()))
+def test_every_classifier_builds_with_its_defaults(name):
     with torch.device("meta"):
         net = models.build(name, {}, **DATA)
         reads_words = name.startswith("counting_rnn:")
         assert net(torch.empty(2, 3) if reads_words else torch.empty(2, 3, 32, 32)).shape[:2] == (2, 10)
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_registered_name_has_a_summary_and_a_builder(name):
     assert models.MODELS[name].summary
+    assert callable(models.builder(name))
 
 
 def test_checking_takes_no_memory():

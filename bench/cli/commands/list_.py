@@ -24,6 +24,7 @@ from bench.scores.rules import BOOKS
 from bench.spec.matrix import MatrixSpec
 from bench.spec.measures import MEASURES
 from bench.spec.recipe import Recipe
+from bench.tasks import TASKS
 from bench.text.console import say
 from bench.text.nearest import did_you_mean
 from bench.training.registries import OPTIMIZERS, SCHEDULES
@@ -76,6 +77,15 @@ def _cards() -> Table:
     return table
 
 
+def _tasks() -> Table:
+    table = Table(
+        "task", "what it is", title="the kinds of training of a recipe, by its key task", title_justify="left"
+    )
+    for name, info in TASKS.items():
+        table.add_row(name, info.summary)
+    return table
+
+
 def _keys() -> Table:
     return _names("key", "bench run RECIPE --set KEY=VALUE", keys_of(Recipe))
 
@@ -95,6 +105,7 @@ OTHERS: dict[str, Callable[[], Table]] = {
     "recipes": recipe_table,
     "matrices": matrix_table,
     "cards": _cards,
+    "tasks": _tasks,
     "keys": _keys,
     "matrix-keys": _matrix_keys,
 }

@@ -45,7 +45,7 @@ from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
 from bench.runs import weights
-from bench.spec import prices, recipes
+from bench.spec import kept_nets, prices, recipes
 from bench.spec.job import Job
 from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
 from bench.spec.recipe import Recipe
@@ -119,6 +119,7 @@ def run_seeds(
     Raises `UsageError` for a recipe that does not fit, `MissingError` for data, hardware or room for
     the results that is missing. Both come before any training.
     """
+    kept_nets.RESULTS.set(options.results)
     look = LoadCheck()  # from here on, so that hardly anything has to be waited for
     streams.work_outlasts_output()
     options = replace(options, measure=anchored(options.measure, Path()))
@@ -204,6 +205,7 @@ class Campaign(SeedRuns):
     ) -> None:
         self.options, self.recipe, self.device, self.look, self.began_s = options, recipe, device, look, began_s
         self.weights = weights.find(options.weights, options.results) if options.weights is not None else None
+        self.nets = kept_nets.needed(recipe.task) if options.measure == "time_to_accuracy" else {}
         trained = {"weights": self.weights.identity} if self.weights else {}
         identity = recipes.identify(recipe.config() | trained, device, options.measure)
         self.sampling = Bounds()
@@ -304,6 +306,8 @@ class Campaign(SeedRuns):
             self.sampling,
             keep_weights=weights.place_of(attempt.run_id, self.options.results) if self.options.keep_weights else None,
             weights=self.weights,
+            nets=self.nets,
+            pictures=attempt.pictures,
             shared_process=self.options.shared_process,
             keep_compiled=self.options.keep_compiled,
         )

@@ -22,10 +22,10 @@ from bench.profiling.demand import NotCounted, demand
 from bench.profiling.footprint import footprint
 from bench.report.terminal.gpu import print_demand
 from bench.report.terminal.script import print_script
-from bench.report.terminal.show import print_measured, print_recipe
+from bench.report.terminal.show import print_measured, print_recipe, print_task
 from bench.runs.run import FINISHED, Run
 from bench.runs.store import Store
-from bench.spec import recipes
+from bench.spec import kept_nets, recipes
 from bench.text.console import LastingConsole, say, write_out
 
 
@@ -46,6 +46,7 @@ def show(
     ] = False,
 ) -> None:
     """Raises `UsageError` for a card that is not known, and where --device contradicts it."""
+    kept_nets.RESULTS.set(results)
     if scripts := _runs_of_script(recipe, results):
         print_script(LastingConsole(), recipe, scripts)
         return
@@ -61,6 +62,9 @@ def show(
         return
     if asked.only_measure:
         print_measured(console, name, asked, asked.only_measure)
+        return
+    if asked.task is not None:
+        print_task(console, name, asked, on, _finished_runs(name, results))
         return
     work, not_counted = None, None
     with console.status("counting"):

@@ -31,8 +31,8 @@ from bench.pipelines.errors import PipelineError
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.sweep import print_plan, print_summary
 from bench.report.terminal.sweep_progress import SweepProgress, view
+from bench.spec import kept_nets, prices
 from bench.spec import matrix as matrices
-from bench.spec import prices
 from bench.spec.matrix import Cell, Matrix, Order, same, short
 from bench.spec.measures import with_timeout
 from bench.spec.sweep_plan import FAILURES, SweepPlan, check_rerun, plan
@@ -117,6 +117,7 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     """
     streams.work_outlasts_output()
     device = chosen_device(options.device)
+    kept_nets.RESULTS.set(options.results)
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
     code = ScriptCode(matrix.folder, spec.command.argv) if spec.command is not None else None

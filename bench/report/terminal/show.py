@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.host.fingerprint import native_precision
 from bench.pipelines.datasets import describe
 from bench.registry.reference import label
 from bench.report.terminal.summary import summarise
 from bench.runs.run import Run
+from bench.spec import kept_nets
 from bench.spec.own import labelled
 from bench.spec.published import Published
 from bench.spec.recipe import Recipe
 from bench.text import units
+from bench.text.console import say
 
 if TYPE_CHECKING:
     from bench.profiling.footprint import Footprint
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 MOST_GROUPS = 5
 THESE = "these"
 # Keys shown elsewhere on the screen.
-_ELSEWHERE = ("data", "seeds", "target_accuracy", "target_loss", "summary", "source", "published")
+_ELSEWHERE = ("data", "seeds", "target_accuracy", "target_loss", "target_quality", "summary", "source", "published")
 
 
 def print_recipe(
@@ -61,6 +64,20 @@ def print_measured(console: Console, name: str, recipe: Recipe, measure: str) ->
     console.print(f"It trains nothing: bench run {name} --measure {measure}", markup=False, highlight=False)
 
 
+def print_task(console: Console, name: str, recipe: Recipe, device: str, runs: Sequence[Run]) -> None:
+    """Print a recipe with a task, whose costs are not counted; `runs` are its finished trainings."""
+    _print_words(console, name, recipe)
+    print_rows(console, ingredients(recipe, native_precision(device)))
+    for run in runs[-MOST_GROUPS:]:
+        quality = units.get(run.config, "resolved", "quality", "name")
+        found = units.number(run.metrics.get(quality))
+        say(console, f"{run.run_id}: {quality} {found} after {units.duration(run.metrics.get('train_s'))}")
+    if missing := kept_nets.lack(recipe.task):
+        say(console, f"Not to be run yet: {missing}")
+    elif not runs:
+        say(console, f"No finished run of it is known here yet: bench run {name}")
+
+
 def _print_words(console: Console, name: str, recipe: Recipe) -> None:
     console.print(Text.assemble((name, "bold"), f": {recipe.summary}"))
     if recipe.source:
@@ -85,6 +102,8 @@ def ingredients(recipe: Recipe, precision: str) -> list[tuple[str, str]]:
     target = units.percent(recipe.target_accuracy) if recipe.target_accuracy is not None else "none"
     if recipe.target_loss is not None:
         target = f"a training loss of {recipe.target_loss:g}"
+    if recipe.target_quality is not None:
+        target = f"a quality of {recipe.target_quality:g}"
     rows.append(("target", f"{target}, {recipe.seeds} seed{'s' if recipe.seeds > 1 else ''}"))
     return rows
 

@@ -164,6 +164,9 @@ def table(runs: Sequence[Run]) -> Table:
     if any(run.metrics.get("target_loss") is not None for run in runs):
         metric("training loss", "loss", units.number)
         metric("target loss", "target_loss", units.number)
+    if quality := units.get(first.config, "resolved", "quality", "name"):
+        metric(quality.replace("_", " "), quality, units.number)
+        metric("target quality", "target_quality", units.number)
     metric("samples/s, training", "samples_per_s", units.rate)
     metric("time to the target", "time_to_target_s", units.duration)
     metric("epochs", "epochs", lambda epochs: units.MISSING if epochs is None else f"{epochs:.3g}")
@@ -241,6 +244,8 @@ def _footnotes(runs: Sequence[Run]) -> list[str]:
         if kept := units.get(run.config, "resolved", "kept_weights"):
             how = f"--measure inference --weights {run.run_id}"
             notes.append(f"Weights of seed {run.seed}: {kept['file']}; the same command with {how} times them.")
+        if pictures := units.get(run.config, "resolved", "pictures"):
+            notes.append(f"Pictures of seed {run.seed}: {len(pictures)}, the last one {pictures[-1]['file']}.")
     if any(run.shares_process for run in runs):
         notes.append(
             "The seeds shared one process, which loaded, built and compiled once, in the total of the first one. "

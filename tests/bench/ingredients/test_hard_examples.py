@@ -10,12 +10,13 @@ from bench.host.clock import Clock
 from bench.ingredients.hard_examples import HardExamples
 from bench.training.curriculum import Curriculum, ShortEpochs
 from bench.training.device import Device
-from bench.training.loop import Goal, Trainer
+from bench.training.goal import Goal
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import linear
 from bench.training.step import TrainingStep
+from bench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 

@@ -20,11 +20,11 @@ from bench.spec.buildable import why_not
 from bench.training.device import Device
 from bench.training.examples import Examples
 from bench.training.flops import forward_flops, training_flops
-from bench.training.loop import Trainer
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import linear
+from bench.training.trainer import Trainer
 
 SHAPE = [3, 16, 16]
 SMALL = (

@@ -109,4 +109,6 @@ def test_a_recipe_that_trains_nothing_is_for_its_own_measure_alone():
     recipes.check_measure(recipe, "resize")
     with pytest.raises(UsageError, match="--measure resize, not throughput"):
         recipes.check_measure(recipe, "throughput")
-    assert set(recipes.names()) - set(recipes.trained_names()) == {"resize", "neighbours", "checkerboard"}
+    with_task = {name for name in recipes.names() if recipes.load(name, "cpu").task is not None}
+    others = {"resize", "neighbours", "checkerboard"}
+    assert set(recipes.names()) - set(recipes.trained_names()) == others | with_task

@@ -11,7 +11,7 @@ from bench.measures import assembly
 from bench.measures.time_to_accuracy import TimeToAccuracy
 from bench.models.speedrun import SpeedrunNet
 from bench.profiling.footprint import footprint
-from bench.training.loop import Trainer
+from bench.training.trainer import Trainer
 
 SMALLER_IMAGES = "image_sizes=[{pixels: 4, until: 0.5}]"
 HARD_EXAMPLES = "drop_easy={kept: 0.5, start: 0.5}"

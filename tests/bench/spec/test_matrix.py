@@ -267,8 +267,11 @@ def test_every_shipped_matrix_expands_and_says_what_it_is(name, device):
     made = expand(shipped, device, found=8)
     assert not any(cell.merged for cell in made)
     skipped = [cell.skip for cell in made if cell.skip is not None]
-    assert all(device == "cpu" and "tf32" in reason for reason in skipped)
-    assert len(skipped) < len(made)
+    needs_network = made[0].recipe is not None and made[0].recipe.task is not None
+    assert all(
+        "kept its weights" in reason if needs_network else device == "cpu" and "tf32" in reason for reason in skipped
+    )
+    assert len(skipped) < len(made) or needs_network
 
 
 def test_the_digits_matrix_has_sixteen_cells():

@@ -10,12 +10,14 @@ from bench.ingredients.ema import Ema
 from bench.training.compiled import compiled
 from bench.training.curriculum import Curriculum
 from bench.training.device import Device
-from bench.training.loop import Diverged, Goal, Trainer
+from bench.training.goal import Goal
+from bench.training.loop import Diverged
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import linear
 from bench.training.step import TrainingStep
+from bench.training.trainer import Trainer
 
 
 class Blobs:

@@ -8,13 +8,14 @@ from torch import nn
 
 from bench.host.clock import Clock
 from bench.training.device import Device
-from bench.training.loop import Goal, Trainer
+from bench.training.goal import Goal
 from bench.training.loss import Loss
 from bench.training.lr_finder import BELOW_BEST, Curve, find_rate
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import constant
 from bench.training.step import TrainingStep
+from bench.training.trainer import Trainer
 
 
 def curve_of(loss):

@@ -21,7 +21,7 @@ from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.workbench import Workbench
 from bench.spec import recipes
-from bench.training.loop import Trainer
+from bench.training.trainer import Trainer
 
 COMPILING = [name for name in recipes.names() if recipes.load(name, "cuda").compile]
 # A run of six batches an epoch: a role that stops after a fifth of the first still does so after a batch.

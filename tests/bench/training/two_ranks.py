@@ -20,13 +20,14 @@ from bench.pipelines.loader import Loader, Placement, Shard
 from bench.pipelines.loaders import make_loader
 from bench.training import evaluation
 from bench.training.device import Device
-from bench.training.loop import Goal, Trainer
+from bench.training.goal import Goal
 from bench.training.loss import Loss
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.schedules import linear
 from bench.training.step import TrainingStep
+from bench.training.trainer import Trainer
 
 BATCH_SIZE = 60
 

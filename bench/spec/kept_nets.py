@@ -1,0 +1,165 @@
+"""Networks trained earlier that a task needs: where their weights are, and what a cell's identity says of them.
+
+A setting names one by a recipe, whose newest run that kept its weights is taken, by the id of a run, or by a file. In a
+cell's identity the SHA-256 of the weights stands for it, so that another training of that network makes another cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bench.errors import BenchError, MissingError, UsageError
+from bench.files import PACKAGE
+from bench.runs import weights
+from bench.runs.run import Run
+from bench.runs.store import jsonl_files, read_runs
+from bench.runs.weights import WeightsFile
+from bench.spec.task import SETTINGS
+from bench.tasks.settings import KeptNet, KeptWeights, TaskSettings
+from bench.text import units
+
+# Below which the runs of this command are; set by commands that have `--results`.
+RESULTS: ContextVar[Path] = ContextVar("results", default=Path("results"))
+_ELSEWHERE: ContextVar[tuple[Path, ...]] = ContextVar("elsewhere", default=(PACKAGE / "published",))
+
+
+@contextmanager
+def judged_by(files: Iterable[Path]) -> Iterator[None]:
+    """While entered, networks trained in these files of runs are known, instead of those that come with the project."""
+    token = _ELSEWHERE.set(tuple(files))
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
+def needed(task: TaskSettings | None, cell: Mapping[str, Any] = MappingProxyType({})) -> dict[str, WeightsFile]:
+    """The weights of every network trained earlier that the task needs, by its setting: those of the `cell`'s config
+    if it names them, even if there are newer ones by now.
+
+    Raises `MissingError`, with the command that trains one, and `UsageError` for a reference that fits nothing.
+    """
+    if task is None:
+        return {}
+    found = {key: _find(f"task.{key}", getattr(task, key)) for key in task.NETS}
+    for key, file in found.items():
+        sha256 = units.get(dict(cell), "task", key, "sha256")
+        if sha256 not in (None, file.identity):
+            found[key] = _find(f"task.{key}", KeptWeights(sha256=sha256))
+    return found
+
+
+def lack(task: TaskSettings | None) -> str | None:
+    """Why the task cannot be trained here for want of such a network; None if it can."""
+    try:
+        needed(task)
+    except BenchError as error:
+        return str(error)
+    return None
+
+
+def identified(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a task as a cell's identity has them: a network trained earlier by its weights, if they are
+    here."""
+    found = dict(task)
+    for key in _nets(task):
+        if isinstance(named := task.get(key), str):
+            try:
+                found[key] = {"sha256": _find(key, named).identity}
+            except BenchError:
+                continue  # what trains says what is missing
+    return found
+
+
+def without(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a task for what does not need those networks."""
+    return {key: value for key, value in task.items() if key not in _nets(task)}
+
+
+def alternatives(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A config with each network that was trained for it so far, here or elsewhere.
+
+    The config itself, if its task names no recipe, or one of which there is none.
+    """
+    task = _task_of(config)
+    of_recipes = [key for key in _nets(task) if isinstance(task.get(key), str)]
+    if not of_recipes:
+        yield dict(config)
+    for key in of_recipes[:1]:
+        found = {_identity(run) for run in (*_kept_runs(task[key]), *_runs_elsewhere(task[key]))}
+        if not found:
+            yield dict(config)
+        for sha256 in sorted(found):
+            yield from alternatives({**config, "task": {**task, key: {"sha256": sha256}}})
+
+
+def said_of(config: Mapping[str, Any]) -> str:
+    """The networks trained earlier that a record's config names, as text; empty without a task."""
+    task = _task_of(config)
+    return ", ".join(f"{key} {units.get(dict(task), key, 'sha256')}" for key in _nets(task))
+
+
+def _task_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a recipe's task; empty if it has none."""
+    task = config.get("task")
+    return task if isinstance(task, Mapping) else {}
+
+
+def _nets(task: Mapping[str, Any]) -> tuple[str, ...]:
+    settings = SETTINGS.get(str(task.get("name")))
+    return settings.NETS if settings is not None else ()
+
+
+def _find(key: str, named: KeptNet | None) -> WeightsFile:
+    results = RESULTS.get()
+    if named is None:
+        raise UsageError(
+            f"{key}: null names no network, and the task needs one that was trained before; give the name of a recipe, "
+            "a run that kept its weights, or a file of weights"
+        )
+    if isinstance(named, KeptWeights):
+        runs = [run for run in _kept_runs() if _identity(run) == named.sha256]
+        if not runs:
+            raise MissingError(f"{key}: no weights with SHA-256 {named.sha256}… are below {results}")
+        return weights.find(runs[-1].run_id, results, key)
+    if runs := _kept_runs(named):
+        return weights.find(runs[-1].run_id, results, key)
+    if (PACKAGE / "recipes" / f"{named}.yaml").is_file():
+        raise MissingError(
+            f"{key}: no run of {named} below {results} kept its weights; train one by "
+            f"`bench run {named} --keep-weights --seeds 1`"
+        )
+    return weights.find(named, results, key)
+
+
+def _kept_runs(recipe: str | None = None) -> list[Run]:
+    """The runs here, of this recipe, whose weights are kept, the newest last."""
+    results = RESULTS.get()
+    kept = {path.stem for path in weights.place_of("", results).parent.glob(f"*{weights.SUFFIX}")}
+    if not kept:
+        return []
+    return _having_kept(read_runs(jsonl_files([results / "runs"]), lambda run_id, _: run_id in kept), recipe)
+
+
+def _runs_elsewhere(recipe: str) -> list[Run]:
+    return _having_kept(read_runs(jsonl_files(_ELSEWHERE.get()), lambda *_: True), recipe)
+
+
+def _having_kept(runs: list[Run], recipe: str | None) -> list[Run]:
+    found = [run for run in runs if _kept(run) and recipe in (None, run.recipe)]
+    return sorted(found, key=lambda run: run.run_id)
+
+
+def _kept(run: Run) -> str | None:
+    """The SHA-256 of the weights that a run kept."""
+    sha256: str | None = units.get(run.config, "resolved", "kept_weights", "sha256")
+    return sha256
+
+
+def _identity(run: Run) -> str:
+    return str(_kept(run))[: weights.IDENTITY_DIGITS]

@@ -1,0 +1,33 @@
+"""The task of a recipe: which there are, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bench.models import OF_TASKS
+from bench.tasks.settings import TaskSettings
+from bench.tasks.wgan_settings import WganSettings
+
+SETTINGS: Mapping[str, type[TaskSettings]] = MappingProxyType({"wgan": WganSettings})
+TaskConfig = WganSettings
+# The measures of a recipe with a task.
+MEASURED = ("time_to_accuracy", "throughput", "loading")
+
+
+def check_task(task: TaskSettings | None, model: str, asked: Mapping[str, object]) -> None:
+    """Raise ValueError, beginning with a key, if the network is not for this task, or for any at all.
+
+    The same for what is `asked` for, by key, and is of classifiers alone.
+    """
+    trained_by = OF_TASKS.get(model, ())
+    if task is None:
+        if trained_by:
+            raise ValueError(f"model: {model} is no classifier; add task: {' or task: '.join(trained_by)}")
+        return
+    if task.name not in trained_by:
+        own = " or ".join(name for name, tasks in OF_TASKS.items() if task.name in tasks)
+        raise ValueError(f"model: task {task.name} trains {own}, not {model}")
+    for key, value in asked.items():
+        if value and key not in task.INGREDIENTS:
+            raise ValueError(f"{key}: task {task.name} has no use for it; leave it out")

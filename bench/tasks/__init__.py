@@ -1,0 +1,13 @@
+"""The tasks by name: kinds of training that are no classifier's. Importing this brings no torch."""
+
+from __future__ import annotations
+
+from bench.registry.registry import Info, Registry
+
+TASKS = Registry(
+    "task",
+    "tasks",
+    {
+        "wgan": Info("bench.tasks.wgan:Wgan", "a generator against a critic, with the Wasserstein loss"),
+    },
+)

@@ -1,0 +1,47 @@
+"""Between the images that a loader delivers, pixels in [0, 1], and pictures to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.pipelines.dataset import Dataset
+from bench.training.task import channels
+
+PADDING = 2
+PAPER = 255
+
+
+class Tanh:
+    """Turns a loader's normalised images into those of a network that ends in a tanh: from -1, black, to 1, white."""
+
+    def __init__(self, data: Dataset, device: torch.device, dtype: torch.dtype) -> None:
+        images = torch.empty(0, device=device)
+        self._scale = (2 * channels(data.std, images)).to(dtype)
+        self._shift = (2 * channels(data.mean, images) - 1).to(dtype)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] in the dtype that it was made for."""
+        return torch.addcmul(self._shift, images, self._scale)
+
+
+def pixels_of(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """A data set's images [N, C, H, W], as float32 in [0, 1] on the device."""
+    return torch.from_numpy(images).to(device).float() / 255
+
+
+def grid(pixels: Tensor, columns: int = 8) -> Tensor:
+    """Images [N, C, H, W] in [0, 1], one or three channels, in rows of `columns`: uint8 [3, height, width].
+
+    A last row that is not full ends in white.
+    """
+    images = F.pad(pixels.detach().float().clamp(0, 1) * 255, (PADDING,) * 4, value=PAPER).round().to(torch.uint8)
+    images = images.expand(-1, 3, -1, -1)
+    rows = -(-len(images) // columns)
+    paper = images.new_full((rows * columns - len(images), *images.shape[1:]), PAPER)
+    _, channels_, height, width = images.shape
+    table = torch.cat([images, paper]).view(rows, columns, channels_, height, width)
+    return table.permute(2, 0, 3, 1, 4).reshape(channels_, rows * height, columns * width)

@@ -1,0 +1,44 @@
+"""The settings of `task: wgan`. Importing this brings no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.documents.limits import MOST_COUNT
+from bench.documents.numbers import Count, NotNegative, Positive
+from bench.tasks.settings import KeptNet, TaskSettings
+
+
+class WganSettings(TaskSettings):
+    """A Wasserstein GAN as the lecture trains it; a batch of images is a step of the critic.
+
+    The generator is stepped after every `critic_steps` steps of the critic; but after `many_critic_steps` for its first
+    `many_at_first` steps, and for every `many_every`-th, counted from the very first. The critic's weights are clipped
+    to ± `clip` before each of its steps, or with `gradient_penalty` (times its weight) not at all.
+    """
+
+    NETS: ClassVar = ("features",)
+
+    name: Literal["wgan"]
+    critic_steps: Count = 5
+    """Steps of the critic for one of the generator."""
+    many_critic_steps: Count = 100
+    """The same, where there are to be many."""
+    many_at_first: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
+    """For so many first steps of the generator there are many."""
+    many_every: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 500
+    """And for every so many-th of its steps, beginning with the first; 0 for none."""
+    clip: Positive = 0.01
+    """Largest weight of the critic."""
+    gradient_penalty: NotNegative = 0.0
+    """Weight of the penalty on the critic's gradients (WGAN-GP); above 0 nothing is clipped."""
+    generator_batch: Count = 64
+    """Images of a step of the generator."""
+    features: KeptNet | None = None
+    """The classifier whose features judge the images: a recipe whose newest kept run it is, a run's id, or a file."""
+    samples: Annotated[int, Field(ge=2, le=MOST_COUNT)] = 2000
+    """Images of each evaluation, generated ones and test images."""
+    nearest: Count = 100
+    """So many of them are compared with every training image."""

@@ -1,0 +1,108 @@
+"""A task: a kind of training with steps, a quality and pictures of its own, where a classifier's do not fit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.pipelines.dataset import Dataset
+from bench.training.examples import Examples
+from bench.training.loop import Batches
+from bench.training.optimizers import Optimizers
+from bench.training.precision import Precision
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a task is judged by: the name of one of the numbers that it measures, and which of two is better."""
+
+    name: str
+    better: Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class TrainedNet:
+    """A network that an earlier run trained: on the device in fp32, in evaluation mode, its weights without gradients.
+
+    `mean` and `std` normalise its images, per channel of pixels in [0, 1]. `run_id` is empty if nobody knows the run.
+    """
+
+    net: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    run_id: str = ""
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [0, 1] as the network was trained on them, float32."""
+        return (pixels.float() - channels(self.mean, pixels)) / channels(self.std, pixels)
+
+
+@dataclass(frozen=True)
+class TaskParts:
+    """What a task is made of besides its settings.
+
+    `model` holds all networks that are trained, on the device in its precision. `test` are the batches of the test
+    split, normalised as those of the training. `make_optimizers` makes the recipe's optimisers, on the recipe's
+    schedule, for one of the networks. `nets` are those of earlier runs, by the setting that names them.
+    """
+
+    model: nn.Module
+    data: Dataset
+    test: Batches
+    precision: Precision
+    make_optimizers: Callable[[nn.Module], Optimizers]
+    seed: int
+    nets: Mapping[str, TrainedNet]
+
+    @property
+    def device(self) -> torch.device:
+        return self.precision.device.torch
+
+
+class Task(ABC):
+    """What is trained, by which steps, and how good it is; `settings` are those of the recipe's `task`.
+
+    Numbers of `epoch_figures` and `evaluate` stand under their names in the epoch's row, those of the last `evaluate`
+    among the metrics of the run.
+    """
+
+    quality: ClassVar[Quality]
+
+    def __init__(self, settings: Any, parts: TaskParts) -> None:
+        self.settings, self.parts = settings, parts
+
+    @abstractmethod
+    def begin(self) -> Optimizers:
+        """A run begins with the present weights; the optimisers returned stand for all of them in the record."""
+
+    @abstractmethod
+    def step(self, batch: Examples, position: float) -> Tensor:
+        """Train on a batch after `position` whole ones; the mean loss of its examples, float32 [] on the device.
+
+        It may not wait for the device.
+        """
+
+    @abstractmethod
+    def evaluate(self) -> dict[str, float]:
+        """The quality, and what else is measured of the present weights, by name.
+
+        Raises `Diverged` where there is nothing to measure any more.
+        """
+
+    def epoch_figures(self) -> dict[str, float]:
+        """Other numbers of the epoch that has just ended, by name."""
+        return {}
+
+    def pictures(self) -> dict[str, Tensor]:
+        """What is drawn after an evaluation, by name: a picture each, uint8 [3, H, W]."""
+        return {}
+
+
+def channels(values: tuple[float, ...], images: Tensor) -> Tensor:
+    """A number a channel, as float32 that broadcasts over `images` [B, C, H, W] on their device."""
+    return torch.tensor(values, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
