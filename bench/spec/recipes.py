@@ -10,10 +10,10 @@ from bench.documents.document import YAML_SUFFIXES, Document, is_file, parse_set
 from bench.errors import UsageError
 from bench.files import PACKAGE
 from bench.host.fingerprint import native_precision
-from bench.registry.reference import anchored_document, anchored_values
+from bench.registry.reference import anchored_document, anchored_values, label
 from bench.runs.run import cell_id
 from bench.spec import kept_nets
-from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS, label_of
+from bench.spec.measures import ON_SEVERAL_DEVICES, TRAIN_NOTHING, WITH_OPTIONS
 from bench.spec.own import portable
 from bench.spec.recipe import WORDS, Recipe
 from bench.spec.task import MEASURED
@@ -42,7 +42,7 @@ def check_measure(recipe: Recipe, measure: str) -> None:
         )
     if recipe.task is not None and measure not in MEASURED:
         measures = ", ".join(MEASURED)
-        raise UsageError(f"task: {recipe.task.name} has no {label_of(measure)}; its measures are {measures}")
+        raise UsageError(f"task: {recipe.task.name} has no {label(measure)}; its measures are {measures}")
 
 
 def find(name: str) -> Path:

@@ -39,7 +39,7 @@ from bench.execution.runner import execute
 from bench.host.contention import LoadCheck
 from bench.host.fingerprint import chosen_device, device_count
 from bench.pipelines.datasets import DATASETS
-from bench.pipelines.datasets.catalog import COUNTS
+from bench.pipelines.datasets.catalog import COUNTS, ONLY_CLASS
 from bench.registry.reference import anchored, label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
@@ -227,7 +227,11 @@ class Campaign(SeedRuns):
         subject = f"{label(recipe.model.name)} on {label(recipe.data.name)}{target}, "
         subject = "" if self.options.measure in TRAIN_NOTHING else subject
         self.say(f"{self.recorder.recipe}: {subject}{what} on {self.device}, {self.counted_seeds}")
-        if any(count in recipe.data.options for count in COUNTS) and recipe.data.name in DATASETS and self.target:
+        if (
+            any(key in recipe.data.options for key in (*COUNTS, ONLY_CLASS))
+            and recipe.data.name in DATASETS
+            and self.target
+        ):
             self.say(f"Note: a part of {recipe.data.name} is another data set, whose runs are on no leaderboard")
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
         shared = self.options.shared_process
