@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -50,7 +50,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
     """A name for each run, the first of its cell: `digits`, or `digits (model.block=wide, precision=bf16)`.
 
     Runs are compared within their sweep, or with the other runs of the recipe that belong to none. Different cells with
-    equal names get the beginning of their ids.
+    equal names get the beginning of their ids. Where many keys differ, values that most cells have are left out.
     """
     alike: dict[tuple[str, str, str | None], list[int]] = defaultdict(list)
     for position, run in enumerate(runs):
@@ -58,10 +58,12 @@ def labels(runs: Sequence[Run]) -> list[str]:
     names = [run.recipe for run in runs]
     for positions in alike.values():
         keys = differing([runs[position].config for position in positions])
-        told = dict(list(keys.items())[:MOST_KEYS])
+        usual = usual_values(keys) if len(keys) > MOST_KEYS else {}
         for place, position in enumerate(positions):
-            parts = [f"{key.removeprefix(PARAMETER)}={show(values[place])}" for key, values in told.items()]
-            if len(keys) > MOST_KEYS:
+            told = {key: values[place] for key, values in keys.items()}
+            told = {key: value for key, value in told.items() if not usual or show(value) != usual[key]}
+            parts = [f"{key.removeprefix(PARAMETER)}={show(value)}" for key, value in list(told.items())[:MOST_KEYS]]
+            if len(told) > MOST_KEYS:
                 parts.append(f"… {runs[position].cell[:ID_DIGITS]}")
             if parts:
                 names[position] = f"{runs[position].recipe} ({', '.join(parts)})"
@@ -72,6 +74,16 @@ def labels(runs: Sequence[Run]) -> list[str]:
         name if len(cells[name]) == 1 else f"{name} {run.cell[:ID_DIGITS]}"
         for name, run in zip(names, runs, strict=True)
     ]
+
+
+def usual_values(keys: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """The value, as text, that more than half of the cells have of each key; empty unless every key has one.
+
+    Such cells change little at a time, and are best told by what they change.
+    """
+    counts = {key: Counter(map(show, values)).most_common(1)[0] for key, values in keys.items()}
+    is_usual = all(2 * count > len(keys[key]) for key, (_, count) in counts.items())
+    return {key: text for key, (text, _) in counts.items()} if is_usual else {}
 
 
 def show(value: Any) -> str:

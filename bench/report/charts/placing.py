@@ -11,6 +11,8 @@ from bench.report.charts.chart import PointLabel, XYChart
 PHONE_PX, TABLET_PX, PAGE_PX = 250, 560, 1120
 HEIGHT_PX = 320
 LETTER_PX, LINE_PX, GAP_PX = 7.2, 15.0, 6.0
+# The part of its length by which a label at the right end is moved on a phone.
+LAST_SHARE = 0.35
 # The distance of a label from its point.
 OFFSET_PX = 8.0
 Box = tuple[float, float, float, float]
@@ -31,14 +33,17 @@ class Placed:
     colour: int | None = None
 
 
-def placed_ticks(ticks: Sequence[tuple[float, str]]) -> list[Placed]:
+def placed_ticks(ticks: Sequence[tuple[float, str]], tablet_px: float = TABLET_PX) -> list[Placed]:
     """The labels of a horizontal axis, given by their places, without those that would touch the one before."""
-    kept = set(_apart(ticks, PHONE_PX))
-    narrow = frozenset(kept)
-    for number in range(len(ticks)):
-        if number not in kept and _fits(number, kept, ticks):
-            kept.add(number)
-    return [Placed(text, place, 0.0, number in narrow) for number, (place, text) in enumerate(ticks) if number in kept]
+    kept = _apart(ticks)
+    everywhere = frozenset(kept)
+    for number, tick in enumerate(ticks):
+        gaps = (_gap_px(*_in_order(tick, ticks[other]), tablet_px) for other in kept)
+        if number not in everywhere and all(gap >= GAP_PX for gap in gaps):
+            kept.append(number)
+    return [
+        Placed(text, place, 0.0, number in everywhere) for number, (place, text) in enumerate(ticks) if number in kept
+    ]
 
 
 def placed_labels(chart: XYChart) -> list[Placed]:
@@ -57,17 +62,23 @@ def placed_labels(chart: XYChart) -> list[Placed]:
     return [one for one, _ in taken]
 
 
-def _apart(ticks: Sequence[tuple[float, str]], width_px: float) -> list[int]:
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[int]:
+    """Those that fit on a phone, where a label at the right end stands further to the left."""
     kept: list[int] = []
-    for number in range(len(ticks)):
-        if not kept or _gap_px(ticks[kept[-1]], ticks[number], width_px) >= GAP_PX:
+    for number, (place, text) in enumerate(ticks):
+        moved_px = LAST_SHARE * LETTER_PX * len(text) if is_last(place, text) else 0.0
+        if not kept or _gap_px(ticks[kept[-1]], (place, text), PHONE_PX) - moved_px >= GAP_PX:
             kept.append(number)
     return kept
 
 
-def _fits(number: int, others: set[int], ticks: Sequence[tuple[float, str]]) -> bool:
-    pairs = (sorted((ticks[number], ticks[other])) for other in others)
-    return all(_gap_px(left, right, TABLET_PX) >= GAP_PX for left, right in pairs)
+def is_last(place: float, text: str) -> bool:
+    """Whether a label would reach beyond the right end of a phone's screen."""
+    return place > 0.9 and len(text) > 4
+
+
+def _in_order(one: tuple[float, str], other: tuple[float, str]) -> tuple[tuple[float, str], tuple[float, str]]:
+    return (one, other) if one[0] <= other[0] else (other, one)
 
 
 def _gap_px(left: tuple[float, str], right: tuple[float, str], width_px: float) -> float:

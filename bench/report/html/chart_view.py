@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bench.report.charts.chart import ChartSeries, Dot, DotChart, Point, XYChart
-from bench.report.charts.placing import Placed, placed_labels, placed_ticks
+from bench.report.charts.placing import Placed, is_last, placed_labels, placed_ticks
 
 SIDE = 1000
 LABEL_LETTERS = 28
+# The track between labels and figures on a tablet, in pixels.
+TRACK_PX = 270
 # What the templates call.
 FILTERS = (
     "xy_view", "dot_shares", "dot_ticks", "shade", "colour_class", "label_letters", "text_letters", "anchor",
+    "tick_class",
 )  # fmt: skip
 
 
@@ -83,7 +86,12 @@ def shade(chart: DotChart, ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def dot_ticks(chart: DotChart) -> list[Placed]:
-    return placed_ticks([(chart.axis.scale.place(tick), label) for tick, label in chart.axis.scale.ticks])
+    return placed_ticks([(chart.axis.scale.place(tick), label) for tick, label in chart.axis.scale.ticks], TRACK_PX)
+
+
+def tick_class(tick: Placed) -> str:
+    """The classes of a label of a horizontal axis."""
+    return f"tick x{'' if tick.everywhere else ' roomy'}{' last' if is_last(tick.x, tick.text) else ''}"
 
 
 def anchor(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,7 @@ from bench.report.terminal.sweep_table import (
     sweep_table,
     values_of,
 )
-from bench.runs.labels import differing, hardware
+from bench.runs.labels import differing, hardware, usual_values
 from bench.runs.run import INVALID, Run
 from bench.spec.sweep_plan import SweepPlan
 from bench.text import units
@@ -94,9 +94,12 @@ class SweepPage:
     @cached_property
     def usual(self) -> dict[str, str]:
         """The value that most cells have, by axis, where each axis has one: such a sweep changes little at a time."""
-        counts = [Counter(column).most_common(1)[0] for column in zip(*self._levels, strict=True)]
-        is_usual = len(self.keys) > 1 and all(2 * count > len(self.cells) for _, count in counts)
-        return {name: value for name, (value, _) in zip(headings(self.keys), counts, strict=True)} if is_usual else {}
+        columns = dict(zip(headings(self.keys), zip(*self._levels, strict=True), strict=True))
+        return usual_values(columns) if len(columns) > 1 else {}
+
+    @property
+    def usual_told(self) -> str:
+        return ", ".join(f"{name} = {value}" for name, value in self.usual.items() if value != units.MISSING)
 
     @cached_property
     def labels(self) -> list[str]:

@@ -32,6 +32,13 @@ def test_of_many_keys_the_id_tells_the_rest() -> None:
     assert all(name.count("=") == 4 for name in names)
 
 
+def test_cells_that_change_little_are_named_by_what_they_change() -> None:
+    base = {f"k{j}": 0 for j in range(6)}
+    configs = [base, *(base | {f"k{j}": 1} for j in range(6)), base | {"k0": 1, "k5": None}]
+    names = labels([run(cell=f"{i}" * 16, config=config) for i, config in enumerate(configs)])
+    assert names == ["digits", *(f"digits (k{j}=1)" for j in range(6)), "digits (k0=1, k5=none)"]
+
+
 def test_keys_that_move_together_are_told_once() -> None:
     configs = [{"a": 1, "b": "x", "c": 5}, {"a": 2, "b": "y", "c": 5}]
     assert differing(configs) == {"a": [1, 2]}

@@ -28,6 +28,10 @@ OUTSIDE = """
   .filter(one => one.getBoundingClientRect().right > innerWidth || one.getBoundingClientRect().left < 0)
   .map(one => one.textContent)
 """
+# Tables of which a part is hidden until it is scrolled.
+SCROLLED = """
+[...document.querySelectorAll(".wide")].filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)
+"""
 # Pairs of labels of one chart that cover each other.
 TOUCHING = """
 [...document.querySelectorAll(".area, .dot-axis .track")].flatMap(area => {
@@ -126,6 +130,15 @@ class TestProvenance:
 
 
 class TestEveryPage:
+    @pytest.mark.parametrize("width", WIDTHS)
+    @pytest.mark.parametrize("name", [*PAGES, "claims.html", "glossary.html"])
+    def test_nothing_is_cut_off_and_no_labels_touch(self, page: Page, report: Path, name: str, width: int) -> None:
+        page.open(report / name, width=width, height=800)
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert page.run(OUTSIDE) == []
+        assert page.run(TOUCHING) == []
+        assert name != SWEEP or page.run(SCROLLED) == []
+
     @pytest.mark.parametrize("name", PAGES)
     def test_fits_a_phone(self, page: Page, report: Path, name: str) -> None:
         page.open(report / name, width=360, height=740)
