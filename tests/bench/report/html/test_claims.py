@@ -57,7 +57,7 @@ def test_all_others_say_why_they_have_no_verdict(files: dict[str, str | bytes]) 
     page = str(files["claims.html"])
     assert "42 claims: 1 confirmed" in page
     assert "needs 8 GPUs" in section(page, "S01")
-    assert "needs the WGAN, which is not built yet" in section(page, "S12")
+    assert "needs 1 GPU" in section(page, "S12")
     assert "not measured yet; 6 runs of each cell would decide" in section(page, "S09")
 
 
