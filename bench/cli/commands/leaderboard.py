@@ -1,7 +1,7 @@
 """Rank runs and published records together, by rule book; say who does not qualify, and why.
 
-Without --task, --rule, --limit or --all it prints a line a board: the best published result, the best here, and its
-rank or why it has none.
+Without --task, --rule, --limit or --all it prints a line a board.
+It has the best published result, the best here, and its rank or why it has none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Say something of recorded runs: that one does not count, tags, notes, the name of its machine.
 
-It is a line of its own, appended to the file of the run. Leaderboards, tables and reports honour and show it. The
-record stays as it is.
+A line of its own is appended to the file of the run, and the record stays as it is.
+Leaderboards, tables and reports honour what was said, and show it.
 """
 
 from __future__ import annotations
