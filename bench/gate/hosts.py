@@ -17,6 +17,7 @@ from bench.gate.verdict import LEAST_SEEDS, Case
 from bench.spec.host_choice import HostChoice
 from bench.statistics.shortage import shortage
 from bench.statistics.variance_split import Reading
+from bench.text.units import counted
 
 Values = dict[str | None, list[float]]
 MOST_MACHINES_TOLD = 3
@@ -25,10 +26,10 @@ MOST_MACHINES_TOLD = 3
 def count_by_host(base: Sequence[Result], head: Sequence[Result], any_machine: bool = False) -> bool:
     """Whether hosts and not runs are what is counted: the runs are known to come from several.
 
-    With `any_machine`, a host on each side is compared with the other host, as two machines are.
+    With `any_machine`, a side of a single host is compared run by run, as with another machine.
     """
     sides = [{result.host for result in side if result.host is not None} for side in (base, head)]
-    return len(sides[0] | sides[1]) > 1 and not (any_machine and max(map(len, sides)) == 1)
+    return len(sides[0] | sides[1]) > 1 and not (any_machine and min(map(len, sides)) < 2)
 
 
 def case_of_hosts(
@@ -56,7 +57,7 @@ def hosts_told(
     b: Sequence[float],
 ) -> str:
     """How the runs of a cell count, and whether hosts, seeds or runs are lacking."""
-    counts = [f"{len(side)} of {len({result.host for result in side})} hosts" for side in (base, head)]
+    counts = [f"{len(side)} of {counted(len({result.host for result in side}), 'host')}" for side in (base, head)]
     common = _paired_hosts(base, head)
     how = f"the {len(common)} that both sides have are compared one by one" if common else "each host counts once"
     told = f"{label}: runs of several hosts (the base's {counts[0]}, head's {counts[1]}): {how}"

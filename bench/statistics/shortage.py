@@ -43,9 +43,9 @@ class Shortage:
         runs += (
             " will not help" if self.narrower_by < HELPS else f" would narrow the interval by {self.narrower_by:.0%}"
         )
-        hosts = "more hosts with the same seeds would not halve it"
+        hosts = "more hosts with the same seeds would not halve the interval"
         if self.hosts is not None:
-            hosts = f"{self.hosts} more host{'' if self.hosts == 1 else 's'} would halve it"
+            hosts = f"{self.hosts} more host{'' if self.hosts == 1 else 's'} would halve the interval"
         return f"{self.lacking} are lacking: of the variance, {split_up}; {runs}, {hosts}"
 
 

@@ -53,7 +53,7 @@ def test_equal_code_on_other_hosts_is_not_called_slower():
     assert finding.word == "unsure"
     assert finding.judgement.change.method == "t of hosts"
     assert "each host counts once" in notes[0]
-    assert "more hosts would halve it" in notes[0]
+    assert "more hosts would halve the interval" in notes[0]
     unknown = [[replace(result, machine={"id": "m"}) for result in side] for side in (base, head)]
     assert judged(*unknown)[0].word == "slower"
 
@@ -63,6 +63,7 @@ def test_one_host_against_another_tells_nothing_of_the_code():
     assert finding.word == "unsure"
     assert "too few to tell hosts from code" in finding.why
     assert judged(results("a", runs=12), results("b", 1.0, 30, runs=12), any_machine=True)[0].word == "slower"
+    assert judged(results("a", runs=12), results("bd", 1.0, 30, runs=6), any_machine=True)[0].word == "slower"
 
 
 @pytest.mark.parametrize("host", ["a", None])

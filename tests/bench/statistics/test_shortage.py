@@ -27,7 +27,7 @@ def test_hosts_are_lacking_where_they_differ_most():
     assert found.narrower_by < 0.1
     # From 4 hosts to 4 + h the interval shrinks by t and by the root; 3.18 / 2 at three degrees, 2.31 / 3 at eight.
     assert (found.hosts, found.runs) == (5, 15)
-    assert "15 more runs on these 4 hosts will not help, 5 more hosts would halve it" in str(found)
+    assert "15 more runs on these 4 hosts will not help, 5 more hosts would halve the interval" in str(found)
     assert "of the variance, 100% between hosts, 0% between runs" in str(found)
 
 
@@ -41,7 +41,7 @@ def test_seeds_are_lacking_where_all_hosts_ran_the_same_few():
     found = shortage(drawn(8, 3, 0.1, 5, 0.1, same_seeds=True))
     assert found.lacking == "seeds"
     assert found.hosts is None
-    assert "more hosts with the same seeds would not halve it" in str(found)
+    assert "more hosts with the same seeds would not halve the interval" in str(found)
 
 
 def test_one_run_each_cannot_be_split():
