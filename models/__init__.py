@@ -64,6 +64,16 @@ MODELS = Registry(
             "bench.models.cifar_resnet:CifarResNet", "He's CIFAR ResNet of any depth, or without skips"
         ),
         "dcgan": Info("bench.models.dcgan:Dcgan", "DCGAN: a generator of images and its critic, for task: wgan"),
+        "encoder": Info(
+            "bench.models.encoder:EncoderNet", "a small encoder as a classifier: its features start U-Nets and judge"
+        ),
+        "unet": Info(
+            "bench.models.unet:unet", "fast.ai's U-Net on ResNet-34 or a small encoder, for task: segmentation"
+        ),
+        "image_unet": Info("bench.models.unet:image_unet", "the same from images to images, for task: restoration"),
+        "unet_gan": Info(
+            "bench.models.restoration_gan:RestorationGan", "the same and a critic, for task: restoration_gan"
+        ),
         **{
             f"counting_rnn:{name}": Info("bench.models.counting_rnn:counting_rnn", f"the lesson's counting net, {what}")
             for name, what in _COUNTING.items()
@@ -78,7 +88,14 @@ MODELS = Registry(
     },
 )
 # The networks that are no classifiers, and the tasks that train them.
-OF_TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType({"dcgan": ("wgan",)})
+OF_TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "dcgan": ("wgan",),
+        "unet": ("segmentation",),
+        "image_unet": ("restoration",),
+        "unet_gan": ("restoration_gan",),
+    }
+)
 # The files of the families; they import only torch.
 MODULES = tuple(dict.fromkeys(info.where.partition(":")[0] for info in MODELS.values()))
 

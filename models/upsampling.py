@@ -28,12 +28,17 @@ def upsampling(kind: Upsampling, channels_in: int, channels_out: int, bias: bool
     return _KINDS[kind](channels_in, channels_out, bias)
 
 
+@torch.no_grad()
+def icnr_(conv: nn.Conv2d) -> None:
+    """Make the four filters and biases of each channel behind a pixel shuffle of 2 equal to the first of them."""
+    for values in conv.parameters():
+        values.copy_(values[::4].repeat_interleave(4, dim=0))
+
+
 def _shuffle(channels_in: int, channels_out: int, bias: bool, equal: bool) -> nn.Module:
     conv = nn.Conv2d(channels_in, 4 * channels_out, 3, padding=1, bias=bias)
     if equal:
-        with torch.no_grad():
-            for values in conv.parameters():
-                values.copy_(values[::4].repeat_interleave(4, dim=0))
+        icnr_(conv)
     return nn.Sequential(conv, nn.PixelShuffle(2))
 
 

@@ -14,13 +14,23 @@ from bench.pipelines.errors import WrongOption
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 [N, C, H, W] and labels int64 [N]; of a text, tokens [N, 1, 1, T] and int64 [N, T] or [N]."""
+    """Images uint8 [N, C, H, W] and labels int64 [N]; of a text, tokens [N, 1, 1, T] and int64 [N, T] or [N].
+
+    `targets` are what a network should make of each image: uint8 [N, H, W], the class of each pixel, or [N, C, H, W],
+    an image.
+    """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, rows: slice | npt.NDArray[np.int64]) -> Split:
+        """The examples of these rows."""
+        targets = None if self.targets is None else self.targets[rows]
+        return Split(self.images[rows], self.labels[rows], targets)
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Dataset:
     `mean` and `std` are per channel, of pixels scaled to [0, 1]. `official` is true only if the bytes were checked
     against the publisher's checksum or made by code. It is None for a user's own data, which nobody publishes.
     `streams`, only for a text, is the number of parallel texts; that many consecutive rows hold one piece of each.
+    `void` is the value of pixels that belong to no class: nothing is learnt from them, and they are not judged.
     """
 
     name: str
@@ -40,6 +51,7 @@ class Dataset:
     std: tuple[float, ...]
     official: bool | None
     streams: int | None = None
+    void: int | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -58,12 +70,11 @@ class Dataset:
             raise WrongOption(
                 f"{self.name}: held_out is {count:,}; give 1 to {len(self.train) - 1:,} of the training images."
             )
-        images, labels = self.train.images, self.train.labels
         return replace(
             self,
             name=f"{self.name}-held-out-{count}",
-            train=Split(images[:kept], labels[:kept]),
-            test=Split(images[kept:], labels[kept:]),
+            train=self.train.take(slice(kept)),
+            test=self.train.take(slice(kept, None)),
             official=None if self.official is None else False,
         )
 
@@ -72,11 +83,7 @@ class Dataset:
 
         It is another data set, with a name of its own, and not official. Raises WrongOption if a split has none.
         """
-        train, test = (
-            Split(split.images[chosen], split.labels[chosen])
-            for split in (self.train, self.test)
-            for chosen in (split.labels == label,)
-        )
+        train, test = (split.take(np.flatnonzero(split.labels == label)) for split in (self.train, self.test))
         if not len(train) or not len(test):
             raise WrongOption(f"{self.name}: only_class is {label}, of which there are no images in a split.")
         official = None if self.official is None else False
@@ -91,20 +98,20 @@ class Dataset:
         for key, count, split in (("train_count", train_count, self.train), ("test_count", test_count, self.test)):
             if count is not None and not 1 <= count <= len(split):
                 raise WrongOption(f"{self.name}: {key} is {count:,}; give 1 to {len(split):,}.")
-        train, test = (
-            Split(split.images[:count], split.labels[:count])
-            for split, count in ((self.train, train_count), (self.test, test_count))
-        )
+        train, test = self.train.take(slice(train_count)), self.test.take(slice(test_count))
         name = f"{self.name}-first-{len(train)}-{len(test)}"
         official = None if self.official is None else False
         return replace(self, name=name, train=train, test=test, official=official)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over shapes, pixels and labels of both splits; equal data gives equal text."""
+        """SHA-256 over shapes, pixels, labels and targets of both splits; equal data gives equal text."""
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             digest.update(repr(split.images.shape).encode())
             digest.update(np.ascontiguousarray(split.images).data)
             digest.update(np.ascontiguousarray(split.labels.astype("<i8")).data)
+            if split.targets is not None:
+                digest.update(repr((split.targets.shape, self.void)).encode())
+                digest.update(np.ascontiguousarray(split.targets).data)
         return digest.hexdigest()

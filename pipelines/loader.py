@@ -60,6 +60,8 @@ class Loader(ABC):
 
     # Whether it delivers tokens instead of images.
     reads_text = False
+    # Whether it delivers targets instead of labels.
+    reads_targets = False
     # Applied to each batch of images after the loader's own augmentation.
     then: tuple[Augmentation, ...] = ()
 
@@ -99,6 +101,9 @@ class Loader(ABC):
         if (dataset.streams is not None) != self.reads_text:
             what, loader = ("a text", "tokens") if dataset.streams else ("images", "resident, ffcv or torch")
             raise WrongOption(f"loader: {dataset.name} is {what}; write loader: {loader}")
+        if (dataset.train.targets is not None) != self.reads_targets:
+            wrong, loader = ("has no targets", "resident") if self.reads_targets else ("has targets", "pairs")
+            raise WrongOption(f"loader: {dataset.name} {wrong}; write loader: {loader}")
         if workers is not None and workers < 0:
             raise WrongOption(f"workers is {workers}; allowed: 0 or more, or none to let the loader choose")
 

@@ -213,6 +213,7 @@ def _keys_at(model: type[BaseModel], parts: list[str]) -> list[str]:
     for part in parts:
         here = here.get("properties", {}).get(part) or here.get("items") or here.get("additionalProperties", {})
         options = here.get("anyOf") or here.get("oneOf") or [here]
+        options = [one for option in options for one in option.get("oneOf", [option])]
         found = [definitions[o["$ref"].rpartition("/")[2]] for o in options if "$ref" in o]
         if keys := {k: v for one in found for k, v in one.get("properties", {}).items()}:
             here = {"properties": keys}

@@ -14,6 +14,7 @@ from bench.errors import UsageError
 from bench.host.clock import Clock
 from bench.measures import assembly
 from bench.pipelines.dataset import Dataset
+from bench.pipelines.datasets import DATASETS
 from bench.runs import checkpoint
 from bench.runs.checkpoint import Weights
 from bench.runs.weights import WeightsFile
@@ -50,7 +51,7 @@ def build_task_trainer(
         return assembly.build_optimizers(recipe, net, curriculum, train.steps_per_epoch, device, {})
 
     kind: type[Task] = TASKS.load(task.name)
-    parts = TaskParts(model, data, test, precision, make_optimizers, seed, nets)
+    parts = TaskParts(model, data, test, precision, make_optimizers, seed, nets, curriculum.total_batches)
     return TaskTrainer(kind(task, parts), train, _goal(recipe, kind.quality), clock, report, show)
 
 
@@ -83,23 +84,34 @@ def _trained_net(key: str, file: WeightsFile, recipe: Recipe, data: Dataset, pre
             f"{key}: {file.path} does not say which network it is, or on which data it was trained; "
             "train it again by `bench run RECIPE --keep-weights`"
         )
+    _check_seen(key, file, recipe, data, seen)
+    name = named.pop("name")
+    if name not in models.MODELS:
+        raise UsageError(f"{key}: {file.path} is of {name}, a network of your own; name one of `bench list models`")
+    channels, height, width = seen["image_shape"]
+    # Its random start is not to change what the training draws.
+    with torch.random.fork_rng([]):
+        net = models.build(name, named, in_channels=channels, classes=seen["classes"], image_size=min(height, width))
+    checkpoint.put_into(net, weights, file.path)
+    net.requires_grad_(False).eval().to(precision.device.torch)
+    return TrainedNet(net, tuple(seen["mean"]), tuple(seen["std"]), weights.origin.get("run_id", ""))
+
+
+def _check_seen(key: str, file: WeightsFile, recipe: Recipe, data: Dataset, seen: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if a network has seen other data than the recipe's, or than that of which these are made."""
+    assert recipe.task is not None
     own = describe_data(recipe, data)
+    info = DATASETS.get(own["name"])
+    if info is not None and seen.get("name") in info.made_from:
+        own |= {what: seen.get(what) for what in ("name", "classes")}
+    if key.removeprefix("task.") in recipe.task.STARTS:
+        seen = {**own, "image_shape": [(seen.get("image_shape") or [None])[0], *own["image_shape"][1:]]}
     for what in ("name", "image_shape", "classes"):
         if seen.get(what) != own[what]:
             raise UsageError(
                 f"{key}: {file.path} was trained on other data: its {what} is {seen.get(what)}, and here {own[what]}; "
                 "name a network that was trained on the data of this recipe"
             )
-    name = named.pop("name")
-    if name not in models.MODELS:
-        raise UsageError(f"{key}: {file.path} is of {name}, a network of your own; name one of `bench list models`")
-    channels, height, width = data.image_shape
-    # Its random start is not to change what the training draws.
-    with torch.random.fork_rng([]):
-        net = models.build(name, named, in_channels=channels, classes=data.classes, image_size=min(height, width))
-    checkpoint.put_into(net, weights, file.path)
-    net.requires_grad_(False).eval().to(precision.device.torch)
-    return TrainedNet(net, tuple(seen["mean"]), tuple(seen["std"]), weights.origin.get("run_id", ""))
 
 
 def describe_data(recipe: Recipe, data: Dataset) -> dict[str, Any]:

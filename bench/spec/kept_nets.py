@@ -46,7 +46,10 @@ def needed(task: TaskSettings | None, cell: Mapping[str, Any] = MappingProxyType
     """
     if task is None:
         return {}
-    found = {key: _find(f"task.{key}", getattr(task, key)) for key in task.NETS}
+    named = {key: getattr(task, key) for key in task.NETS}
+    found = {
+        key: _find(f"task.{key}", name) for key, name in named.items() if name is not None or key not in task.MAY_LACK
+    }
     for key, file in found.items():
         sha256 = units.get(dict(cell), "task", key, "sha256")
         if sha256 not in (None, file.identity):

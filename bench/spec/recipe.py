@@ -231,6 +231,17 @@ class Recipe(Strict):
         }
 
     @model_validator(mode="after")
+    def _loads_targets(self) -> Self:
+        info = DATASETS.get(self.data.name)
+        if info is None or self.loader not in LOADERS or info.targets_in(self.data.options) == (self.loader == "pairs"):
+            return self
+        if self.loader == "pairs":
+            raise ValueError(
+                f"loader: {self.data.name} has no targets, which pairs loads; take resident, ffcv or torch"
+            )
+        raise ValueError(f"loader: {self.data.name} has targets, which {self.loader} does not load; take pairs")
+
+    @model_validator(mode="after")
     def _fits_the_data(self) -> Self:
         """Refuse before anything starts what the loader would refuse later; for a user's own data, only the
         loader can."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field
 
 from bench.models import OF_TASKS
+from bench.tasks.dense_settings import RestorationGanSettings, RestorationSettings, SegmentationSettings
 from bench.tasks.settings import TaskSettings
 from bench.tasks.wgan_settings import WganSettings
 
-SETTINGS: Mapping[str, type[TaskSettings]] = MappingProxyType({"wgan": WganSettings})
-TaskConfig = WganSettings
+SETTINGS: Mapping[str, type[TaskSettings]] = MappingProxyType(
+    {
+        "wgan": WganSettings,
+        "segmentation": SegmentationSettings,
+        "restoration": RestorationSettings,
+        "restoration_gan": RestorationGanSettings,
+    }
+)
+TaskConfig = Annotated[
+    WganSettings | SegmentationSettings | RestorationSettings | RestorationGanSettings, Field(discriminator="name")
+]
 # The measures of a recipe with a task.
 MEASURED = ("time_to_accuracy", "throughput", "loading")
 

@@ -9,5 +9,10 @@ TASKS = Registry(
     "tasks",
     {
         "wgan": Info("bench.tasks.wgan:Wgan", "a generator against a critic, with the Wasserstein loss"),
+        "segmentation": Info("bench.tasks.segmentation:Segmentation", "the class of each pixel"),
+        "restoration": Info("bench.tasks.restoration:Restoration", "whole images from damaged ones"),
+        "restoration_gan": Info(
+            "bench.tasks.restoration_gan:RestorationGanTask", "the same by pixels first, then against a critic"
+        ),
     },
 )

@@ -28,6 +28,18 @@ class Tanh:
         return torch.addcmul(self._shift, images, self._scale)
 
 
+class Pixels:
+    """Turns a loader's normalised images into pixels in [0, 1], and beyond where a network left that range."""
+
+    def __init__(self, data: Dataset, device: torch.device) -> None:
+        images = torch.empty(0, device=device)
+        self._scale, self._shift = channels(data.std, images), channels(data.mean, images)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32 [B, C, H, W]."""
+        return torch.addcmul(self._shift, images.float(), self._scale)
+
+
 def pixels_of(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     """A data set's images [N, C, H, W], as float32 in [0, 1] on the device."""
     return torch.from_numpy(images).to(device).float() / 255

@@ -31,10 +31,15 @@ KeptNet = Annotated[Annotated[str, Field(min_length=1)] | KeptWeights, WrapValid
 
 
 class TaskSettings(Strict):
-    """`NETS` are the settings that name networks trained earlier, without which nothing can be trained; `INGREDIENTS`
-    are the ingredients of a recipe that the task has a use for."""
+    """`NETS` are the settings that name networks trained earlier; those in `MAY_LACK` may be null.
+
+    Those in `STARTS` may have been trained on any data, because they only lend their weights. `INGREDIENTS` are the
+    ingredients of a recipe that the task has a use for.
+    """
 
     NETS: ClassVar[tuple[str, ...]] = ()
+    MAY_LACK: ClassVar[tuple[str, ...]] = ()
+    STARTS: ClassVar[tuple[str, ...]] = ()
     INGREDIENTS: ClassVar[tuple[str, ...]] = ("lr_warm_up", "layer_rates")
 
     name: str

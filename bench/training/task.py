@@ -48,7 +48,8 @@ class TaskParts:
 
     `model` holds all networks that are trained, on the device in its precision. `test` are the batches of the test
     split, normalised as those of the training. `make_optimizers` makes the recipe's optimisers, on the recipe's
-    schedule, for one of the networks. `nets` are those of earlier runs, by the setting that names them.
+    schedule, for one of the networks. `nets` are those of earlier runs, by the setting that names them. The whole
+    training has `total_batches`.
     """
 
     model: nn.Module
@@ -58,6 +59,7 @@ class TaskParts:
     make_optimizers: Callable[[nn.Module], Optimizers]
     seed: int
     nets: Mapping[str, TrainedNet]
+    total_batches: int
 
     @property
     def device(self) -> torch.device:

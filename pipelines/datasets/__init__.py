@@ -49,8 +49,11 @@ def load_dataset(
         generated: Dataset = made(options)
         return generated
     check_options(name, options)
-    if callable(made):
-        dataset: Dataset = made()
+    if sources := DATASETS[name].made_from:
+        parts = [load_dataset(source, data_dir=data_dir, download=download, progress=progress) for source in sources]
+        dataset: Dataset = made(*parts, options)
+    elif callable(made):
+        dataset = made()
     else:
         from bench.pipelines.datasets.published import load
 
@@ -81,9 +84,22 @@ def locate(name: str, data_dir: Path | None = None) -> Location | None:
         return Location(name, None, "made by code", official=True, size_bytes=0)
     if name == "digits":
         return Location(name, None, "embedded in scikit-learn", official=True, size_bytes=0)
+    if sources := DATASETS[name].made_from:
+        return _locate_parts(name, [locate(source, data_dir) for source in sources])
     from bench.pipelines.datasets.published import locate as locate_published
 
     return locate_published(found.load(), data_dir)
+
+
+def _locate_parts(name: str, parts: list[Location | None]) -> Location | None:
+    """Where that lies of which `name` is made; None if a part would have to be downloaded."""
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts):
+        return None
+    official = {part.official for part in found}
+    form = f"made from {' and '.join(part.name for part in found)}"
+    size_bytes = sum(part.size_bytes for part in found)
+    return Location(name, found[0].path, form, official.pop() if len(official) == 1 else None, size_bytes)
 
 
 def describe(name: str, options: Mapping[str, object] = MappingProxyType({})) -> DatasetInfo:

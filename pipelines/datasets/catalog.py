@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,9 @@ class DatasetInfo:
     `image_shape` is (channels, height, width). `learnable` is false if labels are unrelated to pixels, so that there
     can be no target accuracy. `download_bytes` is 0 if nothing is fetched. `options` are those that `load_dataset`
     takes: shape, classes and counts are their defaults, and `held_out` trains without so many training images, which
-    then are the test images. Of published images ONLY_CLASS takes those of one label, and COUNTS
-    the first of them. `where` is its `PublishedSet`, or the function
-    that makes it.
+    then are the test images. Of published images ONLY_CLASS takes those of one label, and COUNTS the first of them.
+    `where` is its `PublishedSet`, or the function that makes it, of the data sets `made_from` and the options if there
+    are any. `has_targets` says that each image has one: see `pipelines.dataset.Split`.
     """
 
     name: str
@@ -35,6 +36,12 @@ class DatasetInfo:
     options: tuple[str, ...] = ()
     where: str = ""
     is_text: bool = False
+    made_from: tuple[str, ...] = ()
+    has_targets: bool = False
+
+    def targets_in(self, options: Mapping[str, object]) -> bool:
+        """Whether its images have targets with these options."""
+        return self.has_targets or "targets" in options
 
     @property
     def summary(self) -> str:
@@ -116,6 +123,32 @@ DATASETS = Registry(
                 where="bench.pipelines.datasets.human_numbers:load_human_numbers",
             ),
             DatasetInfo(
+                "pasted_digits",
+                "MNIST digits pasted on CIFAR-10 photographs, with the class of each pixel: made by code",
+                image_shape=(3, 32, 32),
+                classes=11,
+                train_count=10_000,
+                test_count=2_000,
+                download_bytes=181_646_893,
+                options=("void", "held_out", *COUNTS, "seed"),
+                where="bench.pipelines.datasets.pasted_digits:load_pasted_digits",
+                made_from=("mnist", "cifar10"),
+                has_targets=True,
+            ),
+            DatasetInfo(
+                "damaged_cifar10",
+                "CIFAR-10 photographs shrunk, written over or saved as JPEG, with the whole ones: made by code",
+                image_shape=(3, 32, 32),
+                classes=10,
+                train_count=10_000,
+                test_count=2_000,
+                download_bytes=170_052_171,
+                options=("pixels", "number", "jpeg", "held_out", *COUNTS, "seed"),
+                where="bench.pipelines.datasets.damaged_cifar10:load_damaged_cifar10",
+                made_from=("cifar10",),
+                has_targets=True,
+            ),
+            DatasetInfo(
                 "random",
                 "noise made from a seed, for throughput alone",
                 image_shape=(3, 32, 32),
@@ -123,7 +156,7 @@ DATASETS = Registry(
                 train_count=50_000,
                 test_count=10_000,
                 learnable=False,
-                options=("shape", "classes", *COUNTS, "seed"),
+                options=("shape", "classes", "targets", *COUNTS, "seed"),
                 where="bench.pipelines.datasets.random_data:load_random",
             ),
         )

@@ -17,6 +17,8 @@ MOST_CLASSES = 1_000_000
 MOST_TOKENS = 10_000
 # Of a text: the next token at every step, or behind the last one alone.
 PREDICTED = ("every", "last")
+# What noise is to become: an image, or the class of each pixel.
+TARGETS = ("images", "classes")
 
 
 def check_options(name: str, options: Mapping[str, object]) -> None:
@@ -51,12 +53,34 @@ def check_published(info: DatasetInfo, options: Mapping[str, object]) -> None:
             case "seed":
                 _check_integer(info, name, value, 0, 2**63 - 1)
             case "predict":
-                if value not in PREDICTED:
-                    raise WrongOption(f"{info.name}: predict is {value!r}; allowed: {', '.join(PREDICTED)}.")
+                _check_choice(info, name, value, PREDICTED)
+            case "targets":
+                _check_choice(info, name, value, TARGETS)
+            case "void" | "number":
+                if not isinstance(value, bool):
+                    raise WrongOption(f"{info.name}: {name} is {value!r}; allowed: true or false.")
+            case "pixels":
+                _check_integer(info, name, value, 1, min(info.image_shape[1:]), "to shrink to")
+            case "jpeg":
+                _check_qualities(info, value)
             case "steps" | "streams":
                 _check_integer(info, name, value, 1, MOST_TOKENS)
             case _:
                 _check_integer(info, name, value, 1, MOST_IMAGES)
+
+
+def _check_choice(info: DatasetInfo, name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise WrongOption(f"{info.name}: {name} is {value!r}; allowed: {', '.join(allowed)}.")
+
+
+def _check_qualities(info: DatasetInfo, value: Any) -> None:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise WrongOption(f"{info.name}: jpeg is {value!r}; give the lowest and highest quality, [10, 70].")
+    for quality in value:
+        _check_integer(info, "jpeg", quality, 1, 95, "as a quality")
+    if value[0] > value[1]:
+        raise WrongOption(f"{info.name}: jpeg is {list(value)}; give the lowest quality first.")
 
 
 def _check_shape(info: DatasetInfo, value: Any) -> None:

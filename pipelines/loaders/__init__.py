@@ -30,6 +30,10 @@ LOADERS = Registry(
             "torch's DataLoader with torchvision's v2 transforms, an image at a time: the usual baseline",
         ),
         "tokens": Info("bench.pipelines.loaders.tokens:TokenLoader", "text, in its order, from the device's memory"),
+        "pairs": Info(
+            "bench.pipelines.loaders.pairs:PairsLoader",
+            "images and what they should become (classes of pixels, or images), from the device's memory",
+        ),
     },
 )
 

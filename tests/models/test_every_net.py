@@ -38,6 +38,7 @@ SMALL = {
     "mnist_resnetish, the lesson's": {"order": "conv-act-bn", "he_normal": True},
     "cifar_resnet": {"depth": 8, "width": 8},
     "cifar_resnet, plain": {"depth": 14, "width": 8, "skips": False},
+    "encoder": {"widths": [8, 16, 16]},
     "torchvision:resnet18": {"small_stem": True},
 }
 

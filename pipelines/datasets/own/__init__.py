@@ -22,25 +22,29 @@ if TYPE_CHECKING:
     from bench.pipelines.datasets.own.arrays import Splits
     from bench.registry.registry import Found
 
-# Options of every own data set; `layout` is of arrays, `image_size` of folders.
+# Options of every own data set; `layout` is of arrays, `image_size` of folders, `void` of masks.
 COUNTS = ("held_out", "train_count", "test_count")
 OPTIONS = ("classes", *COUNTS)
 NPZ_OPTIONS = (*OPTIONS, "layout")
-FOLDER_OPTIONS = (*OPTIONS, "image_size")
+FOLDER_OPTIONS = (*OPTIONS, "image_size", "void")
 
 
 def load_file(path: Path, options: Mapping[str, Any]) -> Dataset:
-    """The data of an .npz or of a folder of images, which may hold the splits as train and test.
+    """The data of an .npz, of a folder of images, or of images and masks, which may hold the splits as train and test.
 
     Raises DataMissing where nothing is there, WrongOption for an option, DataCorrupt for data that cannot be used.
     """
-    from bench.pipelines.datasets.own import folder, npz
+    from bench.pipelines.datasets.own import folder, masks, npz
 
     check_options(path, options)
     if path.suffix == ".npz":
         _check_there(path, path.is_file())
         return _finished(path.stem, npz.read(path, options.get("layout")), options)
     _check_there(path, path.is_dir())
+    if masks.has_masks(path):
+        return _finished(path.name, masks.read(path, options), options)
+    if "void" in options:
+        raise WrongOption(f"{path.name}: void is of masks, and the folder has none; see docs/generative.md")
     return _finished(path.name, folder.read(path, options.get("image_size")), options)
 
 
@@ -105,7 +109,7 @@ def _finished(name: str, splits: Splits, options: Mapping[str, Any]) -> Dataset:
     from bench.pipelines.datasets.own.arrays import dataset_of
 
     counts = {key: options[key] for key in COUNTS if key in options}
-    dataset = dataset_of(name, splits, options.get("classes"), counts)
+    dataset = dataset_of(name, splits, options.get("classes"), counts, options.get("void"))
     return replace(dataset, name=f"{name}-{dataset.fingerprint[:8]}")
 
 

@@ -51,12 +51,14 @@ def split_of(images: Any, labels: Any, where: str, layout: str | None = None) ->
     return Split(_as_bytes(_channels_first(pixels, where, layout), where), classes.astype(np.int64))
 
 
-def dataset_of(name: str, splits: Splits, classes: int | None, counts: Mapping[str, int]) -> Dataset:
+def dataset_of(
+    name: str, splits: Splits, classes: int | None, counts: Mapping[str, int], void: int | None = None
+) -> Dataset:
     """The data set of these splits; the number of classes is the data's own, or `classes` where it is more.
 
-    `counts` are those of `Dataset.first` and `holding_out`. Images are shuffled before any are left out, always in the
-    same way, because files are often sorted by class. Raises WrongOption where there is no test split and none is held
-    out, DataCorrupt for splits that do not fit together.
+    `void` is the value of pixels without a class. `counts` are those of `Dataset.first` and `holding_out`. Images are
+    shuffled before any are left out, always in the same way, because files are often sorted by class. Raises
+    WrongOption where there is no test split and none is held out, DataCorrupt for splits that do not fit together.
     """
     train, test = splits
     if test is None and "held_out" not in counts:
@@ -64,17 +66,21 @@ def dataset_of(name: str, splits: Splits, classes: int | None, counts: Mapping[s
     if test is not None and test.images.shape[1:] != train.images.shape[1:]:
         shapes = f"{list(train.images.shape[1:])} in train and {list(test.images.shape[1:])} in test"
         raise DataCorrupt(f"{name}: images are {shapes}; both splits need the same.")
-    count = _class_count(name, [split.labels for split in (train, test) if split is not None], classes)
+    there = [split for split in splits if split is not None]
+    if train.targets is None:
+        count = _class_count(name, [split.labels for split in there], classes)
+    else:
+        count = classes or _pixel_class_count(name, there, void)
     if counts:
         train, test = _shuffled(train), _shuffled(test) if test is not None else None
-    dataset = Dataset(name, train, test or Split(train.images[:0], train.labels[:0]), count, (), (), None)
+    dataset = Dataset(name, train, test or train.take(slice(0)), count, (), (), None)
     sizes = {key: counts[key] for key in ("train_count", "test_count") if key in counts}
     if sizes:
         dataset = dataset.first(**sizes)
     if "held_out" in counts:
         dataset = dataset.holding_out(counts["held_out"])
     mean, std = _statistics(dataset.train.images)
-    return Dataset(name, dataset.train, dataset.test, count, mean, std, None)
+    return Dataset(name, dataset.train, dataset.test, count, mean, std, None, void=void)
 
 
 def _array(value: Any, where: str, what: str) -> npt.NDArray[Any]:
@@ -137,9 +143,21 @@ def _class_count(name: str, labels: list[npt.NDArray[np.int64]], classes: int | 
     return classes
 
 
+def _pixel_class_count(name: str, splits: list[Split], void: int | None) -> int:
+    """One more than the largest class of a pixel."""
+    highest = 0
+    for split in splits:
+        assert split.targets is not None
+        found = split.targets if void is None else split.targets[split.targets != void]
+        highest = max(highest, int(found.max(initial=0)))
+    if not highest:
+        raise DataCorrupt(f"{name}: all pixels of the masks are of class 0; a segmentation needs two classes at least.")
+    return highest + 1
+
+
 def _shuffled(split: Split) -> Split:
     order = np.random.default_rng(0).permutation(len(split))
-    return Split(split.images[order], split.labels[order])
+    return split.take(order)
 
 
 def _statistics(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,21 +26,25 @@ def read(folder: Path, image_size: int | None) -> Splits:
     where all are, else in RGB. Raises DataCorrupt for a folder without classes, images of different sizes, and a file
     that is no image.
     """
-    if image_size is not None and (type(image_size) is not int or image_size < 1):
-        raise WrongOption(f"{folder.name}: image_size is {image_size!r}; give a whole number of pixels, 1 or more")
+    check_image_size(folder, image_size)
     tests = [folder / name for name in TEST_NAMES if (folder / name).is_dir()]
     if not (folder / "train").is_dir():
         files = _files(folder)
-        return Splits(_split(files, sorted(files), image_size, _is_grey(files)), None)
+        return Splits(_split(files, sorted(files), image_size, all_grey(_every(files))), None)
     train, test = _files(folder / "train"), _files(tests[0]) if tests else None
     classes = sorted(train)
     if test is not None and sorted(test) != classes:
         odd = sorted(set(test) ^ set(train))[:SHOWN]
         raise DataCorrupt(f"{folder}: the classes {', '.join(odd)} are in one of train and {tests[0].name} alone.")
-    grey = _is_grey(train) and (test is None or _is_grey(test))
+    grey = all_grey(_every(train)) and (test is None or all_grey(_every(test)))
     return Splits(
         _split(train, classes, image_size, grey), _split(test, classes, image_size, grey) if test is not None else None
     )
+
+
+def check_image_size(folder: Path, image_size: int | None) -> None:
+    if image_size is not None and (type(image_size) is not int or image_size < 1):
+        raise WrongOption(f"{folder.name}: image_size is {image_size!r}; give a whole number of pixels, 1 or more")
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
@@ -57,17 +61,17 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _is_grey(files: dict[str, list[Path]]) -> bool:
-    return all(_open(path).mode in GREY for path in _every(files))
+def all_grey(paths: Iterable[Path]) -> bool:
+    return all(open_image(path).mode in GREY for path in paths)
 
 
 def _split(files: dict[str, list[Path]], classes: list[str], image_size: int | None, grey: bool) -> Split:
     paths = list(_every(files))
     labels = [label for label, name in enumerate(classes) for _ in files[name]]
-    first = _pixels(paths[0], image_size, grey)
+    first = pixels_of(paths[0], image_size, grey)
     images = np.empty((len(paths), *first.shape), np.uint8)
     for row, path in enumerate(paths):
-        pixels = _pixels(path, image_size, grey)
+        pixels = pixels_of(path, image_size, grey)
         if pixels.shape != first.shape:
             sizes = f"{first.shape[2]}x{first.shape[1]} in {paths[0].name} and {pixels.shape[2]}x{pixels.shape[1]}"
             raise DataCorrupt(
@@ -82,9 +86,9 @@ def _every(files: dict[str, list[Path]]) -> Iterator[Path]:
         yield from files[name]
 
 
-def _pixels(path: Path, image_size: int | None, grey: bool) -> npt.NDArray[np.uint8]:
-    """uint8 [C, H, W]."""
-    image = _open(path)
+def pixels_of(path: Path, image_size: int | None, grey: bool) -> npt.NDArray[np.uint8]:
+    """uint8 [C, H, W]. Raises DataCorrupt for a file that is no image."""
+    image = open_image(path)
     if image.mode.startswith(("I", "F")):
         raise DataCorrupt(f"{path} has more than 8 bits a pixel ({image.mode}); convert it to 8.")
     try:
@@ -97,7 +101,7 @@ def _pixels(path: Path, image_size: int | None, grey: bool) -> npt.NDArray[np.ui
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
-def _open(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except Exception as error:

@@ -46,6 +46,6 @@ def make_parts() -> Callable[..., TaskParts]:
 
         data = Dataset("two", pictures(64, 0), pictures(32, 1), 2, (0.5,), (0.25,), official=None)
         precision = Precision("fp32", Device("cpu"))
-        return TaskParts(model, data, NoBatches(), precision, optimizers or usual, 0, nets or {})
+        return TaskParts(model, data, NoBatches(), precision, optimizers or usual, 0, nets or {}, 1000)
 
     return make

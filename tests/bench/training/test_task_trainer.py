@@ -57,7 +57,7 @@ class Countup(Countdown):
 
 
 def trained(kind=Countdown, loss_at=None, **goal):
-    parts = TaskParts(nn.Linear(2, 2), None, None, Precision("fp32", Device("cpu")), None, 0, {})
+    parts = TaskParts(nn.Linear(2, 2), None, None, Precision("fp32", Device("cpu")), None, 0, {}, 10)
     task, told, shown = kind(None, parts), [], []
     task.loss_at = loss_at or {}
     goal = Goal(**{"epochs": 3, "lower_is_better": kind.quality.better == "lower"} | goal)

@@ -103,7 +103,7 @@ def test_what_cannot_be_tested_here_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, said = told(names=["S12", "S01"], device="cpu")
     assert code == 3
-    assert "S12: needs the WGAN, which is not built yet" in said
+    assert "S12: needs 1 GPU; found none" in said
     assert "S01: needs 8 GPUs; found none" in said
 
 
