@@ -30,7 +30,7 @@ def open_(
     console = LastingConsole()
     say(console, str(page))
     if not webbrowser.open(page.resolve().as_uri()):
-        say(console, "There is no browser here; the page is one file or folder, and can be opened on another machine.")
+        say(console, "There is no browser here: open that file on another machine.")
 
 
 def _page_of(sweep: str, folder: Path, results: Path) -> Path:

@@ -14,6 +14,8 @@ ROOM = 0.05
 LOG_FROM = 30
 # Accuracies nearer to 100 % stand at the end of their scale.
 LEAST_ERROR = 0.003
+# Accuracies below this have a linear scale.
+LEAST_HIGH = 0.8
 # Ticks of accuracies stand at least so far apart, as a share of the axis.
 LEAST_GAP = 0.065
 _ERRORS = (0.9, 0.5, 0.3, 0.2, 0.1, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01, 0.005)
@@ -106,7 +108,9 @@ def log_numbers(values: Iterable[float]) -> Scale:
 
 def accuracies(values: Iterable[float], targets: Iterable[float] = ()) -> Scale:
     """A scale of accuracies on which the last points spread out; a tick is at the target where that is usual."""
-    targets = list(targets)
+    values, targets = list(values), list(targets)
+    if max(values, default=1.0) < LEAST_HIGH:
+        return scale_of("accuracy", [*values, *targets])
     low, high = _ends([*values, *targets])
     least, most = max(0.1, 1 - 1.2 * (1 - low)), 1 - max(0.8 * (1 - high), 0.8 * LEAST_ERROR)
     left_out = 0.05 if any(abs(target - 0.94) < 1e-9 for target in targets) else 0.06

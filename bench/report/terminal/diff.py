@@ -28,10 +28,12 @@ from bench.text.console import say
 from bench.text.fitting import print_table
 
 Show = Callable[[float | None], str]
+Line = tuple[str, ...]
 # Half of what a 95 % interval leaves out.
 TAIL = 0.025
 MOST_WIDTH = 100
-NOTHING = "no difference is seen"
+# The columns that a narrow terminal loses.
+OPTIONAL = ("95 % interval", "differs")
 RESULTS: tuple[tuple[str, str, Show], ...] = (
     ("accuracy", "accuracy", units.percent),
     ("training loss", "loss", units.number),
@@ -85,11 +87,19 @@ def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
     parts = (("Figures", _metrics(a, b, RESULTS)), ("Phases", _phases(a, b)), ("Memory", _metrics(a, b, MEMORY)))
     for title, rows in parts:
         if rows:
-            table = Table("", f"A (n = {len(a.finished)})", f"B (n = {len(b.finished)})", "B against A", title=title)
+            table = Table(
+                "",
+                f"A (n = {len(a.finished)})",
+                f"B (n = {len(b.finished)})",
+                "B against A",
+                "95 % interval",
+                "differs",
+                title=title,
+            )
             table.title_justify = "left"
             for row in rows:
                 table.add_row(*map(Text, row))
-            print_table(console, table)
+            print_table(console, table, OPTIONAL)
     if chart := _curves(a, b):
         for line in chart_lines(chart, min(console.width, MOST_WIDTH)):
             say(console, line)
@@ -97,25 +107,25 @@ def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
         say(console, line)
 
 
-def compared(a: Sequence[float], b: Sequence[float], metric: str) -> str:
-    """B against A in words: the difference of accuracies in points, else the ratio; from three of each an interval.
+def compared(a: Sequence[float], b: Sequence[float], metric: str) -> tuple[str, str, str]:
+    """B against A: the difference of accuracies in points, else the ratio; its interval; whether a difference is seen.
 
-    The interval is Welch's (Biometrika 34, 1947), of the logarithms for a ratio.
+    The interval needs three of each, and is Welch's (Biometrika 34, 1947), of the logarithms for a ratio.
     """
-    is_share, mean_a, mean_b = metric.endswith(("accuracy", "fraction", "recall")), _mean(a), _mean(b)
+    is_share = metric.endswith(("accuracy", "fraction", "recall"))
     if set(a) == set(b) and len(set(a)) == 1:
-        return "equal"
+        return "equal", "", ""
     if not is_share and min(*a, *b) <= 0:
-        return ""
-    value = mean_b - mean_a if is_share else mean_b / mean_a
+        return "", "", ""
     told = _points if is_share else _ratio
-    if min(len(a), len(b)) < LEAST_FOR_INTERVAL:
-        return told(value)
+    value = f"{told(_mean(b) - _mean(a))} points" if is_share else f"× {told(_mean(b) / _mean(a))}"
+    if min(len(a), len(b)) < LEAST_FOR_INTERVAL or len(set(a)) == len(set(b)) == 1:
+        return value, "", ""
     first, second = (values if is_share else [math.log(one) for one in values] for values in (a, b))
     low, high = means_of_two(first, second).interval(TAIL)
-    seen = "" if low > 0 or high < 0 else f", {NOTHING}"
+    seen = "yes" if low > 0 or high < 0 else "no"
     low, high = (low, high) if is_share else (math.exp(low), math.exp(high))
-    return f"{told(value)} [{told(low)}, {told(high)}]{seen}"
+    return value, f"{told(low)} to {told(high)}", seen
 
 
 def _print_settings(console: Console, a: DiffSide, b: DiffSide) -> None:
@@ -159,7 +169,7 @@ def _value(value: Any) -> str:
     return units.MISSING if value in (None, "") else show(value)
 
 
-def _metrics(a: DiffSide, b: DiffSide, shown: Sequence[tuple[str, str, Show]]) -> list[tuple[str, str, str, str]]:
+def _metrics(a: DiffSide, b: DiffSide, shown: Sequence[tuple[str, str, Show]]) -> list[Line]:
     sizes = sorted({name for run in (*a.runs, *b.runs) for name in run.metrics if name.startswith(AT_BATCH_SIZE)})
     more: list[tuple[str, str, Show]] = [(name.replace("_", " "), name, units.rate) for name in sizes]
     more += [(name.replace("_", " "), name, units.number) for side in (a, b) if (name := quality_name(side.first))]
@@ -170,7 +180,7 @@ def _metrics(a: DiffSide, b: DiffSide, shown: Sequence[tuple[str, str, Show]]) -
     ]
 
 
-def _phases(a: DiffSide, b: DiffSide) -> list[tuple[str, str, str, str]]:
+def _phases(a: DiffSide, b: DiffSide) -> list[Line]:
     others = dict.fromkeys(span["name"] for run in (*a.runs, *b.runs) for span in run.spans)
     rows = []
     for name in dict.fromkeys([*SPANS, *others]):
@@ -180,12 +190,12 @@ def _phases(a: DiffSide, b: DiffSide) -> list[tuple[str, str, str, str]]:
     return [row for row in rows if row is not None]
 
 
-def _row(label: str, name: str, values: list[list[float]], tell: Show) -> tuple[str, str, str, str] | None:
+def _row(label: str, name: str, values: list[list[float]], tell: Show) -> Line | None:
     if not any(values):
         return None
     first, second = values
-    against = compared(first, second, name) if first and second else ""
-    return label, summarise(first, tell), summarise(second, tell), against
+    against = compared(first, second, name) if first and second else ("", "", "")
+    return label, summarise(first, tell), summarise(second, tell), *against
 
 
 def _values(side: DiffSide, name: str) -> list[float]:
@@ -228,7 +238,7 @@ def _notes(a: DiffSide, b: DiffSide) -> list[str]:
     if min(len(a.finished), len(b.finished)) < LEAST_FOR_INTERVAL:
         notes.append(f"Fewer than {LEAST_FOR_INTERVAL} finished runs of each: the differences have no interval.")
     else:
-        notes.append("In brackets: 95 % intervals, each for itself; of many figures one in twenty misses the truth.")
+        notes.append("Each interval stands for itself: of many figures, one in twenty differs by chance alone.")
     return notes
 
 
@@ -237,8 +247,8 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.2f} points"
+    return f"{100 * difference:+.2f}"
 
 
 def _ratio(ratio: float) -> str:
-    return f"× {ratio:.3g}"
+    return f"{ratio:.3f}" if 0.1 <= ratio < 10 else f"{ratio:.3g}"

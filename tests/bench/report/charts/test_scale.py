@@ -103,6 +103,11 @@ def test_accuracies_spread_the_last_points():
     assert scale.place(0.98) - scale.place(0.96) > 2 * (scale.place(0.52) - scale.place(0.5))
 
 
+def test_low_accuracies_have_a_linear_scale():
+    assert accuracies([0.3, 0.6], [0.9]).kind == "linear"
+    assert accuracies([0.3, 0.9]).kind == "error"
+
+
 def test_the_usual_target_has_its_tick():
     assert "94 %" in labels(accuracies([0.5, 0.96], [0.94]))
     assert "94 %" not in labels(accuracies([0.5, 0.96], [0.95]))
