@@ -17,8 +17,13 @@ PACKAGE = "mlflow-skinny"
 # What one call of `log_batch` takes, and how long a parameter and a tag may be.
 MOST_METRICS, MOST_PARAMS, MOST_PARAM_CHARS, MOST_TAG_CHARS = 1000, 100, 6000, 5000
 ID_TAG = "bench.run_id"
-# Nothing is told to MLflow's makers, and a folder of files is a store, which newer versions want to be asked for.
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_FILE_STORE": "true"}
+# Nothing is told to the makers of MLflow. A folder is a store, which newer versions want to be asked for. That a server
+# is not there is known in seconds and not in minutes.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
 
 
 def log_runs(runs: Sequence[TrackedRun], where: str) -> Iterator[tuple[TrackedRun, str | None]]:
@@ -27,7 +32,7 @@ def log_runs(runs: Sequence[TrackedRun], where: str) -> Iterator[tuple[TrackedRu
     An experiment holds the runs of a sweep or of a recipe. Raises MissingError without MLflow's package, UsageError for
     what MLflow refuses.
     """
-    for name, value in QUIET.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     mlflow = client("mlflow", PACKAGE)
     uri = where if "://" in where else Path(where).resolve().as_uri()

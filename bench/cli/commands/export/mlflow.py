@@ -26,4 +26,5 @@ def mlflow(
 ) -> None:
     """Raises `MissingError` without the package, `UsageError` for what MLflow refuses."""
     found = [TrackedRun(run) for run in find_runs(runs, results)]
-    say_logged(console, log_runs(found, out), out, f"mlflow ui --backend-store-uri {out}")
+    allowed = "" if "://" in out else "MLFLOW_ALLOW_FILE_STORE=true "
+    say_logged(console, log_runs(found, out), out, f"{allowed}mlflow ui --backend-store-uri {out}")
