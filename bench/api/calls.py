@@ -20,10 +20,11 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 
 from bench.cli.commands import leaderboard as boards
-from bench.cli.commands.run import RunOptions, run_seeds
+from bench.cli.commands.run import run_seeds
 from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
 from bench.cli.options import DeviceChoice
 from bench.cli.remarks import RemarkOptions
+from bench.cli.run_options import RunOptions
 from bench.documents.limits import LARGEST_SEED, MOST_COUNT, MOST_SECONDS, MOST_SEEDS
 from bench.errors import STOPPED, UsageError
 from bench.execution.runner import end_fork_server
@@ -64,17 +65,20 @@ def run(
     tags: Sequence[str] = (),
     note: str | None = None,
     machine_label: str | None = None,
+    resume: bool = False,
+    again: bool = True,
     quiet: bool = False,
 ) -> Frames:
     """Measure a recipe once for each seed, each in a process of its own, and record it, as `bench run` does.
 
     `recipe` is a shipped one's name, a .yaml file, the values of such a file, or a `Recipe`. `settings` change its
     values by dotted keys: `{"epochs": 1, "model.width": 16}`. `name` is what tables call a recipe that is no file.
-    `seeds` is how many, from `first_seed` on; None is what the recipe says. `data` is the folder where data sets are
-    looked for first, `price` dollars per hour or a name in `bench prices`, `weights` for the measure `inference` what a
-    run kept, by its id, or a file. The other options are those of `bench run`; `quiet` prints nothing.
+    `seeds` is how many, from `first_seed` on; None is what the recipe says. Without `again`, or with `resume`, seeds
+    that are done are not run again. `data` is the folder where data sets are looked for first, `price` dollars per hour
+    or a name in `bench prices`, `weights` for the measure `inference` what a run kept, by its id, or a file. The other
+    options are those of `bench run`; `quiet` prints nothing.
 
-    Returns the runs of this call and their epochs, `runs, epochs = bench.run(…)`, whatever their `status`. Raises
+    Returns the runs of these seeds and their epochs, `runs, epochs = bench.run(…)`, whatever their `status`. Raises
     UsageError, MissingError, and after Ctrl-C KeyboardInterrupt, once the present run is recorded as interrupted.
     """
     began_s = time.monotonic()
@@ -104,11 +108,13 @@ def run(
             shared_process=shared_process,
             keep_compiled=keep_compiled,
             remarks=RemarkOptions(list(tags), note, machine_label),
+            resume=resume,
+            again=again and not resume,
         )
         campaign = run_seeds(options, LastingConsole(stderr=True, quiet=quiet), asked, began_s)
         if campaign.exit_code() == STOPPED:
             raise KeyboardInterrupt
-    return _frames(campaign.finished, results)
+    return _frames(campaign.runs, results)
 
 
 def sweep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +23,7 @@ class SeedRuns:
         self,
         recorder: Recorder,
         console: Console,
-        seeds: range,
+        seeds: Sequence[int],
         identity: tuple[dict[str, Any], str],
         measure: str,
         price: Price | None,
@@ -31,7 +32,14 @@ class SeedRuns:
         self.recorder, self.console, self.seeds, self.price = recorder, console, seeds, price
         self.config, self.cell = identity
         self.measure = measure
+        # Of this command, and of earlier ones whose seeds are not run again.
         self.finished: list[Run] = []
+        self.earlier: list[Run] = []
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all seeds that were asked for, in the order of the seeds."""
+        return sorted([*self.earlier, *self.finished], key=lambda run: run.seed)
 
     @property
     def price_per_hour(self) -> float | None:
@@ -41,7 +49,7 @@ class SeedRuns:
     @property
     def counted_seeds(self) -> str:
         """`1 seed`, `3 seeds`."""
-        return f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
+        return units.counted(len(self.seeds), "seed")
 
     def title(self, seed: int) -> str:
         """What the run with this seed is called."""
@@ -76,7 +84,7 @@ class SeedRuns:
         if done < len(self.seeds):
             self.say(f"Stopped: {done} of {self.counted_seeds} done")
             return STOPPED
-        return max(0 if run.status == "ok" else 1 for run in self.finished)
+        return max(0 if run.status == "ok" else 1 for run in self.runs)
 
     def say(self, line: str) -> None:
         say(self.console, line)

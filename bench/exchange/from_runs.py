@@ -72,6 +72,10 @@ def remarks(run: Run) -> list[str]:
         notes.append("the data were not checked against the publisher's files")
     if run.code.get("dirty"):
         notes.append("the code had uncommitted changes, so nobody else has it")
+    if run.resumed:
+        notes.append(
+            "it was interrupted and went on from a checkpoint; its time holds the work that was lost, and no pause"
+        )
     if told := disturbed([run]):
         notes.append(f"the machine was busy beside it: {told}")
     if not run.price_per_hour:
@@ -84,6 +88,8 @@ def remarks(run: Run) -> list[str]:
 def _train(run: Run, values: dict[str, Any]) -> TrainEntry:
     if run.shares_process:
         raise _refused(run, "it shared its process with other seeds, and loading and compilation count")
+    if any(part.get("lost_s") is None for part in run.resumed):
+        raise _refused(run, "it went on from a checkpoint after a command that was killed, and the work lost counts")
     rows = _rows(run)
     best = max((row.top1_percent for row in rows), default=0.0)
     if best < TARGET_PERCENT:

@@ -40,6 +40,8 @@ def log_lines(run: Run) -> list[str]:
         raise _refused(
             run, "it shared its process with other seeds, and its clock starts at the first touch of the data"
         )
+    if run.resumed:
+        raise _refused(run, "it was interrupted and went on from a checkpoint, and the clock has no pause")
     data = next((span for span in run.spans if span["name"] == "data"), None)
     if data is None and run.is_script:
         raise _refused(

@@ -40,7 +40,7 @@ def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
 
 def mean_here_s(cell: str, machine_id: str, runs: Iterable[Run]) -> float | None:
     """The mean duration of the cell's finished runs on this machine; None if there are none."""
-    finished = (run for run in runs if run.cell == cell and run.status in FINISHED)
+    finished = (run for run in runs if run.cell == cell and run.status in FINISHED and not run.resumed)
     here_s = [_total_s(run) for run in finished if run.machine.get("id") == machine_id]
     return fmean(here_s) if here_s else None
 

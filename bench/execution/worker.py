@@ -24,7 +24,8 @@ def work(job: Job, pipe: Connection) -> None:
     and decides.
     """
     clock = Clock(job.origin_s)
-    clock.add("start", 0.0, clock.elapsed_s())
+    clock.spans += job.resume.spans() if job.resume else []
+    clock.add("start", clock.spans[-1].end_s if clock.spans else 0.0, clock.elapsed_s())
     redirect_output(job.log)
     job.share.keep_to()
     clock.sampler = of_this_run()

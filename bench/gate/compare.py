@@ -259,18 +259,19 @@ def _without_judgement(group: MatchedCell, any_machine: bool) -> GateFinding | N
         )
     if not good_head:
         return GateFinding(group.label, group.measure, None, Verdict.BROKEN, group.head[-1].reason)
-    if any_machine:
-        return None
-    machines = {result.machine.get("id") for result in (*group.base, *group.head)}
-    if None in machines or len(machines) > 1:
-        what = difference_of_machines(good_base[-1].machine, good_head[-1].machine)
-        reason = f"measured on another machine ({what}); --any-machine compares all the same"
-        if None in machines:
-            reason = (
-                "it is not recorded on which machine all of this was measured, so that it may be another; "
-                "--any-machine compares all the same"
-            )
+    if not any_machine and (why := of_another_machine(good_base, good_head, (*group.base, *group.head))):
+        reason = f"{why}; --any-machine compares all the same"
         return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+    return None
+
+
+def of_another_machine(base: Sequence[Result], head: Sequence[Result], every: Sequence[Result] = ()) -> str | None:
+    """Why these results, and `every` other one, may not be of one machine; None if they are."""
+    machines = {result.machine.get("id") for result in (*base, *head, *every)}
+    if None in machines:
+        return "it is not recorded on which machine all of this was measured, so that it may be another"
+    if len(machines) > 1:
+        return f"measured on another machine ({difference_of_machines(base[-1].machine, head[-1].machine)})"
     return None
 
 

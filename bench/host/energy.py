@@ -8,7 +8,7 @@ times a second at best, so the energy of less than a second is mostly noise.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -125,6 +125,16 @@ class EnergyMeter:
         if now_j is not None and self._phase_began_j is not None:
             self._spent_j[self._phase] += now_j - self._phase_began_j
         self._phase, self._phase_began_j = phase, now_j
+
+    def spent_j(self) -> dict[str, float]:
+        """The joules of each phase so far; empty without a counter."""
+        self.enter(self._phase)
+        return dict(self._spent_j)
+
+    def carry(self, spent_j: Mapping[str, float]) -> None:
+        """Add the joules of an earlier part of the run, by phase."""
+        for phase, joules in spent_j.items():
+            self._spent_j[phase] += joules
 
     def metrics(self, train_s: float) -> dict[str, float | bool | None]:
         """`energy_j` since the meter was made, `train_energy_j` of the phases `train`; None without a counter.

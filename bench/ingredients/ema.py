@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -54,6 +54,15 @@ class Ema(Hook):
         from bench.training.activations import tensor_bytes
 
         return sum(tensor_bytes(averages) for _, averages in self._pairs)
+
+    def state(self) -> dict[str, Any]:
+        return {"begun": self._begun, "averages": [value for _, average in self._pairs for value in average]}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        from bench.training.state import put_each
+
+        self._begun = saved["begun"]
+        put_each([value for _, average in self._pairs for value in average], saved["averages"])
 
     def after_step(self, step: int, total_steps: int) -> None:
         if step % self._every or step < self._start * total_steps:

@@ -129,6 +129,14 @@ class HardExamples(Hook):
         yield
         self._losses.fill_(math.inf)
 
+    def state(self) -> dict[str, Any]:
+        return {"losses": self._losses}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        from bench.training.state import put_each
+
+        put_each([self._losses], [saved["losses"]])
+
     def take_over(self, before: Self) -> None:
         self._losses = before._losses
         self._losses.fill_(math.inf)

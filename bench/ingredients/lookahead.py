@@ -6,7 +6,7 @@ Source: Zhang et al., arXiv 1907.08610; with airbench94's schedule the slow weig
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.documents.numbers import Count, Fraction
 from bench.documents.strict import Strict
@@ -45,6 +45,14 @@ class Lookahead(Hook):
         from bench.training.activations import tensor_bytes
 
         return sum(tensor_bytes(averages) for _, averages in self._pairs)
+
+    def state(self) -> dict[str, Any]:
+        return {"slow": [value for _, slow in self._pairs for value in slow]}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        from bench.training.state import put_each
+
+        put_each([value for _, slow in self._pairs for value in slow], saved["slow"])
 
     def after_step(self, step: int, total_steps: int) -> None:
         if step % self._every == 0:

@@ -164,6 +164,24 @@ class Proxy(Hook):
             self.model.load_state_dict(before)
             self.reset()
 
+    def state(self) -> dict[str, Any]:
+        from bench.training.state import of_network, of_work
+
+        return {
+            "network": of_network(self.model),
+            "optimizers": self._optimizers.state(),
+            "steps": self._steps,
+            "work": of_work(self.examples_by_work, self.model),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        from bench.training.state import put_network, work_of
+
+        put_network(self.model, saved["network"])
+        self._optimizers.restore(saved["optimizers"])
+        self._steps = saved["steps"]
+        self.examples_by_work = work_of(saved["work"], self.model)
+
     def reset(self) -> None:
         """Reset with the present weights, in the same memory."""
         self._optimizers.reset()

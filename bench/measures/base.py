@@ -21,7 +21,7 @@ from bench.host import contention, fingerprint, gpus, openmp, provenance
 from bench.host.clock import Clock, Span
 from bench.host.energy import EnergyMeter, open_counter
 from bench.host.start import start_of_this_process
-from bench.measures import assembly
+from bench.measures import assembly, earlier_part
 from bench.models import ImpossibleModel
 from bench.pipelines.augment import seeded_generator
 from bench.pipelines.dataset import Dataset
@@ -74,6 +74,7 @@ class Measure(ABC):
         # Facts about the machine and the libraries that are the same in all records of a process.
         self.identity: dict[str, Any] = {}
         self._resolved: dict[str, Any] = {}
+        self.data_facts: dict[str, Any] = {}
         self.leaves_order = False
         self.ranks: Ranks = ALONE
         self.energy = EnergyMeter(None)
@@ -116,6 +117,8 @@ class Measure(ABC):
         self.ranks.gather([0.0])
         self.clock.agree = self.ranks.slowest
         self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.device_count))
+        if job.resume is not None:
+            self.energy.carry(job.resume.values.energy_j)
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
         memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
         compiled = bool(recipe.compile) and self.device.is_cuda
@@ -148,6 +151,7 @@ class Measure(ABC):
             energy_counter=self.energy.source,
             **self._shares(),
             **({"shared_process": True} if job.shared_process else {}),
+            **({"resumed": list(job.parts)} if job.parts else {}),
             **({"compiled_cache": "kept" if job.keep_compiled else "fresh"} if self.recipe.compile else {}),
         )
 
@@ -172,17 +176,27 @@ class Measure(ABC):
         if hasattr(self, "device"):  # an error may have occurred before it
             self.metrics = self.device.peak_memory() | self.metrics
         self.metrics |= self.energy.metrics(self.clock.total_s("train"))
-        if self.clock.sampler is not None:
-            self.metrics |= contention.metrics(self.clock.sampler.since_the_first(), self._spans())
+        if (usage := self.usage()) is not None:
+            self.metrics |= contention.metrics(usage, self.spans())
         if (others := self._others_on_gpus()) is not None:
             self.metrics |= {"gpu_other_processes": others}
             self.metrics["contended"] = bool(self.metrics.get("contended") or others)
+        self.metrics |= earlier_part.metrics(self.metrics, self.job.resume)
         self.metrics["total_s"] = self.clock.spans[-1].end_s
         self.leaves_order = status in LEAVES_ORDER
         # Only then may the parent answer with another job.
         waits = {"waits": True} if self.job.shared_process and self.leaves_order else {}
         self.tell("facts", loaded=provenance.loaded_beside())
-        self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self._spans(), **waits)
+        self.tell("end", status=status, reason=reason, metrics=self.metrics, spans=self.spans(), **waits)
+
+    def usage(self) -> contention.Usage | None:
+        """Who used the cores, in the earlier part of a resumed run too; None if nobody watches."""
+        sampler = self.clock.sampler
+        return None if sampler is None else earlier_part.usage(sampler.since_the_first(), self.job.resume)
+
+    def peaks(self) -> dict[str, int | None]:
+        """The peak memory of this process, or of the earlier part of a resumed run if that is larger."""
+        return earlier_part.peaks(self.device.peak_memory(), self.job.resume)
 
     def _others_on_gpus(self) -> int | None:
         if not hasattr(self, "device") or not self.device.is_cuda:
@@ -209,7 +223,8 @@ class Measure(ABC):
 
     def tell_data(self, data: Dataset) -> None:
         """Report which data is used."""
-        self.tell("facts", data=_describe(data))
+        self.data_facts = _describe(data)
+        self.tell("facts", data=self.data_facts)
 
     def build(self, data: Dataset) -> nn.Module:
         """Build the recipe's network, not yet on the device; recorded as a span."""
@@ -306,13 +321,14 @@ class Measure(ABC):
         by_rank = self.ranks.gather([peak or 0 for peak in own.values()])
         return {name: int(max(peaks)) or None for name, peaks in zip(own, zip(*by_rank, strict=True), strict=True)}
 
-    def _spans(self, first: int = 0) -> list[dict[str, Any]]:
+    def spans(self, first: int = 0) -> list[dict[str, Any]]:
+        """The spans as a record has them, from number `first` on."""
         spans = [asdict(span) for span in self.clock.spans[first:]]
         return [{key: span[key] for key in span if key not in MAY_LACK or span[key] is not None} for span in spans]
 
     def _entered(self, phase: str) -> None:
         self.energy.enter(phase)
-        self.tell("phase", name=phase, spans=self._spans(self._spans_told))
+        self.tell("phase", name=phase, spans=self.spans(self._spans_told))
         self._spans_told = len(self.clock.spans)
 
     def _download_progress(self) -> Callable[[str, int, int | None], None]:

@@ -24,7 +24,7 @@ from bench.measures.throttle import throttle_gauge
 from bench.models import ImpossibleModel
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Batch, Loader
-from bench.runs import checkpoint
+from bench.runs import weights_file
 from bench.runs.run import Status
 from bench.statistics.sampling import Samples, sample
 from bench.training.mirrored import Mirrored
@@ -100,8 +100,8 @@ class Inference(Measure):
         if file is None:
             assembly.init_from_data(model, data, self.device.torch)
         else:
-            weights = checkpoint.load(file)
-            checkpoint.put_into(model, weights, file.path)
+            weights = weights_file.load(file)
+            weights_file.put_into(model, weights, file.path)
             run_id = weights.origin.get("run_id")
             self.tell_resolved(weights={"file": file.path.name, "sha256": file.sha256, "run_id": run_id})
         model.eval()

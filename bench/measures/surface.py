@@ -15,6 +15,7 @@ from bench.spec.measure_options import SurfaceOptions
 from bench.training.loop import Loop
 from bench.training.loss_surface import loss_slice, random_direction, relief, roughness
 from bench.training.sizes import resized
+from bench.training.state import State
 from bench.training.trainer import Trainer
 
 
@@ -25,9 +26,9 @@ class Surface(TimeToAccuracy):
     `resolved.surface`: `steps`, and `loss` with a row for each step in the first direction.
     """
 
-    def _train(self, trainer: Loop, images: Tensor) -> tuple[Status, str | None]:
+    def _train(self, trainer: Loop, images: Tensor, saved: State | None = None) -> tuple[Status, str | None]:
         assert isinstance(trainer, Trainer)  # a recipe with a task has no such measure
-        status, reason = super()._train(trainer, images)
+        status, reason = super()._train(trainer, images, saved)
         options = self.recipe.surface or SurfaceOptions()
         generator = seeded_generator(self.job.seed, "surface")
         half = options.points // 2

@@ -15,9 +15,9 @@ from bench.host.clock import Clock
 from bench.measures import assembly
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.datasets import DATASETS
-from bench.runs import checkpoint
-from bench.runs.checkpoint import Weights
+from bench.runs import weights_file
 from bench.runs.weights import WeightsFile
+from bench.runs.weights_file import Weights
 from bench.spec.recipe import Recipe
 from bench.tasks import TASKS
 from bench.training.goal import Goal
@@ -77,7 +77,7 @@ def trained_nets(
 
 
 def _trained_net(key: str, file: WeightsFile, recipe: Recipe, data: Dataset, precision: Precision) -> TrainedNet:
-    weights = checkpoint.load(file)
+    weights = weights_file.load(file)
     named, seen = (_origin(weights, part) for part in ("model", "data"))
     if named is None or seen is None:
         raise UsageError(
@@ -92,7 +92,7 @@ def _trained_net(key: str, file: WeightsFile, recipe: Recipe, data: Dataset, pre
     # Its random start is not to change what the training draws.
     with torch.random.fork_rng([]):
         net = models.build(name, named, in_channels=channels, classes=seen["classes"], image_size=min(height, width))
-    checkpoint.put_into(net, weights, file.path)
+    weights_file.put_into(net, weights, file.path)
     net.requires_grad_(False).eval().to(precision.device.torch)
     return TrainedNet(net, tuple(seen["mean"]), tuple(seen["std"]), weights.origin.get("run_id", ""))
 

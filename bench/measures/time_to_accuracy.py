@@ -14,18 +14,20 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
-from bench.measures import assembly, task_assembly
+from bench.measures import assembly, earlier_part, task_assembly
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
+from bench.measures.checkpoints import Checkpoints, saved_state
 from bench.measures.pictures import PictureFolder
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.loader import Loader
-from bench.runs import checkpoint
+from bench.runs import weights_file
 from bench.runs.run import Status
 from bench.training.compiled import load_compiler
 from bench.training.flops import training_flops
 from bench.training.in_place import become
 from bench.training.loop import Loop
 from bench.training.sizes import resized
+from bench.training.state import State
 from bench.training.task import TrainedNet
 from bench.training.task_trainer import TaskTrainer
 from bench.training.trainer import Trainer
@@ -72,6 +74,8 @@ class TimeToAccuracy(Measure):
     def measure(self, open_loaders: ExitStack) -> tuple[Status, str | None]:
         recipe, clock = self.recipe, self.clock
         data, (train, test) = self.load(open_loaders, "train", "test")
+        if self.job.resume is not None:
+            self.job.resume.check_data(data.fingerprint)
         model = self.build(data)
         self._rehearse(model, data)
         with clock.span("init"):
@@ -84,13 +88,13 @@ class TimeToAccuracy(Measure):
             test.warm_up()
             if recipe.compile or recipe.cuda_graph:
                 self._warm_up(trainer, images, labels)
-        if recipe.warm_up_steps and not (recipe.compile or recipe.cuda_graph):
+        if self._warm_up_steps and not (recipe.compile or recipe.cuda_graph):
             with clock.span("warm_up"):
                 self._warm_up(trainer, images, labels)
         spent = {name: clock.total_s(name) for name in dict.fromkeys(span.name for span in clock.spans)}
         shared_s = {name: seconds for name, seconds in spent.items() if name in PAID_ONCE and seconds > 0}
         self._scene = Scene(data, train, test, nets, images, shared_s)
-        return self._train(trainer, images)
+        return self._train(trainer, images, saved_state(self))
 
     def measure_after(self, before: TimeToAccuracy) -> tuple[Status, str | None]:
         """Train the network of `before`, after resetting weights, random draws and order for the new seed."""
@@ -139,17 +143,21 @@ class TimeToAccuracy(Measure):
 
     def _warm_up(self, trainer: Loop, images: Tensor, labels: Tensor) -> None:
         assert isinstance(trainer, Trainer)  # with a task, a recipe has no warm-up
-        trainer.warm_up(self.recipe.warm_up_steps, images, labels)
+        trainer.warm_up(self._warm_up_steps, images, labels)
 
-    def _train(self, trainer: Loop, images: Tensor) -> tuple[Status, str | None]:
-        """Train to the end, then do the untimed work; returns the status and the reason."""
+    def _train(self, trainer: Loop, images: Tensor, saved: State | None = None) -> tuple[Status, str | None]:
+        """Train to the end, from the state `saved` if there is one, then do the untimed work; returns the status and
+        the reason."""
+        checkpoints = self._checkpoints(trainer)
         with heap_frozen():
-            trainer.run()
-        remark = self._keep_weights(trainer) if self.job.keep_weights else None
+            trainer.run(saved)
+        remarks = [earlier_part.remark(self.job.parts), checkpoints.remark if checkpoints else None]
+        if self.job.keep_weights:
+            remarks.append(self._keep_weights(trainer))
         if isinstance(trainer, Trainer):
             self._count_flops(trainer, images)
         status, reason = _verdict(trainer)
-        return status, "; ".join(filter(None, (reason, remark, self._pictures.lack))) or None
+        return status, "; ".join(filter(None, (reason, *remarks, self._pictures.lack))) or None
 
     def _count_flops(self, trainer: Trainer, images: Tensor) -> None:
         model = trainer.model
@@ -175,6 +183,22 @@ class TimeToAccuracy(Measure):
                 load_compiler()
             with torch.random.fork_rng([self.device.torch] if self.device.is_cuda else []):
                 self.prepare(copy.deepcopy(model), data)
+
+    def _checkpoints(self, trainer: Loop) -> Checkpoints | None:
+        """What writes the run's checkpoints from now on; None if it has none."""
+        place, asked = self.job.checkpoints, self.recipe.checkpoint
+        if place is None or asked is None:
+            return None
+        checkpoints = Checkpoints(self, place, asked.every_epochs)
+        trainer.after_epoch = checkpoints.after_epoch
+        return checkpoints
+
+    @property
+    def _warm_up_steps(self) -> int:
+        """Those of the recipe. A resumed run on several ranks has at least one, because DDP orders the gradients anew
+        after the first step of a process, and sums them in another order before."""
+        least = 1 if self.job.resume is not None and self.ranks.count > 1 else 0
+        return max(self.recipe.warm_up_steps, least)
 
     @property
     def _warm_up_phase(self) -> str:
@@ -223,7 +247,7 @@ class TimeToAccuracy(Measure):
             if self.ranks.rank:
                 return None
             try:
-                kept = checkpoint.save(checkpoint.Weights(checkpoint.state_of(trained), origin), path)
+                kept = weights_file.save(weights_file.Weights(weights_file.state_of(trained), origin), path)
             except OSError as error:
                 return f"the weights could not be kept in {path}: {error.strerror}"
         # Relative to the results folder, like the log.
@@ -250,7 +274,8 @@ def _reached(trainer: Loop) -> bool | None:
 def _judged(trainer: Loop) -> dict[str, float | None]:
     """How good the weights were at the last evaluation: a classifier's accuracy, or all that a task measures."""
     if not isinstance(trainer, TaskTrainer):
-        return {"accuracy": trainer.quality}
+        answers = trainer.answers if isinstance(trainer, Trainer) else None
+        return {"accuracy": trainer.quality, "cross_entropy": answers.cross_entropy if answers else None}
     return {**trainer.measured, "loss_quality_correlation": trainer.loss_quality_correlation}
 
 

@@ -163,7 +163,7 @@ def _evaluated(trainer: Trainer, workbench: Workbench, count: int, tta: int) -> 
     """The operations of evaluating a batch of this size, including the answer, which is read once at the end."""
     views = 0 if trainer.goal.tta_below is not None else tta
     with Operations(part=FORWARD) as counted:
-        evaluation.accuracy(trainer.model, [workbench.batch(count)], trainer.train_step.precision, views)
+        evaluation.evaluate(trainer.model, [workbench.batch(count)], trainer.train_step.precision, views)
     return counted
 
 

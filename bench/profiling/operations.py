@@ -21,6 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import flop_registry
 
+from bench.profiling.products import Product, products_of
+
 # Operations that only allocate memory or describe it.
 _NO_WORK = {"detach", "alias", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty",
             "squeeze_", "unsqueeze_", "transpose_", "t_"}  # fmt: skip
@@ -43,7 +45,7 @@ class Operation:
     """One operation: the bytes it reads and writes, each operand once, and the FLOPs of matrix products.
 
     `dtype` is that of its first tensor, `part` the counter's `part` at the time. `reads` and `writes` are bytes by an
-    id of the tensor's memory, which shows who uses another operation's result.
+    id of the tensor's memory, which shows who uses another operation's result. `products` are its matrix products.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Operation:
     dtype: torch.dtype
     reads: tuple[tuple[int, int], ...]
     writes: tuple[tuple[int, int], ...]
+    products: tuple[Product, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -118,6 +121,7 @@ class Operations:
                 tuple((self._number(tensor), sizes[id(tensor)]) for tensor in reads),
                 tuple((self._number(tensor, _memory(tensor) not in known), sizes[id(tensor)]) for tensor in made)
                 + tuple((self._number(tensor), sizes[id(tensor)]) for tensor in written),
+                products_of(name, args, result),
             )
         )
 

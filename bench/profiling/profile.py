@@ -17,7 +17,12 @@ from statistics import fmean
 from torch import nn
 
 from bench.pipelines.loader import Batch, Loader
+from bench.profiling.losses import KindFigures, LostTime, StepWork, kinds_of, losses_of, work_of_step
+from bench.profiling.operators import operator_seconds
 from bench.profiling.reference import Rate, matrix_product, seconds_of
+from bench.profiling.roofline import BOUNDS as LIMIT_BOUNDS
+from bench.profiling.roofline import MachineLimits, measured
+from bench.profiling.stage_figures import StageFigures
 from bench.profiling.stages import NetworkStage, Recording, Replay, record, stages_of
 from bench.profiling.step import BACKWARD, FORWARD, PARTS, MarkedStep
 from bench.profiling.workbench import Workbench
@@ -32,36 +37,12 @@ REPEATS = {"cpu": 1, "cuda": 5}
 
 
 @dataclass(frozen=True)
-class StageFigures:
-    """One row: shapes, sizes, and the seconds of one batch as means over the middle half of `n` samples."""
-
-    name: str
-    kind: str
-    output_shape: tuple[int, ...]
-    parameters: int
-    forward_flops: int
-    backward_flops: int
-    kept_bytes: int
-    forward_s: float
-    backward_s: float
-    n: int
-
-    @property
-    def total_s(self) -> float:
-        return self.forward_s + self.backward_s
-
-    @property
-    def flops_per_s(self) -> float | None:
-        flops = self.forward_flops + self.backward_flops
-        return flops / self.total_s if flops and self.total_s else None
-
-
-@dataclass(frozen=True)
 class Profile:
     """A network's stages in the order of the forward pass, the whole network, and the step around it.
 
     `step_s` has the seconds of each part of a step, which add up to it; `step` the samples of the whole step.
-    `evaluation_s` is the time of evaluations between epochs, spread over the steps; None if there are none.
+    `evaluation_s` is the time of evaluations between epochs, spread over the steps; None if there are none. `limits`
+    are this machine's rates, `losses` the seconds beyond them, the largest first, and `kinds` the step by operations.
     """
 
     batch_size: int
@@ -72,6 +53,9 @@ class Profile:
     step: Samples
     evaluation_s: float | None
     peak: Rate
+    limits: MachineLimits | None = None
+    losses: tuple[LostTime, ...] = ()
+    kinds: tuple[KindFigures, ...] = ()
 
     @property
     def total_s(self) -> float:
@@ -93,6 +77,8 @@ class Profile:
             net.forward_s - sum(stage.forward_s for stage in stages),
             net.backward_s - sum(stage.backward_s for stage in stages),
             net.n,
+            net.least_forward_s - sum(stage.least_forward_s for stage in stages),
+            net.least_backward_s - sum(stage.least_backward_s for stage in stages),
         )
 
     @property
@@ -123,7 +109,12 @@ class StageTimer:
 
 
 def profile(
-    workbench: Workbench, train: Loader, test: Loader, depth: int | None = None, bounds: Bounds = BOUNDS
+    workbench: Workbench,
+    train: Loader,
+    test: Loader,
+    depth: int | None = None,
+    bounds: Bounds = BOUNDS,
+    limit_bounds: Bounds = LIMIT_BOUNDS,
 ) -> Profile:
     """Profile the recipe on the workbench with batches of `train`; evaluation is timed on one batch of `test`.
 
@@ -149,13 +140,16 @@ def profile(
         test_batch, looks = next(test.epoch(0)), recipe.evaluation
 
         def evaluate() -> None:
-            evaluation.accuracy(workbench.model, [test_batch], precision, looks.epoch_tta, tta_below=looks.tta_below)
+            evaluation.evaluate(workbench.model, [test_batch], precision, looks.epoch_tta, tta_below=looks.tta_below)
 
         arms["evaluation"] = lambda: seconds_of(device, evaluate)
     marked_step()  # the first step creates the optimisers' state
     parts.clear()
     sampled = sample(arms, bounds)
     step_s = middle_mean([{part: one.get(part, 0.0) for part in PARTS} for one in parts])
+    peak = product.rate(sampled["product"])
+    work = work_of_step(workbench, train, recording.stages)
+    limits = measured(device, work.all, peak, limit_bounds)
     net = StageFigures(
         "net",
         type(workbench.model).__name__,
@@ -167,10 +161,13 @@ def profile(
         step_s[FORWARD],
         step_s[BACKWARD],
         sampled["step"].n,
+        limits.least_s(work.parts[FORWARD]),
+        limits.least_s(work.parts[BACKWARD]),
     )
     per_step = test.steps_per_epoch / train.steps_per_epoch / max(recipe.evaluation.every_epochs, 1)
     evaluation_s = sampled["evaluation"].median_s * per_step if "evaluation" in sampled else None
-    rows = [_figures(stage, timers[stage.name], flops[stage.name]) for stage in recording.stages]
+    rows = [_figures(stage, timers[stage.name], flops[stage.name], work, limits) for stage in recording.stages]
+    spent = operator_seconds(workbench.trainer(train), train)
     return Profile(
         len(batch[1]),
         precision.name,
@@ -179,7 +176,10 @@ def profile(
         step_s,
         sampled["step"],
         evaluation_s,
-        product.rate(sampled["product"]),
+        peak,
+        limits,
+        losses_of(rows, step_s, work, limits),
+        kinds_of(spent, work, limits),
     )
 
 
@@ -204,8 +204,10 @@ def middle_mean(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {part: fmean(sample[part] for sample in middle) for part in samples[0]}
 
 
-def _figures(stage: NetworkStage, timer: StageTimer, flops: tuple[int, int]) -> StageFigures:
-    seconds = middle_mean(timer.seconds)
+def _figures(
+    stage: NetworkStage, timer: StageTimer, flops: tuple[int, int], work: StepWork, limits: MachineLimits
+) -> StageFigures:
+    seconds, (forward, backward) = middle_mean(timer.seconds), work.stages[stage.name]
     return StageFigures(
         stage.name or "(all)",
         stage.kind,
@@ -216,4 +218,6 @@ def _figures(stage: NetworkStage, timer: StageTimer, flops: tuple[int, int]) -> 
         seconds[FORWARD],
         seconds[BACKWARD],
         len(timer.seconds),
+        limits.least_s(forward),
+        limits.least_s(backward),
     )

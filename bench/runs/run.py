@@ -117,6 +117,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Whether it could reuse compiled programs from earlier runs."""
         return bool(self._resolved("compiled_cache") == "kept")
 
+    @property
+    def resumed(self) -> list[dict[str, Any]]:
+        """The interruptions behind a run that went on from checkpoints, in order; empty for a run in one piece.
+
+        Each says which run was interrupted (`run_id`), after which `epoch` the work went on, how much of it was lost
+        (`lost_s`), and how long nothing happened (`away_s`); both are None if unknown.
+        """
+        told = self._resolved("resumed")
+        return [part for part in told if isinstance(part, dict)] if isinstance(told, list) else []
+
     def _resolved(self, name: str) -> Any:
         resolved = self.config.get("resolved")
         return resolved.get(name) if isinstance(resolved, dict) else None

@@ -38,8 +38,16 @@ class _Evaluation(msgspec.Struct):
     epoch_tta: int | Unset | None = UNSET
 
 
+class _Interruption(msgspec.Struct):
+    run_id: Text = UNSET
+    epoch: int | Unset | None = UNSET
+    lost_s: Number = UNSET
+    away_s: Number = UNSET
+
+
 class _Resolved(msgspec.Struct):
     start: Text = UNSET
+    resumed: list[_Interruption] | Unset | None = UNSET
 
 
 class _Imported(msgspec.Struct):
@@ -100,6 +108,7 @@ class _Epoch(msgspec.Struct, gc=False):
 
     epoch: int | Unset | None = UNSET
     accuracy: Number = UNSET
+    cross_entropy: Number = UNSET
     loss: Number = UNSET
     lr: Number = UNSET
     train_s: Number = UNSET
@@ -120,8 +129,8 @@ _FLOAT_BITS = 1024
 # Endings of metrics' names: booleans, and numbers used in calculations. Other metrics may be anything.
 _FLAGS = ("timed_out", "contended", "reached", "coarse")
 _NUMBERS = (
-    "_s", "_ms", "_j", "_bytes", "_usd", "_error", "_fraction", "accuracy", "loss", "flops", "flops_per_example",
-    "epochs", "steps", "examples", "parameters",
+    "_s", "_ms", "_j", "_bytes", "_usd", "_error", "_fraction", "accuracy", "cross_entropy", "loss", "flops",
+    "flops_per_example", "epochs", "steps", "examples", "parameters",
 )  # fmt: skip
 _DECODE = {name: msgspec.json.Decoder(shape).decode for name, shape in PARTS.items()}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.host.share import Share
+from bench.runs.checkpoint import Checkpoint, CheckpointPlace
 from bench.runs.weights import WeightsFile
 from bench.spec.measures import MEASURES
 from bench.spec.recipe import Recipe
@@ -43,6 +45,10 @@ class Job:
     # Whether the worker waits for jobs of other seeds to run in the same process. They differ from the first only in
     # seed, log, pictures, origin and kept weights.
     shared_process: bool = False
+    # Where its checkpoints are written, the one from which it goes on, and the interruptions behind it.
+    checkpoints: CheckpointPlace | None = None
+    resume: Checkpoint | None = None
+    parts: Sequence[dict[str, Any]] = ()
     # Whether compiled programs of earlier runs are used, and new ones kept for later runs.
     keep_compiled: bool = False
 

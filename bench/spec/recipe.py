@@ -13,6 +13,7 @@ from bench.documents.numbers import Count, Epochs, NotNegative, Positive, Thread
 from bench.documents.strict import Strict
 from bench.ingredients.accumulate import AccumulateConfig
 from bench.ingredients.batch_sizes import BatchSizesConfig
+from bench.ingredients.checkpoint import CheckpointConfig
 from bench.ingredients.cuda_graph import CudaGraphConfig
 from bench.ingredients.cutmix import CutMixConfig
 from bench.ingredients.ema import EmaConfig
@@ -129,6 +130,8 @@ class Recipe(Strict):
     """End a run with the first evaluation at the target."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """When and how accuracy is evaluated."""
+    checkpoint: CheckpointConfig | None = None
+    """Write the training's state down after some epochs, so that `bench run --resume` can continue it."""
     loss: LossConfig = LossConfig()
     """Cross-entropy's options."""
     optimizer: OptimizerConfig

@@ -1,4 +1,4 @@
-"""Accuracy on a test set, with test-time augmentation (TTA) if the recipe has it.
+"""Accuracy and cross-entropy on a test set, with test-time augmentation (TTA) if the recipe has it.
 
 Levels, after airbench94: 0 the images; 1 the mean over the image and its mirror; 2 half of level 1 plus a quarter each
 of level 1 on the image shifted by one pixel towards two opposite corners. Hiverge's form of level 2 is the plain mean
@@ -11,6 +11,7 @@ confidence, because a ranking among the test images would make one image's answe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +51,18 @@ def logits(
     return (centre + corners) / 3 if equal_views else 0.5 * centre + 0.25 * corners
 
 
+class Answers(NamedTuple):
+    """How a network answers a test set: the share of right answers, and the mean cross-entropy in nats.
+
+    Cross-entropy is without label smoothing, of the mean logits where there are several views.
+    """
+
+    accuracy: float
+    cross_entropy: float
+
+
 @torch.no_grad()
-def accuracy(
+def evaluate(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
     precision: Precision,
@@ -59,8 +70,8 @@ def accuracy(
     ranks: Ranks = ALONE,
     tta_below: float | None = None,
     equal_views: bool = False,
-) -> float:
-    """The share of images, or of a text's tokens, whose largest logit is that of their label, in [0, 1].
+) -> Answers:
+    """The answers to the images, or to a text's tokens; right is a largest logit that is the label's.
 
     The model is left in training mode.
 
@@ -72,7 +83,7 @@ def accuracy(
     """
     ranks.average_buffers(model)
     model.eval()
-    correct, count = torch.zeros((), dtype=torch.int64, device=precision.device.torch), 0
+    scores, count = torch.zeros(2, dtype=torch.float64, device=precision.device.torch), 0
     looked_at: list[tuple[Tensor, Tensor, Tensor]] = []
     with precision.autocast():
         for images, labels in batches:
@@ -80,14 +91,15 @@ def accuracy(
             if tta and tta_below is not None:
                 looked_at.append((images, labels, logits(model, images, 0)))
             else:
-                correct += _right(logits(model, images, tta, None, equal_views), labels).sum()
+                scores += _scores(logits(model, images, tta, None, equal_views), labels).sum(1)
         if looked_at and tta_below is not None:
             # cuDNN would tune, and torch compile, for another size.
             same_size = precision.device.is_cuda or is_compiled(model)
-            correct += _second_look(model, looked_at, tta, tta_below, same_size, equal_views)
+            scores += _second_look(model, looked_at, tta, tta_below, same_size, equal_views)
     model.train()
     images_in_all = sum(number for (number,) in ranks.gather([count]))
-    return ranks.sum(correct).item() / images_in_all
+    right, cross_entropy = ranks.sum(scores).tolist()
+    return Answers(right / images_in_all, cross_entropy / images_in_all)
 
 
 def is_compiled(forward: nn.Module) -> bool:
@@ -95,9 +107,11 @@ def is_compiled(forward: nn.Module) -> bool:
     return hasattr(forward, "_orig_mod")
 
 
-def _right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which answers equal their label: bool [B]."""
-    return logits.argmax(dim=1) == labels
+def _scores(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 for each answer that is right and 0 for others, and the cross-entropy of each: float64 [2, answers]."""
+    right = logits.argmax(dim=1) == labels
+    cross_entropy = F.cross_entropy(logits, labels, reduction="none")
+    return torch.stack([right.double(), cross_entropy.double()]).flatten(1)
 
 
 def _second_look(
@@ -108,28 +122,29 @@ def _second_look(
     same_size: bool,
     equal_views: bool,
 ) -> Tensor:
-    """How many of (images, labels, logits of level 0) are right, int64 [], after unsure images got all their views.
+    """The sums of the scores of (images, labels, logits of level 0), float64 [2], after unsure images got all their
+    views.
 
     Unsure images are collected into batches of the first batch's size; with `same_size` the last one is filled up with
     images that are not counted.
     """
-    correct = looked_at[0][1].new_zeros(())
+    scores = looked_at[0][1].new_zeros(2, dtype=torch.float64)
     unsure = []
     for batch in looked_at:
         _, labels, first = batch
         again = first.softmax(dim=1).amax(dim=1) < below
-        correct += (_right(first, labels) & ~again).sum()
+        scores += (_scores(first, labels) * ~again).sum(1)
         rows = again.nonzero().flatten()
         unsure.append([part.index_select(0, rows) for part in batch])
     parts = [torch.cat(part) for part in zip(*unsure, strict=True)]
     size, count = len(looked_at[0][1]), len(parts[1])
     for start in range(0, count, size):
         end = min(start + size, count)
-        rows = torch.arange(start, start + size if same_size else end, device=correct.device) % count
+        rows = torch.arange(start, start + size if same_size else end, device=scores.device) % count
         images, labels, first = (part.index_select(0, rows) for part in parts)
         answers = logits(forward, _like(images, looked_at[0][0]), tta, first, equal_views)
-        correct += _right(answers, labels)[: end - start].sum()
-    return correct
+        scores += _scores(answers, labels)[:, : end - start].sum(1)
+    return scores
 
 
 def _like(images: Tensor, others: Tensor) -> Tensor:

@@ -69,6 +69,13 @@ class Hook:
         """While entered, the loop warms up; at the end the hook's state is restored."""
         return nullcontext()
 
+    def state(self) -> dict[str, Any]:
+        """What it remembers from one epoch to the next, as tensors and plain values."""
+        return {}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Remember what `state` returned in an interrupted run, in the same memory; called after `begin`."""
+
     def take_over(self, before: Self) -> None:
         """Start over in the memory of `before`, the hook of an earlier training, which captured steps use."""
 

@@ -21,8 +21,11 @@ from bench.training.device import Device
 from bench.training.goal import Goal
 from bench.training.optimizers import Optimizers
 from bench.training.ranks import ALONE, Ranks
+from bench.training.state import State
 
 REPORT_EVERY_S = 0.25
+# Called after an epoch that is not the last, with the number of epochs done and a function that gives the state.
+AfterEpoch = Callable[[int, Callable[[], State]], None]
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -70,6 +73,7 @@ class Loop(ABC):
         self._report = report
         self.rows: list[dict[str, Any]] = []
         self.step = self.batches = self.examples = 0
+        self.after_epoch: AfterEpoch = lambda *_: None
         self.quality: float | None = None
         self.time_to_target_s: float | None = None
 
@@ -93,14 +97,16 @@ class Loop(ABC):
     def _row(self, quality: float | None) -> dict[str, Any]:
         """What an epoch's row says besides its steps; `quality` is None if it was not evaluated."""
 
-    def run(self) -> None:
-        """Train to the end or to the target.
+    def run(self, saved: State | None = None) -> None:
+        """Train to the end or to the target, from the beginning or from the state `saved` of an interrupted run.
 
         Raises `Diverged` if the loss becomes infinite or NaN.
         """
         with self.clock.span("init"):
             optimizers = self._begin()
-        for epoch in range(math.ceil(self.goal.epochs)):
+            if saved is not None:
+                self._restore(optimizers, saved)
+        for epoch in range(len(self.rows), math.ceil(self.goal.epochs)):
             with self.clock.span("train", epoch + 1):
                 mean_loss = self._epoch(epoch, optimizers)
             self._note_target(None, mean_loss)
@@ -112,6 +118,15 @@ class Loop(ABC):
                 known = quality is not None and self.goal.evaluates_alike
                 self.quality = quality if known else self._final_quality()
                 return
+            self.after_epoch(epoch + 1, lambda: self._state(optimizers))
+
+    def _state(self, optimizers: Optimizers) -> State:
+        """All that the rest of the training depends on, for the kinds of training that can be interrupted."""
+        raise NotImplementedError(f"{type(self).__name__} writes no checkpoints")
+
+    def _restore(self, optimizers: Optimizers, saved: State) -> None:
+        """Continue from what `_state` returned."""
+        raise NotImplementedError(f"{type(self).__name__} reads no checkpoints")
 
     @property
     def epochs(self) -> float:
@@ -168,6 +183,10 @@ class Loop(ABC):
             "lr_role": optimizers.main_role,
             **self._row(quality),
         }
+        self.keep(row)
+
+    def keep(self, row: dict[str, Any]) -> None:
+        """Add the row of an epoch, and report it."""
         self.rows.append(row)
         self._report({"kind": "epoch", **row})
 

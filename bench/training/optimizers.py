@@ -17,6 +17,7 @@ from bench.training.lists import by_format
 from bench.training.muon import Muon, rescaling_steps
 from bench.training.registries import OPTIMIZERS
 from bench.training.schedules import Schedule
+from bench.training.state import State, of_optimizer, put_optimizer
 
 
 class SGDW(torch.optim.SGD):
@@ -257,6 +258,18 @@ class Optimizers:
                 for value in state.values():
                     if isinstance(value, Tensor):
                         value.zero_()
+
+    def state(self) -> State:
+        """What the optimisers remember of each parameter, and the values of their groups that training changes."""
+        return {"optimizers": [of_optimizer(optimizer, _HARNESS_KEYS) for optimizer in self.all]}
+
+    def restore(self, saved: State) -> None:
+        """Continue from what `state` returned, in the same memory; what had stopped stays stopped."""
+        for optimizer, one in zip(self.all, saved["optimizers"], strict=True):
+            put_optimizer(optimizer, one)
+        for group in self._groups:
+            if group.pop("stopped", False):
+                self._freeze(group)
 
     def zero_grad(self) -> None:
         for optimizer in self.all:

@@ -8,6 +8,7 @@ scaler). `auto` is the half precision that the device computes natively, else fp
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,6 +41,14 @@ class Precision:
     def reset(self) -> None:
         """Reset the loss scale."""
         self._scaler = torch.amp.GradScaler(self.device.kind) if self.name == "fp16" else None
+
+    def state(self) -> dict[str, Any]:
+        """The loss scale, if there is one."""
+        return self._scaler.state_dict() if self._scaler else {}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        if self._scaler:
+            self._scaler.load_state_dict(saved)
 
     @property
     def inputs(self) -> torch.dtype:

@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.host.clock import Clock
-from bench.training import evaluation
+from bench.training import evaluation, trainer_state
 from bench.training.curriculum import Curriculum, Stage
+from bench.training.evaluation import Answers
 from bench.training.examples import Examples
 from bench.training.goal import Goal
 from bench.training.hook import overridden
 from bench.training.loop import Batches, Loop, Report
 from bench.training.optimizers import Optimizers
+from bench.training.state import State
 from bench.training.step import TrainingStep
 
 
@@ -53,6 +55,8 @@ class Trainer(Loop):
             train_step.ranks,
         )
         self._draw, self._after_step = (overridden(train_step.hooks, name) for name in ("epoch", "after_step"))
+        # Those of the last evaluation.
+        self.answers: Answers | None = None
         # The number of examples shown, by pixels and set of trained parameters.
         self.examples_by_work: Counter[tuple[int | None, frozenset[nn.Parameter]]] = Counter()
 
@@ -85,7 +89,7 @@ class Trainer(Loop):
                 # A compiled network is compiled again when fewer parameters are trained, also for evaluation.
                 if evaluation.is_compiled(train_step.forward) or start == last:
                     for tta in {self.goal.tta, self.goal.epoch_tta}:
-                        self._test_accuracy(tta)
+                        self._test_answers(tta)
         optimizers.reset()
         self.model.load_state_dict(before)
         train_step.precision.reset()
@@ -100,6 +104,12 @@ class Trainer(Loop):
 
     def _begin(self) -> Optimizers:
         return self.train_step.begin()
+
+    def _state(self, optimizers: Optimizers) -> State:
+        return trainer_state.state_of(self, optimizers)
+
+    def _restore(self, optimizers: Optimizers, saved: State) -> None:
+        trainer_state.restore(self, optimizers, saved)
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
@@ -139,16 +149,18 @@ class Trainer(Loop):
         return self._accuracy(self.goal.tta if final else self.goal.epoch_tta)
 
     def _row(self, quality: float | None) -> dict[str, Any]:
-        return {"accuracy": quality}
+        answers = self.answers if quality is not None else None
+        return {"accuracy": quality, "cross_entropy": answers.cross_entropy if answers else None}
 
     def _accuracy(self, tta: int) -> float:
         with self.evaluated():
-            return self._test_accuracy(tta)
+            self.answers = self._test_answers(tta)
+        return self.answers.accuracy
 
-    def _test_accuracy(self, tta: int) -> float:
-        """The accuracy with the present weights."""
+    def _test_answers(self, tta: int) -> Answers:
+        """The answers with the present weights."""
         step, goal = self.train_step, self.goal
         batches = self.test.epoch(0)
-        return evaluation.accuracy(
+        return evaluation.evaluate(
             step.forward, batches, step.precision, tta, step.ranks, goal.tta_below, goal.equal_views
         )

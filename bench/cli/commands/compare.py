@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.gate_options import GATE_EXIT_CODES, Margins, ReportOutput
+from bench.cli.gate_options import GATE_EXIT_CODES, Margins, ReportFormat, ReportOutput, accuracy
 from bench.cli.options import Pin, Results
+from bench.errors import UsageError
 from bench.gate import compare as comparison
+from bench.gate.equal_accuracy import EqualAccuracy, compare_at
 from bench.gate.hosts import on_common_hosts, on_machine
 from bench.gate.report import Report, Side
 from bench.gate.source import read
+from bench.report.terminal.equal_accuracy import print_equal_accuracy, to_json
 from bench.report.terminal.gate import write_report
 from bench.spec.host_choice import HostChoice
+from bench.text.console import write_out
 
 EPILOG = GATE_EXIT_CODES
 
@@ -36,6 +40,14 @@ def compare(
     same_machine: Annotated[
         bool, typer.Option("--same-machine", help="Only the runs of hosts that both sides have.")
     ] = False,
+    at_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ACCURACY",
+            parser=accuracy,
+            help="Compare two recipes, run at a few numbers of epochs, by the time that each needs to 0.94, say.",
+        ),
+    ] = None,
     output: ReportOutput = ReportOutput(),
     results: Results = Path("results"),
 ) -> int:
@@ -44,6 +56,12 @@ def compare(
     of_base, of_head = (on_machine(read(side, results), choice, side) for side in (base, head))
     if same_machine:
         of_base, of_head = on_common_hosts(of_base, of_head)
+    if at_accuracy is not None:
+        found = compare_at(
+            at_accuracy, of_base, of_head, (base, head), margins.margin, margins.unsure.value, any_machine
+        )
+        write_equal_accuracy(found, output, console)
+        return found.exit_code
     findings, notes = comparison.compare(of_base, of_head, margins.limits, any_machine)
     report = Report(
         Side(base, of_base[-1].code),
@@ -55,3 +73,13 @@ def compare(
     )
     write_report(report, output.format.value, output.out, output.junit, console)
     return report.exit_code
+
+
+def write_equal_accuracy(found: EqualAccuracy, output: ReportOutput, console: Console) -> None:
+    """Raises UsageError for a form that this comparison does not have."""
+    if output.format not in (ReportFormat.terminal, ReportFormat.json) or output.out or output.junit:
+        raise UsageError("--at-accuracy: it is printed, as a table or with --format json; leave out the other options")
+    if output.format == ReportFormat.json:
+        write_out(to_json(found) + "\n", is_json=True)
+    else:
+        print_equal_accuracy(console, found)

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 from bench.cli.commands.picture import check_picture_file, write_picture
-from bench.cli.commands.run import RunOptions, run_seeds
+from bench.cli.commands.run import run_seeds
 from bench.cli.options import DataDir, Device, DeviceChoice, RecipeName, Results, Settings, whole
+from bench.cli.run_options import RunOptions
 from bench.documents.limits import LARGEST_SEED
 from bench.report.html.plots.rate_curves import curve_of
 from bench.report.terminal.curve import draw_curve
@@ -49,6 +50,7 @@ def find_lr(
         device=device,
         results=results,
         measure="find_lr",
+        again=True,
     )
     campaign = run_seeds(of_run, console)
     run = campaign.finished[0] if campaign.finished else None

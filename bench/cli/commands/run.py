@@ -5,30 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from bench.about import STARTED_S
-from bench.cli import completion
-from bench.cli.host_options import HostOptions
-from bench.cli.options import (
-    DataDir,
-    Device,
-    DeviceChoice,
-    Price,
-    RecipeName,
-    Results,
-    SamplingTimeout,
-    Settings,
-    whole,
-)
-from bench.cli.remarks import RemarkOptions
+from bench.cli import run_options
+from bench.cli.checkpointing import Checkpointing, add_pauses
+from bench.cli.done_seeds import done_runs
+from bench.cli.run_options import RunOptions
 from bench.cli.seed_runs import SeedRuns
-from bench.documents.limits import LARGEST_SEED, MOST_SEEDS
 from bench.errors import MissingError, UsageError
 from bench.execution import duration_estimate, programs
 from bench.execution.device_pool import find_gpus
@@ -44,65 +32,17 @@ from bench.registry.reference import anchored, label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
 from bench.report.terminal.summary import print_summary
-from bench.runs import weights
+from bench.runs import checkpoint, weights
+from bench.runs.run import Run
 from bench.spec import kept_nets, prices, recipes
 from bench.spec.job import Job
-from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, SHARE_A_PROCESS, TRAIN_NOTHING, with_timeout
+from bench.spec.measures import MEASURES, ON_SEVERAL_DEVICES, TRAIN_NOTHING, with_timeout
 from bench.spec.recipe import Recipe
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
 
 # A training of which it matters that the machine was busy before it began, and to which the look adds nothing.
 LONG_S = 60.0
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The options of `bench run`."""
-
-    recipe: RecipeName
-    settings: Settings = None
-    seeds: Annotated[
-        int | None,
-        typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …; default: the recipe's."),
-    ] = None
-    first_seed: Annotated[
-        int, typer.Option(metavar="SEED", parser=whole(0, LARGEST_SEED), help="Start at this seed.")
-    ] = 0
-    data_dir: DataDir = None
-    device: Device = DeviceChoice.auto
-    results: Results = Path("results")
-    price: Price = None
-    measure: Annotated[
-        str, typer.Option(help=f"One of {', '.join(MEASURES)}, or yours.", autocompletion=completion.measures)
-    ] = "time_to_accuracy"
-    sampling_timeout_s: SamplingTimeout = None
-    keep_weights: Annotated[
-        bool, typer.Option("--keep-weights", help="Keep the final weights in runs/weights/ below --results.")
-    ] = False
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUN|FILE", help="For --measure inference: the weights that a run kept, by its id, or a file."
-        ),
-    ] = None
-    shared_process: Annotated[
-        bool,
-        typer.Option(
-            "--shared-process",
-            help="Train all seeds in one process, which loads, builds and compiles once; the records say so.",
-        ),
-    ] = False
-    keep_compiled: Annotated[
-        bool,
-        typer.Option(
-            "--keep-compiled",
-            help="Take compiled programs from earlier runs with this option, and keep them for later ones, in the "
-            "user's cache; the records say so.",
-        ),
-    ] = False
-    remarks: RemarkOptions = field(default_factory=RemarkOptions)
-    hosts: HostOptions = field(default_factory=HostOptions)
 
 
 def run(options: RunOptions, console: Console) -> int:
@@ -127,9 +67,7 @@ def run_seeds(
     device = chosen_device(options.device)
     recipe = asked or recipes.load(options.recipe, device, options.settings or ())
     recipes.check_measure(recipe, options.measure)
-    _check_weights(options)
-    _check_seeds(options, recipe)
-    _check_shared_process(options, recipe)
+    run_options.check(options, recipe)
     if options.keep_compiled:
         programs.kept_folder()
     recorder = Recorder(options.results, Path(options.recipe).stem, remarks=options.remarks.checked())
@@ -143,34 +81,16 @@ def run_seeds(
     recorder.check_writable()
     if options.keep_weights:
         weights.make_room(options.results)
+    if recipe.checkpoint is not None:
+        checkpoint.make_room(options.results)
     campaign.announce()
     try:
         campaign.run_all()
     finally:
         # Whatever ends the last one, those before it are done.
-        if campaign.finished:
-            print_summary(console, campaign.finished, recorder.store.path)
+        if campaign.finished or not campaign.seeds:
+            print_summary(console, campaign.runs, recorder.store.path)
     return campaign
-
-
-def _check_weights(options: RunOptions) -> None:
-    if options.keep_weights and options.measure != "time_to_accuracy":
-        raise UsageError(f"--keep-weights: {options.measure} trains nothing; leave out --measure to train")
-    if options.weights is not None and options.measure != "inference":
-        raise UsageError(f"--weights: {options.measure} takes none; add --measure inference")
-
-
-def _check_shared_process(options: RunOptions, recipe: Recipe) -> None:
-    if options.shared_process and options.measure not in SHARE_A_PROCESS:
-        raise UsageError(
-            f"--shared-process: only {' and '.join(SHARE_A_PROCESS)} can begin anew in the same process; "
-            f"leave it out with --measure {options.measure}"
-        )
-    if options.shared_process and recipe.device_count > 1:
-        raise UsageError(
-            f"--shared-process: each of {recipe.device_count} devices has a process of its own for one seed alone; "
-            "leave it out, or set devices to 1"
-        )
 
 
 @dataclass(frozen=True)
@@ -182,12 +102,6 @@ class Running:
     job: Job
     shown: ExitStack
     follow: Callable[[dict[str, Any]], None]
-
-
-def _check_seeds(options: RunOptions, recipe: Recipe) -> None:
-    last = options.first_seed + (options.seeds or recipe.seeds) - 1
-    if last > LARGEST_SEED:
-        raise UsageError(f"--first-seed {options.first_seed}: the last seed would be {last}; at most {LARGEST_SEED}")
 
 
 class Campaign(SeedRuns):
@@ -215,8 +129,20 @@ class Campaign(SeedRuns):
         has_accuracy = options.measure == "time_to_accuracy" or self.weights is not None
         self.target = recipe.target_accuracy if has_accuracy else None
         price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
-        seeds = range(options.first_seed, options.first_seed + (options.seeds or recipe.seeds))
-        super().__init__(recorder, console, seeds, identity, options.measure, price)
+        asked = range(options.first_seed, options.first_seed + (options.seeds or recipe.seeds))
+        done = self._done(recorder, identity[1], asked)
+        super().__init__(recorder, console, [s for s in asked if s not in done], identity, options.measure, price)
+        self.earlier = list(done.values())
+        self.checkpointing = Checkpointing(recipe, recorder, self.cell, self.seeds, options.resume)
+
+    def _done(self, recorder: Recorder, cell: str, seeds: range) -> dict[int, Run]:
+        """The earlier runs of seeds that are not run again: the user asked for so many in all, or to go on."""
+        options = self.options
+        if options.again or (options.seeds is None and not options.resume):
+            return {}
+        known, code = recorder.store.read({cell}), recorder.code["sources_sha256"]
+        how = options.shared_process, options.keep_compiled
+        return done_runs(known, seeds, recorder.machine["id"], code, *how)
 
     def announce(self) -> None:
         """Say what will run, towards what, and how long it took before."""
@@ -233,6 +159,13 @@ class Campaign(SeedRuns):
             and self.target
         ):
             self.say(f"Note: a part of {recipe.data.name} is another data set, whose runs are on no leaderboard")
+        if self.earlier:
+            done = f"{units.counted(len(self.earlier), 'seed')} of {len(self.earlier) + len(self.seeds)}"
+            self.say(f"Done before, by this code on this machine: {done}; --again runs them again")
+        if not self.seeds:
+            return
+        for line in self.checkpointing.told():
+            self.say(line)
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
         shared = self.options.shared_process
         known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]
@@ -296,7 +229,10 @@ class Campaign(SeedRuns):
         """The next seed's run, shown from now on."""
         position = len(self.finished)
         seed = self.seeds[position]
+        resume = self.checkpointing.resumed.get(seed)
         origin_s = self.began_s if position == 0 else time.monotonic()
+        # The clock goes on where it stood.
+        origin_s -= resume.resumed_s if resume else 0.0
         attempt = self.recorder.begin(self.recipe, self.options.measure)
         job = Job(
             self.recipe,
@@ -314,6 +250,9 @@ class Campaign(SeedRuns):
             pictures=attempt.pictures,
             shared_process=self.options.shared_process,
             keep_compiled=self.options.keep_compiled,
+            checkpoints=self.checkpointing.place(attempt, seed),
+            resume=resume,
+            parts=resume.parts(time.time()) if resume else (),
         )
         progress = Progress(self.title(seed), self.target, self.price_per_hour, origin_s)
         shown = ExitStack()
@@ -322,6 +261,9 @@ class Campaign(SeedRuns):
     def _end(self, running: Running, measured: Measured) -> None:
         """Record a run, and say how it ended."""
         # At once: whatever else may go wrong, a run that was measured is kept.
+        add_pauses(measured, running.job)
         record = self.keep(running.attempt, measured, running.seed)
         running.shown.close()
         self.say(f"{self.outcome(record)} in all")
+        if told := self.checkpointing.ended(record, running.job):
+            self.say(told)

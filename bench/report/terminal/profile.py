@@ -6,7 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.profiling.profile import Profile, StageFigures
+from bench.profiling.profile import Profile
+from bench.profiling.stage_figures import StageFigures
 from bench.profiling.step import BACKWARD, FORWARD, PARTS
 from bench.registry.reference import label
 from bench.spec.recipe import Recipe
@@ -14,7 +15,9 @@ from bench.text import units
 from bench.text.console import say
 
 RANKED = 3
-LEAST_WIDTH = 118
+LEAST_WIDTH = 127
+# Of the places where time is lost, those that are listed.
+MOST_LOSSES = 8
 
 
 def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile) -> None:
@@ -29,8 +32,9 @@ def print_profile(console: Console, name: str, recipe: Recipe, profile: Profile)
     width = console.width
     console.width = max(width, LEAST_WIDTH)  # never cropped: a narrower terminal wraps the lines
     console.print(table(profile))
+    console.print(kinds_table(profile))
     console.width = width
-    for line in remarks(recipe, profile):
+    for line in [*lost_lines(profile), *remarks(recipe, profile)]:
         say(console, line)
 
 
@@ -41,7 +45,18 @@ def table(profile: Profile) -> Table:
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column("stage", no_wrap=True)
     result.add_column("what", overflow="fold")
-    for column in ("output", "params", "FLOP", "forward", "backward", "of step", "kept", "FLOP/s", "of peak"):
+    for column in (
+        "output",
+        "params",
+        "FLOP",
+        "forward",
+        "backward",
+        "of step",
+        "kept",
+        "FLOP/s",
+        "of peak",
+        "reached",
+    ):
         result.add_column(column, justify="right", no_wrap=True)
 
     def row(stage: StageFigures, style: str = "") -> None:
@@ -58,6 +73,7 @@ def table(profile: Profile) -> Table:
             units.size(stage.kept_bytes) if stage.kept_bytes else "",
             units.count(flops_per_s) if flops_per_s else "",
             _share(flops_per_s / profile.peak.per_s) if flops_per_s else "",
+            _share(stage.least_s / stage.total_s) if stage.least_s > 0 and stage.total_s > 0 else "",
             style=style,
         )
 
@@ -78,6 +94,49 @@ def table(profile: Profile) -> Table:
         result.add_section()
         part("evaluation, on top", profile.evaluation_s)
     return result
+
+
+def kinds_table(profile: Profile) -> Table:
+    """A row for each kind of operation in a step: torch's own seconds of it, and what of this machine it reaches."""
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    result.add_column("operations", no_wrap=True)
+    for column in ("number", "time", "at the limit", "reached"):
+        result.add_column(column, justify="right", no_wrap=True)
+    for one in profile.kinds:
+        result.add_row(
+            one.kind,
+            str(one.number) if one.number else "",
+            units.duration(one.spent_s),
+            units.duration(one.least_s) if one.least_s else "",
+            _share(one.least_s / one.spent_s) if one.least_s and one.spent_s else "",
+        )
+    return result
+
+
+def lost_lines(profile: Profile) -> list[str]:
+    """Where the time beyond this machine's limits is, the most first, and what the limits are."""
+    if profile.limits is None or not profile.losses:
+        return []
+    step_s, shown = profile.total_s, profile.losses[:MOST_LOSSES]
+    lines = [f"Lost, of a step of {units.duration(step_s)}, beyond what this machine can do:"]
+    for loss in shown:
+        where = f"{loss.name}, {loss.part}" if loss.part else loss.name
+        lines.append(
+            f"  {where}: {units.duration(loss.lost_s)} ({_share(loss.lost_s / step_s)}), reaches {_share(loss.reached)}"
+        )
+    rates = sorted(rate.per_s for rate in profile.limits.products.values())
+    products = (
+        f"plain matrix products of the {len(rates)} sizes that occur do {units.count(rates[0])}FLOP/s to "
+        f"{units.count(rates[-1])}FLOP/s"
+        if rates
+        else "there are no matrix products"
+    )
+    lines.append(
+        f"Reached: the least time of a stage's operations here, of the time it takes. Measured in this run: "
+        f"{products}; a memory copy moves {units.size(profile.limits.copy.per_s)}/s. What lies in a "
+        "cache is faster than memory."
+    )
+    return lines
 
 
 def remarks(recipe: Recipe, profile: Profile) -> list[str]:

@@ -25,6 +25,7 @@ PHASES = {
     "train": "training",
     "eval": "evaluating",
     "final_eval": "final evaluation",
+    "checkpoint": "writing a checkpoint",
     "measure": "measuring",
     "rest": "running",
 }

@@ -52,7 +52,16 @@ EXPENDABLE = (
     "latency_p50_ms",
 )
 # The metrics that `--by` averages.
-AVERAGED = ("accuracy", "train_s", "time_to_target_s", "total_s", "samples_per_s", "latency_p50_ms", "images_per_s")
+AVERAGED = (
+    "accuracy",
+    "cross_entropy",
+    "train_s",
+    "time_to_target_s",
+    "total_s",
+    "samples_per_s",
+    "latency_p50_ms",
+    "images_per_s",
+)
 
 
 def show_value(name: str, value: Any) -> str:

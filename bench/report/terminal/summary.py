@@ -34,6 +34,7 @@ SPANS = (
     "eval",
     "final_eval",
     "checkpoint",
+    "lost",
     "measure",
     "index",
     "stored",
@@ -161,6 +162,7 @@ def table(runs: Sequence[Run]) -> Table:
     result.add_row("status", *(("", "", told) if many else (run.status for run in runs)))
     metric("accuracy", "accuracy", units.percent)
     metric("target", "target_accuracy", units.percent)
+    metric("cross-entropy", "cross_entropy", units.number)
     if any(run.metrics.get("target_loss") is not None for run in runs):
         metric("training loss", "loss", units.number)
         metric("target loss", "target_loss", units.number)

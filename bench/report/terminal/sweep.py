@@ -26,6 +26,7 @@ from bench.text.fitting import print_table
 LOG_LINES = 3
 # The columns that a narrow terminal loses, first to last.
 OPTIONAL_COLUMNS = (
+    "cross-entropy",
     "peak memory",
     "total",
     "parameters",

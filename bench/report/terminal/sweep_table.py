@@ -56,6 +56,8 @@ ON_PAPER: Sequence[tuple[str, str, Show]] = (
     ("parameters", "parameters", units.count),
     ("FLOP/example", FORWARD_FLOPS, units.count),
 )
+# Steadier than the accuracy, where it is recorded.
+CROSS_ENTROPY = ("cross-entropy", "cross_entropy", units.number)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def sweep_table(cells: Sequence[CellResults], keys: Sequence[str], measure: str)
     columns = [
         *(column for column in ON_PAPER if _differs(cells, column[1])),
         *figures_of(cells, measure),
+        *([CROSS_ENTROPY] if _differs(cells, CROSS_ENTROPY[1]) else []),
         ("total", "total_s", units.duration),
         ("peak memory", PEAK, units.size),
     ]

@@ -95,8 +95,12 @@ def _books() -> tuple[type[Rule], ...]:
 
 def groups(runs: Iterable[Run]) -> list[list[Run]]:
     """Lists of runs that are repeats of each other: of the same cell, measure and machine, and started in the
-    same way."""
+    same way. A run that another one continued is a part of that one, and left out."""
+    every = list(runs)
+    continued = {part.get("run_id") for run in every for part in run.resumed}
     found: dict[Kind, list[Run]] = {}
-    for run in runs:
+    for run in every:
+        if run.run_id in continued:
+            continue
         found.setdefault(Kind.of(run), []).append(run)
     return list(found.values())

@@ -151,6 +151,8 @@ class Rule(ABC):
     # Why seeds that shared a process do not count, None if they do; and whether compiled programs may be kept.
     against_shared_process: ClassVar[str | None] = None
     takes_kept_programs: ClassVar[bool] = True
+    # Why a run does not count that went on from a checkpoint after an interruption; None if it does.
+    against_resumed: ClassVar[str | None] = "its clock runs in one piece"
     # What a script has to tell of itself to be on this clock: of each group of spans one, and what for.
     script_tells: ClassVar[tuple[tuple[tuple[str, ...], str], ...]] = ()
     # The metric of energy in joules; the rules do not define one.
@@ -321,6 +323,23 @@ class Rule(ABC):
             text = "compiled programs were kept from earlier runs"
             refused = "" if self.takes_kept_programs else "not cold: "
             yield Finding("kept_programs", refused + text, not self.takes_kept_programs)
+        resumed = [run for run in runs if run.resumed]
+        if resumed:
+            yield self._resumed_finding(resumed)
+
+    def _resumed_finding(self, runs: Sequence[Run]) -> Finding:
+        """About runs that went on from a checkpoint."""
+        went = "the run was interrupted and went on" if len(runs) == 1 else "the runs were interrupted and went on"
+        lost_s = [part.get("lost_s") for run in runs for part in run.resumed]
+        known_s = [seconds for seconds in lost_s if seconds is not None]
+        if self.against_resumed is not None:
+            return Finding("resumed", f"{went} from a checkpoint: {self.against_resumed}", True)
+        if len(known_s) < len(lost_s):
+            return Finding("resumed", f"{went} from a checkpoint, and how much work was lost is not known", True)
+        text = (
+            f"{went} from a checkpoint: the time holds {math.fsum(known_s):.1f} s of work that was lost, and no pause"
+        )
+        return Finding("resumed", text)
 
 
 def task(run: Run) -> str:
@@ -357,10 +376,13 @@ class Kind(NamedTuple):
     machine_id: str | None
     shares_process: bool
     keeps_compiled: bool
+    is_resumed: bool
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        return cls(run.cell, run.measure, run.machine.get("id"), run.shares_process, run.keeps_compiled)
+        return cls(
+            run.cell, run.measure, run.machine.get("id"), run.shares_process, run.keeps_compiled, bool(run.resumed)
+        )
 
 
 def _one_kind(runs: Sequence[Run]) -> Run:
@@ -373,7 +395,8 @@ def _one_kind(runs: Sequence[Run]) -> Run:
         )
     if len(kinds) > 1:
         raise ValueError(
-            "some of the runs shared a process or kept programs and others did not, and a score is of one kind"
+            "some of the runs shared a process, kept programs or were resumed and others were not, and a score is of "
+            "one kind"
         )
     return runs[0]
 

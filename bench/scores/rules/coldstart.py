@@ -24,6 +24,7 @@ class ColdStart(Rule):
     official_data = False
     energy_metric = "energy_j"
     against_shared_process = "not cold, and nobody waits so for a single seed"
+    against_resumed = "not one command, and only the first one started cold"
     takes_kept_programs = False
 
     def timing(self, line: RunTimeline, target: float | None) -> Timing:

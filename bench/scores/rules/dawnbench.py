@@ -6,6 +6,7 @@ initialising the network count, validation and checkpoints need not; costs use p
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -35,6 +36,9 @@ class DawnBench(Rule):
     The rule mentions neither TTA nor a number of runs: an entry is one run. Here a cell has several, and a lucky one
     must not rank before a reliable one. If runs missed the target, the score is the expected time until one reaches it,
     and a footnote says how many missed it. A task's own target takes precedence.
+
+    A run that was interrupted and went on from a checkpoint counts with all the work of both parts, that which was lost
+    too, because it was paid for; the pause between them was not. The rule excludes checkpoints.
     """
 
     name = "dawnbench"
@@ -47,6 +51,7 @@ class DawnBench(Rule):
     takes_imported = True
     script_tells = ((("epochs",), "when its epochs ended"),)
     against_shared_process = "loading, initialisation and compilation count, and all but the first found them done"
+    against_resumed = None
 
     def target(self, run: Run) -> float | None:
         return TASK_TARGETS.get(task(run)) or super().target(run)
@@ -101,8 +106,9 @@ def _trained_s(line: RunTimeline, look: TimedEvaluation) -> float:
 
 
 def _begin_s(line: RunTimeline) -> float:
-    """The time at which the program's own clock can start."""
-    return max((piece.end_s for piece in line.pieces if piece.name in ("start", "import")), default=0.0)
+    """The time at which the program's own clock can start; a resumed run starts and imports again later."""
+    first = itertools.takewhile(lambda piece: piece.name not in TRAINING, line.pieces)
+    return max((piece.end_s for piece in first if piece.name in ("start", "import")), default=0.0)
 
 
 def _ticks(piece: TimelinePiece) -> bool:

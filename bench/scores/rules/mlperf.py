@@ -38,6 +38,7 @@ class MLPerf(Rule):
         (("epochs",), "when its epochs ended"),
     )
     against_shared_process = "its clock starts at the first touch of the data, which all but the first found loaded"
+    against_resumed = "its clock has no pause"
 
     def timing(self, line: RunTimeline, target: float | None) -> Timing:
         touched_s = next((piece.start_s for piece in line.pieces if piece.name == "data"), math.inf)

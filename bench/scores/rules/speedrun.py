@@ -40,6 +40,7 @@ class Speedrun(Rule):
         (("train",), "when it trained"),
         (("eval", "final_eval"), "when it evaluated"),
     )
+    against_resumed = "the source times a training in one piece, and a machine that has rested is faster"
 
     def timing(self, line: RunTimeline, target: float | None) -> Timing:
         final = line.evaluations[-1] if line.evaluations and _complete(line.run) else None

@@ -99,6 +99,13 @@ def test_a_recipe_may_be_a_mapping_or_an_object(no_workers, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_seeds_that_are_done_are_run_again_unless_asked_otherwise(no_workers, tmp_path):
+    for again, jobs in ((True, 2), (False, 3)):
+        frames = bench.run("digits", seeds=jobs, again=again, device="cpu", results=tmp_path, quiet=True)
+        assert sorted(frames.runs["seed"]) == list(range(jobs))
+    assert [job.seed for job in no_workers] == [0, 1, 2]
+
+
 def test_a_shipped_recipe_can_be_read_and_changed(no_workers, tmp_path):
     recipe = bench.load_recipe("digits", {"model.width": 8}, device="cpu")
     assert recipe.model.options["width"] == 8

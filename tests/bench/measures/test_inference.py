@@ -11,7 +11,7 @@ from bench.pipelines.augment import Augment
 from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Placement
 from bench.pipelines.loaders import make_loader
-from bench.runs import checkpoint
+from bench.runs import weights_file
 from bench.runs.weights import WeightsFile
 from bench.statistics.sampling import Bounds
 
@@ -197,7 +197,7 @@ def test_weights_that_cannot_be_kept_are_said_and_end_no_run(tmp_path, make_job,
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save", full)
+    monkeypatch.setattr(weights_file, "save", full)
     settings = ["epochs=0.2", "target_accuracy=null"]
     end = run_here(replace(make_job("time_to_accuracy", *settings), keep_weights=tmp_path / "kept.pt"))[-1]
     assert end["status"] == "ok"

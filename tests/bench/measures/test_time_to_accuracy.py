@@ -141,9 +141,9 @@ def test_the_collector_has_nothing_old_to_look_through_in_an_epoch(make_job, run
     """A look through all of torch takes as long as an epoch of a small network on a GPU."""
     frozen, run = [], Trainer.run
 
-    def noted(trainer):
+    def noted(trainer, saved):
         frozen.append((gc.get_freeze_count() > 0, gc.get_count()[2]))
-        run(trainer)
+        run(trainer, saved)
 
     monkeypatch.setattr(Trainer, "run", noted)
     run_here(make_job("time_to_accuracy", "epochs=1", "warm_up_steps=1"))

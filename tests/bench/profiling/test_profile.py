@@ -10,10 +10,12 @@ from bench.errors import UsageError
 from bench.pipelines.augment import Augment
 from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loaders import make_loader
-from bench.profiling.profile import Profile, StageFigures, middle_mean, prepare, profile
+from bench.profiling.profile import Profile, middle_mean, prepare, profile
+from bench.profiling.stage_figures import StageFigures
 from bench.profiling.step import PARTS
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
 from bench.profiling.workbench import Workbench
+from bench.report.terminal.profile import MOST_LOSSES, lost_lines
 from bench.spec import recipes
 from bench.statistics.sampling import Bounds
 from bench.training.device import Device
@@ -40,7 +42,9 @@ def bench_and_loaders():
 def found(bench_and_loaders) -> Profile:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.profiling.reference.MATRIX_SIDE", {"cpu": 128})
-        return profile(*bench_and_loaders, bounds=HASTY)
+        patch.setattr("bench.profiling.reference.COPY_BYTES", {"cpu": 2**20})
+        patch.setattr("bench.profiling.roofline.MOST_FLOPS", {"cpu": 2**20})
+        return profile(*bench_and_loaders, bounds=HASTY, limit_bounds=HASTY)
 
 
 def test_the_columns_add_up(found, bench_and_loaders):
@@ -122,3 +126,30 @@ def test_a_trace_is_json_with_steps_and_stages(bench_and_loaders, tmp_path):
 def test_a_trace_that_cannot_be_written_is_refused_at_once(name, message):
     with pytest.raises(UsageError, match=message):
         check_trace_file(Path(name))
+
+
+def test_every_stage_and_part_has_a_limit_and_the_worst_losses_come_first(found):
+    assert all(stage.least_forward_s > 0 for stage in found.stages)
+    # The first layer needs no gradient of its images, and has that of its weights.
+    assert all(stage.least_backward_s > 0 for stage in found.stages if stage.parameters)
+    assert found.net.least_s > 0
+    lost = [loss.lost_s for loss in found.losses]
+    assert lost == sorted(lost, reverse=True)
+    assert all(loss.lost_s > 0 and 0 <= loss.reached < 1 for loss in found.losses)
+    assert {loss.name for loss in found.losses} <= {"loader", "loss", "optimiser", *(one.name for one in found.stages)}
+    kinds = {one.kind: one for one in found.kinds}
+    products = kinds["conv or matrix product"]
+    assert products.number > 0
+    assert products.spent_s > 0
+    assert products.least_s > 0
+    assert kinds["norm"].number > 0
+
+
+def test_the_lost_seconds_are_told_with_the_rates_they_are_measured_against(found):
+    told = lost_lines(found)
+    assert "beyond what this machine can do" in told[0]
+    assert len(told) == 2 + min(len(found.losses), MOST_LOSSES)
+    worst = found.losses[0]
+    assert told[1].startswith(f"  {worst.name}, {worst.part}" if worst.part else f"  {worst.name}:")
+    assert f"of the {len(found.limits.products)} sizes that occur" in told[-1]
+    assert "a memory copy moves" in told[-1]

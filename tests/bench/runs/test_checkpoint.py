@@ -1,140 +1,135 @@
-import pickle
-from pathlib import Path
+"""Finding checkpoints, and what is refused with what differs and what to do."""
+
+from __future__ import annotations
 
 import pytest
-import torch
 
-from bench import models
 from bench.errors import UsageError
 from bench.runs import checkpoint
-from bench.runs.checkpoint import Weights
-from bench.runs.weights import find
+from bench.runs.checkpoint import CheckpointPlace, Ended
+from bench.runs.state_file import save
 
-ORIGIN = {"run_id": "20261121T000000.000000Z-0123abcd", "model": '{"name": "darknet", "width": 4}'}
-
-
-def net(width=4, blocks=(1,)):
-    return models.build("darknet", {"width": width, "blocks": list(blocks)}, in_channels=1, classes=10, image_size=8)
-
-
-def net_that_counts(counts):
-    model = net()
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d) and not counts:
-            module.num_batches_tracked = None
-    return model
+CODE = {"sources_sha256": "1234567890abcdef", "commit": "aaaaaaaaaaaaaaaa", "dirty": True}
+MACHINE = {"id": "m1", "cpu_model": "EPYC", "usable_cores": 2, "torch": "2.9"}
+CELL = "0123456789abcdef"
 
 
 @pytest.fixture
-def kept(tmp_path):
-    return checkpoint.save(Weights(checkpoint.state_of(net()), ORIGIN), tmp_path / "deep" / "kept.pt")
+def make(tmp_path):
+    """Writes a checkpoint after this epoch of this run."""
+
+    def written(epoch, run_id="20260101T000000.000000Z-00000000", cell=CELL, seed=0, **config):
+        checkpoint.make_room(tmp_path)
+        place = CheckpointPlace(checkpoint.folder_of(tmp_path), run_id, "digits", cell, seed, config, CODE, MACHINE)
+        path = place.state_path(epoch, 0)
+        place.write(
+            epoch=epoch,
+            epochs=9.0,
+            elapsed_s=10.0 * epoch,
+            data={"fingerprint": "f"},
+            states={path.name: save({"epoch": epoch}, path)},
+            spans=[{"name": "train", "start_s": 0.0, "end_s": 10.0 * epoch, "epoch": epoch}],
+        )
+        return place
+
+    return written
 
 
-def refused(work, *arguments) -> str:
-    with pytest.raises(UsageError) as caught:
-        work(*arguments)
-    return str(caught.value)
+def names(tmp_path):
+    return sorted(path.name for path in checkpoint.folder_of(tmp_path).iterdir())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_weights_come_back_to_the_bit(tmp_path, dtype):
-    model = net().to(dtype).to(memory_format=torch.channels_last)
-    kept = checkpoint.save(Weights(checkpoint.state_of(model), ORIGIN), tmp_path / "kept.pt")
-    weights = checkpoint.load(kept)
-    assert weights.origin == ORIGIN
-    other = net().to(dtype)
-    checkpoint.put_into(other, weights, kept.path)
-    for name, value in model.state_dict().items():
-        assert torch.equal(other.state_dict()[name], value)
-    assert kept == find(str(kept.path), tmp_path)
+def test_the_one_with_the_most_epochs_is_found_and_only_of_this_cell_and_seed(make, tmp_path):
+    assert checkpoint.find(tmp_path, CELL, 0) is None
+    make(3, "20260101T000000.000000Z-00000001")
+    make(1, "20260101T000005.000000Z-00000002")
+    make(8, "20260101T000006.000000Z-00000003", seed=10)
+    make(8, "20260101T000007.000000Z-00000004", cell="f" * 16, lr=0.1)
+    found = checkpoint.find(tmp_path, CELL, 0)
+    assert (found.values.run_id, found.values.epoch) == ("20260101T000000.000000Z-00000001", 3)
+    assert checkpoint.find(tmp_path, CELL, 1) is None
+    (other,) = checkpoint.of_other_cells(tmp_path, "digits", CELL, 0)
+    assert other.values.config == {"lr": 0.1}
 
 
-def test_what_is_kept_does_not_follow_the_training():
-    model = net()
-    state = checkpoint.state_of(model)
-    before = {name: value.clone() for name, value in state.items()}
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(1)
-    assert all(torch.equal(before[name], value) for name, value in state.items())
+def test_a_later_one_of_the_run_replaces_the_earlier(make, tmp_path):
+    make(1)
+    place = make(2)
+    assert names(tmp_path) == sorted([place.path.name, place.state_path(2, 0).name])
+    checkpoint.read(place.path).remove()
+    assert names(tmp_path) == []
 
 
-def test_a_failure_leaves_the_file_that_was_there_and_nothing_else(kept, monkeypatch):
-    before = kept.path.read_bytes()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(Weights(checkpoint.state_of(net())), kept.path)
-    assert kept.path.read_bytes() == before
-    assert list(kept.path.parent.iterdir()) == [kept.path]
-
-
-def test_a_bare_state_dict_is_taken(tmp_path):
-    model, path = net(), tmp_path / "bare.pt"
-    torch.save(model.state_dict(), path)
-    weights = checkpoint.load(find(str(path), tmp_path))
-    assert weights.origin == {}
-    assert list(weights.state) == list(model.state_dict())
-
-
-class Bomb:
-    def __reduce__(self):
-        return Path.touch, (Path("bomb"),)
+def test_an_unfinished_write_is_no_checkpoint_and_goes_with_the_run(make, tmp_path):
+    place = make(1)
+    folder = checkpoint.folder_of(tmp_path)
+    # A worker that is killed leaves a draft, or a state that no values name.
+    (folder / f".{place.state_path(2, 0).name}.abcd.part").write_bytes(b"PK")
+    place.state_path(2, 0).write_bytes(b"PK\x03")
+    found = checkpoint.find(tmp_path, CELL, 0)
+    assert found.values.epoch == 1
+    found.check(CODE, MACHINE)
+    found.remove()
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("code", "machine", "said"),
     [
-        lambda whole: whole[: len(whole) // 2],
-        lambda whole: whole[:-1],
-        lambda _: b"",
-        lambda _: b"just words",
-        lambda _: pickle.dumps(Bomb(), protocol=2),
+        (
+            CODE | {"sources_sha256": "fedcba0987654321", "dirty": False},
+            MACHINE,
+            "it is of other code: aaaaaaaaaaaa with changes, sources 1234567890ab, and here is aaaaaaaaaaaa, sources",
+        ),
+        (
+            CODE,
+            MACHINE | {"id": "m2", "usable_cores": 4, "torch": "2.10"},
+            "it is of another machine: usable_cores 2, and here 4; torch 2.9, and here 2.10",
+        ),
+        (CODE, MACHINE | {"id": "m2"}, "it is of another machine: m1, and here m2"),
     ],
 )
-def test_what_is_no_file_of_weights_is_refused_and_not_run(kept, tmp_path, monkeypatch, content):
-    monkeypatch.chdir(tmp_path)
-    kept.path.write_bytes(content(kept.path.read_bytes()))
-    assert "no file of weights, or a torn one" in refused(checkpoint.load, find(str(kept.path), tmp_path))
-    assert not Path("bomb").exists()
+def test_another_code_or_machine_is_refused_with_what_differs(make, tmp_path, code, machine, said):
+    make(4)
+    found = checkpoint.find(tmp_path, CELL, 0)
+    with pytest.raises(UsageError) as raised:
+        found.check(code, machine)
+    text = str(raised.value)
+    assert said in text
+    assert "after epoch 4, cannot be continued" in text
+    assert text.endswith("Continue it where it was made, or leave out --resume to begin anew")
 
 
-@pytest.mark.parametrize("held", [{"a": 1}, [torch.zeros(1)], {}, {"format": checkpoint.FORMAT, "origin": 3}])
-def test_a_file_of_something_else_is_refused(tmp_path, held):
-    path = tmp_path / "other.pt"
-    torch.save(held, path)
-    assert "holds no weights" in refused(checkpoint.load, find(str(path), tmp_path))
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "values"])
+def test_a_torn_one_is_refused_with_the_remedy(make, tmp_path, damage):
+    place = make(4)
+    state = place.state_path(4, 0)
+    content = state.read_bytes()
+    if damage == "cut":
+        state.write_bytes(content[: len(content) // 2])
+    elif damage == "changed":
+        state.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif damage == "gone":
+        state.unlink()
+    else:
+        place.path.write_bytes(place.path.read_bytes()[:-20])
+    with pytest.raises(UsageError) as raised:
+        checkpoint.find(tmp_path, CELL, 0).check(CODE, MACHINE)
+    text = str(raised.value)
+    assert f"the checkpoint {place.path} is torn" in text
+    assert f"Remove it (rm {place.path.with_suffix('')}*), or leave out --resume, to begin anew" in text
 
 
-def test_a_file_that_changes_between_command_and_run_is_refused(kept):
-    kept.path.write_bytes(kept.path.read_bytes() + b"x")
-    assert "was replaced" in refused(checkpoint.load, kept)
-    kept.path.unlink()
-    assert "cannot be read: No such file" in refused(checkpoint.load, kept)
-
-
-def test_the_first_difference_to_the_network_is_named(kept):
-    weights = checkpoint.load(kept)
-    wide = refused(checkpoint.put_into, net(width=8), weights, kept.path)
-    assert "body.0.0.weight is [4, 1, 3, 3], and here [8, 1, 3, 3]" in wide
-    assert f"They are of run {ORIGIN['run_id']}, model {ORIGIN['model']}" in wide
-    assert "--set model.OPTION=VALUE" in wide
-    assert "they have no body.3.convs.0.0.weight, which here is" in refused(
-        checkpoint.put_into, net(blocks=(2,)), weights, kept.path
-    )
-    assert "they have body.2." in refused(checkpoint.put_into, net(blocks=(0,)), weights, kept.path)
-
-
-@pytest.mark.parametrize("counted", [True, False])
-def test_weights_fit_whether_or_not_batches_were_counted(kept, counted):
-    """Kept by a network that counts them or by one that does not, and put into one of the other kind."""
-    given, other = (net_that_counts(counts) for counts in (counted, not counted))
-    with torch.no_grad():
-        for value in given.state_dict().values():
-            value.add_(1)
-    checkpoint.put_into(other, Weights(checkpoint.state_of(given)), kept.path)
-    for name, value in other.state_dict().items():
-        assert name.endswith("num_batches_tracked") or torch.equal(value, given.state_dict()[name])
+def test_the_clock_goes_on_at_the_interruption_and_says_what_was_lost(make, tmp_path):
+    place = make(4)
+    killed = checkpoint.read(place.path)
+    assert (killed.resumed_s, killed.lost_s) == (40.0, None)
+    assert [span.name for span in killed.spans()] == ["train"]
+    assert killed.parts(2000.0) == [{"run_id": place.run_id, "epoch": 4, "lost_s": None, "away_s": None}]
+    killed.ended(Ended("later", "crashed", 47.5, 1000.0))
+    noted = checkpoint.read(place.path)
+    assert (noted.resumed_s, noted.lost_s) == (47.5, 7.5)
+    assert [(span.name, span.start_s, span.end_s) for span in noted.spans()][-1] == ("lost", 40.0, 47.5)
+    assert noted.parts(1060.0) == [{"run_id": "later", "epoch": 4, "lost_s": 7.5, "away_s": 60.0}]
+    # A clock that was set back tells nothing.
+    assert noted.parts(900.0)[0]["away_s"] is None

@@ -59,7 +59,9 @@ def test_accuracy_weighs_the_views_as_it_is_told(precision, below):
     images, labels = 0.1 * torch.randn(200, 3, 8, 8), torch.arange(200) % 5
     for equal in (False, True):
         answers = evaluation.logits(patchwise, images, 2, equal_views=equal).argmax(1)
-        found = evaluation.accuracy(Unsure(), [(images, labels)], precision, 2, tta_below=below, equal_views=equal)
+        found = evaluation.evaluate(
+            Unsure(), [(images, labels)], precision, 2, tta_below=below, equal_views=equal
+        ).accuracy
         assert found == pytest.approx((answers == labels).float().mean().item())
 
 
@@ -68,7 +70,7 @@ def test_accuracy_counts_every_image_of_uneven_batches(precision):
     logits = torch.eye(7)
     labels = torch.tensor([0, 1, 2, 3, 4, 0, 0])
     batches = [(logits[:4], labels[:4]), (logits[4:], labels[4:])]
-    assert evaluation.accuracy(model, batches, precision) == pytest.approx(5 / 7)
+    assert evaluation.evaluate(model, batches, precision).accuracy == pytest.approx(5 / 7)
 
 
 class Unsure(nn.Module):
@@ -95,7 +97,7 @@ def test_only_images_below_the_confidence_get_further_views(precision, tta, memo
     if same_size:
         model._orig_mod = None  # as a compiled network has
     batches = list(zip(images.split(20), labels.split(20), strict=True))
-    found = evaluation.accuracy(model, batches, precision, tta, tta_below=below)
+    found = evaluation.evaluate(model, batches, precision, tta, tta_below=below).accuracy
     alone = evaluation.logits(patchwise, images, tta)
     answers = torch.where((confidence >= below)[:, None], patchwise(images), alone).argmax(1)
     assert found == pytest.approx((answers == labels).float().mean().item())
@@ -107,8 +109,8 @@ def test_only_images_below_the_confidence_get_further_views(precision, tta, memo
 def test_where_nobody_or_everybody_is_unsure_it_is_a_plain_evaluation(precision, below):
     images, labels = 0.1 * torch.randn(30, 3, 8, 8), torch.arange(30) % 5
     model = Unsure()
-    plain = evaluation.accuracy(model, [(images, labels)], precision, tta=0 if below < 0.5 else 2)
-    assert evaluation.accuracy(model, [(images, labels)], precision, 2, tta_below=below) == plain
+    plain = evaluation.evaluate(model, [(images, labels)], precision, tta=0 if below < 0.5 else 2).accuracy
+    assert evaluation.evaluate(model, [(images, labels)], precision, 2, tta_below=below).accuracy == plain
     assert len(model.seen) == (1 + 1 if below < 0.5 else 6 + 6)
 
 
@@ -117,7 +119,9 @@ def test_an_images_answer_does_not_depend_on_the_others(precision):
     below = patchwise(images).softmax(1).amax(1).median().item()
 
     def right(batches):
-        return [round(evaluation.accuracy(model, [b], precision, 2, tta_below=below) * len(b[1])) for b in batches]
+        return [
+            round(evaluation.evaluate(model, [b], precision, 2, tta_below=below).accuracy * len(b[1])) for b in batches
+        ]
 
     labels = patchwise(images).argmax(1)
     together = right([(images, labels)])
@@ -128,6 +132,29 @@ def test_an_images_answer_does_not_depend_on_the_others(precision):
 def test_accuracy_evaluates_in_eval_mode_and_trains_on(precision):
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(5))
     before = model[1].running_mean.clone()
-    evaluation.accuracy(model, [(torch.randn(3, 5), torch.zeros(3, dtype=torch.long))], precision)
+    evaluation.evaluate(model, [(torch.randn(3, 5), torch.zeros(3, dtype=torch.long))], precision)
     assert torch.equal(model[1].running_mean, before)
     assert model.training
+
+
+@pytest.mark.parametrize("tta", [0, 1, 2])
+def test_cross_entropy_is_that_of_every_image_by_its_views(precision, tta):
+    images, labels = torch.randn(50, 3, 8, 8), torch.arange(50) % 5
+    batches = [(images[:32], labels[:32]), (images[32:], labels[32:])]
+    expected = F.cross_entropy(evaluation.logits(patchwise, images, tta), labels)
+    found = evaluation.evaluate(Unsure(), batches, precision, tta)
+    assert found.cross_entropy == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("below", "tta"), [(1e-6, 0), (1 - 1e-6, 2)])
+def test_cross_entropy_is_of_the_views_that_an_image_got(precision, below, tta):
+    images, labels = 0.1 * torch.randn(50, 3, 8, 8), torch.arange(50) % 5
+    expected = evaluation.evaluate(Unsure(), [(images, labels)], precision, tta)
+    found = evaluation.evaluate(Unsure(), [(images, labels)], precision, 2, tta_below=below)
+    assert found.cross_entropy == pytest.approx(expected.cross_entropy)
+
+
+def test_cross_entropy_of_a_text_is_by_token(precision):
+    logits, labels = torch.randn(4, 7, 3), torch.randint(7, (4, 3))
+    found = evaluation.evaluate(nn.Identity(), [(logits, labels)], precision)
+    assert found.cross_entropy == pytest.approx(F.cross_entropy(logits, labels).item())

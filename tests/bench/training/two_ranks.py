@@ -92,7 +92,7 @@ def evaluate(ranks: Ranks, device: Device) -> dict[str, Any]:
     assert isinstance(norm, nn.BatchNorm2d)
     torch.nn.init.constant_(norm.running_mean, float(ranks.rank))  # type: ignore[arg-type]
     test = loader("test", ranks, device)
-    accuracy = evaluation.accuracy(model, test.epoch(0), Precision("fp32", device), ranks=ranks)
+    accuracy = evaluation.evaluate(model, test.epoch(0), Precision("fp32", device), ranks=ranks).accuracy
     span = ranks.slowest(Span("train", 1.0, 2.0 + ranks.rank, epoch=3))
     count = sum(len(labels) for _, labels in test.epoch(0))
     return {"accuracy": accuracy, "running_mean": norm.running_mean, "span": span, "images": count}
