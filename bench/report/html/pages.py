@@ -47,6 +47,8 @@ from bench.text.values import show_metric
 FOLDER = Path(__file__).parent
 # The largest number of runs shown for a cell; the others are in the store.
 RUNS_SHOWN = 200
+# Cells whose last picture stands on the first page, the newest ones.
+MOST_SAMPLES = 8
 PARTS = ("config", "machine", "code", "data", "versions")
 
 
@@ -66,6 +68,8 @@ def site(
     counted = [run for run in own if run.status != INVALID]
     chapters = draw(cells if len(counted) == len(own) else cells_of(counted), imported, records, made)
     sweeps = sweep_pages(cells)
+    drawn = {cell.page: found for cell in listed if (found := galleries(cell, results))}
+    samples = [(cell, drawn[cell.page][0].pictures[-1]) for cell in listed if cell.page in drawn][:MOST_SAMPLES]
     common = {"generated": _now(), "ties": TIES}
     counts = {
         "runs": len(own),
@@ -81,7 +85,14 @@ def site(
         files[f"plots/{plot.name}.png"] = plot.png
     tasks = overviews(views)
     files["index.html"] = _render(
-        "index.html", root="", chapters=chapters, sweeps=sweeps, tasks=tasks, counts=counts, **common
+        "index.html",
+        root="",
+        chapters=chapters,
+        sweeps=sweeps,
+        samples=samples,
+        tasks=tasks,
+        counts=counts,
+        **common,
     )
     files["glossary.html"] = _render("glossary.html", root="", **common)
     files["cells.html"] = _render(
@@ -111,7 +122,7 @@ def site(
     for cell in cells:
         if cell.page not in linked:
             continue
-        shown = galleries(cell, results)
+        shown = drawn.get(cell.page, [])
         files |= {picture.path: picture.content for gallery in shown for picture in gallery.pictures}
         files[f"cells/{cell.page}.html"] = _cell_page(
             cell, judged.get(cell.kind, []), of_sweep.get(cell.page), shown, common
