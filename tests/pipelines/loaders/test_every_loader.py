@@ -22,7 +22,8 @@ from bench.pipelines.loaders import LOADERS, make_loader
 MakeLoader = Callable[..., Loader]
 
 
-@pytest.fixture(scope="module", params=[name for name in LOADERS if name != "tokens"])
+# Those of images and labels; tokens and pairs have tests of their own.
+@pytest.fixture(scope="module", params=[name for name in LOADERS if name not in ("tokens", "pairs")])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
