@@ -49,7 +49,7 @@ def chart_of(frames: Frames, runs: pd.DataFrame, x: str, y: str, by: str | None 
     told = _left_out(runs, finished)
     if x in CLOCKS:
         return _over_epochs(frames.epochs, groups, x, y, finished, told)
-    x_name, y_name = column(finished, x, "--x"), column(finished, y, "--y")
+    x_name, y_name = _x_column(finished, x), column(finished, y, "--y")
     if not is_number(finished[y_name]):
         raise UsageError(f"--y {y}: holds no numbers; choose a metric, such as accuracy, train_s or total_s")
     groups = [(label, rows[rows[x_name].notna() & rows[y_name].notna()]) for label, rows in groups]
@@ -60,6 +60,16 @@ def chart_of(frames: Frames, runs: pd.DataFrame, x: str, y: str, by: str | None 
     if not is_number(finished[x_name]):
         return _by_name(groups, x_name, y_name, told)
     return _means(groups, x_name, y_name, told) if is_setting else _scattered(groups, x_name, y_name, told)
+
+
+def _x_column(runs: pd.DataFrame, x: str) -> str:
+    """The column of a name that is no clock. Raises UsageError, also with the clock that was meant."""
+    try:
+        return column(runs, x, "--x")
+    except UsageError:
+        if near := did_you_mean(x, CLOCKS):
+            raise UsageError(f"--x {x}: there is no such column{near}; {' and '.join(CLOCKS)} are of epochs") from None
+        raise
 
 
 def _groups(runs: pd.DataFrame, by: str | None) -> list[tuple[str, pd.DataFrame]]:

@@ -67,7 +67,7 @@ def test_two_metrics_are_a_dot_a_run(frames):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (("tiem", "accuracy"), "no column 'tiem'"),
+        (("tiem", "accuracy"), r"--x tiem: there is no such column \(did you mean 'time'\?\)"),
         (("time", "acuracy"), "did you mean 'accuracy'"),
         (("model.width", "model.block"), "--y model.block: holds no numbers"),
         (("model.widht", "accuracy"), "did you mean 'model.width'"),
