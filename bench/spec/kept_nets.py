@@ -6,6 +6,7 @@ cell's identity the SHA-256 of the weights stands for it, so that another traini
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -150,7 +151,14 @@ def _kept_runs(recipe: str | None = None) -> list[Run]:
 
 
 def _runs_elsewhere(recipe: str) -> list[Run]:
-    return _having_kept(read_runs(jsonl_files(_ELSEWHERE.get()), lambda *_: True), recipe)
+    files = jsonl_files(_ELSEWHERE.get())
+    return _having_kept(_read_once(tuple((file, file.stat().st_mtime_ns) for file in files)), recipe)
+
+
+@functools.lru_cache(1)
+def _read_once(files: tuple[tuple[Path, int], ...]) -> list[Run]:
+    """The runs of files with the times of their last change, which every cell of every claim asks for."""
+    return read_runs([file for file, _ in files], lambda *_: True)
 
 
 def _having_kept(runs: list[Run], recipe: str | None) -> list[Run]:
