@@ -63,6 +63,9 @@ MODELS = Registry(
         "cifar_resnet": Info(
             "bench.models.cifar_resnet:CifarResNet", "He's CIFAR ResNet of any depth, or without skips"
         ),
+        "cyclegan": Info(
+            "bench.models.cyclegan:CycleGan", "CycleGAN: two generators and their critics, for task: cyclegan"
+        ),
         "dcgan": Info("bench.models.dcgan:Dcgan", "DCGAN: a generator of images and its critic, for task: wgan"),
         "encoder": Info(
             "bench.models.encoder:EncoderNet", "a small encoder as a classifier: its features start U-Nets and judge"
@@ -90,6 +93,7 @@ MODELS = Registry(
 # The networks that are no classifiers, and the tasks that train them.
 OF_TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "cyclegan": ("cyclegan",),
         "dcgan": ("wgan",),
         "unet": ("segmentation",),
         "image_unet": ("restoration",),

@@ -41,6 +41,9 @@ class Dataset:
     against the publisher's checksum or made by code. It is None for a user's own data, which nobody publishes.
     `streams`, only for a text, is the number of parallel texts; that many consecutive rows hold one piece of each.
     `void` is the value of pixels that belong to no class: nothing is learnt from them, and they are not judged.
+    `paired`, only for images of two domains (labels 0 and 1), says whether the k-th test images of both show the same,
+    so that the true translation is known. `margin_pixels` on each side are stored beyond `image_shape`; a translation
+    uncovers them.
     """
 
     name: str
@@ -52,12 +55,14 @@ class Dataset:
     official: bool | None
     streams: int | None = None
     void: int | None = None
+    paired: bool | None = None
+    margin_pixels: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
         channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+        return channels, height - 2 * self.margin_pixels, width - 2 * self.margin_pixels
 
     def holding_out(self, count: int) -> Dataset:
         """The train split without its last `count` images, which become the test split.

@@ -58,10 +58,11 @@ class Loader(ABC):
     they show each image once.
     """
 
-    # Whether it delivers tokens instead of images.
+    # Whether it delivers tokens instead of images, and whether it cuts the margin from stored images.
     reads_text = False
     # Whether it delivers targets instead of labels.
     reads_targets = False
+    cuts_margin = False
     # Applied to each batch of images after the loader's own augmentation.
     then: tuple[Augmentation, ...] = ()
 
@@ -92,8 +93,8 @@ class Loader(ABC):
         self.batch_size = batch_size
         self._closed = False
         self._drawn: weakref.ref[Generator[Batch, None, None]] | None = None
-        if batch_size < 1 or (self.training and batch_size * shard.count > len(self.images)):
-            most = f"to {len(self.images)}, the images of {dataset.name!r}" if self.training else "or more"
+        if batch_size < 1 or (self.training and batch_size * shard.count > self.examples):
+            most = f"to {self.examples}, the images of {dataset.name!r}" if self.training else "or more"
             allowed = f"a {split} loader allows 1 {most}"
             if shard.count > 1:
                 raise WrongOption(f"batch size is {batch_size} on each of {shard.count} devices; {allowed} in all")
@@ -104,13 +105,23 @@ class Loader(ABC):
         if (dataset.train.targets is not None) != self.reads_targets:
             wrong, loader = ("has no targets", "resident") if self.reads_targets else ("has targets", "pairs")
             raise WrongOption(f"loader: {dataset.name} {wrong}; write loader: {loader}")
+        if dataset.margin_pixels and not self.cuts_margin:
+            raise WrongOption(
+                f"loader: {dataset.name} is cropped, which this loader does not do; write loader: resident, or for a "
+                "translation between two domains unpaired"
+            )
         if workers is not None and workers < 0:
             raise WrongOption(f"workers is {workers}; allowed: 0 or more, or none to let the loader choose")
 
     @property
+    def examples(self) -> int:
+        """The examples of an epoch on all shards together."""
+        return len(self.images)
+
+    @property
     def steps_per_epoch(self) -> int:
         if self.training:
-            return len(self.images) // (self.batch_size * self.shard.count)
+            return self.examples // (self.batch_size * self.shard.count)
         first, end = self._test_range()
         return -(-(end - first) // self.batch_size)
 
@@ -183,9 +194,9 @@ class Loader(ABC):
         return torch.randperm(len(self.images), generator=seeded_generator(self.seed, epoch, "order"))
 
     def _test_range(self) -> tuple[int, int]:
-        """The first test image of this shard, and the one after the last."""
+        """The first test example of this shard, and the one after the last."""
         index, count = self.shard.index, self.shard.count
-        return index * len(self.images) // count, (index + 1) * len(self.images) // count
+        return index * self.examples // count, (index + 1) * self.examples // count
 
     def draws(self, epoch: int) -> Draws:
         """The augmentation of every image of the split, by its index."""

@@ -22,19 +22,23 @@ PIECE_VALUES = 32_767
 class Canvas:
     """uint8 images, padded and mirrored once, so that any crop of any image is one contiguous gather.
 
-    `images` is [N, H, W, C], in any memory layout; the canvas lives on the same device.
+    `images` is [N, H, W, C], in any memory layout; the canvas lives on the same device. On each side `margin` pixels of
+    them are no part of an image: they are what a shift uncovers, before any are mirrored.
     """
 
-    def __init__(self, images: torch.Tensor, augment: Augment) -> None:
-        self.count, height, width, channels = images.shape
+    def __init__(self, images: torch.Tensor, augment: Augment, margin: int = 0) -> None:
         pad = augment.shift_pixels
+        cut, mirrored = max(margin - pad, 0), max(pad - margin, 0)
+        images = images[:, cut : images.shape[1] - cut, cut : images.shape[2] - cut]
+        self.count, stored_height, stored_width, channels = images.shape
+        height, width = stored_height - 2 * (margin - cut), stored_width - 2 * (margin - cut)
         self._height, self._width = height + 2 * pad, width + 2 * pad
         sides = [images] if augment.flip == "none" else [images, images.flip(2)]
         self._pixels = images.new_zeros(len(sides), self.count, self._height, self._width, channels)
         for side, source in zip(self._pixels, sides, strict=True):
-            side[:, pad : pad + height, pad : pad + width] = source
+            side[:, mirrored : mirrored + stored_height, mirrored : mirrored + stored_width] = source
             if augment.pad == "reflect":
-                _reflect(side, pad)
+                _reflect(side, mirrored)
         # Row r starts at the r-th pixel and covers one image's height and width: overlapping views of the same memory,
         # so that selecting rows crops.
         first_pixels = self._pixels[..., 0].numel() - (height - 1) * self._width - width + 1

@@ -255,5 +255,5 @@ def test_env_prints_the_fingerprint_without_names(tmp_path):
 def test_data_lists_every_set(tmp_path):
     result = command.bench("data", cwd=tmp_path)
     assert result.returncode == 0
-    for name in ("cifar10", "cifar100", "mnist", "digits", "human_numbers", "random"):
+    for name in ("cifar10", "cifar100", "mnist", "digits", "human_numbers", "mnist_recoloured", "random"):
         assert name in result.stdout

@@ -52,7 +52,8 @@ def build_task_trainer(
 
     kind: type[Task] = TASKS.load(task.name)
     parts = TaskParts(model, data, test, precision, make_optimizers, seed, nets, curriculum.total_batches)
-    return TaskTrainer(kind(task, parts), train, _goal(recipe, kind.quality), clock, report, show)
+    made = kind(task, parts)
+    return TaskTrainer(made, train, _goal(recipe, made.quality), clock, report, show)
 
 
 def _goal(recipe: Recipe, quality: Quality) -> Goal:

@@ -276,7 +276,8 @@ def _judged(trainer: Loop) -> dict[str, float | None]:
     if not isinstance(trainer, TaskTrainer):
         answers = trainer.answers if isinstance(trainer, Trainer) else None
         return {"accuracy": trainer.quality, "cross_entropy": answers.cross_entropy if answers else None}
-    return {**trainer.measured, "loss_quality_correlation": trainer.loss_quality_correlation}
+    untrained = {f"untrained_{name}": value for name, value in trainer.untrained.items()}
+    return {**trainer.measured, **untrained, "loss_quality_correlation": trainer.loss_quality_correlation}
 
 
 def _verdict(trainer: Loop) -> tuple[Status, str | None]:

@@ -51,7 +51,7 @@ from bench.spec.optimizer import OptimizerConfig
 from bench.spec.own import described, portable
 from bench.spec.published import Published
 from bench.spec.schedule import Constant, ScheduleConfig
-from bench.spec.task import TaskConfig, check_task
+from bench.spec.task import TaskConfig, check_loader, check_task
 
 WORDS = ("summary", "source", "published")
 
@@ -212,6 +212,7 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _suits_its_task(self) -> Self:
         check_task(self.task, self.model.name, self._for_classifiers())
+        check_loader(self.task, self.loader)
         info = DATASETS.get(self.data.name)
         if self.task is not None and info is not None and info.is_text:
             raise ValueError(f"data: task {self.task.name} needs images, and {self.data.name} is a text")

@@ -20,7 +20,10 @@ class Constant(Strict):
 
 
 class Linear(Strict):
-    """A line from `start` to `end`, at which it arrives at the share `until` of the training; null is at its end."""
+    """A line from `start` to `end`.
+
+    It begins at the share `after` of the training (null: at once) and arrives at the share `until` (null: at its end).
+    """
 
     name: Literal["linear"]
     start: NotNegative = 1.0
@@ -29,6 +32,17 @@ class Linear(Strict):
     """Factor at the end."""
     until: TrainingShare | None = None
     """Share of the training at which the end is reached."""
+    after: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the training until which the factor stays at `start`."""
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.after is not None and self.until is not None and self.after >= self.until:
+            raise ValueError(
+                f"schedule.after: the line begins at {self.after:g} of the training, which has to be before "
+                f"{self.until:g}, where it ends (until)"
+            )
+        return self
 
 
 class Triangular(Strict):

@@ -9,12 +9,15 @@ from typing import Annotated
 from pydantic import Field
 
 from bench.models import OF_TASKS
+from bench.pipelines.loaders import LOADERS
+from bench.tasks.cyclegan_settings import CycleGanSettings
 from bench.tasks.dense_settings import RestorationGanSettings, RestorationSettings, SegmentationSettings
 from bench.tasks.settings import TaskSettings
 from bench.tasks.wgan_settings import WganSettings
 
 SETTINGS: Mapping[str, type[TaskSettings]] = MappingProxyType(
     {
+        "cyclegan": CycleGanSettings,
         "wgan": WganSettings,
         "segmentation": SegmentationSettings,
         "restoration": RestorationSettings,
@@ -22,7 +25,8 @@ SETTINGS: Mapping[str, type[TaskSettings]] = MappingProxyType(
     }
 )
 TaskConfig = Annotated[
-    WganSettings | SegmentationSettings | RestorationSettings | RestorationGanSettings, Field(discriminator="name")
+    CycleGanSettings | WganSettings | SegmentationSettings | RestorationSettings | RestorationGanSettings,
+    Field(discriminator="name"),
 ]
 # The measures of a recipe with a task.
 MEASURED = ("time_to_accuracy", "throughput", "loading")
@@ -44,3 +48,14 @@ def check_task(task: TaskSettings | None, model: str, asked: Mapping[str, object
     for key, value in asked.items():
         if value and key not in task.INGREDIENTS:
             raise ValueError(f"{key}: task {task.name} has no use for it; leave it out")
+
+
+def check_loader(task: TaskSettings | None, loader: str) -> None:
+    """Raise ValueError if one of bench's own loaders delivers something else than what the task trains on."""
+    wanted = task.LOADERS if task else ()
+    if wanted and loader in LOADERS and loader not in wanted:
+        assert task is not None
+        raise ValueError(f"loader: task {task.name} is trained on batches of {' or '.join(wanted)}, not of {loader}")
+    takers = [name for name, settings in SETTINGS.items() if loader in settings.LOADERS]
+    if takers and loader not in wanted:
+        raise ValueError(f"loader: {loader} is for task {' or '.join(takers)} alone; take resident, ffcv or torch")

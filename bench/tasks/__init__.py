@@ -8,6 +8,9 @@ TASKS = Registry(
     "task",
     "tasks",
     {
+        "cyclegan": Info(
+            "bench.tasks.cyclegan:CycleGanTask", "translation between two domains of images without pairs"
+        ),
         "wgan": Info("bench.tasks.wgan:Wgan", "a generator against a critic, with the Wasserstein loss"),
         "segmentation": Info("bench.tasks.segmentation:Segmentation", "the class of each pixel"),
         "restoration": Info("bench.tasks.restoration:Restoration", "whole images from damaged ones"),

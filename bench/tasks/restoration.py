@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +22,7 @@ from bench.training.task import Quality, TaskParts, TrainedNet, channels
 class Restoration(DensePrediction):
     """Mean squared error, L1, or `FeatureLoss` of normalised images."""
 
-    quality: ClassVar = Quality("psnr_db", "higher")
+    quality = Quality("psnr_db", "higher")
     TARGET_DIMENSIONS = 4
 
     def __init__(self, settings: RestorationSettings, parts: TaskParts) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ FEATURES = 3
 class RestorationGanTask(Task):
     """Says by `turn` whose step a batch is: the generator's alone, the critic's alone, then by the switch."""
 
-    quality: ClassVar = Quality("psnr_db", "higher")
+    quality = Quality("psnr_db", "higher")
 
     def __init__(self, settings: RestorationGanSettings, parts: TaskParts) -> None:
         super().__init__(settings, parts)

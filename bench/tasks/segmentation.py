@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,7 +18,7 @@ COLOUR_STEP = (67, 149, 211)
 class Segmentation(DensePrediction):
     """Cross-entropy of each pixel's class; pixels of the value `void` are left out."""
 
-    quality: ClassVar = Quality("pixel_accuracy", "higher")
+    quality = Quality("pixel_accuracy", "higher")
     TARGET_DIMENSIONS = 3
 
     def loss(self, made: Tensor, targets: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ D(real) - D(fake), the generator D(fake).
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,7 +33,7 @@ class Wgan(Task):
     The quality is the Fréchet distance of `samples` generated images to as many test images.
     """
 
-    quality: ClassVar[Quality] = Quality("frechet_distance", "lower")
+    quality = Quality("frechet_distance", "lower")
 
     def __init__(self, settings: WganSettings, parts: TaskParts) -> None:
         super().__init__(settings, parts)

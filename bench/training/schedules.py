@@ -32,11 +32,12 @@ def constant() -> Schedule:
     return lambda _: Setting(1.0)
 
 
-def linear(start: float = 1.0, end: float = 0.0, until: float | None = None) -> Schedule:
-    """From `start` to `end` at progress `until`, then constant."""
-    if until is None:
+def linear(start: float = 1.0, end: float = 0.0, until: float | None = None, after: float | None = None) -> Schedule:
+    """`start` until progress `after`, a line to `end` at progress `until`, then constant."""
+    if until is None and after is None:
         return lambda progress: Setting(_line(start, end, progress))
-    return lambda progress: Setting(_line(start, end, min(progress / until, 1.0)))
+    first, last = after or 0.0, 1.0 if until is None else until
+    return lambda progress: Setting(_line(start, end, min(max(progress - first, 0.0) / (last - first), 1.0)))
 
 
 def triangular(start: float = 0.2, peak: float = 0.23, end: float = 0.07) -> Schedule:

@@ -73,7 +73,10 @@ class Task(ABC):
     among the metrics of the run.
     """
 
-    quality: ClassVar[Quality]
+    # What it is judged by; it may depend on the data.
+    quality: Quality
+    # Whether the untrained networks are judged too, before the first step.
+    judges_untrained: ClassVar[bool] = False
 
     def __init__(self, settings: Any, parts: TaskParts) -> None:
         self.settings, self.parts = settings, parts

@@ -14,6 +14,7 @@ from bench.training.examples import Examples
 from bench.training.goal import Goal
 from bench.training.loop import Batches, Loop, Report
 from bench.training.optimizers import Optimizers
+from bench.training.state import State
 from bench.training.task import Task
 
 LEAST_FOR_CORRELATION = 4
@@ -25,7 +26,7 @@ Show = Callable[[str, int, Tensor], None]
 class TaskTrainer(Loop):
     """Trains by `task` until the goal is reached; `show` receives its pictures after each evaluation.
 
-    `measured` has all numbers of the last evaluation.
+    `measured` has all numbers of the last evaluation; `untrained` has those before any step, if the task asks for them.
     """
 
     def __init__(
@@ -41,6 +42,13 @@ class TaskTrainer(Loop):
         super().__init__(task.parts.model, train, goal, clock, steps, task.parts.precision.device, report)
         self.task, self._show = task, show
         self.measured: dict[str, float] = {}
+        self.untrained: dict[str, float] = {}
+
+    def run(self, saved: State | None = None) -> None:
+        if self.task.judges_untrained:
+            with self.clock.span("eval"):
+                self.untrained = self.task.evaluate()
+        super().run(saved)
 
     @property
     def loss_quality_correlation(self) -> float | None:

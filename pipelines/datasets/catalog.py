@@ -149,6 +149,18 @@ DATASETS = Registry(
                 has_targets=True,
             ),
             DatasetInfo(
+                "mnist_recoloured",
+                "MNIST, and MNIST in other colours: two domains without pairs, made by code, to translate between",
+                image_shape=(3, 28, 28),
+                classes=2,
+                train_count=60_000,
+                test_count=20_000,
+                download_bytes=11_594_722,
+                options=("to", *COUNTS),
+                where="bench.pipelines.datasets.recoloured:load_recoloured",
+                made_from=("mnist",),
+            ),
+            DatasetInfo(
                 "random",
                 "noise made from a seed, for throughput alone",
                 image_shape=(3, 32, 32),

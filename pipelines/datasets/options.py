@@ -19,6 +19,8 @@ MOST_TOKENS = 10_000
 PREDICTED = ("every", "last")
 # What noise is to become: an image, or the class of each pixel.
 TARGETS = ("images", "classes")
+# The colours of the second domain.
+RECOLOURINGS = ("coloured", "inverted")
 
 
 def check_options(name: str, options: Mapping[str, object]) -> None:
@@ -63,6 +65,8 @@ def check_published(info: DatasetInfo, options: Mapping[str, object]) -> None:
                 _check_integer(info, name, value, 1, min(info.image_shape[1:]), "to shrink to")
             case "jpeg":
                 _check_qualities(info, value)
+            case "to":
+                _check_choice(info, name, value, RECOLOURINGS)
             case "steps" | "streams":
                 _check_integer(info, name, value, 1, MOST_TOKENS)
             case _:

@@ -34,6 +34,10 @@ LOADERS = Registry(
             "bench.pipelines.loaders.pairs:PairsLoader",
             "images and what they should become (classes of pixels, or images), from the device's memory",
         ),
+        "unpaired": Info(
+            "bench.pipelines.loaders.unpaired:UnpairedLoader",
+            "images of two domains beside one another, at random, from the device's memory",
+        ),
     },
 )
 

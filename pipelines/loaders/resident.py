@@ -19,6 +19,7 @@ class ResidentLoader(Loader):
     on the last batches of an epoch, the host draws the next; a warm-up draws the first.
     """
 
+    cuts_margin = True
     _ahead: tuple[int, torch.Tensor, Draws] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -26,7 +27,7 @@ class ResidentLoader(Loader):
         device = self.placement.device
         self._looks_ahead = device.type == "cuda"
         images = torch.from_numpy(self.images.images).to(device).permute(0, 2, 3, 1)
-        self._canvas = Canvas(images, self.augment)
+        self._canvas = Canvas(images, self.augment, self.dataset.margin_pixels)
         self._labels = torch.from_numpy(self.images.labels).to(device, torch.int64)
         self._renderer = Renderer(self.dataset, self.augment, self.placement)
 

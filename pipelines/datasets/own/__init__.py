@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from bench.pipelines.datasets.own.arrays import Splits
     from bench.registry.registry import Found
 
-# Options of every own data set; `layout` is of arrays, `image_size` of folders, `void` of masks.
+# Options of every own data set; `layout` is of arrays, `image_size` and `crop` of folders, `void` of masks.
 COUNTS = ("held_out", "train_count", "test_count")
 OPTIONS = ("classes", *COUNTS)
 NPZ_OPTIONS = (*OPTIONS, "layout")
-FOLDER_OPTIONS = (*OPTIONS, "image_size", "void")
+FOLDER_OPTIONS = (*OPTIONS, "image_size", "crop", "void")
 
 
 def load_file(path: Path, options: Mapping[str, Any]) -> Dataset:
@@ -42,10 +42,13 @@ def load_file(path: Path, options: Mapping[str, Any]) -> Dataset:
         return _finished(path.stem, npz.read(path, options.get("layout")), options)
     _check_there(path, path.is_dir())
     if masks.has_masks(path):
+        if "crop" in options:
+            raise WrongOption(f"{path.name}: images with masks are not cropped; leave crop out")
         return _finished(path.name, masks.read(path, options), options)
     if "void" in options:
         raise WrongOption(f"{path.name}: void is of masks, and the folder has none; see docs/generative.md")
-    return _finished(path.name, folder.read(path, options.get("image_size")), options)
+    image_size, margin = folder.sizes(path, options.get("image_size"), options.get("crop"))
+    return replace(_finished(path.name, folder.read(path, image_size), options), margin_pixels=margin)
 
 
 def load_code(found: Found, options: Mapping[str, Any]) -> Dataset:

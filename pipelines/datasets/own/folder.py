@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from bench.pipelines.errors import DataCorrupt, WrongOption
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TEST_NAMES = ("test", "val", "valid", "validation")
+# The folders of two domains without pairs, by their names in the sets that were published with CycleGAN.
+DOMAINS = ("A", "B")
 GREY = ("1", "L")
 SHOWN = 5
 
@@ -22,20 +25,15 @@ SHOWN = 5
 def read(folder: Path, image_size: int | None) -> Splits:
     """The images of FOLDER/CLASS/*.png, or of FOLDER/train/CLASS and FOLDER/test/CLASS (or val); classes by name.
 
+    Or those of FOLDER/trainA and FOLDER/trainB, and testA and testB if they are there: two classes, A and B.
+
     With `image_size` each is cropped to a square from its middle, and resized to so many pixels. Images are in grey
     where all are, else in RGB. Raises DataCorrupt for a folder without classes, images of different sizes, and a file
     that is no image.
     """
-    check_image_size(folder, image_size)
-    tests = [folder / name for name in TEST_NAMES if (folder / name).is_dir()]
-    if not (folder / "train").is_dir():
-        files = _files(folder)
-        return Splits(_split(files, sorted(files), image_size, all_grey(_every(files))), None)
-    train, test = _files(folder / "train"), _files(tests[0]) if tests else None
+    folders, of_test = _class_folders(folder)
+    train, test = _files(folders), None if of_test is None else _files(of_test)
     classes = sorted(train)
-    if test is not None and sorted(test) != classes:
-        odd = sorted(set(test) ^ set(train))[:SHOWN]
-        raise DataCorrupt(f"{folder}: the classes {', '.join(odd)} are in one of train and {tests[0].name} alone.")
     grey = all_grey(_every(train)) and (test is None or all_grey(_every(test)))
     return Splits(
         _split(train, classes, image_size, grey), _split(test, classes, image_size, grey) if test is not None else None
@@ -47,17 +45,65 @@ def check_image_size(folder: Path, image_size: int | None) -> None:
         raise WrongOption(f"{folder.name}: image_size is {image_size!r}; give a whole number of pixels, 1 or more")
 
 
-def _files(folder: Path) -> dict[str, list[Path]]:
-    """The images of each class."""
+def sizes(folder: Path, image_size: Any, crop: Any) -> tuple[int | None, int]:
+    """The pixels of a side to which images are resized, and how many of them lie on each side of a crop.
+
+    Raises WrongOption for numbers that are no sizes, and where the crop has no middle.
+    """
+    check_image_size(folder, image_size)
+    if crop is None:
+        return image_size, 0
+    if image_size is None:
+        raise WrongOption(f"{folder.name}: crop needs image_size, the size that is cropped, as in image_size: 286")
+    if type(crop) is not int or not 1 <= crop <= image_size or (image_size - crop) % 2:
+        kind, least = ("an even", 2) if image_size % 2 == 0 else ("an odd", 1)
+        raise WrongOption(
+            f"{folder.name}: crop is {crop!r}; give {kind} number from {least} to {image_size}, the image_size, so "
+            "that equally many pixels are left on either side"
+        )
+    return image_size, (image_size - crop) // 2
+
+
+def _class_folders(folder: Path) -> tuple[dict[str, Path], dict[str, Path] | None]:
+    """The folder of each class, by name, of the training and of the test images; None where these are not apart."""
+    if domains := _domains(folder, "train"):
+        return domains, _domains(folder, "test") or None
+    if not (folder / "train").is_dir():
+        return _classes(folder), None
+    tests = [folder / name for name in TEST_NAMES if (folder / name).is_dir()]
+    train, test = _classes(folder / "train"), _classes(tests[0]) if tests else None
+    if test is not None and (odd := sorted(set(test) ^ set(train))[:SHOWN]):
+        raise DataCorrupt(f"{folder}: classes {', '.join(odd)} are in one of train and {tests[0].name} alone.")
+    return train, test
+
+
+def _domains(folder: Path, split: str) -> dict[str, Path]:
+    """The folders of both domains of this split, by name; empty without them."""
+    found = {name: folder / f"{split}{name}" for name in DOMAINS if (folder / f"{split}{name}").is_dir()}
+    if len(found) == 1:
+        (lacking,) = set(DOMAINS) - set(found)
+        there = next(iter(found))
+        raise DataCorrupt(f"{folder} holds {split}{there}, but no {split}{lacking}; give both, or neither.")
+    return found
+
+
+def _classes(folder: Path) -> dict[str, Path]:
+    """The folder of each class, by name."""
     names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-    found = {
-        name: sorted(path for path in (folder / name).rglob("*") if path.suffix.lower() in SUFFIXES) for name in names
-    }
-    if len(found) < 2:
+    if len(names) < 2:
         there = f"only the folder {names[0]}" if names else "no folders"
         raise DataCorrupt(f"{folder} holds {there}; it needs a folder of images for each class, two at least.")
+    return {name: folder / name for name in names}
+
+
+def _files(folders: dict[str, Path]) -> dict[str, list[Path]]:
+    """The images of each class."""
+    found = {
+        name: sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        for name, folder in folders.items()
+    }
     if empty := [name for name, files in found.items() if not files]:
-        raise DataCorrupt(f"{folder / empty[0]} holds no image; {', '.join(SUFFIXES)} are read.")
+        raise DataCorrupt(f"{folders[empty[0]]} holds no image; {', '.join(SUFFIXES)} are read.")
     return found
 
 

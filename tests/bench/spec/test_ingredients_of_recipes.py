@@ -117,6 +117,10 @@ def test_what_is_on_is_another_cell(write, setting):
         ("evaluation: {equal_views: true}", r"7: evaluation.*: the views of level 1 are equal already"),
         ("evaluation: {equal_views: true, tta: 1}", r"7: evaluation.*: .*needs tta or epoch_tta of 2"),
         ("schedule: {name: linear, until: 0}", r"7: schedule.until is 0: input should be greater than 0"),
+        (
+            "schedule: {name: linear, after: 0.5, until: 0.4}",
+            r"schedule.after: the line begins at 0.5 of the training, which has to be before 0.4",
+        ),
         ("optimizer: {lr: 0.1, unit_filters_every: [2, 17]}", r"optimizer.unit_filters_every: sgd has no such option"),
         (
             "optimizer: {name: muon, lr: 0.1, unit_filters: false, unit_filters_every: [2, 17]}",

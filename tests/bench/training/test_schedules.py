@@ -36,6 +36,14 @@ def test_linear_may_arrive_earlier_and_hold():
     )
 
 
+def test_linear_may_hold_first_as_the_second_half_of_a_cycle_gan_falls():
+    """100 epochs as it is, 100 more to zero."""
+    at = linear(after=0.5)
+    assert [at(epoch / 200).lr_factor for epoch in (0, 99, 100, 150, 200)] == pytest.approx([1, 1, 1, 0.5, 0])
+    both = linear(start=2, end=1, after=0.2, until=0.6)
+    assert [both(p).lr_factor for p in (0.1, 0.2, 0.4, 0.6, 0.9)] == pytest.approx([2, 2, 1.5, 1, 1])
+
+
 def test_triangular_has_airbench94s_corners():
     at = triangular(start=0.2, peak=0.23, end=0.07)
     assert [at(p).lr_factor for p in (0, 0.115, 0.23, 0.615, 1)] == pytest.approx([0.2, 0.6, 1, 0.535, 0.07])

@@ -22,8 +22,7 @@ from bench.pipelines.loaders import LOADERS, make_loader
 MakeLoader = Callable[..., Loader]
 
 
-# Those of images and labels; tokens and pairs have tests of their own.
-@pytest.fixture(scope="module", params=[name for name in LOADERS if name not in ("tokens", "pairs")])
+@pytest.fixture(scope="module", params=[name for name in LOADERS if name not in ("tokens", "pairs", "unpaired")])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 

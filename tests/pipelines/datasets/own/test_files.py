@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ def splits(images: object = IMAGES, labels: object = LABELS) -> dict[str, object
     return {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
 
 
-def pictures(folder: Path, *, mode: str = "RGB", classes: str = "ab", count: int = 3, size: tuple[int, int] = (6, 4)):
+def pictures(
+    folder: Path, *, mode: str = "RGB", classes: Iterable[str] = "ab", count: int = 3, size: tuple[int, int] = (6, 4)
+):
     for label, name in enumerate(classes):
         (folder / name).mkdir(parents=True)
         for number in range(count):
@@ -181,5 +184,37 @@ class TestFolder:
     def test_classes_of_one_split_alone(self, tmp_path):
         pictures(tmp_path / "p" / "train", classes="abc")
         pictures(tmp_path / "p" / "test", classes="ab")
-        with pytest.raises(DataCorrupt, match="the classes c are in one of train and test alone"):
+        with pytest.raises(DataCorrupt, match="classes c are in one of train and test alone"):
             load_dataset(f"{tmp_path}/p")
+
+    def test_two_domains_by_their_published_names(self, tmp_path):
+        for name, count in {"trainA": 3, "trainB": 5, "testA": 2, "testB": 2}.items():
+            pictures(tmp_path / "p", classes=[name], count=count)
+        data = load_dataset(f"{tmp_path}/p")
+        assert (list(data.train.labels), list(data.test.labels)) == ([0] * 3 + [1] * 5, [0, 0, 1, 1])
+        assert (data.classes, data.paired, data.image_shape) == (2, None, (3, 4, 6))
+        (tmp_path / "p" / "testB").rename(tmp_path / "p" / "elsewhere")
+        with pytest.raises(DataCorrupt, match="p holds testA, but no testB; give both, or neither"):
+            load_dataset(f"{tmp_path}/p")
+        (tmp_path / "p" / "testA").rename(tmp_path / "p" / "elsewhere too")
+        assert len(load_dataset(f"{tmp_path}/p", options={"held_out": 2}).test) == 2
+
+    def test_a_crop_leaves_a_margin_on_every_side(self, tmp_path):
+        pictures(tmp_path / "p")
+        data = load_dataset(f"{tmp_path}/p", options={"held_out": 2, "image_size": 30, "crop": 24})
+        assert (data.train.images.shape, data.image_shape, data.margin_pixels) == ((4, 3, 30, 30), (3, 24, 24), 3)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"crop": 24}, "crop needs image_size, the size that is cropped"),
+            ({"image_size": 30, "crop": 23}, "crop is 23; give an even number from 2 to 30, the image_size"),
+            ({"image_size": 31, "crop": 0}, "crop is 0; give an odd number from 1 to 31"),
+            ({"image_size": 30, "crop": 32}, "crop is 32; give an even number"),
+            ({"image_size": "30", "crop": 24}, "image_size is '30'"),
+        ],
+    )
+    def test_crops_that_do_not_fit(self, tmp_path, options, said):
+        pictures(tmp_path / "p")
+        with pytest.raises(WrongOption, match=said):
+            load_dataset(f"{tmp_path}/p", options={"held_out": 2, **options})
