@@ -15,8 +15,8 @@ from bench.gate import PROTOCOL
 from bench.gate.agent_process import AGENT
 
 ROOT = Path(REAL_ROOT)
-# The few names that the agent needs; the stand-in has a copy of it. A matrix file is JSON: a list of cells; step_s.py
-# is the code whose speed is measured.
+# The few names that the agent needs; the stand-in has copies of it and of the module of reference kernels. A matrix
+# file is JSON: a list of cells; step_s.py is the code whose speed is measured.
 SOURCES = {
     "bench/__init__.py": "",
     "bench/models/__init__.py": "",
@@ -29,6 +29,7 @@ SOURCES = {
     "bench/statistics/__init__.py": "",
     "bench/gate/__init__.py": f"PROTOCOL = {PROTOCOL}\n",
     "bench/gate/agent.py": (ROOT / AGENT).read_text(encoding="utf-8"),
+    "bench/profiling/host_speed.py": (ROOT / "bench/profiling/host_speed.py").read_text(encoding="utf-8"),
     "bench/step_s.py": "STEP_S = 0.010\nACCURACY = 0.95\nBYTES = 100_000_000\n",
     "bench/spec/matrix.py": """
         import json
