@@ -47,7 +47,7 @@ def check_published(info: DatasetInfo, options: Mapping[str, object]) -> None:
             case "test_count" if info.learnable:
                 _check_integer(info, name, value, 1, info.test_count, "of the test images")
             case "only_class":
-                _check_integer(info, name, value, 0, info.classes - 1, "its classes, counted from 0")
+                _check_integer(info, name, value, 0, info.classes - 1)
             case "shape":
                 _check_shape(info, value)
             case "classes":

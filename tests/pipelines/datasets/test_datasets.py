@@ -66,6 +66,14 @@ class TestFirstImages:
             assert np.array_equal(few.images, all_of_them.images[:count])
             assert np.array_equal(few.labels, all_of_them.labels[:count])
 
+    def test_one_class_alone_is_another_data_set_with_the_classes_of_all(self) -> None:
+        whole, ones = load_dataset("digits"), load_dataset("digits", options={"only_class": 3, "train_count": 50})
+        assert set(ones.train.labels) == set(ones.test.labels) == {3}
+        assert np.array_equal(ones.train.images, whole.train.images[whole.train.labels == 3][:50])
+        assert (ones.classes, ones.official, ones.name) == (10, False, "digits-class-3-first-50-" + str(len(ones.test)))
+        with pytest.raises(WrongOption, match="only_class is 10; give a whole number from 0 to 9"):
+            load_dataset("digits", options={"only_class": 10})
+
     def test_held_out_images_are_the_last_of_those(self) -> None:
         cut = load_dataset("digits", options={"train_count": 300, "held_out": 100})
         assert (len(cut.train), len(cut.test)) == (200, 100)
