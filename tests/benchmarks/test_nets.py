@@ -27,7 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "speedrun": {"widths": [32, 64, 64]},
 }
 # Of torchvision's ResNets one stands for all, and the small Wide ResNet for the large one.
-NETS = [name for name in models.MODELS if name != "wrn_22" and ":" not in name]
+NETS = [name for name in models.MODELS if name not in models.OF_TASKS and name != "wrn_22" and ":" not in name]
 NETS.append("torchvision:resnet18")
 
 pytestmark = pytest.mark.benchmark(timer=device_seconds, min_rounds=5, max_time=0.5, warmup=True, warmup_iterations=2)

@@ -81,7 +81,8 @@ def test_the_stages_compute_what_the_net_computes(fp32, depth):
 
 
 # Of images; counting_rnn reads words.
-NETS = [name for name in models.MODELS if name != "wrn_22" and not name.startswith(("torchvision:", "counting_rnn"))]
+OTHERS = ("wrn_22", "torchvision:", "counting_rnn", *models.OF_TASKS)
+NETS = [name for name in models.MODELS if not name.startswith(OTHERS)]
 
 
 @pytest.mark.parametrize("name", [*NETS, "torchvision:resnet18"])
