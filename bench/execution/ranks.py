@@ -1,5 +1,7 @@
 """Several ranks for one run: the worker's process starts them by torch.distributed.run and reports for them.
 
+In a run on several hosts each of them has such a worker, which starts its part of the ranks.
+
 The runner communicates only with the worker. The worker forwards rank 0's messages, keeps each rank's last one, and
 reports how the run ended after all ranks have ended.
 """
@@ -39,6 +41,8 @@ MONITOR_S = 0.1
 LAST_WORDS_S = 2.0
 # The time from being asked to end until being killed: a rank that waits inside a library does not handle signals.
 RANK_GRACE_S = 3.0
+# How long the ranks of several hosts wait for each other at the beginning.
+RENDEZVOUS_S = 300
 FINAL = ("end", "refused")
 
 Event = dict[str, Any]
@@ -66,15 +70,17 @@ def launch(job: Job, clock: Clock, tell: Teller) -> None:
     from torch.distributed.launcher.api import elastic_launch
 
     clock.add("import", started_s, clock.elapsed_s())
-    pipes = [multiprocessing.Pipe(duplex=False) for _ in range(job.recipe.device_count)]
-    relay = Relay([receiver for receiver, _ in pipes], tell)
+    count = job.recipe.devices_of_a_node
+    first_rank = count * job.meeting.host_index if job.meeting else 0
+    pipes = [multiprocessing.Pipe(duplex=False) for _ in range(count)]
+    relay = Relay([receiver for receiver, _ in pipes], tell, first_rank)
     relay.start()
     cause: Cause | None = None
     interrupted = False
     oom_kills_before = oom_kills()
     try:
         with TemporaryDirectory(prefix="ranks-") as folder:
-            run = elastic_launch(_config(len(pipes), folder), be_rank)
+            run = elastic_launch(_config(job, folder), be_rank)
             run(job, clock.spans, [sender for _, sender in pipes], imports.ROOT)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -88,18 +94,21 @@ def launch(job: Job, clock: Clock, tell: Teller) -> None:
         for _, sender in pipes:
             sender.close()
     relay.join()
-    event: Event = {"metrics": {"total_s": clock.elapsed_s()}} | verdict(relay.last_words, cause, interrupted)
+    event: Event = {"metrics": {"total_s": clock.elapsed_s()}} | verdict(
+        relay.last_words, cause, interrupted, first_rank
+    )
     tell(**event)
 
 
-def verdict(last_words: dict[int, Event], cause: Cause | None, interrupted: bool) -> Event:
+def verdict(last_words: dict[int, Event], cause: Cause | None, interrupted: bool, first_rank: int = 0) -> Event:
     """The end of the run, from each rank's last event (with `told_s`) and the cause that ended the ranks, if any.
 
-    Rank 0's report is kept. If another rank was the cause, its status and reason are used: those of a killed rank, else
-    of the one that failed first, because the others only lost their connection to it.
+    The report of this host's `first_rank` is kept. If another rank was the cause, its status and reason are used: those
+    of a killed rank, else of the one that failed first, because the others only lost their connection to it.
     """
     said = {rank: {key: value for key, value in event.items() if key != "told_s"} for rank, event in last_words.items()}
-    own = said.get(0, {"kind": "end", "status": "crashed", "reason": "rank 0 ended with no word"})
+    silent = {"kind": "end", "status": "crashed", "reason": f"rank {first_rank} ended with no word"}
+    own = said.get(first_rank, silent)
     if interrupted:
         return own | {"kind": "end", "status": "interrupted", "reason": "stopped by the user"}
     if cause is None:
@@ -124,10 +133,10 @@ def verdict(last_words: dict[int, Event], cause: Cause | None, interrupted: bool
 class Relay(threading.Thread):
     """Forwards the messages of rank 0 until every rank has closed its pipe; keeps the `last_words` of each rank."""
 
-    def __init__(self, receivers: Sequence[Connection], tell: Teller) -> None:
+    def __init__(self, receivers: Sequence[Connection], tell: Teller, first_rank: int = 0) -> None:
         super().__init__(daemon=True)
         self.last_words: dict[int, Event] = {}
-        self._rank_of = {receiver: rank for rank, receiver in enumerate(receivers)}
+        self._rank_of = {receiver: rank for rank, receiver in enumerate(receivers, first_rank)}
         self._tell = tell
 
     def run(self) -> None:
@@ -153,7 +162,7 @@ def be_rank(job: Job, spans: Sequence[Span], senders: Sequence[Connection], root
     clock.add("start", spans[-1].end_s, clock.elapsed_s())
     clock.sampler = of_this_run(is_rank=True)
     end_with_parent()
-    tell = RankTeller(senders[rank], rank)
+    tell = RankTeller(senders[int(os.environ["LOCAL_RANK"])], rank)
     _end_soon_after_sigterm()
     ours = root == imports.ROOT
     if wrong := imports.difference(imports.places()) if ours else f"bench comes from {imports.ROOT}, not {root}":
@@ -189,21 +198,31 @@ def _start_fork_server(measure: str) -> None:
     forkserver.ensure_running()
 
 
-def _config(count: int, folder: str) -> LaunchConfig:
-    """The launcher's configuration: ranks on this machine only, a port chosen by the system, no restarts."""
+def _config(job: Job, folder: str) -> LaunchConfig:
+    """The launcher's configuration, without restarts. One host chooses a port; several have agreed on theirs."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.launcher.api import LaunchConfig
 
-    return LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        logs_specs=DefaultLogsSpecs(log_dir=folder),
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
+    nodes, meeting = job.recipe.node_count, job.meeting
+    address: str | None
+    configs: dict[str, int]
+    if meeting is None:
         # Not the machine's name, which may not resolve.
-        local_addr="127.0.0.1",
+        backend, endpoint, address, configs = "c10d", "localhost:0", "127.0.0.1", {}
+    else:
+        # Static, because the first host has rank 0, and reports.
+        backend, endpoint, address = "static", meeting.endpoint, None
+        configs = {"rank": meeting.host_index, "timeout": RENDEZVOUS_S}
+    return LaunchConfig(
+        min_nodes=nodes,
+        max_nodes=nodes,
+        nproc_per_node=job.recipe.devices_of_a_node,
+        logs_specs=DefaultLogsSpecs(log_dir=folder),
+        run_id=uuid.uuid4().hex if meeting is None else meeting.endpoint,
+        rdzv_backend=backend,
+        rdzv_endpoint=endpoint,
+        rdzv_configs=configs,
+        local_addr=address,
         max_restarts=0,
         monitor_interval=MONITOR_S,
         start_method="forkserver",

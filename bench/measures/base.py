@@ -106,17 +106,21 @@ class Measure(ABC):
             raise ImpossibleModel(reason)
         torch.manual_seed(job.seed)
         with self.clock.span("device"):
-            self.device = Device(job.device, self._threads(), job.rank)
+            self.device = Device(job.device, self._threads(), job.rank % recipe.devices_of_a_node)
             self.device.synchronize()
             if recipe.device_count > 1:
                 from bench.training.distributed import Together
 
-                self.ranks = Together(self.device)
+                self.ranks = Together(self.device, recipe.node_count)
         self.clock.timeline = self.device
         # From here on all ranks go through the phases together; earlier phases are rank 0's own.
         self.ranks.gather([0.0])
+        if recipe.node_count > 1:
+            # Each host began its clock when it was ready; from now on they all show what rank 0's shows.
+            own_s = self.clock.elapsed_s()
+            self.clock.origin_s += own_s - self.ranks.gather([own_s])[0][0]
         self.clock.agree = self.ranks.slowest
-        self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.device_count))
+        self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.devices_of_a_node))
         if job.resume is not None:
             self.energy.carry(job.resume.values.energy_j)
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
@@ -202,7 +206,7 @@ class Measure(ABC):
         if not hasattr(self, "device") or not self.device.is_cuda:
             return None
         try:
-            boards = map(torch.cuda.get_device_properties, range(self.recipe.device_count))
+            boards = map(torch.cuda.get_device_properties, range(self.recipe.devices_of_a_node))
             return gpus.other_processes([f"GPU-{board.uuid}" for board in boards])
         except Exception:  # a fact that is only recorded must not end a run
             return None
@@ -222,9 +226,16 @@ class Measure(ABC):
         return load_dataset(data.name, data_dir=self.job.data_dir, options=data.options, progress=progress)
 
     def tell_data(self, data: Dataset) -> None:
-        """Report which data is used."""
+        """Report which data is used. Raises MissingError if it is not the data that the job is to be measured on."""
         self.data_facts = _describe(data)
         self.tell("facts", data=self.data_facts)
+        wanted = self.job.data_fingerprint
+        if wanted is not None and wanted != data.fingerprint:
+            raise MissingError(
+                f"this host has other data: {data.name} has the fingerprint {data.fingerprint[:12]} here, and "
+                f"{wanted[:12]} where the sweep was started; copy the files from there, or let all "
+                "hosts read one shared folder by --data"
+            )
 
     def build(self, data: Dataset) -> nn.Module:
         """Build the recipe's network, not yet on the device; recorded as a span."""
@@ -299,14 +310,14 @@ class Measure(ABC):
 
     def _threads(self) -> int | None:
         """The recipe's threads, else this rank's share of torch's default; None leaves the choice to torch."""
-        count = self.recipe.device_count
+        count = self.recipe.devices_of_a_node
         if self.recipe.threads is None and count > 1:
             return max(1, torch.get_num_threads() // count)
         return self.recipe.threads
 
     def _workers(self) -> int | None:
         if self.recipe.workers is None and self.ranks.count > 1:
-            return max(1, usable_cores() // self.ranks.count)
+            return max(1, usable_cores() // self.recipe.devices_of_a_node)
         return self.recipe.workers
 
     def _shares(self) -> dict[str, Any]:

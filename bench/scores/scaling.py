@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.statistics.estimates import Estimate
 
 # Keys in which a run on several devices may differ from the one-device run that it is compared with.
-OF_DEVICES = ("devices", "batch_per", "resolved")
+OF_DEVICES = ("devices", "nodes", "batch_per", "resolved")
 
 
 def efficiency(speeds: Sequence[float], devices: int, alone: Sequence[float]) -> Estimate:

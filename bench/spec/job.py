@@ -16,6 +16,14 @@ from bench.statistics.sampling import Bounds
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """Where the ranks of a run on several hosts meet: `host:port` on the first, and which of the hosts this one is."""
+
+    endpoint: str
+    host_index: int
+
+
+@dataclass(frozen=True)
 class Job:
     """The description of one run for a worker.
 
@@ -51,6 +59,10 @@ class Job:
     parts: Sequence[dict[str, Any]] = ()
     # Whether compiled programs of earlier runs are used, and new ones kept for later runs.
     keep_compiled: bool = False
+    # What the fingerprint of the data must be; None leaves it open.
+    data_fingerprint: str | None = None
+    # Where the ranks of several hosts meet; None on one host.
+    meeting: Meeting | None = None
 
     def __post_init__(self) -> None:
         MEASURES.find(self.measure)

@@ -296,11 +296,12 @@ def load(name: str) -> Matrix:
     return Matrix(Document.read(path, MATRICES / "digits.yaml"))
 
 
-def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
-    """The cells in declared order on a machine with `found` devices of kind `cpu` or `cuda`; equal cells are merged.
+def expand(matrix: Matrix, device: str, found: int = 1, hosts: int = 1) -> list[Cell]:
+    """The cells in declared order on `hosts` with `found` devices each, of kind `cpu` or `cuda`.
 
-    A cell has a recipe or a command. If its values do not fit together, or it needs more devices than there are, `skip`
-    has the reason. Raises `UsageError` for a key or a value that no recipe allows, and if no cell fits together.
+    Equal cells are merged. A cell has a recipe or a command. If its values do not fit together, or it needs more
+    devices than there are, `skip` has the reason. Raises `UsageError` for a key or value that no recipe allows, and if
+    no cell fits together.
     """
     base, points = None if matrix.spec.command is not None else matrix.base(device), matrix.points()
     if not points:
@@ -310,7 +311,7 @@ def expand(matrix: Matrix, device: str, found: int = 1) -> list[Cell]:
         if base is None:
             cell = matrix.cell_of_command(values, origins, device)
         else:
-            cell = _cell(base.copy(), matrix.folder, values, origins, device, matrix.spec.measure, found)
+            cell = _cell(base.copy(), matrix.folder, values, origins, device, matrix.spec.measure, (found, hosts))
         if cell.id in cells:
             first = cells[cell.id]
             cells[cell.id] = replace(first, merged=(*first.merged, values))
@@ -385,7 +386,13 @@ def _special(values: Values) -> dict[str, Any]:
 
 
 def _cell(
-    draft: Document, folder: Path, values: Values, origins: Mapping[str, str], device: str, measure: str, found: int
+    draft: Document,
+    folder: Path,
+    values: Values,
+    origins: Mapping[str, str],
+    device: str,
+    measure: str,
+    found: tuple[int, int],
 ) -> Cell:
     """The cell of these values; file names in them are relative to `folder`."""
     recipe, config, skip = _fit(draft, folder, values, origins)
@@ -393,7 +400,7 @@ def _cell(
         recipe = None
     config, cell = recipes.identify(config | _special(values), device, measure)
     if recipe is not None:
-        lack = recipes.lack_of_devices(recipe, device, measure, found)
+        lack = recipes.lack_of_devices(recipe, device, measure, *found)
         skip = lack or lack_of_precision(recipe.precision, device) or _lack_for_task(recipe, measure)
     return Cell(values, cell, config, recipe, skip)
 

@@ -109,6 +109,8 @@ class Recipe(Strict):
     """CPU threads of each process; null leaves the choice to torch."""
     devices: Count | None = None
     """Number of GPUs, or of CPU cores; null is one."""
+    nodes: Count | None = None
+    """Number of hosts that share the `devices` evenly, with `--executor ray` or `slurm`; null is one."""
     batch_per: Literal["global", "device"] | None = None
     """Whether `batch_size` is that of all devices together (null, `global`) or of each (`device`)."""
 
@@ -274,8 +276,9 @@ class Recipe(Strict):
         usual: dict[str, Any] = {
             key: None for key, kind in cls._kinds().items() if key in value and value[key] is kind.says_nothing
         }
-        if value.get("devices") == 1 and type(value["devices"]) is int:
-            usual["devices"] = None
+        for key in ("devices", "nodes"):
+            if value.get(key) == 1 and type(value[key]) is int:
+                usual[key] = None
         if value.get("batch_per") == "global" or (
             value.get("batch_per") == "device" and value.get("devices") in (None, 1)
         ):
@@ -295,6 +298,10 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if self.device_count % self.node_count:
+            raise ValueError(
+                f"nodes: {self.nodes} hosts cannot share {self.device_count} devices evenly; set devices to a multiple"
+            )
         for key, size in self.step_sizes.items():
             if self.batch_per is None and size % self.device_count:
                 raise ValueError(
@@ -345,6 +352,14 @@ class Recipe(Strict):
     @property
     def device_count(self) -> int:
         return self.devices or 1
+
+    @property
+    def node_count(self) -> int:
+        return self.nodes or 1
+
+    @property
+    def devices_of_a_node(self) -> int:
+        return self.device_count // self.node_count
 
     def of_one_device(self, examples: int) -> int:
         """How many of these examples one of the recipe's devices gets."""

@@ -146,13 +146,16 @@ def _changed(document: Document, settings: Iterable[str] | Mapping[str, Any]) ->
     return document.validate(Recipe)
 
 
-def lack_of_devices(recipe: Recipe, device: str, measure: str, found: int) -> str | None:
-    """Why a run of the recipe, with as many devices as it asks for, cannot be where `found` are; None where it can."""
-    count = recipe.device_count
+def lack_of_devices(recipe: Recipe, device: str, measure: str, found: int, hosts: int = 1) -> str | None:
+    """Why a run on as many devices as the recipe asks for cannot be on `hosts` with `found` each; None if it can."""
+    count, of_a_node = recipe.device_count, recipe.devices_of_a_node
     if count > 1 and measure not in ON_SEVERAL_DEVICES:
         return f"{measure} uses one device, not {count}; {' and '.join(ON_SEVERAL_DEVICES)} can use several"
-    if count > max(found, 1):
-        return f"needs {count} {'GPUs' if device == 'cuda' else 'CPU cores'}, found {found}"
+    if recipe.node_count > hosts:
+        return f"needs {recipe.node_count} hosts, found {hosts}; --executor ray or slurm finds those of a cluster"
+    if of_a_node > max(found, 1):
+        where = "" if recipe.node_count == 1 else " on each host"
+        return f"needs {of_a_node} {'GPUs' if device == 'cuda' else 'CPU cores'}{where}, found {found}"
     return None
 
 

@@ -25,10 +25,11 @@ from bench.training.ranks import Ranks
 
 
 class Together(Ranks):
-    """One of several ranks on this machine, started by torch.distributed.run, which defines their meeting point."""
+    """One of several ranks, started by torch.distributed.run, which defines their meeting point."""
 
-    def __init__(self, device: Device) -> None:
-        if sys.platform == "linux":
+    def __init__(self, device: Device, nodes: int = 1) -> None:
+        """`nodes` is the number of hosts that have a part of the ranks."""
+        if sys.platform == "linux" and nodes == 1:
             # All ranks are on this machine, independent of how its name resolves.
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         self._device = device
