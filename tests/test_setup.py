@@ -25,7 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGES = ("bench", "models", "pipelines")
 INSTALLED = [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["claims"]]
-DIRECT = [Requirement(text) for text in [*INSTALLED, *EXTRAS["ffcv"]]]
+DIRECT = [Requirement(text) for text in [*INSTALLED, *EXTRAS["ffcv"], *EXTRAS["ray"], *EXTRAS["slurm"]]]
 
 
 def pins() -> dict[str, Version]:

@@ -22,6 +22,7 @@ import pandas as pd
 from bench.cli.commands import leaderboard as boards
 from bench.cli.commands.run import run_seeds
 from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
+from bench.cli.executor_options import ExecutorChoice
 from bench.cli.options import DeviceChoice
 from bench.cli.remarks import RemarkOptions
 from bench.cli.run_options import RunOptions
@@ -42,6 +43,7 @@ from bench.text.undecodable import called_from_python
 
 C = TypeVar("C", bound=StrEnum)
 Device = Literal["auto", "cpu", "cuda"]
+Executor = Literal["local", "ray", "slurm"]
 NAMELESS = "recipe"
 
 
@@ -67,6 +69,9 @@ def run(
     machine_label: str | None = None,
     resume: bool = False,
     again: bool = True,
+    executor: Executor = "local",
+    address: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> Frames:
     """Measure a recipe once for each seed, each in a process of its own, and record it, as `bench run` does.
@@ -110,6 +115,9 @@ def run(
             remarks=RemarkOptions(list(tags), note, machine_label),
             resume=resume,
             again=again and not resume,
+            executor=_choice(ExecutorChoice, "executor", executor),
+            address=address,
+            slurm=_slurm(slurm),
         )
         campaign = run_seeds(options, LastingConsole(stderr=True, quiet=quiet), asked, began_s)
         if campaign.exit_code() == STOPPED:
@@ -124,7 +132,10 @@ def sweep(
     rerun: str | None = None,
     resume: bool = False,
     limit: int | None = None,
-    jobs: int | Literal["auto"] = 1,
+    jobs: int | Literal["auto"] | None = None,
+    executor: Executor = "local",
+    address: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
     order: Order | None = None,
     sampling_timeout_s: float | None = None,
     data: str | Path | None = None,
@@ -139,7 +150,8 @@ def sweep(
     """Run every cell of a matrix with every seed, and nothing that is done already, as `bench sweep` does.
 
     `matrix` is a shipped one's name or a .yaml file. `only` holds a value, or a list of them, for each key that cells
-    are chosen by: `{"model.width": [8, 16]}`. The other options are those of `bench sweep`.
+    are chosen by: `{"model.width": [8, 16]}`. `executor` is where the runs are carried out, with `address` for Ray and
+    a mapping `slurm` for Slurm. The other options are those of `bench sweep`.
 
     Returns the last run of each cell and seed that has one, also of those that were done before, and their epochs.
     Raises UsageError, MissingError, and after Ctrl-C KeyboardInterrupt; the same call then goes on.
@@ -153,7 +165,7 @@ def sweep(
         rerun=rerun,
         resume=resume,
         limit=limit,
-        jobs=str(jobs),
+        jobs=None if jobs is None else str(jobs),
         order=_choice(OrderChoice, "order", order) if order else None,
         sampling_timeout_s=sampling_timeout_s,
         data_dir=_path(data),
@@ -161,6 +173,9 @@ def sweep(
         results=Path(results).expanduser(),
         price=None if price is None else str(price),
         remarks=RemarkOptions(list(tags), note, machine_label),
+        executor=_choice(ExecutorChoice, "executor", executor),
+        address=address,
+        slurm=_slurm(slurm),
     )
     with _as_guest(call):
         try:
@@ -238,6 +253,10 @@ def _as_python(value: Any) -> str:
 
 def _frames(made: Iterable[Run], results: str | Path) -> Frames:
     return load(results=Path(results).expanduser(), run_ids=[one.run_id for one in made])
+
+
+def _slurm(settings: Mapping[str, Any] | None) -> list[str] | None:
+    return None if settings is None else [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 
 
 def _list(values: Any) -> list[Any]:

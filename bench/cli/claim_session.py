@@ -19,6 +19,7 @@ from bench.cli.commands.leaderboard import write
 from bench.cli.commands.sweep import alone, get_data, sampling_of
 from bench.errors import STOPPED, MissingError, UsageError
 from bench.execution.device_pool import Gpus, allot, find_gpus
+from bench.execution.executors.local import Local
 from bench.execution.recording import Recorder
 from bench.execution.sweep import Sweep
 from bench.host.fingerprint import chosen_device, device_count, fingerprint, torch_build
@@ -170,7 +171,7 @@ class Session:
             made = plan(
                 matrices.schedule(cells, range(self._seeds(claim)), spec.order, spec.order_seed),
                 recorder.store.read({cell.id for cell in cells}),
-                machine_id=recorder.machine["id"],
+                machine_ids={recorder.machine["id"]},
                 sources_sha256=recorder.code["sources_sha256"],
                 resume=True,
                 most_neighbours=0 if self.device == "cpu" else None,
@@ -183,8 +184,8 @@ class Session:
             progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, pool.jobs)
             with Harmless(view(console, progress)) as live:
                 finished = Sweep(
-                    made, recorder, live, self.device, spec.measure, pool, sampling_of(matrix, None), options.data_dir,
-                    spec.timeout_s,
+                    made, recorder, live, self.device, spec.measure, Local(pool), sampling_of(matrix, None),
+                    options.data_dir, spec.timeout_s,
                 ).run()  # fmt: skip
         self.read([claim])
         self._tell_failures(claim, made)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import completion
+from bench.cli.executor_options import Address, ExecutorChoice, SlurmSettings, Where
 from bench.cli.host_options import HostOptions
 from bench.cli.options import (
     DataDir,
@@ -80,6 +81,9 @@ class RunOptions:
     again: Annotated[bool, typer.Option("--again", help="With --seeds: also run seeds that are done already.")] = False
     remarks: RemarkOptions = field(default_factory=RemarkOptions)
     hosts: HostOptions = field(default_factory=HostOptions)
+    executor: Where = ExecutorChoice.local
+    address: Address = None
+    slurm: SlurmSettings = None
 
 
 def check(options: RunOptions, recipe: Recipe) -> None:
@@ -87,6 +91,7 @@ def check(options: RunOptions, recipe: Recipe) -> None:
     _check_weights(options)
     _check_seeds(options, recipe)
     _check_shared_process(options, recipe)
+    _check_executor(options)
     if options.resume:
         _check_resume(options, recipe)
 
@@ -111,6 +116,19 @@ def _check_shared_process(options: RunOptions, recipe: Recipe) -> None:
             f"--shared-process: each of {recipe.device_count} devices has a process of its own for one seed alone; "
             "leave it out, or set devices to 1"
         )
+
+
+def _check_executor(options: RunOptions) -> None:
+    only_here = {
+        "--shared-process": options.shared_process,
+        "--keep-weights": options.keep_weights,
+        "--weights": options.weights is not None,
+        "--keep-compiled": options.keep_compiled,
+        "--resume": options.resume,
+    }
+    if options.executor != ExecutorChoice.local and any(only_here.values()):
+        name = next(name for name, given in only_here.items() if given)
+        raise UsageError(f"{name}: this is for runs on this machine; leave it out, or use --executor local")
 
 
 def _check_seeds(options: RunOptions, recipe: Recipe) -> None:

@@ -78,10 +78,18 @@ class Interrupts:
     def _note_pause(self, _number: int, _frame: object) -> None:
         self.continued += 1
 
+    def follow(self, count: int) -> None:
+        """Count as many as another process has counted, the one that drives this host, and pass them on."""
+        while self.count < count:
+            self._take(signal.SIGTERM, self.count + 1)
+
     def _handle(self, number: int, _frame: object) -> None:
+        self._take(number, self.count + 1 if number == signal.SIGINT else max(self.count, self.patience) + 1)
+
+    def _take(self, number: int, count: int) -> None:
         was_stopping = self.stopping
         self.last = signal.Signals(number)
-        self.count = self.count + 1 if number == signal.SIGINT else max(self.count, self.patience) + 1
+        self.count = count
         if self.stopping:
             for process in self._processes:
                 (process.kill if was_stopping else process.terminate)()

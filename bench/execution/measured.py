@@ -19,6 +19,14 @@ class Refused(BenchError):
         self.exit_code = exit_code
 
 
+class Lost(BenchError):
+    """The host of a run was lost, or what ran it there; this says nothing about the run, which may run again."""
+
+
+class NotBegun(BenchError):
+    """The run was withdrawn before any host began it; there is nothing to record."""
+
+
 @dataclass
 class Measured:
     """What is known of a run; complete once its process has ended for any reason."""

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass, field
-from multiprocessing.connection import wait
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.errors import UsageError
 from bench.execution.device_pool import Allotment
+from bench.execution.executors.data import key_of
+from bench.execution.executors.executor import Executor, Place, Task
+from bench.execution.executors.local import Local
 from bench.execution.following import RunFollower
 from bench.execution.interrupts import Interrupts
-from bench.execution.measured import Measured, Refused
+from bench.execution.measured import Lost, Measured, NotBegun, Refused
 from bench.execution.recording import Attempt, Recorder
-from bench.execution.runner import TICK_S, Follower, renew_fork_server, tail, warm_up_fork_server
-from bench.execution.script import OnEvent, ScriptFollower
-from bench.host.share import Share
+from bench.execution.runner import TICK_S, tail
 from bench.runs.store import StoreError
 from bench.spec import kept_nets, prices
 from bench.spec.job import Job
 from bench.spec.prices import Price
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.statistics.sampling import Bounds
+
+# How often a run begins again after its host was lost. A run that ends its host each time is a crash.
+MOST_LOSSES = 3
 
 
 class View(Protocol):
@@ -38,68 +39,21 @@ class View(Protocol):
     def end(self, entry: PlannedRun) -> None: ...
 
 
-@dataclass(frozen=True)
-class NotStarted:
-    """In the place of the follower of a command that could not be started."""
-
-    reason: str
-    over: bool = True
-    sources: tuple[Any, ...] = ()
-
-    def advance(self) -> None:
-        """There is nothing to go on."""
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-    def result(self) -> Measured:
-        raise Refused(self.reason, UsageError.exit_code)
-
-
 @dataclass
 class ActiveRun:
     """A run in progress, and what belongs to it."""
 
     entry: PlannedRun
     attempt: Attempt
-    share: Share
+    place: Place
     follower: RunFollower
-
-
-# The largest share of a sweep's time for new starts.
-RENEWAL_SHARE = 0.05
-
-
-class Starts:
-    """The fork server of a sweep's workers.
-
-    Runs of one server are not independent measurements of time and memory (see `bench.host.start`). Repeats of a cell
-    with other seeds therefore get a new server if that costs little and no present run needs the old one.
-    """
-
-    def __init__(self) -> None:
-        self._seed: int | None = None
-        self._begin(warm_up_fork_server)
-
-    def before(self, entry: PlannedRun, running: Sequence[ActiveRun]) -> None:
-        """Renew it before the first run of another seed. Raises MissingError."""
-        is_other = self._seed is not None and entry.seed != self._seed
-        if is_other and not running and self._took_s <= RENEWAL_SHARE * (time.monotonic() - self._began_s):
-            self._begin(renew_fork_server)
-        self._seed = entry.seed
-
-    def _begin(self, make: Callable[[], None]) -> None:
-        began_s = time.monotonic()
-        make()
-        self._began_s = time.monotonic()
-        self._took_s = self._began_s - began_s
 
 
 @dataclass
 class Sweep:
-    """Carries out a plan with as many concurrent runs as `allotment` allows; each run is recorded as soon as it ends.
+    """Carries out a plan by an executor; each run is recorded as soon as it ends.
 
-    One loop without threads follows all workers, so that signals, records and the view stay consistent.
+    One loop without threads follows all runs, so that signals, records and the view stay consistent.
     """
 
     plan: SweepPlan
@@ -107,31 +61,34 @@ class Sweep:
     view: View
     device: str
     measure: str
-    allotment: Allotment = field(default_factory=lambda: Allotment(1))
+    executor: Executor = field(default_factory=lambda: Local(Allotment(1)))
     sampling: Bounds = field(default_factory=Bounds)
     data_dir: Path | None = None
     timeout_s: float | None = None
     price: Price | None = None
     # Where commands run.
     root: Path = Path()
+    # Which data the hosts must have (see `executors.data`); what is not known here is that of the first run. None asks
+    # for none, because all runs are here.
+    fingerprints: dict[str, str] | None = None
 
     def run(self) -> bool:
         """Run everything that is due; returns false if Ctrl-C left some of it.
 
         The first Ctrl-C lets the present runs finish. A second one, or a SIGTERM, ends them now; they are recorded as
-        interrupted and run again later. Raises StoreError if a record cannot be stored, MissingError if workers cannot
-        be started.
+        interrupted and run again later. A run whose host is lost is recorded as interrupted, and begins again on
+        another one. Raises StoreError if a record cannot be stored, MissingError if workers cannot be started.
         """
-        due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
+        self._due = deque(entry for entry in self.plan.entries if entry.action in ("run", "skip"))
+        self._losses: Counter[tuple[str, int]] = Counter()
         running: list[ActiveRun] = []
         with Interrupts(patience=1) as interrupts:
-            starts = Starts() if any(e.action == "run" and e.cell.recipe is not None for e in due) else None
             try:
-                while running or (due and not interrupts.count):
+                while running or (self._due and not interrupts.count):
                     if not interrupts.count:
-                        self._begin_what_fits(due, running, interrupts, starts)
-                    if running:
-                        wait([source for one in running for source in one.follower.sources], TICK_S)
+                        self._begin_what_fits(running, interrupts)
+                    if running or self._due:
+                        self.executor.wait([one.follower for one in running], TICK_S)
                     for one in running:
                         one.follower.advance()
                     for one in [one for one in running if one.follower.over]:
@@ -143,35 +100,35 @@ class Sweep:
                         with suppress(StoreError):
                             self._end(one)
                     one.follower.close()
-            return not (due or interrupts.stopping)
+            return not (self._due or interrupts.stopping)
 
-    def _begin_what_fits(
-        self, due: deque[PlannedRun], running: list[ActiveRun], interrupts: Interrupts, starts: Starts | None
-    ) -> None:
+    def _begin_what_fits(self, running: list[ActiveRun], interrupts: Interrupts) -> None:
         """Start runs in order: a run that waits for devices is not overtaken."""
-        while due and not interrupts.count:
-            if due[0].action == "skip":
-                entry = due.popleft()
+        while self._due and not interrupts.count:
+            if self._due[0].action == "skip":
+                entry = self._due.popleft()
                 self._record(entry, Measured("skipped", entry.cell.skip))
-            elif (share := self.allotment.take(due[0].devices)) is not None:
-                if starts is not None:
-                    starts.before(due[0], running)
-                running.append(self._begin(due.popleft(), share, interrupts))
+            elif (place := self.executor.take(self._due[0])) is not None:
+                running.append(self._begin(self._due.popleft(), place, interrupts))
             else:
                 return
 
-    def _begin(self, entry: PlannedRun, share: Share, interrupts: Interrupts) -> ActiveRun:
+    def _begin(self, entry: PlannedRun, place: Place, interrupts: Interrupts) -> ActiveRun:
         attempt = self.recorder.begin(entry.cell.recipe, self.measure)
         self.view.begin(entry)
 
         def tell(event: dict[str, Any]) -> None:
             self.view.take(entry, event)
 
-        if entry.cell.command is not None:
-            return ActiveRun(entry, attempt, share, self._follow_script(entry, attempt, share, tell, interrupts))
+        cell = entry.cell
+        job = self._job(entry, attempt, place) if cell.command is None else None
+        task = Task(entry, attempt, place, job, cell.command, self.root, self.device, self.timeout_s)
+        return ActiveRun(entry, attempt, place, self.executor.start(task, tell, interrupts))
+
+    def _job(self, entry: PlannedRun, attempt: Attempt, place: Place) -> Job:
         recipe = entry.cell.recipe
         assert recipe is not None  # a cell without a recipe or command is skipped
-        job = Job(
+        return Job(
             recipe,
             entry.seed,
             self.device,
@@ -181,32 +138,48 @@ class Sweep:
             time.monotonic(),
             self.measure,
             self.sampling,
-            share,
+            place.share,
             nets=kept_nets.needed(recipe.task, entry.cell.config) if self.measure == "time_to_accuracy" else {},
             pictures=attempt.pictures,
+            data_fingerprint=(self.fingerprints or {}).get(key_of(recipe.data)),
         )
-        return ActiveRun(entry, attempt, share, Follower(job, tell, "forkserver", self.timeout_s, interrupts))
-
-    def _follow_script(
-        self, entry: PlannedRun, attempt: Attempt, share: Share, tell: OnEvent, interrupts: Interrupts
-    ) -> ScriptFollower | NotStarted:
-        command = entry.cell.command
-        assert command is not None
-        command = command.model_copy(update={"timeout_s": command.timeout_s or self.timeout_s})
-        try:
-            return ScriptFollower(command, entry.seed, self.root, attempt.log, tell, interrupts, self.device, share)
-        except UsageError as error:
-            return NotStarted(str(error))
 
     def _end(self, one: ActiveRun) -> None:
-        self.allotment.give_back(one.share)
+        self.executor.give_back(one.place)
+        entry = one.entry
         try:
             measured = one.follower.result()
+        except NotBegun:
+            self.recorder.drop(one.attempt)
+            self._due.appendleft(entry)
+        except Lost as loss:
+            self._record_loss(entry, str(loss), one.attempt)
         except Refused as refusal:
             reason = "; ".join(line.strip() for line in str(refusal).splitlines())
-            measured = Measured("skipped", reason, log_tail=tail(one.attempt.log))
-        self._record(one.entry, measured, one.attempt)
-        self.view.end(one.entry)
+            self._record(entry, Measured("skipped", reason, log_tail=tail(one.attempt.log)), one.attempt)
+        else:
+            self._learn_data(entry, measured)
+            for cut in measured.facts.pop("cut_short", ()):
+                named = cut.facts.pop("attempt", {})
+                self._record(entry, cut, replace(self.recorder.begin(), **named))
+            self._record(entry, measured, replace(one.attempt, **measured.facts.pop("attempt", {})))
+        self.view.end(entry)
+
+    def _learn_data(self, entry: PlannedRun, measured: Measured) -> None:
+        recipe, seen = entry.cell.recipe, measured.facts.get("data", {}).get("fingerprint")
+        if self.fingerprints is not None and recipe is not None and seen is not None:
+            self.fingerprints.setdefault(key_of(recipe.data), seen)
+
+    def _record_loss(self, entry: PlannedRun, reason: str, attempt: Attempt) -> None:
+        """A row of its own; the run is due again, before all others, unless it has ended too many hosts."""
+        self._losses[entry.key] += 1
+        if self._losses[entry.key] > MOST_LOSSES:
+            reason = f"{reason}; it was lost {self._losses[entry.key]} times, so it does not run again by itself"
+            self._record(entry, Measured("crashed", reason, log_tail=tail(attempt.log)), attempt)
+            return
+        self._record(entry, Measured("interrupted", f"{reason}; it runs again", log_tail=tail(attempt.log)), attempt)
+        entry.action = "run"
+        self._due.appendleft(entry)
 
     def _record(self, entry: PlannedRun, measured: Measured, attempt: Attempt | None = None) -> None:
         cell = entry.cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
@@ -41,6 +41,11 @@ class PlannedRun:
     @property
     def devices(self) -> int:
         return self.cell.recipe.device_count if self.cell.recipe is not None else 1
+
+    @property
+    def nodes(self) -> int:
+        """The hosts that share its devices."""
+        return self.cell.recipe.node_count if self.cell.recipe is not None else 1
 
 
 @dataclass
@@ -80,7 +85,7 @@ def plan(
     pairs: Sequence[tuple[Cell, int]],
     runs: Iterable[Run],
     *,
-    machine_id: str,
+    machine_ids: Collection[str] | None,
     sources_sha256: str,
     rerun: str | None = None,
     resume: bool = False,
@@ -90,10 +95,10 @@ def plan(
 ) -> SweepPlan:
     """The plan for each cell and seed, given the store's `runs`.
 
-    A run counts if it was made on this machine (with `host`, on this very host), and was neither interrupted nor
-    declared invalid. A skipped one counts while its reason holds. With `resume` a run must also be made by the present
-    sources. At most `most_neighbours` other runs may have been active at the same time (None: any number). `rerun` is
-    `failed`, `all` or the beginning of a cell's id. At most `limit` runs are made.
+    A run counts if it was made on one of these machines (None: on any; with `host`, on this very host), and was neither
+    interrupted nor declared invalid. A skipped one counts while its reason holds. With `resume` a run must also be made
+    by the present sources. At most `most_neighbours` other runs may have been active at the same time (None: any
+    number). `rerun` is `failed`, `all` or the beginning of a cell's id. At most `limit` runs are made.
     """
     wanted = {(cell.id, seed) for cell, seed in pairs}
     here: list[Run] = []
@@ -101,7 +106,8 @@ def plan(
     elsewhere = disturbed = 0
     for run in runs:
         key = run.cell, run.seed
-        if run.machine.get("id") != machine_id or host not in (None, run.machine.get("host")):
+        is_here = machine_ids is None or run.machine.get("id") in machine_ids
+        if not is_here or host not in (None, run.machine.get("host")):
             elsewhere += key in wanted
             continue
         if most_neighbours is not None and _neighbours(run) > most_neighbours:

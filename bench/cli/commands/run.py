@@ -15,8 +15,10 @@ from bench.about import STARTED_S
 from bench.cli import run_options
 from bench.cli.checkpointing import Checkpointing, add_pauses
 from bench.cli.done_seeds import done_runs
+from bench.cli.executor_options import ExecutorChoice, check_options, hosts_elsewhere
 from bench.cli.run_options import RunOptions
 from bench.cli.seed_runs import SeedRuns
+from bench.cli.seeds_elsewhere import run_on
 from bench.errors import MissingError, UsageError
 from bench.execution import duration_estimate, programs
 from bench.execution.device_pool import find_gpus
@@ -62,6 +64,7 @@ def run_seeds(
     kept_nets.RESULTS.set(options.results)
     look = LoadCheck()  # from here on, so that hardly anything has to be waited for
     streams.work_outlasts_output()
+    check_options(options.executor, options.address, options.slurm)
     options = replace(options, measure=anchored(options.measure, Path()))
     MEASURES.find(options.measure)
     device = chosen_device(options.device)
@@ -71,12 +74,9 @@ def run_seeds(
     if options.keep_compiled:
         programs.kept_folder()
     recorder = Recorder(options.results, Path(options.recipe).stem, remarks=options.remarks.checked())
-    options.hosts.host(recorder.machine)
-    if recipe.device_count > 1:
-        found = device_count(recorder.machine, device)
-        lack = recipes.lack_of_devices(recipe, device, options.measure, found)
-        if lack is not None:
-            raise (MissingError if options.measure in ON_SEVERAL_DEVICES else UsageError)(f"devices: {lack}")
+    if options.executor == ExecutorChoice.local:
+        options.hosts.host(recorder.machine)
+        _check_devices(options, recipe, device, device_count(recorder.machine, device))
     campaign = Campaign(options, recipe, device, recorder, console, look, began_s)
     recorder.check_writable()
     if options.keep_weights:
@@ -85,12 +85,23 @@ def run_seeds(
         checkpoint.make_room(options.results)
     campaign.announce()
     try:
-        campaign.run_all()
+        if options.executor == ExecutorChoice.local:
+            campaign.run_all()
+        else:
+            campaign.run_elsewhere()
     finally:
         # Whatever ends the last one, those before it are done.
         if campaign.finished or not campaign.seeds:
             print_summary(console, campaign.runs, recorder.store.path)
     return campaign
+
+
+def _check_devices(options: RunOptions, recipe: Recipe, device: str, found: int, hosts: int = 1) -> None:
+    if recipe.device_count == 1:
+        return
+    lack = recipes.lack_of_devices(recipe, device, options.measure, found, hosts)
+    if lack is not None:
+        raise (MissingError if options.measure in ON_SEVERAL_DEVICES else UsageError)(f"devices: {lack}")
 
 
 @dataclass(frozen=True)
@@ -194,6 +205,23 @@ class Campaign(SeedRuns):
         with Interrupts() as interrupts:
             while len(self.finished) < len(self.seeds) and not interrupts.count:
                 self._run_process(interrupts)
+
+    def run_elsewhere(self) -> None:
+        """One run a seed, on the hosts of a cluster; raises what `run_on` raises, and where no host can be reached."""
+        options = self.options
+        with hosts_elsewhere(
+            options.executor,
+            options.address,
+            options.slurm,
+            self.device,
+            1 if options.executor == ExecutorChoice.ray else None,
+            options.data_dir,
+            self.recorder.store,
+            options.hosts.choice(),
+            self.say,
+        ) as hosts:
+            _check_devices(options, self.recipe, self.device, hosts.devices, hosts.count)
+            run_on(hosts, self, self.recipe, self.device, self.sampling, options.data_dir)
 
     def _run_process(self, interrupts: Interrupts) -> None:
         """Run the next seed in a process of its own; where it is shared, those after it too, as long as it lasts.

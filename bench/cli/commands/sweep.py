@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,17 +15,27 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench.cli import completion
+from bench.cli.executor_options import (
+    Address,
+    ExecutorChoice,
+    Hosts,
+    SlurmSettings,
+    Where,
+    check_options,
+    hosts_elsewhere,
+    hosts_here,
+)
 from bench.cli.host_options import HostOptions
 from bench.cli.options import DataDir, Device, DeviceChoice, Price, Results, SamplingTimeout, whole
 from bench.cli.remarks import RemarkOptions
 from bench.documents.document import parse_setting
 from bench.documents.limits import MOST_COUNT, MOST_THREADS
 from bench.errors import STOPPED, MissingError, UsageError
-from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
+from bench.execution.executors.data import fingerprints
 from bench.execution.recorded_code import ScriptCode
 from bench.execution.recording import Recorder
 from bench.execution.sweep import Sweep
-from bench.host.fingerprint import chosen_device, device_count, torch_build
+from bench.host.fingerprint import chosen_device, torch_build
 from bench.pipelines.datasets import load_dataset, locate
 from bench.pipelines.errors import PipelineError
 from bench.report.terminal.harmless import Harmless
@@ -35,6 +45,7 @@ from bench.spec import kept_nets, prices
 from bench.spec import matrix as matrices
 from bench.spec.matrix import Cell, Matrix, Order, same, short
 from bench.spec.measures import with_timeout
+from bench.spec.recipe import Recipe
 from bench.spec.sweep_plan import FAILURES, SweepPlan, check_rerun, plan
 from bench.statistics.sampling import Bounds
 from bench.text import streams, units
@@ -77,12 +88,13 @@ class SweepOptions:
         int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most this many runs now.")
     ] = None
     jobs: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="N|auto",
-            help="Runs at once, each on GPUs of its own (auto: as many as are free). On a CPU they share the cores.",
+            help="Runs at once, on each host, each on GPUs of its own (auto: as many as are free; default: 1). On a "
+            "CPU they share the cores. With Slurm, at once in all (default: all).",
         ),
-    ] = "1"
+    ] = None
     order: Annotated[OrderChoice | None, typer.Option(help="Instead of the matrix's own order.")] = None
     sampling_timeout_s: SamplingTimeout = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and run nothing.")] = False
@@ -95,6 +107,9 @@ class SweepOptions:
     price: Price = None
     remarks: RemarkOptions = field(default_factory=RemarkOptions)
     hosts: HostOptions = field(default_factory=HostOptions)
+    executor: Where = ExecutorChoice.local
+    address: Address = None
+    slurm: SlurmSettings = None
 
 
 def sweep(options: SweepOptions, console: Console) -> int:
@@ -116,46 +131,81 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     run can have its data.
     """
     streams.work_outlasts_output()
+    check_options(options.executor, options.address, options.slurm)
     device = chosen_device(options.device)
     kept_nets.RESULTS.set(options.results)
     matrix = matrices.load(options.matrix)
     spec = matrix.spec
     code = ScriptCode(matrix.folder, spec.command.argv) if spec.command is not None else None
     recorder = Recorder(options.results, spec.measured, matrix.name, code, options.remarks.checked())
-    host = options.hosts.host(recorder.machine)
-    if device == "cuda" and not torch_build()["torch_cuda"]:
+    is_here = options.executor == ExecutorChoice.local
+    if device == "cuda" and is_here and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
+    with _hosts(options, device, recorder, console) as find_hosts:
+        return _run_on(find_hosts, options, matrix, recorder, device, console)
+
+
+@contextmanager
+def _hosts(options: SweepOptions, device: str, recorder: Recorder, console: Console) -> Iterator[Callable[[], Hosts]]:
+    """Gives what finds the hosts: this machine, looked at anew at each call, or those of a cluster."""
+    jobs = jobs_of(options.jobs or ("auto" if options.executor == ExecutorChoice.slurm else "1"))
+    if options.executor == ExecutorChoice.local:
+        yield lambda: hosts_here(jobs, device, recorder.machine)
+        return
+    with hosts_elsewhere(
+        options.executor,
+        options.address,
+        options.slurm,
+        device,
+        jobs,
+        options.data_dir,
+        recorder.store,
+        options.hosts.choice(),
+        lambda line: say(console, line),
+    ) as hosts:
+        yield lambda: hosts
+
+
+def _run_on(
+    find_hosts: Callable[[], Hosts],
+    options: SweepOptions,
+    matrix: Matrix,
+    recorder: Recorder,
+    device: str,
+    console: Console,
+) -> tuple[int, SweepPlan]:
+    """Plan, run and print."""
+    spec = matrix.spec
+    is_here = options.executor == ExecutorChoice.local
+    host = options.hosts.host(recorder.machine) if is_here else None
     sampling = sampling_of(matrix, options.sampling_timeout_s)
     order: Order = options.order.value if options.order else spec.order
 
-    def look() -> tuple[Gpus, Allotment, list[tuple[Cell, int]]]:
-        """The free devices, their allotment, and every cell with every seed."""
-        gpus = find_gpus() if device == "cuda" else Gpus()
-        allotment = allot(jobs_of(options.jobs), device, gpus)
-        # On a CPU the jobs share the cores.
-        found = len(gpus.usable) if device == "cuda" else device_count(recorder.machine, device) // allotment.jobs
-        cells = only(matrices.expand(matrix, device, found), options.only or (), matrix)
-        return gpus, allotment, matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
+    def look() -> tuple[Hosts, list[tuple[Cell, int]]]:
+        """The hosts, and every cell with every seed."""
+        hosts = find_hosts()
+        cells = only(matrices.expand(matrix, device, hosts.devices, hosts.count), options.only or (), matrix)
+        return hosts, matrices.schedule(cells, range(spec.seeds), order, spec.order_seed)
 
-    gpus, allotment, pairs = look()
+    hosts, pairs = look()
     check_rerun(options.rerun, pairs)
 
     def make_plan() -> SweepPlan:
         made = plan(
             pairs,
             recorder.store.read({cell.id for cell, _ in pairs}),
-            machine_id=recorder.machine["id"],
+            machine_ids=hosts.machine_ids,
             sources_sha256=recorder.code["sources_sha256"],
             rerun=options.rerun,
             resume=options.resume,
             limit=options.limit,
-            most_neighbours=allotment.jobs - 1 if device == "cpu" else None,
+            most_neighbours=hosts.most_neighbours,
             host=host,
         )
-        made.notes += _cautions(allotment, device, gpus)
-        if options.device == "auto" and device == "cpu" and (why := recorder.machine["gpu_unused"]):
+        made.notes += hosts.notes
+        if is_here and options.device == "auto" and device == "cpu" and (why := recorder.machine["gpu_unused"]):
             made.notes.append(f"runs on the CPU: {why}")
-        _announce(console, matrix, made, device, order, allotment.jobs)
+        _announce(console, matrix, made, device, order, hosts.slots)
         return made
 
     if options.dry_run:
@@ -165,12 +215,16 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
     recorder.check_writable()
     with alone(recorder.store.path.with_name("sweep.lock"), console) as waited:
         if waited:
-            gpus, allotment, pairs = look()  # what the other one used is free now
+            hosts, pairs = look()  # what the other one used is free now
         made = make_plan()
-        get_data(made, options.data_dir, console)
-        if made.actions["run"] and (off := options.hosts.check(recorder, device, made.left_s)):
-            say(console, f"Warning: {off}")
-        progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, allotment.jobs)
+        known = None
+        if is_here:
+            get_data(made, options.data_dir, console)
+            if made.actions["run"] and (off := options.hosts.check(recorder, device, made.left_s)):
+                say(console, f"Warning: {off}")
+        else:
+            known = fingerprints((recipe.data for recipe in _due_recipes(made)), options.data_dir)
+        progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, hosts.slots)
         try:
             with Harmless(view(console, progress)) as live:
                 finished = Sweep(
@@ -179,12 +233,13 @@ def run_cells(options: SweepOptions, console: Console) -> tuple[int, SweepPlan]:
                     live,
                     device,
                     spec.measure,
-                    allotment,
+                    hosts.executor,
                     sampling,
                     options.data_dir,
                     spec.timeout_s,
                     prices.choose(options.price, ("matrix", spec.price_per_hour)),
                     matrix.folder,
+                    known,
                 ).run()
         finally:
             # Whatever ends the last run, those before it are done.
@@ -267,8 +322,7 @@ def get_data(made: SweepPlan, data_dir: Path | None, console: Console) -> None:
     What is not to be had is said once; the workers then skip its cells. Raises `MissingError` where no run to
     come can have its data.
     """
-    due = [entry.cell.recipe for entry in made.entries if entry.action == "run" and entry.cell.recipe is not None]
-    names = {recipe.data.name for recipe in due}
+    names = {recipe.data.name for recipe in _due_recipes(made)}
     missing: dict[str, str] = {}
     for name in sorted(names):
         try:
@@ -283,20 +337,8 @@ def get_data(made: SweepPlan, data_dir: Path | None, console: Console) -> None:
         say(console, f"Note: what needs {name} will be skipped. {why}")
 
 
-def _cautions(allotment: Allotment, device: str, gpus: Gpus) -> list[str]:
-    """What may disturb the clock."""
-    notes = [gpus.note] if gpus.note else []
-    if allotment.jobs > 1 and device == "cpu":
-        notes.append(
-            f"{allotment.jobs} runs at once share this CPU, each with {allotment.cores_of_a_run} of its cores: they "
-            "disturb each other's clocks, and their times compare with those of such a sweep alone; each row says so "
-            "in config.resolved.neighbours"
-        )
-    elif allotment.jobs > 1:
-        notes.append(
-            f"up to {allotment.jobs} runs at once, each on GPUs of its own; they share the CPU, the memory and the disk"
-        )
-    return notes
+def _due_recipes(made: SweepPlan) -> list[Recipe]:
+    return [entry.cell.recipe for entry in made.entries if entry.action == "run" and entry.cell.recipe is not None]
 
 
 def _announce(console: Console, matrix: Matrix, made: SweepPlan, device: str, order: Order, jobs: int) -> None:

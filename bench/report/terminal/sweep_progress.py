@@ -57,6 +57,8 @@ class SweepProgress:
         return self.note != before
 
     def end(self, entry: PlannedRun) -> None:
+        if entry.action == "run":  # its host was lost, and it begins again
+            self.count += 1
         # A new mapping, because a live display draws in its own thread.
         self.running = {key: progress for key, progress in self.running.items() if key != entry.key}
 

@@ -1,5 +1,6 @@
 """The loop of a sweep with workers that have ended when they begin; real ones are in the tests of the commands."""
 
+from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,11 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from bench.documents.document import Document
-from bench.execution import sweep
 from bench.execution.device_pool import Allotment
-from bench.execution.measured import Measured
+from bench.execution.executors import local
+from bench.execution.executors.executor import Place
+from bench.execution.executors.local import Local
+from bench.execution.measured import Lost, Measured
 from bench.execution.recording import Attempt
-from bench.execution.sweep import Sweep
+from bench.execution.sweep import MOST_LOSSES, Sweep
+from bench.host.share import Share
 from bench.runs.store import StoreError
 from bench.spec.matrix import Matrix, expand, schedule
 from bench.spec.sweep_plan import plan
@@ -63,13 +67,13 @@ class NoView:
 
 
 def test_of_runs_that_end_in_one_moment_none_is_lost_where_the_first_cannot_be_recorded(monkeypatch):
-    monkeypatch.setattr(sweep, "Follower", Ended)
-    monkeypatch.setattr(sweep, "warm_up_fork_server", lambda: None)
+    monkeypatch.setattr(local, "Follower", Ended)
+    monkeypatch.setattr(local, "warm_up_fork_server", lambda: None)
     cells = expand(Matrix(Document(Path("mine.yaml"), {"recipe": "digits"})), "cpu")
-    made = plan(schedule(cells, range(4), "grouped"), [], machine_id="here", sources_sha256="")
+    made = plan(schedule(cells, range(4), "grouped"), [], machine_ids={"here"}, sources_sha256="")
     recorder = FullDisk()
     with pytest.raises(StoreError, match="no room"):
-        Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Allotment(3, cores=range(3))).run()
+        Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Local(Allotment(3, cores=range(3)))).run()
     assert recorder.given == [0, 1, 2]
 
 
@@ -98,12 +102,94 @@ def test_repeats_with_another_seed_have_a_new_start_where_that_costs_little(
         now_s[0] += 2
         renewed.append(len(recorder.given))
 
-    monkeypatch.setattr(sweep, "Follower", Takes)
-    monkeypatch.setattr(sweep, "warm_up_fork_server", start)
-    monkeypatch.setattr(sweep, "renew_fork_server", start)
-    monkeypatch.setattr(sweep, "time", SimpleNamespace(monotonic=lambda: now_s[0]))  # no one else's clock
+    monkeypatch.setattr(local, "Follower", Takes)
+    monkeypatch.setattr(local, "warm_up_fork_server", start)
+    monkeypatch.setattr(local, "renew_fork_server", start)
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: now_s[0]))  # no one else's clock
     cells = expand(Matrix(Document(Path("mine.yaml"), {"recipe": "digits", "axes": {"epochs": [1, 2, 3, 4]}})), "cpu")
-    made = plan(schedule(cells, range(3), order), [], machine_id="here", sources_sha256="")
-    Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Allotment(at_once, cores=range(3))).run()
+    made = plan(schedule(cells, range(3), order), [], machine_ids={"here"}, sources_sha256="")
+    Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Local(Allotment(at_once, cores=range(3)))).run()
     assert len(recorder.given) == 12
     assert renewed == [0, *renewals]
+
+
+class Says(Ended):
+    """A follower whose run ended as it is told."""
+
+    def __init__(self, how):
+        self._how = how
+
+    def result(self):
+        if isinstance(self._how, Exception):
+            raise self._how
+        return self._how
+
+
+class Scripted:
+    """An executor with one place, whose runs end one after the other as is written down."""
+
+    slots = 1
+
+    def __init__(self, *ends):
+        self.ends, self.is_free = deque(ends), True
+
+    def take(self, entry):
+        taken, self.is_free = self.is_free, False
+        return Place(Share()) if taken else None
+
+    def give_back(self, place):
+        self.is_free = True
+
+    def start(self, task, on_event, interrupts):
+        return Says(self.ends.popleft())
+
+    def wait(self, followers, timeout_s):
+        pass
+
+
+class Rows(FullDisk):
+    """A recorder of statuses and reasons."""
+
+    def __init__(self):
+        self.rows, self.dropped = [], 0
+
+    def drop(self, attempt):
+        self.dropped += 1
+
+    def record(self, attempt, measured, *, cell, seed, **_):
+        self.rows.append((seed, measured.status, measured.reason))
+        return SimpleNamespace(status=measured.status, metrics={}, cell=cell, seed=seed)
+
+
+def swept(*ends, seeds=1):
+    """The rows of a sweep whose runs end so, whether it was finished, and its plan."""
+    cells = expand(Matrix(Document(Path("mine.yaml"), {"recipe": "digits"})), "cpu")
+    made = plan(schedule(cells, range(seeds), "grouped"), [], machine_ids={"here"}, sources_sha256="")
+    recorder = Rows()
+    finished = Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Scripted(*ends)).run()
+    return recorder.rows, finished, made
+
+
+def test_a_run_whose_host_is_lost_begins_again_and_the_loss_is_a_row():
+    rows, finished, made = swept(Measured("ok"), Lost("node ab was lost"), Measured("ok"), seeds=2)
+    assert rows == [(0, "ok", None), (1, "interrupted", "node ab was lost; it runs again"), (1, "ok", None)]
+    assert finished
+    assert [entry.action for entry in made.entries] == ["done", "done"]
+
+
+def test_a_crash_is_not_repeated():
+    rows, _, _ = swept(Measured("crashed", "killed"), Measured("ok"), seeds=2)
+    assert [status for _, status, _ in rows] == ["crashed", "ok"]
+
+
+def test_a_run_that_loses_every_host_ends_as_a_crash():
+    rows, finished, _ = swept(*[Lost("gone")] * (MOST_LOSSES + 1))
+    assert [status for _, status, _ in rows] == ["interrupted"] * MOST_LOSSES + ["crashed"]
+    assert rows[-1][2] == "gone; it was lost 4 times, so it does not run again by itself"
+    assert finished
+
+
+def test_what_a_run_measured_before_it_was_preempted_is_a_row_before_its_end():
+    cut = Measured("interrupted", "preempted", facts={"attempt": {"run_id": "it.0"}})
+    rows, _, _ = swept(Measured("ok", facts={"cut_short": [cut], "attempt": {"run_id": "it"}}))
+    assert rows == [(0, "interrupted", "preempted"), (0, "ok", None)]

@@ -39,7 +39,7 @@ def known(make_run):
 
 def planned(runs, cells=TWO, seeds=1, **options):
     pairs = schedule(cells, range(seeds), "interleaved")
-    return plan(pairs, runs, machine_id=HERE, sources_sha256=SOURCES, **options)
+    return plan(pairs, runs, machine_ids={HERE}, sources_sha256=SOURCES, **options)
 
 
 def actions(made):

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import pytest
 from rich.console import Console
 
+from bench.cli import executor_options
 from bench.cli.commands import sweep as command
 from bench.cli.commands.sweep import SweepOptions
 
@@ -13,7 +14,7 @@ from bench.cli.commands.sweep import SweepOptions
 @pytest.mark.parametrize(("waited", "skipped"), [(False, "needs 2 CPU cores, found 1"), (True, None)])
 def test_devices_are_looked_for_again_after_waiting(tmp_path, monkeypatch, waited, skipped):
     found, plans = iter([1, 2]), []
-    monkeypatch.setattr(command, "device_count", lambda facts, device: next(found))
+    monkeypatch.setattr(executor_options, "device_count", lambda facts, device: next(found))
     monkeypatch.setattr(command, "alone", lambda lock, console: nullcontext(waited))
     monkeypatch.setattr(command.Sweep, "run", lambda self: plans.append(self.plan) or True)
     (tmp_path / "mine.yaml").write_text("recipe: digits\naxes: {devices: [1, 2]}\n")

@@ -182,7 +182,7 @@ class TestOfAPlan:
             for cell in cells[:3]
             for seed in range(seeds)
         ]
-        planned = plan(schedule(cells, range(2), "interleaved"), runs, machine_id="abcdef012345", sources_sha256="")
+        planned = plan(schedule(cells, range(2), "interleaved"), runs, machine_ids={"abcdef012345"}, sources_sha256="")
         return sweep_of_plan("mine", planned, matrix.keys, "time_to_accuracy")
 
     def test_cells_that_did_not_run_are_there_and_marked(self) -> None:

@@ -14,7 +14,7 @@ CELLS = expand(MATRIX, "cpu")
 
 
 def planned(cells, runs=(), seeds=1):
-    return plan(schedule(cells, range(seeds), "interleaved"), runs, machine_id="here", sources_sha256="")
+    return plan(schedule(cells, range(seeds), "interleaved"), runs, machine_ids={"here"}, sources_sha256="")
 
 
 def printed(console, what=None):

@@ -23,7 +23,7 @@ def compared(make_run, values, **axes):
         for seed, value in enumerate(values[cell.values["arm"]])
     ]
     pairs = schedule(cells, range(seeds), "interleaved")
-    return compare_arms(plan(pairs, runs, machine_id="here", sources_sha256=""), HEADLINE)
+    return compare_arms(plan(pairs, runs, machine_ids={"here"}, sources_sha256=""), HEADLINE)
 
 
 def test_the_arms_of_each_other_value_are_compared(make_run):

@@ -16,7 +16,7 @@ def told(make_run, metrics, measure="throughput"):
         make_run(cell=cell.id, seed=0, machine={"id": "here"}, metrics=each)
         for cell, each in zip(cells, metrics, strict=True)
     ]
-    made = plan(schedule(cells, range(1), "interleaved"), runs, machine_id="here", sources_sha256="")
+    made = plan(schedule(cells, range(1), "interleaved"), runs, machine_ids={"here"}, sources_sha256="")
     return predictors(made, measure)
 
 
