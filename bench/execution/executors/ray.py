@@ -300,7 +300,8 @@ class RayFollower:
             self._on_event(event)
         self._on_event({"kind": "tick"})
         self._hear_signals()
-        for ref in [ref for ref in self.pending if self._cluster.is_ready(ref)]:
+        # The end of one host may be that of the run.
+        while (ref := next(filter(self._cluster.is_ready, self.pending), None)) is not None:
             self._take(ref)
         if not self.pending:
             self.over = True
