@@ -125,7 +125,7 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
     ("arguments", "words"),
     [
         (["run", "digts"], [r"unknown recipe 'digts' \(did you mean 'digits'\?\)"]),
-        (["run", "digits", "--set", "modle.width=3"], [r"unknown key 'modle' \(did you mean 'model'\?\)"]),
+        (["run", "digits", "--set", "modle.width=3"], [r"unknown key 'modle' \(did you mean 'model' or 'nodes'\?\)"]),
         (
             ["run", "digits", "--set", "model=darknett"],
             [r"unknown model 'darknett' \(did you mean 'darknet'\?\)"],

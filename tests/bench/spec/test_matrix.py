@@ -208,7 +208,7 @@ HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
         ("command: ls {lr}\naxes: {lf: [1]}\n", r":2: 'lf' is no placeholder of the command; there are: lr"),
         ("command: {argv: ls, timout_s: 3}\n", r":1: unknown key 'command.timout_s' \(did you mean 'timeout_s'\?\)"),
         (HEAD + "axis: {}\n", r":4: unknown key 'axis' \(did you mean 'axes'\?\); `bench list matrix-keys` lists all"),
-        (HEAD + "  modle.width: [1]\n", r":4: unknown key 'modle' \(did you mean 'model'\?\)"),
+        (HEAD + "  modle.width: [1]\n", r":4: unknown key 'modle' \(did you mean 'model' or 'nodes'\?\)"),
         (HEAD + "  optimizer.momentun: [1]\n", r":4: optimizer.momentun: sgd has no such option \(did you mean 'mom"),
         (HEAD + "  precision: [fp32, fp8]\n", r":4: precision is 'fp8'.*allowed: 'auto'"),
         (HEAD + "  batch_size: [64, 0]\n", r":4: batch_size is 0: input should be greater than 0"),
