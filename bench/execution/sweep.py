@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from bench.execution.device_pool import Allotment
 from bench.execution.executors.data import key_of
-from bench.execution.executors.executor import Executor, Place, Task
+from bench.execution.executors.executor import Assignment, Executor, Place
 from bench.execution.executors.local import Local
 from bench.execution.following import RunFollower
 from bench.execution.interrupts import Interrupts
@@ -122,7 +122,7 @@ class Sweep:
 
         cell = entry.cell
         job = self._job(entry, attempt, place) if cell.command is None else None
-        task = Task(entry, attempt, place, job, cell.command, self.root, self.device, self.timeout_s)
+        task = Assignment(entry, attempt, place, job, cell.command, self.root, self.device, self.timeout_s)
         return ActiveRun(entry, attempt, place, self.executor.start(task, tell, interrupts))
 
     def _job(self, entry: PlannedRun, attempt: Attempt, place: Place) -> Job:

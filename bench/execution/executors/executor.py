@@ -27,7 +27,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Task:
+class Assignment:
     """One run to carry out: of a recipe (`job`), or of a `command`, which runs in `root`."""
 
     entry: PlannedRun
@@ -39,7 +39,7 @@ class Task:
     device: str = "cpu"
     timeout_s: float | None = None
 
-    def for_host(self, share: Share) -> Task:
+    def for_host(self, share: Share) -> Assignment:
         """What is sent to a host: nothing that it does not need."""
         job = self.job
         if job is not None and (precision := self.entry.cell.config.get("precision")):
@@ -66,7 +66,7 @@ class Executor(Protocol):
     def give_back(self, place: Place) -> None:
         """The run at this place has ended."""
 
-    def start(self, task: Task, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
+    def start(self, task: Assignment, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
         """Begin the run, and follow it from here."""
 
     def wait(self, followers: Sequence[RunFollower], timeout_s: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.execution.device_pool import Allotment
-from bench.execution.executors.executor import OnEvent, Place, Task
+from bench.execution.executors.executor import Assignment, OnEvent, Place
 from bench.execution.following import RunFollower
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured, Refused
@@ -91,14 +91,14 @@ class Local:
         self._running -= 1
         self._allotment.give_back(place.share)
 
-    def start(self, task: Task, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
+    def start(self, task: Assignment, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
         return follow(task, on_event, interrupts)
 
     def wait(self, followers: Sequence[RunFollower], timeout_s: float) -> None:
         wait([source for one in followers for source in one.sources], timeout_s)
 
 
-def follow(task: Task, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
+def follow(task: Assignment, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
     """Start the run on this host, in a process of its own, and follow it."""
     if task.job is not None:
         return Follower(task.job, on_event, "forkserver", task.timeout_s, interrupts)

@@ -20,7 +20,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.execution import imports, scratch
 from bench.execution.device_pool import usable_cores
-from bench.execution.executors.executor import OnEvent, Task
+from bench.execution.executors.executor import Assignment, OnEvent
 from bench.execution.executors.local import Starts, follow
 from bench.execution.following import follow_to_end
 from bench.execution.interrupts import Interrupts
@@ -102,7 +102,7 @@ def describe(driver: Driver) -> HostFacts:
         return HostFacts(machine, _boot(), tuple(usable_cores()), unfit)
 
 
-def carry_out(task: Task, driver: Driver, tell: OnEvent, count: Callable[[], int]) -> HostReport:
+def carry_out(task: Assignment, driver: Driver, tell: OnEvent, count: Callable[[], int]) -> HostReport:
     """Carry out a run on this host, and return how it ended.
 
     `tell` gets its messages; `count` is how often the user has pressed Ctrl-C. Raises nothing that a run can cause.
@@ -129,7 +129,7 @@ def carry_out(task: Task, driver: Driver, tell: OnEvent, count: Callable[[], int
     return outcome
 
 
-def _placed(task: Task, driver: Driver, log: Path) -> Task:
+def _placed(task: Assignment, driver: Driver, log: Path) -> Assignment:
     """The task as this host carries it out: its clock, its files, the folders that it has, and the GPUs that it got.
 
     Raises Refused if the user's own code or data is not what the driver has seen.

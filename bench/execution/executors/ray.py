@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.errors import MissingError
 from bench.execution.device_pool import find_gpus, usable_cores
-from bench.execution.executors.executor import OnEvent, Place, Task
+from bench.execution.executors.executor import Assignment, OnEvent, Place
 from bench.execution.executors.nodes import Node, neighbours_of, share_out
 from bench.execution.executors.on_host import Driver, HostReport
 from bench.execution.executors.ray_node import Mailbox, look_at_node, run_on_node
@@ -157,7 +157,7 @@ class Ray:
         for node, share, gpus in place.hosts:
             node.give_back(share, gpus)
 
-    def start(self, task: Task, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
+    def start(self, task: Assignment, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
         self._interrupts = interrupts
         count = len(task.place.hosts)
         refs = []
@@ -279,7 +279,9 @@ class RayFollower:
 
     sources: tuple[Any, ...] = ()
 
-    def __init__(self, cluster: Ray, refs: list[Any], task: Task, on_event: OnEvent, interrupts: Interrupts) -> None:
+    def __init__(
+        self, cluster: Ray, refs: list[Any], task: Assignment, on_event: OnEvent, interrupts: Interrupts
+    ) -> None:
         self.over = False
         self.pending = list(refs)
         self._cluster, self._refs, self._task = cluster, refs, task

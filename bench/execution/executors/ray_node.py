@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.execution.executors.executor import Task
+from bench.execution.executors.executor import Assignment
 from bench.execution.executors.on_host import Driver, HostFacts, HostReport, carry_out, describe
 from bench.execution.executors.several import meeting_of
 from bench.execution.measured import Event
@@ -65,7 +65,7 @@ def look_at_node(driver: Driver) -> HostFacts:
     return describe(driver)
 
 
-def run_on_node(task: Task, driver: Driver, mailbox: Any, host_index: int, host_count: int) -> HostReport:
+def run_on_node(task: Assignment, driver: Driver, mailbox: Any, host_index: int, host_count: int) -> HostReport:
     """The task that carries out a run, or one host's part of it."""
     post = Post(mailbox, task.attempt.run_id)
     post.tell({"kind": "phase", "name": "start", "spans": []})

@@ -19,7 +19,7 @@ import submitit
 from submitit.core.utils import FailedJobError
 
 from bench.errors import MissingError, UsageError
-from bench.execution.executors.executor import OnEvent, Place, Task
+from bench.execution.executors.executor import Assignment, OnEvent, Place
 from bench.execution.executors.on_host import Driver, HostReport
 from bench.execution.executors.several import worst
 from bench.execution.executors.slurm_cell import SIGNAL_DELAY_S, Exchange, SlurmCell
@@ -100,7 +100,7 @@ class Slurm:
     def give_back(self, place: Place) -> None:  # noqa: ARG002 - all places are alike
         self._running -= 1
 
-    def start(self, task: Task, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
+    def start(self, task: Assignment, on_event: OnEvent, interrupts: Interrupts) -> RunFollower:
         on_event({"kind": "phase", "name": "queued", "spans": []})
         known = self._unfinished().pop(task.entry.key, None)
         if known is not None:
@@ -209,7 +209,7 @@ class SlurmFollower:
     sources: tuple[Any, ...] = ()
 
     def __init__(
-        self, cluster: Slurm, task: Task, exchange: Exchange, on_event: OnEvent, interrupts: Interrupts
+        self, cluster: Slurm, task: Assignment, exchange: Exchange, on_event: OnEvent, interrupts: Interrupts
     ) -> None:
         self.over = False
         self.task, self.exchange = task, exchange

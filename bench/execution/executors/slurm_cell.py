@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import MissingError
-from bench.execution.executors.executor import Task
+from bench.execution.executors.executor import Assignment
 from bench.execution.executors.on_host import Driver, HostReport, carry_out, describe
 from bench.execution.executors.several import meeting_of
 from bench.execution.measured import Event, Measured
@@ -86,7 +86,7 @@ class SlurmCell:
     own; how the run ended, as `outcome-HOST`.
     """
 
-    task: Task
+    task: Assignment
     driver: Driver
     exchange: Exchange
     hosts: int

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.executors.executor import Place, Task
+from bench.execution.executors.executor import Assignment, Place
 from bench.execution.executors.on_host import Driver, carry_out, describe
 from bench.execution.measured import Refused
 from bench.execution.recording import Attempt
@@ -42,7 +42,7 @@ def task_of(folder, *settings, own=None, **of_job):
     found = recipe.own_things() if own is None else own
     attempt = Attempt("its-id", datetime.now(UTC), job.log, recipe, own=found)
     cell = Cell({}, "0" * 16, recipe.config(), recipe)
-    return Task(PlannedRun(cell, 0, None, "run"), attempt, Place(Share()), job)
+    return Assignment(PlannedRun(cell, 0, None, "run"), attempt, Place(Share()), job)
 
 
 def carried_out(task, count=lambda: 0):
