@@ -98,7 +98,8 @@ def evaluate(
             scores += _second_look(model, looked_at, tta, tta_below, same_size, equal_views)
     model.train()
     images_in_all = sum(number for (number,) in ranks.gather([count]))
-    right, cross_entropy = ranks.sum(scores).tolist()
+    # One copy, for which a GPU is waited for once.
+    right, cross_entropy = ranks.sum(scores).cpu().tolist()
     return Answers(right / images_in_all, cross_entropy / images_in_all)
 
 
