@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.options import Pin
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.execution.host_check import WORTH_S, check_host
 from bench.execution.recording import Recorder
 from bench.spec.host_choice import HostChoice
@@ -41,6 +41,12 @@ class HostOptions:
     def choice(self, rounds: bool = False) -> HostChoice:
         """Raises UsageError for a pin that cannot be one."""
         return HostChoice(self.pin, self.same_machine, rounds)
+
+    def elsewhere(self, rounds: bool = False) -> HostChoice:
+        """The choice among the hosts of a cluster, which are not checked. Raises UsageError if that is asked for."""
+        if self.slow_host not in (None, SlowHostChoice.ignore):
+            raise UsageError("--slow-host: this is for runs on this machine; leave it out, or use --executor local")
+        return self.choice(rounds)
 
     def host(self, machine: Mapping[str, Any]) -> str | None:
         """The only host whose runs count, None for any.

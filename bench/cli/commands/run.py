@@ -217,7 +217,7 @@ class Campaign(SeedRuns):
             1 if options.executor == ExecutorChoice.ray else None,
             options.data_dir,
             self.recorder.store,
-            options.hosts.choice(),
+            options.hosts.elsewhere(),
             self.say,
         ) as hosts:
             _check_devices(options, self.recipe, self.device, hosts.devices, hosts.count)

@@ -160,7 +160,7 @@ def _hosts(options: SweepOptions, device: str, recorder: Recorder, console: Cons
         jobs,
         options.data_dir,
         recorder.store,
-        options.hosts.choice(),
+        options.hosts.elsewhere(rounds=options.order == OrderChoice.interleaved),
         lambda line: say(console, line),
     ) as hosts:
         yield lambda: hosts

@@ -45,7 +45,13 @@ def test_options_of_another_executor_are_refused(bench, command, options, words)
 
 @pytest.mark.parametrize(
     "option",
-    [("--shared-process",), ("--keep-weights",), ("--keep-compiled",), ("--weights", "x", "--measure", "inference")],
+    [
+        ("--slow-host", "mark"),
+        ("--shared-process",),
+        ("--keep-weights",),
+        ("--keep-compiled",),
+        ("--weights", "x", "--measure", "inference"),
+    ],
 )
 def test_what_stays_on_this_machine_does_not_go_with_a_cluster(bench, monkeypatch, option):
     from bench.execution import executors
