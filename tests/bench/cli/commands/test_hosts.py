@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bench.runs.run import new_run_id
 from bench.runs.store import Store
 
 MATRIX = """\
@@ -78,8 +79,8 @@ def test_a_slow_host_is_marked_or_refused(bench, store, host):
     assert set(run.machine["reference"]) == {"matrix_product_s", "matrix_product_hz", "memory_copy_s", "memory_copy_hz"}
     assert "off" not in run.machine
     record = json.loads(store.path.read_text())
-    for number, other in enumerate(("b", "c", "d")):
-        record["run_id"] = f"{run.run_id[:-1]}{number}"
+    for other in ("b", "c", "d"):
+        record["run_id"] = new_run_id()
         record["machine"] |= {"host": other * 12, "reference": {"matrix_product_s": 1e-4, "memory_copy_s": 1e-4}}
         with store.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
