@@ -44,7 +44,7 @@ def test_a_record_has_the_key_of_its_host_and_no_name(bench, store, host):
 @pytest.mark.parametrize("command", [("run", "digits"), ("sweep", "digits", "--dry-run")])
 def test_a_pin_of_another_machine_is_refused_before_anything_runs(bench, store, command):
     here = machine_of(bench)
-    answer = bench(*command, "--pin", "beef")
+    answer = bench(*command, "--pin", "beefbeefbeef")
     assert answer.code == 3
     assert f"this is another machine, {here['id']}, on host {here['host']}; run it there" in " ".join(
         answer.err.split()
