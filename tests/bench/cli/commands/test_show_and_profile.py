@@ -1,10 +1,12 @@
 """Both commands as a user calls them; what they print is tested in tests/bench/report."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
 
+from bench.profiling.profile import profile
 from bench.spec import recipes
 from bench.statistics.sampling import Bounds
 
@@ -18,7 +20,8 @@ def call(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr("bench.profiling.reference.MATRIX_SIDE", {"cpu": 128})
     bounds = Bounds(relative_error=0.5, least_samples=2, least_s=0.0, timeout_s=0.5)
-    monkeypatch.setattr("bench.profiling.profile.profile.__defaults__", (None, bounds))
+    quick = partial(profile, bounds=bounds, limit_bounds=bounds)
+    monkeypatch.setattr("bench.cli.commands.profile.profiled", quick)
     threads = torch.get_num_threads()
 
     def invoke(*arguments: str) -> str:
