@@ -14,9 +14,12 @@ from hypothesis import HealthCheck, settings
 from bench.host.native import COMPILERS
 from tests.own_repository.repository import OwnRepository
 
-# How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test.
-settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("no-clock")
+# How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test. In CI a
+# change is judged by the same examples as the change before it; new ones are drawn wherever else the tests run.
+settings.register_profile(
+    "bench", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("bench")
 
 # A shell makes what it runs in the background deaf to Ctrl-C, and so would be every command that a test stops by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
