@@ -1,4 +1,4 @@
-"""What a cell costs on Ray beyond what it costs on this machine alone: many cells of a measure that does nothing.
+"""What a cell costs on Ray beyond what it costs on this machine alone: many cells of a measure that only counts bytes.
 
     python -m tools.cluster_overhead --cells 1000
 
@@ -21,15 +21,6 @@ from pathlib import Path
 from statistics import fmean
 
 from tests.command import ENVIRONMENT, line
-
-MEASURE = """
-from bench.measures.base import Measure
-
-
-class Nothing(Measure):
-    def measure(self, open_loaders):
-        return "ok", None
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,10 +46,8 @@ def _sweep(executor: str, cells: int) -> tuple[float, str]:
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         folder = Path(name)
-        (folder / "nothing.py").write_text(MEASURE)
         (folder / "many.yaml").write_text(
-            "recipe: digits\nmeasure: nothing.py:Nothing\nset: {threads: 1}\n"
-            f"axes: {{epochs: {list(range(1, cells + 1))}}}\n"
+            f"recipe: digits\nmeasure: memory\nset: {{threads: 1}}\naxes: {{epochs: {list(range(1, cells + 1))}}}\n"
         )
         began_s = time.monotonic()
         done = subprocess.run(
