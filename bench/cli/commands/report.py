@@ -11,6 +11,7 @@ from bench.cli.commands.leaderboard import read_all, write
 from bench.cli.options import Results, RunFiles
 from bench.errors import MissingError, UsageError
 from bench.report.html.pages import site
+from bench.text import units
 from bench.text.console import LastingConsole, say
 
 START = "index.html"
@@ -34,7 +35,8 @@ def report(
     made = site(runs, records, results)
     for name, content in made.items():
         write(out / name, content)
-    say(LastingConsole(), f"{len(runs)} runs and {len(records)} records in {len(made)} files; open {out / START}")
+    read = f"{units.counted(len(runs), 'run')} and {units.counted(len(records), 'record')}"
+    say(LastingConsole(), f"{read} in {len(made)} files; open {out / START}")
 
 
 def _is_ours(out: Path) -> bool:

@@ -38,6 +38,7 @@ from bench.execution.sweep import Sweep
 from bench.host.fingerprint import chosen_device, torch_build
 from bench.pipelines.datasets import load_dataset, locate
 from bench.pipelines.errors import PipelineError
+from bench.registry.reference import label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.sweep import print_plan, print_summary
 from bench.report.terminal.sweep_progress import SweepProgress, view
@@ -350,8 +351,8 @@ def _announce(console: Console, matrix: Matrix, made: SweepPlan, device: str, or
         parts.append(f"{actions['later']} beyond the limit")
     say(
         console,
-        f"{matrix.name}: {spec.measure} of {spec.measured} on {device}, {units.counted(len(made.cells), 'cell')} × "
-        f"{units.counted(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
+        f"{matrix.name}: {label(spec.measure)} of {spec.measured} on {device}, "
+        f"{units.counted(len(made.cells), 'cell')} × {units.counted(spec.seeds, 'seed')}, {order}: {', '.join(parts)}",
     )
     for note in made.notes:
         say(console, f"Note: {note}")

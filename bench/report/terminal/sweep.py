@@ -94,7 +94,8 @@ def print_summary(console: Console, plan: SweepPlan, keys: Sequence[str], measur
     `results` is the folder of the logs.
     """
     print_table(console, summary_table(plan, keys, measure), OPTIONAL_COLUMNS)
-    for line in compare_arms(plan, figures_of(results_of(plan), measure)[0]) + predictors(plan, measure):
+    figures = figures_of(results_of(plan), measure)
+    for line in (compare_arms(plan, figures[0]) if figures else []) + predictors(plan, measure):
         say(console, line)
     for line in troubles(plan, results):
         say(console, line)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.terminal.progress import PLAIN_EVERY_S, Progress
-from bench.report.terminal.sweep_table import HEADLINES, headings, values_of
+from bench.report.terminal.sweep_table import Show, headings, headlines, values_of
 from bench.runs.run import FINISHED
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.text import units
@@ -76,6 +76,12 @@ class SweepProgress:
             return None
         return max(left_s - sum(progress.elapsed_s for progress in self.running.values()), 0.0) / self.jobs
 
+    @property
+    def headline(self) -> tuple[str, str, Show]:
+        """The measure's first figure; a user's own may have none before its first run has ended."""
+        known = headlines(self.measure, (entry.run for entry in self.plan.entries if entry.run is not None))
+        return known[0] if known else ("result", "", units.number)
+
     def describe(self, entry: PlannedRun) -> str:
         seed = f", seed {entry.seed}" if self._seeds else ""
         return f"{entry.cell.label}{seed}"
@@ -87,7 +93,7 @@ class SweepProgress:
         first_due = next((i for i, entry in enumerate(entries) if entry.action == "run"), len(entries) - 1)
         at = max((i for i, entry in enumerate(entries) if entry.key in running), default=first_due)
         start = max(0, min(at - height // 2, len(entries) - height))
-        (label, metric, show), *_ = HEADLINES[self.measure]
+        label, metric, show = self.headline
         table = Table(*headings(self.keys), *(["seed"] if self._seeds else []), "status")
         for name, justify in (("progress", "left"), (label, "right"), ("time", "right")):
             table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -170,7 +176,7 @@ class PlainSweep:
         title = progress.running[entry.key].title
         progress.end(entry)
         if run is not None:
-            label, metric, show = HEADLINES[progress.measure][0]
+            label, metric, show = progress.headline
             result = f", {label} {show(run.metrics[metric])}" if run.metrics.get(metric) is not None else ""
             # Remarks on figures are printed once, at the end.
             reason = f" ({run.reason})" if run.reason and run.status not in FINISHED else ""

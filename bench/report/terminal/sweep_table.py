@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
+from bench.host.contention import Usage
 from bench.report.terminal.predictors import FORWARD_FLOPS
 from bench.report.terminal.summary import summarise
 from bench.runs.run import FINISHED, Run
@@ -15,6 +17,7 @@ from bench.spec.matrix import short
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.statistics import LEAST_FOR_INTERVAL
 from bench.text import units
+from bench.text.values import show_metric
 
 Show = Callable[[float | None], str]
 
@@ -51,6 +54,17 @@ HEADLINES: dict[str, Sequence[tuple[str, str, Show]]] = {
     ),
     "checkerboard": (("variation by phase", "phase_variation", units.number),),
 }
+# Numbers that a record has whatever is measured.
+OF_EVERY_RUN = {
+    *(field.name for field in fields(Usage)),
+    "total_s",
+    "energy_j",
+    "contended",
+    "peak_host_bytes",
+    "peak_device_bytes",
+}
+# Of a user's own measure.
+MOST_OWN_FIGURES = 4
 # The counted costs of a network, shown if the cells differ in them.
 ON_PAPER: Sequence[tuple[str, str, Show]] = (
     ("parameters", "parameters", units.count),
@@ -160,7 +174,17 @@ def figures_of(cells: Sequence[CellResults], measure: str) -> list[tuple[str, st
     """The main figures of the measure; trainings judged by another quality have that instead of an accuracy."""
     resolved = (units.get(run.config, "resolved", "quality", "name") for cell in cells for run in cell.runs)
     qualities = [(name.replace("_", " "), name, units.number) for name in dict.fromkeys(resolved) if name]
-    return [*qualities, *(one for one in HEADLINES.get(measure, ()) if not qualities or one[1] != "accuracy")]
+    known = headlines(measure, [run for cell in cells for run in cell.runs])
+    return [*qualities, *(one for one in known if not qualities or one[1] != "accuracy")]
+
+
+def headlines(measure: str, runs: Iterable[Run]) -> Sequence[tuple[str, str, Show]]:
+    """The main figures of a measure; of a user's own, the first numbers that its runs recorded."""
+    if measure in HEADLINES:
+        return HEADLINES[measure]
+    numbers = (name for run in runs for name, value in run.metrics.items() if isinstance(value, int | float))
+    own = [name for name in dict.fromkeys(numbers) if name not in OF_EVERY_RUN]
+    return [(name.replace("_", " "), name, partial(show_metric, name)) for name in own[:MOST_OWN_FIGURES]]
 
 
 def _efficiencies(cells: Sequence[CellResults]) -> dict[int, str]:

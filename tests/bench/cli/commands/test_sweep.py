@@ -325,3 +325,24 @@ def test_the_page_of_a_sweep_is_one_file_with_its_table_and_its_charts(swept):
     for words in ("Sweep mine", "4 cells × 1 seed", "accuracy by width", "training time by precision", "settings"):
         assert words.lower() in page.lower()
     assert statuses(folder) == ["ok"] * 4
+
+
+OWN_MEASURE = """
+from bench.measures.base import Measure
+
+
+class Answer(Measure):
+    def measure(self, open_loaders):
+        self.metrics |= {"answer": 42.0, "question_s": 1.5}
+        return "ok", None
+"""
+
+
+def test_a_users_own_measure_has_its_own_numbers_in_the_table(tmp_path):
+    (tmp_path / "own.py").write_text(OWN_MEASURE)
+    (tmp_path / "mine.yaml").write_text("recipe: digits\nmeasure: own.py:Answer\nset: {target_accuracy: null}\n")
+    said = bench("sweep", "mine.yaml", cwd=tmp_path).stdout
+    assert "mine, run 1 of 1: ok, answer 42," in said
+    table = said[said.index("┏") :].splitlines()
+    assert [heading.strip() for heading in table[1].strip("┃").split("┃")][1:4] == ["answer", "question s", "total"]
+    assert [value.strip() for value in table[3].strip("│").split("│")][1:3] == ["42", "1.50 s"]
