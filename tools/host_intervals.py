@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.statistics import clustered, estimates
 from bench.statistics.estimates import Estimate
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 
 TRUTH = 100.0
 DRAWS = 4000

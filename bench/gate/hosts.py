@@ -15,8 +15,8 @@ from bench.gate.quantity import Quantity
 from bench.gate.source import Result
 from bench.gate.verdict import LEAST_SEEDS, Case
 from bench.spec.host_choice import HostChoice
+from bench.statistics.reading import Reading
 from bench.statistics.shortage import shortage
-from bench.statistics.variance_split import Reading
 from bench.text.units import counted
 
 Values = dict[str | None, list[float]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.runs.run import Run
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 
 
 def host_of(run: Run) -> str | None:

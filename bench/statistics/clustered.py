@@ -15,7 +15,8 @@ from scipy import special
 
 from bench.statistics import LEAST_FOR_INTERVAL, estimates
 from bench.statistics.estimates import CONFIDENCE, Estimate, SignificanceTest
-from bench.statistics.variance_split import HostTable, MeanOfHosts, Reading, mean_of_hosts, split
+from bench.statistics.reading import Reading
+from bench.statistics.variance_split import HostTable, MeanOfHosts, mean_of_hosts, split
 
 
 def is_clustered(readings: Sequence[Reading]) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from scipy import special
 
 from bench.statistics.estimates import CONFIDENCE
-from bench.statistics.variance_split import HostTable, Reading, VarianceSplit, split
+from bench.statistics.reading import Reading
+from bench.statistics.variance_split import HostTable, VarianceSplit, split
 
 # More runs that narrow the interval by less than this share do not help.
 HELPS = 0.1

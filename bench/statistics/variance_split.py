@@ -11,19 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from bench.statistics.reading import Reading
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class Reading(NamedTuple):
-    """A value of one run, the key of the host it ran on (None if unknown), and its seed."""
-
-    value: float
-    host: str | None
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
 from bench.statistics import clustered
 from bench.statistics.estimates import Estimate
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 from bench.text.values import show_metric
 
 # The main figure of each measure.

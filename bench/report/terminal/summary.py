@@ -17,7 +17,7 @@ from bench.runs.disturbed import disturbed
 from bench.runs.readings import hosts_of, readings
 from bench.runs.run import FINISHED, Run
 from bench.statistics import LEAST_FOR_INTERVAL
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 from bench.text import units
 from bench.text.console import say
 

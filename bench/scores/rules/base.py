@@ -24,7 +24,7 @@ from bench.runs.run import FINISHED, INVALID, Run
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
 from bench.statistics import clustered, shortage
 from bench.statistics.estimates import Estimate, SignificanceTest
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 from bench.text.canonical import canonical_json
 from bench.text.units import counted
 

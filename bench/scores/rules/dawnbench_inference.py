@@ -13,7 +13,7 @@ from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
 from bench.statistics import clustered, estimates
 from bench.statistics.estimates import Estimate
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 
 
 class DawnBenchInference(Rule):

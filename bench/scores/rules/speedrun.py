@@ -13,7 +13,7 @@ from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
 from bench.scores.rules.timing import RunTimeline, TimelinePiece, Timing, at, number
 from bench.statistics import clustered
 from bench.statistics.estimates import SignificanceTest
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 
 COUNTED = ("init", "train")
 # The p-value that modded-nanogpt requires of a new record.

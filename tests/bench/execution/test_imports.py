@@ -89,6 +89,7 @@ def test_a_worker_that_does_not_say_whose_code_it_runs_is_refused(job, monkeypat
 
 def test_a_rank_of_another_tree_refuses(job, monkeypatch):
     monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("LOCAL_RANK", "0")
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     rank = context.Process(target=be_rank, args=(job, [Span("start", 0.0, 0.0)], [sender], "/other/tree"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics import clustered, estimates
-from bench.statistics.variance_split import Reading
+from bench.statistics.reading import Reading
 from tools.host_intervals import Design, coverage
 
 DRAWS = 1000

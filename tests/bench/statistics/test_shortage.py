@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.statistics.reading import Reading
 from bench.statistics.shortage import shortage, told
-from bench.statistics.variance_split import Reading
 
 
 def drawn(hosts: int, runs: int, of_hosts: float, of_seeds: float, of_runs: float, same_seeds: bool) -> list[Reading]:
