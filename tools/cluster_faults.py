@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def _round(cluster: TwoNodes, kind: str, moments: random.Random) -> Round:
     _wait_for_workers(driver)
     time.sleep(moments.uniform(0, 3))
     if kind == "worker":
-        _kill(moments.choice(_wait_for_workers(driver)) if driver.poll() is None else None)
+        if found := _wait_for_workers(driver):
+            with suppress(psutil.NoSuchProcess):
+                moments.choice(found).kill()
     elif kind == "node":
         cluster.order("kill")
     else:
@@ -167,19 +170,6 @@ def _output_of(process: psutil.Process) -> str:
         return os.readlink(f"/proc/{process.pid}/fd/1")
     except (OSError, psutil.Error):
         return ""
-
-
-def _kill(process: psutil.Process | None) -> None:
-    if process is not None:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            return
-
-
-def _said(process: psutil.Process) -> str:
-    """Its command line and where its output goes."""
-    return " ".join([*(process.info["cmdline"] or []), _output_of(process)])
 
 
 def _ours(words: Iterable[str]) -> int:

@@ -143,6 +143,7 @@ def _numbers(metrics: Mapping[str, Any] | None, time: str) -> tuple[float, float
 
 def _side(name: str, side: Sequence[Result], target: float, trend: Trend, slope: Slope) -> RecipeSide:
     time_s = length_at(target, trend, slope)
+    side = [result for result in side if _numbers(result.metrics, TIMES[result.measure]) is not None]  # as in the trend
     epochs = [(result.metrics or {}).get("epochs") for result in side]
     known = [float(one) for one in epochs if one]
     per_epoch = None

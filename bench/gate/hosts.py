@@ -92,8 +92,8 @@ def _relative(
     quantity: Quantity, base: Sequence[Result], a: Sequence[float], head: Sequence[Result], b: Sequence[float]
 ) -> list[Reading]:
     """The values of head's runs above the mean of the base on the same host, on the scale of the judgement."""
-    of_base = _logs(quantity, base, a)
-    means = {one.host: fmean(other.value for other in of_base if other.host == one.host) for one in of_base}
+    of_base = [one.value for one in _logs(quantity, base, a)]
+    means = {host: fmean(values) for host, values in _by_host(base, of_base).items()}
     return [one._replace(value=one.value - means[one.host]) for one in _logs(quantity, head, b) if one.host in means]
 
 

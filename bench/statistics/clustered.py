@@ -2,7 +2,7 @@
 
 For runs of a single host, or of unknown hosts, each function gives exactly what its namesake in
 `bench.statistics.estimates` gives. tests/bench/statistics/test_clustered.py measures how often the intervals cover the
-truth, and docs/hosts.md has the table.
+truth, and docs/host_intervals.md has the table.
 """
 
 from __future__ import annotations

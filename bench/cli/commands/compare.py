@@ -45,7 +45,7 @@ def compare(
         typer.Option(
             metavar="ACCURACY",
             parser=accuracy,
-            help="Compare two recipes, run at a few numbers of epochs, by the time that each needs to 0.94, say.",
+            help="Compare two recipes by the time to this accuracy, such as 0.94; run each at a few numbers of epochs.",
         ),
     ] = None,
     output: ReportOutput = ReportOutput(),

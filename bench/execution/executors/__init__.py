@@ -9,7 +9,7 @@ import importlib.util
 
 from bench.errors import MissingError
 
-# What each engine is installed by, besides being named so in Python: (module, extra).
+# Of each executor with an engine: the module that is imported, and the extra that installs it.
 ENGINES = {"ray": ("ray", "ray"), "slurm": ("submitit", "slurm")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from bench.documents.named import Named
@@ -18,13 +19,9 @@ def key_of(data: Named) -> str:
 def fingerprints(data: Iterable[Named], data_dir: Path | None) -> dict[str, str]:
     """The fingerprint of each data set that is here, by its `key_of`; nothing is downloaded."""
     found: dict[str, str] = {}
-    for named in data:
-        if key_of(named) in found:
-            continue
-        try:
+    for key, named in {key_of(named): named for named in data}.items():
+        with suppress(PipelineError):  # the hosts may have it all the same
             if locate(named.name, data_dir) is not None:
                 loaded = load_dataset(named.name, data_dir=data_dir, options=named.options, download=False)
-                found[key_of(named)] = loaded.fingerprint
-        except PipelineError:  # the hosts may have it all the same
-            continue
+                found[key] = loaded.fingerprint
     return found

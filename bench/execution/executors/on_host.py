@@ -25,9 +25,9 @@ from bench.execution.executors.local import Starts, follow
 from bench.execution.following import follow_to_end
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured, Refused
-from bench.execution.node import node
 from bench.execution.runner import TICK_S
 from bench.files import user_cache
+from bench.host.fingerprint import fingerprint
 from bench.host.host_key import own_salt
 from bench.host.provenance import Sources
 from bench.pipelines.datasets import load_dataset, locate
@@ -97,7 +97,7 @@ class HostReport:
 def describe(driver: Driver) -> HostFacts:
     """This host. Engines hide devices from a task that asks for none, so all are shown to it first."""
     with _settings_of(driver, hidden=("CUDA_VISIBLE_DEVICES",)):
-        machine = node("cpu", driver.salt)
+        machine = fingerprint(driver.salt)
         unfit = _unfit(driver) or driver.choice.refusal(machine)
         return HostFacts(machine, _boot(), tuple(usable_cores()), unfit)
 

@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.execution.device_pool import find_gpus, usable_cores
 from bench.execution.executors.executor import Assignment, OnEvent, Place
 from bench.execution.executors.nodes import Node, neighbours_of, share_out
@@ -50,7 +50,7 @@ class Ray:
         """Connects to the cluster at `address` (None: starts one here), and looks at its nodes.
 
         `jobs` are the runs at once on each node, None as many as it has GPUs. `say` gets notes for the user. Raises
-        MissingError if there is no such cluster or no node can carry out a run, UsageError for too many jobs.
+        MissingError if there is no such cluster or no node can carry out a run.
         """
         self._device, self._jobs, self._driver, self._say = device, jobs, driver, say
         self._owns = not ray.is_initialized()
@@ -178,8 +178,9 @@ class Ray:
             time.sleep(timeout_s)
             return
         try:
-            if ray.wait(refs, num_returns=1, timeout=timeout_s)[0]:
-                self._ready.update(ray.wait(refs, num_returns=len(refs), timeout=0)[0])
+            # Made anew each time, because Ray keeps the result of whatever is referred to.
+            some = ray.wait(refs, num_returns=1, timeout=timeout_s)[0]
+            self._ready = set(ray.wait(refs, num_returns=len(refs), timeout=0)[0]) if some else set()
             self._collect()
         except (RayError, ConnectionError) as error:
             raise MissingError(
@@ -255,8 +256,12 @@ class Ray:
         if self._on_gpus and not node.gpus:
             self._refuse(node_id, "it has no GPU")
             return
-        share_out(node, self._jobs, self._on_gpus, self.nodes.values())
-        self.nodes[node_id] = node
+        try:
+            share_out(node, self._jobs, self._on_gpus, self.nodes.values())
+        except UsageError as error:
+            self._refuse(node_id, str(error))
+        else:
+            self.nodes[node_id] = node
 
     def _refuse(self, node_id: str, why: str) -> None:
         self._unfit[node_id] = why
@@ -314,7 +319,7 @@ class RayFollower:
             raise self._ended
         if self._ended is not None:
             return self._ended
-        measured = worst([self._outcomes[index] for index in sorted(self._outcomes)], self._task.attempt.log)
+        measured = worst(self._outcomes, self._task.attempt.log)
         measured.facts["node"] = self._task.place.hosts[0][0].facts.machine
         return measured
 

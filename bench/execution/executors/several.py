@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.errors import MissingError
@@ -39,18 +39,20 @@ def meeting_of(host_index: int, address: str, meet: Callable[[str | None], str |
     raise MissingError(f"the first host of this run did not come within {MEETING_S:.0f} s")
 
 
-def worst(outcomes: Sequence[HostReport], log: Path) -> Measured:
+def worst(outcomes: Mapping[int, HostReport], log: Path) -> Measured:
     """What the first host measured; if another host ended the run, with that host's status and reason.
 
-    The log is that of the first host. Raises Refused if any host refused the run.
+    `outcomes` are by the number of the host; some may be missing. The log is that of the first one there is. Raises
+    Refused if any host refused the run.
     """
-    refused = next((one for one in outcomes if one.refusal is not None), None)
-    measured = (refused or outcomes[0]).result(log)
+    first = min(outcomes)
+    refused = next((one for one in outcomes.values() if one.refusal is not None), None)
+    measured = (refused or outcomes[first]).result(log)
     if measured.status not in TELLING:
         return measured
-    statuses = [one.measured.status for one in outcomes]
-    at = min(range(len(statuses)), key=lambda at: (TELLING.index(statuses[at]) if statuses[at] in TELLING else 99, at))
-    if at:
+    statuses = {at: one.measured.status for at, one in outcomes.items()}
+    at = min(statuses, key=lambda at: (TELLING.index(statuses[at]) if statuses[at] in TELLING else len(TELLING), at))
+    if at != first:
         measured.status = statuses[at]
         measured.reason = f"host {at}: {outcomes[at].measured.reason}"
     return measured

@@ -62,6 +62,8 @@ class Slurm:
         self._driver, self._jobs, self._store = driver, jobs, store
         self._options = dict(options)
         self._limit_min = self._options.pop("timeout_min", None)
+        if self._limit_min is not None and not _is_positive(self._limit_min):
+            raise UsageError(f"--slurm timeout_min={self._limit_min}: give a number of minutes, more than 0")
         self._cluster = str(self._options.pop("cluster", "slurm"))
         if self._cluster not in CLUSTERS:
             raise UsageError(f"--slurm cluster={self._cluster}: it is {' or '.join(CLUSTERS)}")
@@ -219,7 +221,7 @@ class SlurmFollower:
         self._read_bytes = 0
         self._begun = False
         self._signals_told = interrupts.count
-        self._outcomes: list[HostReport] = []
+        self._outcomes: dict[int, HostReport] = {}
         self._ended: Measured | Exception | None = None
         self._next_ask_s = 0.0
         self._gone_s: float | None = None
@@ -270,7 +272,7 @@ class SlurmFollower:
             self._end(NotBegun("the sweep ended"))
 
     def _end(self, how: Measured | Exception | None) -> None:
-        """The run is over: by its outcomes, or as is given, where its job has to end if it has not."""
+        """The run is over. Its outcomes say how it ended; if `how` does, a job that still runs is cancelled."""
         self.over, self._ended = True, how
         if self.job is None:
             self._cluster.withdraw(self)
@@ -307,9 +309,8 @@ class SlurmFollower:
     def _look(self) -> None:
         """Notice what the run has left, or that it leaves nothing more."""
         hosts = self.task.entry.nodes
-        found = [one for at in range(hosts) if (one := self.exchange.find(f"outcome-{at}")) is not None]
-        is_whole = len(found) == hosts or (hosts > 1 and self.exchange.find("outcome-0") in found and _is_ok(found[:1]))
-        if is_whole:
+        found = {at: one for at in range(hosts) if (one := self.exchange.find(f"outcome-{at}")) is not None}
+        if len(found) == hosts or (0 in found and found[0].measured.status == "ok"):
             self._outcomes = found
             self._end(None)
         elif time.monotonic() >= self._next_ask_s:
@@ -330,7 +331,7 @@ class SlurmFollower:
         has_beaten, self._beat = beat != self._beat, beat
         return has_beaten or not self.job.done()
 
-    def _judge(self, found: list[HostReport]) -> None:
+    def _judge(self, found: dict[int, HostReport]) -> None:
         """The job has ended, and not all of it has said how."""
         if found:
             self._outcomes = found
@@ -341,5 +342,5 @@ class SlurmFollower:
         self._end(Measured(STATES[state], told) if state in STATES else Lost(told))
 
 
-def _is_ok(outcomes: list[HostReport]) -> bool:
-    return bool(outcomes) and outcomes[0].measured.status == "ok"
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf

@@ -8,8 +8,8 @@ from bench.errors import MissingError
 from bench.execution import host_check
 from bench.execution.host_check import check_host, measured_apart
 from bench.execution.measured import Measured
-from bench.execution.node import node
 from bench.execution.recording import Recorder
+from bench.host.fingerprint import fingerprint
 from bench.host.host_key import own_salt
 
 USUAL_S = {"matrix_product_s": 0.010, "memory_copy_s": 0.050}
@@ -88,4 +88,4 @@ def test_a_record_tells_the_node_it_ran_on(recorder):
 def test_a_node_has_the_key_by_the_salt_of_the_command(recorder, monkeypatch, tmp_path):
     salt = own_salt()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert node("cpu", salt)["host"] == recorder.machine["host"] != node("cpu")["host"]
+    assert fingerprint(salt)["host"] == recorder.machine["host"] != fingerprint()["host"]

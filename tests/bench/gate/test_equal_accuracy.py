@@ -103,3 +103,11 @@ def test_another_machine_and_one_length_are_refused(runs, make_run):
     assert compared(runs([9, 10]), elsewhere, any_machine=True).ratio.value > 0
     with pytest.raises(UsageError, match="after has throughput; give runs of trainings"):
         compared(runs([9, 10]), [make_run(measure="throughput", machine={"id": "m"})])
+
+
+def test_a_crashed_run_takes_nothing_from_its_side(runs, make_run):
+    base, head = runs([9, 10]), runs([11, 12])
+    crashed = make_run(config=base[0].config, metrics={}, status="crashed", machine={"id": "m"})
+    found = compared([*base, crashed], head).base
+    assert found.points_per_epoch is not None
+    assert found == compared(base, head).base

@@ -54,9 +54,6 @@ def test_options_of_another_executor_are_refused(bench, command, options, words)
     ],
 )
 def test_what_stays_on_this_machine_does_not_go_with_a_cluster(bench, monkeypatch, option):
-    from bench.execution import executors
-
-    monkeypatch.setattr(executors, "check_installed", lambda executor: None)
     monkeypatch.setattr("bench.cli.executor_options.check_installed", lambda executor: None)
     answer = bench("run", "digits", "--executor", "ray", *option)
     assert answer.code == 2

@@ -24,17 +24,23 @@ def reports(*ends):
     ],
 )
 def test_the_host_that_ended_the_others_says_why(tmp_path, ends, status, reason):
-    found = worst(reports(*ends), tmp_path / "run.log")
+    found = worst(dict(enumerate(reports(*ends))), tmp_path / "run.log")
     assert (found.status, found.reason) == (status, reason)
 
 
 def test_the_log_is_that_of_the_first_host_and_a_refusal_of_any_host_refuses_the_run(tmp_path):
     log = tmp_path / "logs" / "run.log"
-    worst(reports(("ok", None), ("ok", None)), log)
+    worst(dict(enumerate(reports(("ok", None), ("ok", None)))), log)
     assert log.read_bytes() == b"of host 0"
     refused = HostReport(Measured(), ("no such file", 3))
     with pytest.raises(Refused, match="no such file"):
-        worst([*reports(("failed", "closed")), refused], log)
+        worst(dict(enumerate([*reports(("failed", "closed")), refused])), log)
+
+
+def test_a_host_that_left_no_word_changes_no_other_host_s_number(tmp_path):
+    _, second, third = reports(("failed", "closed"), ("failed", "closed"), ("oom", "full"))
+    found = worst({1: second, 2: third}, tmp_path / "run.log")
+    assert (found.status, found.reason) == ("oom", "host 2: full")
 
 
 def test_hosts_meet_at_a_port_of_the_first():

@@ -141,6 +141,8 @@ def test_a_wrong_option_is_said(tmp_path):
         ("cluster=pbs", "--slurm cluster=pbs: it is slurm or local"),
         ("nodes=4", "--slurm nodes: bench sets this itself, by the cells and --jobs"),
         ("partitoin=gpu", "--slurm"),
+        ("timeout_min=abc", "--slurm timeout_min=abc: give a number of minutes, more than 0"),
+        ("timeout_min=0", "--slurm timeout_min=0: give a number of minutes, more than 0"),
     ):
         given = ("--executor", "slurm", "--slurm", setting, *(HERE[2:] if "cluster" not in setting else ()))
         result = bench("sweep", "mine.yaml", *given, cwd=tmp_path)
