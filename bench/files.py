@@ -93,6 +93,12 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a regular file. Raises OSError."""
+    with open(open_regular(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sha256_of_files(files: Mapping[str, str]) -> str:
     """One hash for files given by name and hash, in whatever order."""
     digest = hashlib.sha256()

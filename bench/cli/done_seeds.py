@@ -15,8 +15,9 @@ def done_runs(
     sources_sha256: str,
     shares_process: bool,
     keeps_compiled: bool,
+    host: str | None = None,
 ) -> dict[int, Run]:
-    """The newest run of each seed that is done, of the `known` runs of one cell.
+    """The newest run of each seed that is done, of the `known` runs of one cell; with `host`, on that very host.
 
     Done is what has an answer, if it is a bad one too. What was interrupted, crashed or ran out of memory is not.
     """
@@ -24,6 +25,7 @@ def done_runs(
     for run in sorted(known, key=lambda run: run.run_id):
         alike = (run.shares_process, run.keeps_compiled) == (shares_process, keeps_compiled)
         here = run.machine.get("id") == machine_id and run.code.get("sources_sha256") == sources_sha256
+        here = here and host in (None, run.machine.get("host"))
         if run.seed in seeds and run.status in ANSWERS and alike and here:
             found[run.seed] = run
     return {seed: found[seed] for seed in seeds if seed in found}

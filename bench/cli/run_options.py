@@ -147,5 +147,3 @@ def _check_resume(options: RunOptions, recipe: Recipe) -> None:
         raise UsageError(f"--resume: {options.measure} writes no checkpoints; leave out --measure, or --resume")
     if options.again:
         raise UsageError("--resume and --again: one goes on, the other begins anew; leave one out")
-    if options.shared_process:
-        raise UsageError("--resume: each run that goes on needs a process of its own; leave out --shared-process")

@@ -50,7 +50,7 @@ def _log(mlflow: Any, tracking: Any, one: TrackedRun) -> str | None:
     if tracking.search_runs([experiment_id], f"tags.`{ID_TAG}` = '{one.run.run_id}'", max_results=1):
         return None
     entities = mlflow.entities
-    tags = {key: value[:MOST_TAG_CHARS] for key, value in one.facts.items()}
+    tags = {key: value[:MOST_TAG_CHARS] for key, value in one.facts.items() if key != ID_TAG}
     tags |= {f"bench.tag.{tag}": "true" for tag in one.run.tags}
     if one.run.notes:
         tags["mlflow.note.content"] = "\n\n".join(one.run.notes)
@@ -68,6 +68,8 @@ def _log(mlflow: Any, tracking: Any, one: TrackedRun) -> str | None:
     for some in _batches(metrics, MOST_METRICS):
         tracking.log_batch(made, metrics=some)
     status = "FINISHED" if one.is_finished else "KILLED" if one.run.status == "interrupted" else "FAILED"
+    # Last, so that a run that broke off on its way is not taken for one that is there.
+    tracking.set_tag(made, ID_TAG, one.run.run_id)
     tracking.set_terminated(made, status, end_time=ended)
     return str(made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,13 @@ def log_runs(runs: Sequence[tuple[TrackedRun, str]], folder: Path) -> Iterator[t
         if place.exists() and any(place.iterdir()):
             yield one, None
             continue
-        _log(writer, one, place)
+        # Whole or not at all: a folder that broke off on its way would be taken for a run that is there.
+        draft = place.with_name(f".{place.name}.part")
+        shutil.rmtree(draft, ignore_errors=True)
+        _log(writer, one, draft)
+        if place.exists():
+            place.rmdir()
+        draft.rename(place)
         yield one, place
 
 

@@ -169,7 +169,8 @@ def _loading(workbench: Workbench, size: int) -> Operations | None:
 
 
 def repetition(recipe: Recipe) -> tuple[int, int]:
-    """After how many steps a step's work repeats, and the fewest examples from which that of a larger step follows."""
+    """Two numbers: after how many steps their work repeats, and the fewest examples of a step from which the work of
+    a larger one can be computed."""
     each = recipe.ingredients.values()
     return math.lcm(*(one.period for one in each)), max((one.least_examples for one in each), default=1)
 

@@ -7,7 +7,6 @@ does not import torch.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from bench.errors import MissingError, UsageError
-from bench.files import open_regular, replacing
+from bench.files import open_regular, replacing, sha256_of
 from bench.host.clock import Span
 
 SUFFIX = ".checkpoint"
@@ -251,8 +250,7 @@ def _torn(path: Path, why: str) -> UsageError:
 
 def _sha256(path: Path) -> str | None:
     try:
-        with open(open_regular(path), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return None
 

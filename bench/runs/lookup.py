@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.documents.document import is_folder
 from bench.errors import UsageError
+from bench.runs.annotation import Annotation
 from bench.runs.run import Run
-from bench.runs.store import annotated, jsonl_files, read_all_runs, read_records, read_runs
+from bench.runs.store import annotated, chosen, jsonl_files, read_records
 from bench.text.nearest import did_you_mean
 
 NEWEST = "last"
@@ -36,8 +37,9 @@ def find_places(
         path = Path(reference)
         if reference and (path.suffix == ".jsonl" or is_folder(path)):
             files = jsonl_files([path])
-            places = [(run, file) for file in files for run in read_all_runs([file])]
-            runs = annotated([run for run, _ in places], files)
+            said: list[Annotation] = []
+            places = [(run, file) for file in files for run in read_records([file], Run.from_json_line, said)]
+            runs = annotated([run for run, _ in places], said)
             places = [(run, file) for run, (_, file) in zip(runs, places, strict=True)]
             if not places:
                 raise UsageError(f"{path}: there is no run in it")
@@ -66,11 +68,14 @@ def find_run(reference: str, results: Path, folders: Sequence[str] = (STORE,)) -
         return bool(wanted) and (run_id.startswith(wanted) or run_id.rpartition("-")[2].startswith(wanted))
 
     # If several files contain a run, the first counts, as everywhere.
-    found = {run.run_id: (run, path) for path in reversed(files) for run in read_runs([path], is_meant)}
+    said: list[Annotation] = []
+    found = {
+        run.run_id: (run, path) for path in reversed(files) for run in read_records([path], chosen(is_meant), said)
+    }
     if wanted not in found:
         _check_one(reference, list(found.values()), ids, [results / folder for folder in folders])
     run, path = found[wanted] if wanted in found else next(iter(found.values()))
-    return annotated([run], files)[0], path
+    return annotated([run], said)[0], path
 
 
 def _check_one(reference: str, found: Sequence[tuple[Run, Path]], ids: Sequence[str], folders: Sequence[Path]) -> None:

@@ -48,8 +48,8 @@ def off(machine: Mapping[str, Any], known: KnownReferences, share: float = SHARE
     """Why the host of this fingerprint is off, in words; None if it is not, or if nobody can tell.
 
     Each kernel in `machine["reference"]`, or without it what is known of this host, is compared with the median of the
-    other hosts of the same fingerprint. The host is off if a kernel takes longer by more than `share`. With
-    `LEAST_FOR_FAST` others it is also off if the others take longer than it by more than that.
+    other hosts of the same fingerprint. The host is off if a kernel takes longer by more than `share`. A host that
+    is faster than the others by more than that is off too, but only if there are at least `LEAST_FOR_FAST` others.
     """
     hosts = known.of_hosts(machine)
     reference = machine.get("reference")
@@ -75,9 +75,11 @@ def told(runs: Iterable[Run]) -> str | None:
     """
     runs = list(runs)
     known, found = KnownReferences(runs), dict[str, str]()
+    hosts = dict.fromkeys((run.machine.get("id"), host_of(run)) for run in runs)
+    now = {of: off({"id": of[0], "host": of[1]}, known) for of in hosts}
     for run in runs:
         host = host_of(run)
-        why = off({"id": run.machine.get("id"), "host": host}, known) or run.machine.get("off")
+        why = now[run.machine.get("id"), host] or run.machine.get("off")
         if host is not None and why:
             found.setdefault(host, why)
     return "; ".join(f"host {host} is off: {why}" for host, why in found.items()) or None

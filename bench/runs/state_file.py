@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.files import open_regular, replacing
+from bench.files import replacing, sha256_of
 
 
 class TornState(Exception):
@@ -22,20 +21,15 @@ def save(state: dict[str, Any], path: Path) -> str:
             torch.save(state, draft)
         except RuntimeError as error:  # torch's own error of a full disk
             raise OSError(str(error).splitlines()[0]) from None
-        return _sha256(draft)
+        return sha256_of(draft)
 
 
 def load(path: Path, sha256: str) -> dict[str, Any]:
     """The state, its tensors on the devices on which they were. Raises `TornState`."""
     try:
-        if _sha256(path) != sha256:
+        if sha256_of(path) != sha256:
             raise TornState(path.name)
         state: dict[str, Any] = torch.load(path, weights_only=True)
     except OSError:
         raise TornState(path.name) from None
     return state
-
-
-def _sha256(path: Path) -> str:
-    with open(open_regular(path), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

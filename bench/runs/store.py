@@ -184,14 +184,25 @@ def jsonl_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> Iterator[R]:
+def read_records(
+    files: Iterable[Path], decode: Callable[[bytes], R | None], said: list[Annotation] | None = None
+) -> Iterator[R]:
     """The result of `decode` for each line of a run, one record for each run id; None results are skipped.
 
-    A line for which it raises RecordError causes a StoreWarning. Raises StoreError for a file that cannot be read.
+    Annotations are added to `said`, if it is given. A line that cannot be read causes a StoreWarning. Raises StoreError
+    for a file that cannot be read.
     """
+
+    def decode_run(line: bytes) -> R | None:
+        if not is_annotation(line):
+            return decode(line)
+        if said is not None:
+            said.append(Annotation.from_json_line(line))
+        return None
+
     seen: set[str] = set()
     for path in files:
-        for record in each_record(path, lambda line: None if is_annotation(line) else decode(line)):
+        for record in each_record(path, decode_run):
             if record.run_id not in seen:
                 seen.add(record.run_id)
                 yield record
@@ -200,8 +211,8 @@ def read_records(files: Iterable[Path], decode: Callable[[bytes], R | None]) -> 
 @collector_paused()
 def read_all_runs(files: Iterable[Path]) -> list[Run]:
     """Every run in these files, with what their annotations say of it."""
-    paths = list(files)
-    return annotated(read_records(paths, Run.from_json_line), paths)
+    said: list[Annotation] = []
+    return annotated(list(read_records(files, Run.from_json_line, said)), said)
 
 
 @collector_paused()
@@ -210,7 +221,12 @@ def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[
 
     Damage in lines that are not wanted is not reported, because only their beginning is read.
     """
-    paths = list(files)
+    said: list[Annotation] = []
+    return annotated(list(read_records(files, chosen(wants), said)), said)
+
+
+def chosen(wants: Callable[[str, str], bool]) -> Callable[[bytes], Run | None]:
+    """Decodes the lines of runs for which `wants(run_id, cell)` is true."""
 
     def decode(line: bytes) -> Run | None:
         head = head_of(line)
@@ -219,22 +235,13 @@ def read_runs(files: Iterable[Path], wants: Callable[[str, str], bool]) -> list[
         run = Run.from_json_line(line)
         return run if wants(run.run_id, run.cell) else None
 
-    return annotated(read_records(paths, decode), paths)
+    return decode
 
 
-def annotated(runs: Iterable[Run], files: Iterable[Path]) -> list[Run]:
-    """The runs with what the annotations in these files say of them."""
-    said = read_annotations(files)
-    return [said.on(run) for run in runs] if said else list(runs)
-
-
-def read_annotations(files: Iterable[Path]) -> Annotations:
-    """Every annotation in these files. A line that cannot be read causes a StoreWarning."""
-
-    def decode(line: bytes) -> Annotation | None:
-        return Annotation.from_json_line(line) if is_annotation(line) else None
-
-    return Annotations(one for path in files for one in each_record(path, decode))
+def annotated(runs: Sequence[Run], said: Iterable[Annotation]) -> list[Run]:
+    """The runs with what the annotations say of them."""
+    known = Annotations(said)
+    return [known.on(run) for run in runs] if known else list(runs)
 
 
 def head_of(line: bytes) -> tuple[str, str] | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import MissingError, UsageError
-from bench.files import open_regular
+from bench.files import sha256_of
 from bench.runs.lookup import find_runs
 from bench.text import units
 
@@ -52,7 +51,7 @@ def find(reference: str, results: Path, option: str = "--weights") -> WeightsFil
     except OSError:  # the name is too long for a file
         is_there = False
     if is_there and not Path(reference).is_dir() and Path(reference).suffix != ".jsonl":
-        return _hashed(Path(reference))
+        return _hashed(Path(reference), option)
     try:
         runs = find_runs([reference], results)
     except UsageError as error:
@@ -68,7 +67,7 @@ def find(reference: str, results: Path, option: str = "--weights") -> WeightsFil
     path = results / kept["file"]
     if not path.is_file():
         raise UsageError(f"{option} {reference}: {path}, where run {run.run_id} kept them, is gone; give a file")
-    found = _hashed(path)
+    found = _hashed(path, option)
     if found.sha256 != kept["sha256"]:
         raise UsageError(
             f"{option} {reference}: {path} was changed since run {run.run_id} wrote it (SHA-256 {found.identity}…, "
@@ -77,9 +76,8 @@ def find(reference: str, results: Path, option: str = "--weights") -> WeightsFil
     return found
 
 
-def _hashed(path: Path) -> WeightsFile:
+def _hashed(path: Path, option: str) -> WeightsFile:
     try:
-        with open(open_regular(path), "rb") as file:
-            return WeightsFile(path, hashlib.file_digest(file, "sha256").hexdigest())
+        return WeightsFile(path, sha256_of(path))
     except OSError as error:
-        raise UsageError(f"--weights {path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{option} {path}: cannot be read: {error.strerror}") from None

@@ -175,3 +175,8 @@ DATASETS = Registry(
     },
     own="./folder or ./file.npz by its path, or as path/to/file.py:Name",
 )
+
+
+def is_part(name: str, options: Mapping[str, object]) -> bool:
+    """Whether the options ask for only some images of a known data set, whose figures then compare with nothing."""
+    return name in DATASETS and any(options.get(key) is not None for key in (*COUNTS, ONLY_CLASS))

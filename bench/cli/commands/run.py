@@ -28,8 +28,7 @@ from bench.execution.recording import Attempt, Recorder
 from bench.execution.runner import execute
 from bench.host.contention import LoadCheck
 from bench.host.fingerprint import chosen_device, device_count
-from bench.pipelines.datasets import DATASETS
-from bench.pipelines.datasets.catalog import COUNTS, ONLY_CLASS
+from bench.pipelines.datasets.catalog import is_part
 from bench.registry.reference import anchored, label
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.progress import Progress, view
@@ -141,19 +140,20 @@ class Campaign(SeedRuns):
         self.target = recipe.target_accuracy if has_accuracy else None
         price = prices.choose(options.price, ("recipe", recipe.price_per_hour))
         asked = range(options.first_seed, options.first_seed + (options.seeds or recipe.seeds))
-        done = self._done(recorder, identity[1], asked)
+        self.known = recorder.store.read({identity[1]})
+        done = self._done(recorder, asked)
         super().__init__(recorder, console, [s for s in asked if s not in done], identity, options.measure, price)
         self.earlier = list(done.values())
         self.checkpointing = Checkpointing(recipe, recorder, self.cell, self.seeds, options.resume)
 
-    def _done(self, recorder: Recorder, cell: str, seeds: range) -> dict[int, Run]:
+    def _done(self, recorder: Recorder, seeds: range) -> dict[int, Run]:
         """The earlier runs of seeds that are not run again: the user asked for so many in all, or to go on."""
         options = self.options
         if options.again or (options.seeds is None and not options.resume):
             return {}
-        known, code = recorder.store.read({cell}), recorder.code["sources_sha256"]
-        how = options.shared_process, options.keep_compiled
-        return done_runs(known, seeds, recorder.machine["id"], code, *how)
+        code, how = recorder.code["sources_sha256"], (options.shared_process, options.keep_compiled)
+        host = options.hosts.host(recorder.machine) if options.executor == ExecutorChoice.local else None
+        return done_runs(self.known, seeds, recorder.machine["id"], code, *how, host)
 
     def announce(self) -> None:
         """Say what will run, towards what, and how long it took before."""
@@ -164,11 +164,7 @@ class Campaign(SeedRuns):
         subject = f"{label(recipe.model.name)} on {label(recipe.data.name)}{target}, "
         subject = "" if self.options.measure in TRAIN_NOTHING else subject
         self.say(f"{self.recorder.recipe}: {subject}{what} on {self.device}, {self.counted_seeds}")
-        if (
-            any(key in recipe.data.options for key in (*COUNTS, ONLY_CLASS))
-            and recipe.data.name in DATASETS
-            and self.target
-        ):
+        if self.target and is_part(recipe.data.name, recipe.data.options):
             self.say(f"Note: a part of {recipe.data.name} is another data set, whose runs are on no leaderboard")
         if self.earlier:
             done = f"{units.counted(len(self.earlier), 'seed')} of {len(self.earlier) + len(self.seeds)}"
@@ -179,7 +175,7 @@ class Campaign(SeedRuns):
             self.say(line)
         # Of those that begin in the same way: a seed that finds everything loaded and compiled takes less.
         shared = self.options.shared_process
-        known = [run for run in self.recorder.store.read({self.cell}) if run.shares_process == shared]
+        known = [run for run in self.known if run.shares_process == shared]
         expected = duration_estimate.expect(self.cell, self.recorder.machine["id"], known)
         self.say(f"Expected: {expected.said}")
         in_all_s = None if expected.total_s is None else expected.total_s * len(self.seeds)

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
 from bench.pipelines.datasets import DATASETS
-from bench.pipelines.datasets.catalog import COUNTS, ONLY_CLASS
+from bench.pipelines.datasets.catalog import is_part
 from bench.runs import slow_hosts
 from bench.runs.annotation import DECLARED
 from bench.runs.disturbed import MOST_TOLD, disturbed
@@ -359,8 +359,8 @@ def data_name(run: Run) -> str:
 
 def is_subset(run: Run) -> bool:
     """Whether it used only some of the images of a published set, for a quick try: its figures compare with nothing."""
-    info = DATASETS.get(at(run.config, "data", "name") or "unknown")
-    return info is not None and any(at(run.config, "data", count) is not None for count in (*COUNTS, ONLY_CLASS))
+    data = run.config.get("data")
+    return isinstance(data, dict) and is_part(str(data.get("name")), data)
 
 
 def is_own_data(run: Run) -> bool:

@@ -94,6 +94,28 @@ def test_a_published_run_is_annotated_where_it_stands(call, results):
     assert boards(call)["old"]["hardware"] == "lab A: A CPU / 16 GiB / 2 CPU"
 
 
+def test_a_published_copy_of_a_run_says_the_same(call, results):
+    own, copy = results / "runs" / "runs.jsonl", results / "published" / "ours.jsonl"
+    copy.write_bytes(own.read_bytes())
+    first, *_ = ids(results)
+    call("results", "annotate", first, "--invalid", "wrong data")
+    lines = [path.read_bytes().splitlines()[-1] for path in (own, copy)]
+    assert lines[0] == lines[1]
+    assert b"wrong data" in lines[0]
+    assert [run.run_id for run in Store(copy).read() if run.status == "invalid"] == [first]
+
+
+def test_what_another_file_takes_back_is_valid_again(call, results):
+    own = results / "runs" / "runs.jsonl"
+    first, *_ = ids(results)
+    call("results", "annotate", first, "--invalid", "wrong data")
+    call("results", "annotate", first, "--valid")
+    *lines, taken_back = own.read_bytes().splitlines(keepends=True)
+    own.write_bytes(b"".join(lines))
+    (results / "runs" / "later.jsonl").write_bytes(taken_back)
+    assert "invalid" not in call("results", "show", first)
+
+
 def test_what_is_taken_along_is_merged_elsewhere(call, results, tmp_path, bench):
     call("results", "annotate", ids(results)[0], "--invalid", "busy")
     call("results", "export", tmp_path / "mine.jsonl")

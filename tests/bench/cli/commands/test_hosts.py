@@ -71,6 +71,17 @@ def test_with_same_machine_what_another_host_did_is_run_again(bench, store, host
     assert len({run.machine["host"] for run in store.read()}) == 2
 
 
+def test_with_same_machine_the_seeds_of_another_host_are_run_again(bench, store, host):
+    short = ("run", "digits", "--set", "epochs=1", "--set", "target_accuracy=null", "--seeds", "2")
+    host("a")
+    bench(*short)
+    host("b")
+    bench(*short)
+    assert len(store.read()) == 2
+    bench(*short, "--same-machine")
+    assert [run.seed for run in store.read()] == [0, 1, 0, 1]
+
+
 def test_a_slow_host_is_marked_or_refused(bench, store, host):
     """The other hosts of this kind are planted: none needs a millisecond for what takes this one many."""
     host("a")
