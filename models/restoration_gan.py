@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.models.attention import SelfAttention
-from bench.models.layers import check_channels
+from bench.models.layers import MOST_LAYERS, check_channels
 from bench.models.unet import EncoderName, image_unet
 
 DROPOUT = 0.15
@@ -31,11 +31,11 @@ class Critic(nn.Module):
 
     def __init__(self, in_channels: int = 3, image_size: int = 128, width: int = 128, blocks: int = 3) -> None:
         super().__init__()
+        if not 1 <= blocks <= MOST_LAYERS:
+            raise ValueError(f"critic_blocks: {blocks} is not between 1 and {MOST_LAYERS}")
         least = 4 << (blocks + 1)
-        if blocks < 1 or image_size < least:
-            raise ValueError(
-                f"critic_blocks: {blocks} blocks need images of {least} pixels, not {image_size}; 1 or more"
-            )
+        if image_size < least:
+            raise ValueError(f"critic_blocks: {blocks} blocks need images of {least} pixels, not {image_size}")
         check_channels("critic_width", width << (blocks + 1))
         parts: list[nn.Module] = [conv(in_channels, width, 4, 2), nn.Dropout2d(DROPOUT / 2), Dense(width)]
         channels = 2 * width

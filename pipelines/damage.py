@@ -5,6 +5,7 @@ Source of the kinds: fast.ai, Practical Deep Learning for Coders (2019), lesson 
 
 from __future__ import annotations
 
+import functools
 import io
 from dataclasses import dataclass
 
@@ -61,10 +62,14 @@ class Damage:
         return "-".join(part for part in parts if part)
 
 
+# Pillow decodes its font anew for each call.
+_font = functools.cache(ImageFont.load_default)
+
+
 def _write(picture: Image.Image, text: str, draws: np.random.Generator) -> None:
     """Draw the text at a random place in a random colour, by Pillow's own font."""
     size = max(LEAST_TEXT_PIXELS, round(TEXT_SHARE * min(picture.size)))
-    font = ImageFont.load_default(size)
+    font = _font(size)
     left, top, right, bottom = font.getbbox(text)
     room = (picture.width - (right - left), picture.height - (bottom - top))
     at = [int(draws.integers(0, max(int(most), 0) + 1)) for most in room]

@@ -64,6 +64,11 @@ class Dataset:
         channels, height, width = self.train.images.shape[1:]
         return channels, height - 2 * self.margin_pixels, width - 2 * self.margin_pixels
 
+    def without_margin(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The middle of stored images [N, C, H, W], as a test shows them."""
+        margin, (height, width) = self.margin_pixels, images.shape[2:]
+        return images[:, :, margin : height - margin, margin : width - margin]
+
     def holding_out(self, count: int) -> Dataset:
         """The train split without its last `count` images, which become the test split.
 

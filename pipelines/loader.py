@@ -58,10 +58,11 @@ class Loader(ABC):
     they show each image once.
     """
 
-    # Whether it delivers tokens instead of images, and whether it cuts the margin from stored images.
+    # Whether it delivers tokens instead of images.
     reads_text = False
     # Whether it delivers targets instead of labels.
     reads_targets = False
+    # Whether it cuts the margin from stored images.
     cuts_margin = False
     # Applied to each batch of images after the loader's own augmentation.
     then: tuple[Augmentation, ...] = ()

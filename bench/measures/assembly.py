@@ -127,7 +127,7 @@ def init_from_data(model: nn.Module, data: Dataset, device: torch.device) -> Non
 
 def normalised(data: Dataset, count: int, device: torch.device) -> torch.Tensor:
     """The first `count` training images, float32 [count, C, H, W], normalised by the data set's statistics."""
-    images = torch.from_numpy(data.train.images[:count]).to(device).float() / 255
+    images = torch.from_numpy(data.without_margin(data.train.images[:count])).to(device).float() / 255
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (data.mean, data.std))
     return (images - mean) / std
 

@@ -147,18 +147,30 @@ def _kept_runs(recipe: str | None = None) -> list[Run]:
     kept = {path.stem for path in weights.place_of("", results).parent.glob(f"*{weights.SUFFIX}")}
     if not kept:
         return []
-    return _having_kept(read_runs(jsonl_files([results / "runs"]), lambda run_id, _: run_id in kept), recipe)
+    return _having_kept(_read_here(_stamped([results / "runs"]), frozenset(kept)), recipe)
 
 
 def _runs_elsewhere(recipe: str) -> list[Run]:
-    files = jsonl_files(_ELSEWHERE.get())
-    return _having_kept(_read_once(tuple((file, file.stat().st_mtime_ns) for file in files)), recipe)
+    return _having_kept(_read_elsewhere(_stamped(_ELSEWHERE.get())), recipe)
+
+
+# Every cell of every claim asks for the runs of files. A file is read again when it has changed.
+Stamped = tuple[tuple[Path, int, int], ...]
+
+
+def _stamped(paths: Iterable[Path]) -> Stamped:
+    """The files of runs there, each with its size and the time of its last change."""
+    return tuple((file, (found := file.stat()).st_size, found.st_mtime_ns) for file in jsonl_files(paths))
 
 
 @functools.lru_cache(1)
-def _read_once(files: tuple[tuple[Path, int], ...]) -> list[Run]:
-    """The runs of files with the times of their last change, which every cell of every claim asks for."""
-    return read_runs([file for file, _ in files], lambda *_: True)
+def _read_here(files: Stamped, kept: frozenset[str]) -> list[Run]:
+    return read_runs([file for file, *_ in files], lambda run_id, _: run_id in kept)
+
+
+@functools.lru_cache(1)
+def _read_elsewhere(files: Stamped) -> list[Run]:
+    return read_runs([file for file, *_ in files], lambda *_: True)
 
 
 def _having_kept(runs: list[Run], recipe: str | None) -> list[Run]:

@@ -214,7 +214,6 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _suits_its_task(self) -> Self:
         check_task(self.task, self.model.name, self._for_classifiers())
-        check_loader(self.task, self.loader)
         info = DATASETS.get(self.data.name)
         if self.task is not None and info is not None and info.is_text:
             raise ValueError(f"data: task {self.task.name} needs images, and {self.data.name} is a text")
@@ -238,14 +237,16 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _loads_targets(self) -> Self:
-        info = DATASETS.get(self.data.name)
-        if info is None or self.loader not in LOADERS or info.targets_in(self.data.options) == (self.loader == "pairs"):
-            return self
-        if self.loader == "pairs":
-            raise ValueError(
-                f"loader: {self.data.name} has no targets, which pairs loads; take resident, ffcv or torch"
+        info, pairs = DATASETS.get(self.data.name), self.loader == "pairs"
+        if info is not None and self.loader in LOADERS and info.targets_in(self.data.options) != pairs:
+            told = (
+                "no targets, which pairs loads; take resident, ffcv or torch"
+                if pairs
+                else f"targets, which {self.loader} does not load; take pairs"
             )
-        raise ValueError(f"loader: {self.data.name} has targets, which {self.loader} does not load; take pairs")
+            raise ValueError(f"loader: {self.data.name} has {told}")
+        check_loader(self.task, self.loader)
+        return self
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Self:

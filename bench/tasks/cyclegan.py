@@ -6,9 +6,6 @@ generators are trained first, by one optimiser, then the critic of A and the cri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +14,7 @@ from bench.models.cyclegan import MULTIPLE_PIXELS, CycleGan
 from bench.pipelines.augment import seeded_generator
 from bench.tasks.cyclegan_settings import CycleGanSettings
 from bench.tasks.pixels import Tanh, grid
+from bench.tasks.untrained import untrained
 from bench.training.examples import Examples
 from bench.training.fake_pool import FakePool
 from bench.training.optimizers import Optimizers
@@ -108,7 +106,7 @@ class CycleGanTask(Task):
     def _train_generators(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A step of both generators; returns their loss, and new fakes of A and of B, all detached."""
         net, settings = self._net, self.settings
-        with _held(self._critic_a), _held(self._critic_b):
+        with untrained(net.critic_a), untrained(net.critic_b):
             with self.parts.precision.autocast():
                 fake_a, fake_b = net.b_to_a(b), net.a_to_b(a)
                 fooling = squared(net.critic_a(fake_a), REAL) + squared(net.critic_b(fake_b), REAL)
@@ -119,7 +117,7 @@ class CycleGanTask(Task):
                     identity = distance(net.b_to_a(a), a) + distance(net.a_to_b(b), b)
                     figures["identity_loss"] = identity
                     loss = loss + settings.cycle_weight * settings.identity_share * identity
-            self._advance(self._generators, loss)
+            self.descend(loss, self._generators)
         self._figures.add(1, generator_loss=loss, **figures)
         return loss.detach(), fake_a.detach(), fake_b.detach()
 
@@ -127,13 +125,8 @@ class CycleGanTask(Task):
         """A step of a critic; returns its loss, detached."""
         with self.parts.precision.autocast():
             loss = (squared(critic(real), REAL) + squared(critic(fake), FAKE)) / 2
-        self._advance(optimizers, loss)
+        self.descend(loss, optimizers)
         return loss.detach()
-
-    def _advance(self, optimizers: Optimizers, loss: Tensor) -> None:
-        self.parts.precision.backward(loss)
-        self.parts.precision.step(optimizers.all)
-        optimizers.zero_grad()
 
 
 def squared(scores: Tensor, wanted: float) -> Tensor:
@@ -144,16 +137,3 @@ def squared(scores: Tensor, wanted: float) -> Tensor:
 def distance(images: Tensor, others: Tensor) -> Tensor:
     """L1: the mean absolute difference of two batches, float32 []."""
     return (images.float() - others.float()).abs().mean()
-
-
-@contextmanager
-def _held(optimizers: Optimizers) -> Iterator[None]:
-    """While entered, no gradients are computed for what these optimisers train."""
-    trained = optimizers.trained
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

@@ -48,15 +48,12 @@ class DensePrediction(Task):
         return self._optimizers
 
     def step(self, batch: Examples, position: float) -> Tensor:
-        precision = self.parts.precision
         self._late.advance(position)
         self._optimizers.set_progress(position)
         images, targets = self.seen(batch.images, batch.labels, position)
-        with precision.autocast():
+        with self.parts.precision.autocast():
             loss = self.loss(self.model(images), targets)
-        precision.backward(loss)
-        precision.step(self._optimizers.all)
-        self._optimizers.zero_grad()
+        self.descend(loss, self._optimizers)
         return loss.detach()
 
     def seen(self, images: Tensor, targets: Tensor, position: float) -> tuple[Tensor, Tensor]:  # noqa: ARG002

@@ -19,6 +19,7 @@ class DenseSettings(TaskSettings):
     NETS: ClassVar[tuple[str, ...]] = ("encoder",)
     MAY_LACK: ClassVar[tuple[str, ...]] = NETS
     STARTS: ClassVar[tuple[str, ...]] = NETS
+    LOADERS: ClassVar[tuple[str, ...]] = ("pairs",)
 
     encoder: KeptNet | None = None
     """The classifier whose weights the encoder starts with: a recipe (its newest kept run), a run's id, or a file."""
@@ -72,6 +73,7 @@ class RestorationGanSettings(TaskSettings):
 
     NETS: ClassVar = ("features",)
     MAY_LACK: ClassVar = NETS
+    LOADERS: ClassVar = ("pairs",)
 
     name: Literal["restoration_gan"]
     generator_until: Annotated[float, Field(ge=0, lt=1)] = 0.3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,17 +24,24 @@ class ImageScore:
     def add(self, damaged: Tensor, made: Tensor, whole: Tensor) -> None:
         """Of images [B, C, H, W] in [0, 1]."""
         self._count += len(whole)
+        sharp = contrast(whole).clamp_min(LEAST_ERROR)
+        goals = self._seen(whole)
         for prefix, images in (("", made), ("damaged_", damaged)):
             self._sum(f"{prefix}psnr_db", psnr_db(images, whole))
-            self._sum(f"{prefix}sharpness", contrast(images) / contrast(whole).clamp_min(LEAST_ERROR))
-            if self._features is not None:
-                self._sum(f"{prefix}feature_distance", feature_distance(self._features, images, whole))
+            self._sum(f"{prefix}sharpness", contrast(images) / sharp)
+            if goals:
+                self._sum(f"{prefix}feature_distance", feature_distance(self._seen(images), goals))
 
     def figures(self) -> dict[str, float]:
         """Means over the images: `psnr_db`, `sharpness` (1 is that of the whole image) and with features
         `feature_distance`; those of the images as they were begin with `damaged_`."""
         names, sums = self._sums.keys(), torch.stack(list(self._sums.values())).tolist()
         return {name: total / self._count for name, total in zip(names, sums, strict=True)}
+
+    @torch.no_grad()
+    def _seen(self, images: Tensor) -> Sequence[Tensor]:
+        """The features of images; none without a classifier."""
+        return () if self._features is None else self._features(images)
 
     def _sum(self, name: str, values: Tensor) -> None:
         before = self._sums.get(name, torch.zeros((), dtype=torch.float64, device=self._device))

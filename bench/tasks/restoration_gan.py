@@ -5,20 +5,21 @@ Source: fast.ai, Practical Deep Learning for Coders (2019), lesson 7 ("no-GAN" p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.models.restoration_gan import RestorationGan
 from bench.tasks.dense import answers, check_targets, first_answers
 from bench.tasks.dense_settings import RestorationGanSettings
 from bench.tasks.restoration import before_after, features_of, image_figures
+from bench.tasks.untrained import untrained
 from bench.training.examples import Examples
 from bench.training.optimizers import Optimizers
+from bench.training.running_means import RunningMeans
 from bench.training.task import Quality, Task, TaskParts
 
 Net = Literal["generator", "critic"]
@@ -44,7 +45,7 @@ class RestorationGanTask(Task):
     def begin(self) -> Optimizers:
         self._optimizers = {net: self.parts.make_optimizers(getattr(self, net)) for net in ("generator", "critic")}
         self._critics_turn = True
-        self._losses: dict[Net, list[Tensor]] = {"generator": [], "critic": []}
+        self._figures, self._steps = RunningMeans(), Counter[str]()
         return self._optimizers["generator"]
 
     def turn(self, position: float) -> Net:
@@ -63,11 +64,12 @@ class RestorationGanTask(Task):
                 loss = self._critic_loss(batch.images, batch.labels)
             else:
                 loss = self._generator_loss(batch.images, batch.labels, adversarial)
-        self._descend(net, loss)
+        self.descend(loss, self._optimizers[net])
         if adversarial:
             # The value decides whose turn the next batch is, so the host waits for it.
             self._critics_turn = net == "generator" or not loss.item() < self.settings.switch_below
-        self._losses[net].append(loss.detach())
+        self._steps[net] += 1
+        self._figures.add(1, **{f"{net}_loss": loss})
         return loss.detach()
 
     def evaluate(self) -> dict[str, float]:
@@ -75,13 +77,9 @@ class RestorationGanTask(Task):
 
     def epoch_figures(self) -> dict[str, float]:
         """Mean loss and steps of each net in the epoch."""
-        figures: dict[str, float] = {}
-        for net, losses in self._losses.items():
-            figures[f"{net}_steps"] = len(losses)
-            if losses:
-                figures[f"{net}_loss"] = torch.stack(losses).mean().item()
-            losses.clear()
-        return figures
+        steps = {f"{net}_steps": float(self._steps[net]) for net in self._optimizers}
+        self._steps.clear()
+        return {**steps, **self._figures.taken()}
 
     def pictures(self) -> dict[str, Tensor]:
         return {"before_after": before_after(first_answers(self.generator, self.parts), self.parts)}
@@ -101,26 +99,7 @@ class RestorationGanTask(Task):
         whole_loss: Tensor = judged + self.settings.pixel_weight * by_pixels
         return whole_loss
 
-    def _descend(self, net: Net, loss: Tensor) -> None:
-        precision, optimizers = self.parts.precision, self._optimizers[net]
-        precision.backward(loss)
-        precision.step(optimizers.all)
-        optimizers.zero_grad()
-
 
 def verdict_loss(logits: Tensor, real: bool) -> Tensor:
     """Cross-entropy of the critic's logits against one verdict for all, float32 []."""
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, float(real), dtype=torch.float32))
-
-
-@contextmanager
-def untrained(net: nn.Module) -> Iterator[None]:
-    """Gradients pass through the net while entered, and none are computed for its parameters."""
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)

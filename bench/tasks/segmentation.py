@@ -23,8 +23,7 @@ class Segmentation(DensePrediction):
 
     def loss(self, made: Tensor, targets: Tensor) -> Tensor:
         void = self.parts.data.void
-        known = targets if void is None else targets.masked_fill(targets == void, -100)  # torch's usual mark
-        return F.cross_entropy(made.float(), known)
+        return F.cross_entropy(made.float(), targets, ignore_index=-100 if void is None else void)  # torch's default
 
     def evaluate(self) -> dict[str, float]:
         data = self.parts.data

@@ -7,20 +7,21 @@ D(real) - D(fake), the generator D(fake).
 
 from __future__ import annotations
 
-from collections import Counter
-
 import torch
 from torch import Tensor
 
+from bench.errors import UsageError
 from bench.models.dcgan import Dcgan
 from bench.pipelines.augment import seeded_generator
 from bench.tasks.frechet import Moments, class_coverage, frechet_distance, seen
 from bench.tasks.nearest import nearest_distances
 from bench.tasks.pixels import Tanh, grid, pixels_of
+from bench.tasks.untrained import untrained
 from bench.tasks.wgan_settings import WganSettings
 from bench.training.examples import Examples
 from bench.training.loop import Diverged
 from bench.training.optimizers import Optimizers
+from bench.training.running_means import RunningMeans
 from bench.training.task import Quality, Task, TaskParts
 
 # In the grid.
@@ -30,7 +31,8 @@ DRAWN = 64
 class Wgan(Task):
     """A batch is a step of the critic, with as many generated images; sometimes a step of the generator follows.
 
-    The quality is the Fréchet distance of `samples` generated images to as many test images.
+    The quality is the Fréchet distance of `samples` generated images to as many test images. Raises `UsageError` if
+    there are fewer.
     """
 
     quality = Quality("frechet_distance", "lower")
@@ -43,14 +45,19 @@ class Wgan(Task):
         self._tanh = Tanh(parts.data, parts.device, parts.precision.inputs)
         self._real: Moments | None = None
         self._held_out_distance = 0.0
+        there = len(parts.data.test)
+        if parts.nets and there < settings.samples:
+            raise UsageError(
+                f"task.samples: {settings.samples:,} images are compared with as many test images, and "
+                f"{parts.data.name} has {there:,}; set task.samples to {there} at most, or take more test images"
+            )
 
     def begin(self) -> Optimizers:
         make = self.parts.make_optimizers
         self._critic_optimizers, self._generator_optimizers = make(self._critic), make(self._generator)
         self._draws = self._seeded("training")
         self._generator_steps = self._critic_steps_since = 0
-        self._losses: Counter[str] = Counter()
-        self._summed = {name: torch.zeros((), device=self.parts.device) for name in ("generator", "penalty")}
+        self._figures = RunningMeans()
         return self._critic_optimizers
 
     def step(self, batch: Examples, position: float) -> Tensor:
@@ -76,7 +83,7 @@ class Wgan(Task):
         with self.parts.precision.autocast():
             loss: Tensor = self._critic(real).float().mean() - self._critic(fake).float().mean()
             whole = loss + self._penalty(real, fake) if self.settings.gradient_penalty else loss
-        self._descend(whole, self._critic_optimizers)
+        self.descend(whole, self._critic_optimizers)
         return loss.detach()
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -85,54 +92,38 @@ class Wgan(Task):
         between = torch.lerp(real.float(), fake.float(), share).to(real.dtype).requires_grad_()
         (gradient,) = torch.autograd.grad(self._critic(between).float().sum(), between, create_graph=True)
         penalty: Tensor = (gradient.float().flatten(1).norm(dim=1) - 1).square().mean()
-        self._note("penalty", penalty)
+        self._figures.add(1, penalty_loss=penalty)
         return self.settings.gradient_penalty * penalty
 
     def _step_generator(self, position: float) -> None:
         self._generator_optimizers.set_progress(position)
-        judging = [parameter for parameter in self._critic.parameters() if parameter.requires_grad]
-        for parameter in judging:
-            parameter.requires_grad_(False)
-        with self.parts.precision.autocast():
-            loss = self._critic(self._made(self.settings.generator_batch, self._draws)).float().mean()
-        self._descend(loss, self._generator_optimizers)
-        for parameter in judging:
-            parameter.requires_grad_(True)
+        with untrained(self._critic):
+            with self.parts.precision.autocast():
+                loss = self._critic(self._made(self.settings.generator_batch, self._draws)).float().mean()
+            self.descend(loss, self._generator_optimizers)
         self._generator_steps += 1
-        self._note("generator", loss)
-
-    def _descend(self, loss: Tensor, optimizers: Optimizers) -> None:
-        self.parts.precision.backward(loss)
-        self.parts.precision.step(optimizers.all)
-        optimizers.zero_grad()
-
-    def _note(self, name: str, value: Tensor) -> None:
-        self._summed[name] += value.detach()
-        self._losses[name] += 1
+        self._figures.add(1, generator_loss=loss)
 
     def epoch_figures(self) -> dict[str, float]:
         """The mean loss of the generator's steps in the epoch, if it had any, and their number since the beginning."""
-        means = {f"{name}_loss": self._summed[name].item() / count for name, count in self._losses.items()}
-        self._losses.clear()
-        for value in self._summed.values():
-            value.zero_()
-        return {"generator_steps": self._generator_steps, **means}
+        return {"generator_steps": self._generator_steps, **self._figures.taken()}
 
     def evaluate(self) -> dict[str, float]:
         """The Fréchet distance, the classes that appear, and how far images are from the nearest training image."""
         settings, data, judge = self.settings, self.parts.data, self.parts.nets["features"]
+        train = data.without_margin(data.train.images)
         made = self._samples("evaluation", settings.samples)
         if not made.isfinite().all():
             raise Diverged("the generator's images are not finite any more")
         if self._real is None:
-            real = pixels_of(data.test.images[: settings.samples], self.parts.device)
+            real = pixels_of(data.without_margin(data.test.images[: settings.samples]), self.parts.device)
             self._real = Moments.of(seen(judge, real).features)
-            self._held_out_distance = nearest_distances(real[: settings.nearest], data.train.images).mean().item()
+            self._held_out_distance = nearest_distances(real[: settings.nearest], train).mean().item()
         features, classes = seen(judge, made)
         return {
             "frechet_distance": frechet_distance(self._real, Moments.of(features)),
             "class_coverage": class_coverage(classes, data.classes),
-            "nearest_distance": nearest_distances(made[: settings.nearest], data.train.images).mean().item(),
+            "nearest_distance": nearest_distances(made[: settings.nearest], train).mean().item(),
             "held_out_nearest_distance": self._held_out_distance,
         }
 

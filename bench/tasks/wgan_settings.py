@@ -27,9 +27,9 @@ class WganSettings(TaskSettings):
     many_critic_steps: Count = 100
     """The same, where there are to be many."""
     many_at_first: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
-    """For so many first steps of the generator there are many."""
+    """So many first steps of the generator wait for `many_critic_steps`."""
     many_every: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 500
-    """And for every so many-th of its steps, beginning with the first; 0 for none."""
+    """Every so many-th step of the generator waits for `many_critic_steps`, the first one included; 0 for none."""
     clip: Positive = 0.01
     """Largest weight of the critic."""
     gradient_penalty: NotNegative = 0.0

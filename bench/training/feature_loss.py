@@ -44,10 +44,11 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def feature_distance(features: Features, made: Tensor, wanted: Tensor) -> Tensor:
-    """The mean over layers of the L1 of their features, relative to the mean size of the wanted ones: float32 [B]."""
+def feature_distance(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """The mean over layers of the L1 of their features [B, C, H, W], relative to the mean size of the wanted ones:
+    float32 [B]."""
     by_layer = []
-    for seen, goal in zip(features(made), features(wanted), strict=True):
+    for seen, goal in zip(made, wanted, strict=True):
         away, size = ((values.float().abs().mean(dim=(1, 2, 3))) for values in (seen - goal, goal))
         by_layer.append(away / size.clamp_min(1e-12))
     return torch.stack(by_layer).mean(dim=0)

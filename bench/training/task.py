@@ -92,6 +92,13 @@ class Task(ABC):
         It may not wait for the device.
         """
 
+    def descend(self, loss: Tensor, optimizers: Optimizers) -> None:
+        """Step these optimisers once, down the gradient of the loss."""
+        precision = self.parts.precision
+        precision.backward(loss)
+        precision.step(optimizers.all)
+        optimizers.zero_grad()
+
     @abstractmethod
     def evaluate(self) -> dict[str, float]:
         """The quality, and what else is measured of the present weights, by name.

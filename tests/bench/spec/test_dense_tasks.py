@@ -31,6 +31,7 @@ def results(tmp_path):
         ("superres", ["task.los=l1"], "unknown key 'task.los' (did you mean 'loss'"),
         ("restore_gan", ["task.critic_until=0.1"], "task.critic_until: 0.1 comes before generator_until: 0.3"),
         ("digits", ["loader=pairs"], "loader: digits has no targets"),
+        ("unet", ["task=null", "model=resnet9"], "loader: pairs is for task segmentation or restoration"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_key(recipe, settings, said):

@@ -1,10 +1,13 @@
 """The WGAN's steps against a log written by hand, and what it measures of pictures with a known answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from bench.errors import UsageError
 from bench.models.dcgan import Dcgan
 from bench.tasks.wgan import Wgan
 from bench.tasks.wgan_settings import WganSettings
@@ -193,6 +196,16 @@ def test_pictures_that_are_no_numbers_are_a_divergence(make_parts):
 
 
 def test_the_grid_is_of_the_same_noise_each_time_and_of_each_seed_another(make_parts):
-    task = Wgan(settings(), make_parts(network()))
+    parts = make_parts(network())
+    task, other = Wgan(settings(), parts), Wgan(settings(), replace(parts, seed=parts.seed + 1))
     task.begin()
+    other.begin()
     assert torch.equal(task.pictures()["samples"], task.pictures()["samples"])
+    assert not torch.equal(task.pictures()["samples"], other.pictures()["samples"])
+
+
+def test_more_samples_than_test_images_are_refused(make_parts):
+    parts = make_parts(network(), judge())
+    there = len(parts.data.test)
+    with pytest.raises(UsageError, match=f"set task.samples to {there} at most"):
+        Wgan(settings(samples=there + 1), parts)
