@@ -25,6 +25,8 @@ settings.load_profile("bench")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# As it was before any test, some of which change it.
+_DATA = os.environ.get("BENCH_DATA")
 _FILES = ("cifar10/cifar10.npz", "mnist/mnist.npz")
 
 
@@ -41,9 +43,8 @@ def own_environment() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def real_data_dir() -> Path:
     """$BENCH_DATA, with cifar10/cifar10.npz and mnist/mnist.npz; the test is skipped where one is missing."""
-    named = os.environ.get("BENCH_DATA")
-    if named and all((Path(named) / file).is_file() for file in _FILES):
-        return Path(named)
+    if _DATA and all((Path(_DATA) / file).is_file() for file in _FILES):
+        return Path(_DATA)
     pytest.skip(f"no real data: $BENCH_DATA does not have {' and '.join(_FILES)}")
 
 

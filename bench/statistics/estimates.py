@@ -41,6 +41,11 @@ class Estimate:
     values: tuple[float, ...] = ()
     hosts: int | None = None
 
+    @property
+    def useful_ends(self) -> tuple[float, float] | None:
+        """Both ends of the interval; None without one, or if the values are so few that they are told instead."""
+        return None if self.values or self.low is None or self.high is None else (self.low, self.high)
+
     def scaled(self, factor: float, unit: str) -> Estimate:
         """The same in another unit; `factor` is positive."""
         low, high = (None if bound is None else bound * factor for bound in (self.low, self.high))

@@ -1,7 +1,7 @@
 """Rank runs and published records together, by rule book; say who does not qualify, and why.
 
-Without --task, --rule, --limit or --all it prints a line a board.
-It has the best published result, the best here, and its rank or why it has none.
+By default a line for each board: the best published result, the best run here, and the rank of that run or why it has
+none. --task, --rule, --limit and --all print whole boards.
 """
 
 from __future__ import annotations

@@ -33,17 +33,19 @@ def plot(
     filter: Filter = Filter(),
 ) -> None:
     """Raises UsageError for columns that there are not, and for what cannot be drawn."""
+    if out is not None:
+        from bench.cli.commands.picture import check_picture_file, write_plot
+        from bench.report.html.drawing import draw_chart
+
+        check_picture_file(out)
     frames = filter.load()
     runs = filter.apply(frames.runs)
     if runs.empty:
         raise UsageError(f"none of the {units.counted(len(frames.runs), 'run')} meets all of this")
+    chart = chart_of(frames, runs, x, y, by)
     if out is None:
-        for line in chart_lines(chart_of(frames, runs, x, y, by), min(console.width, MOST_WIDTH)):
+        for line in chart_lines(chart, min(console.width, MOST_WIDTH)):
             say(console, line)
         return
-    from bench.cli.commands.picture import check_picture_file, write_plot
-    from bench.report.html.drawing import draw_chart
-
-    check_picture_file(out)
-    write_plot(draw_chart(chart_of(frames, runs, x, y, by)), out)
+    write_plot(draw_chart(chart), out)
     say(console, f"{units.counted(len(runs), 'run')} drawn in {out}.")

@@ -87,7 +87,8 @@ class Dot:
 
     @classmethod
     def of(cls, estimate: Estimate, points: Sequence[float] = (), colour: int | None = 0, text: str = "") -> Dot:
-        return cls(estimate.value, estimate.low, estimate.high, tuple(points), colour, text)
+        low, high = estimate.useful_ends or (None, None)
+        return cls(estimate.value, low, high, tuple(points), colour, text)
 
 
 @dataclass(frozen=True)

@@ -131,9 +131,7 @@ def _means(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: str
     for number, (label, rows) in enumerate(groups):
         by_value = rows.groupby(rows[x].astype(float), sort=True)
         means = [(float(str(value)), mean(part[y].astype(float).tolist())) for value, part in by_value]
-        intervals = tuple(
-            (value, found.low, found.high) for value, found in means if found.low is not None and found.high is not None
-        )
+        intervals = tuple((value, *ends) for value, found in means if (ends := found.useful_ends) is not None)
         ns = sorted({found.n for _, found in means})
         n = str(ns[0]) if len(ns) == 1 else f"{ns[0]} to {ns[-1]}"
         line = tuple((value, found.value) for value, found in means)
@@ -183,7 +181,7 @@ def _by_name(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: s
             numbers = part[part[x] == value][y].astype(float).tolist()
             if numbers:
                 found = mean(numbers)
-                ends = () if found.low is None or found.high is None else (found.low, found.high)
+                ends = found.useful_ends or ()
                 margin = f" ± {show_metric(y, (ends[1] - ends[0]) / 2)}" if ends else ""
                 text = f"{show_metric(y, found.value)}{margin}, n = {found.n}"
                 dots.append(Dot.of(found, numbers, number, text))

@@ -112,6 +112,7 @@ def accuracies(values: Iterable[float], targets: Iterable[float] = ()) -> Scale:
     if max(values, default=1.0) < LEAST_HIGH:
         return scale_of("accuracy", [*values, *targets])
     low, high = _ends([*values, *targets])
+    low = min(low, 1 - 2 * LEAST_ERROR)  # else nothing would be left between both ends
     least, most = max(0.1, 1 - 1.2 * (1 - low)), 1 - max(0.8 * (1 - high), 0.8 * LEAST_ERROR)
     left_out = 0.05 if any(abs(target - 0.94) < 1e-9 for target in targets) else 0.06
     made = Scale(least, most, (), "error")

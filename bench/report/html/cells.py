@@ -15,7 +15,6 @@ from bench.scores.rules import Kind, groups
 from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
 from bench.statistics import clustered
-from bench.statistics.estimates import Estimate
 from bench.statistics.reading import Reading
 from bench.text.values import show_metric
 
@@ -83,11 +82,6 @@ class CellPage:
         """Such as `20 ok` or `3 ok, 1 oom`."""
         return ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in self.runs).items())
 
-    def mean(self, metric: str) -> Estimate | None:
-        """The mean of the runs that have this metric."""
-        found = self._readings(metric)
-        return clustered.mean(found) if found else None
-
     @property
     def headline(self) -> tuple[str, float] | None:
         """The main figure of its measure, as text with unit and as a number."""
@@ -130,9 +124,14 @@ def _pages(runs: Iterable[Run]) -> Iterator[str]:
     for run in runs:
         machine = str(run.machine.get("id") or "")[:6]
         stem = re.sub(r"[^A-Za-z0-9-]+", "_", f"{run.cell[:64]}-{machine}" if machine else run.cell[:64])
-        name, count = stem, 1
-        while name.lower() in taken:
-            count += 1
-            name = f"{stem}-{count}"
-        taken.add(name.lower())
-        yield name
+        yield free_name(stem, taken)
+
+
+def free_name(stem: str, taken: set[str]) -> str:
+    """The stem, with a number where a file is called so already; it is taken from now on."""
+    name, count = stem, 1
+    while name.lower() in taken:
+        count += 1
+        name = f"{stem}-{count}"
+    taken.add(name.lower())
+    return name

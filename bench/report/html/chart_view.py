@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bench.report.charts.chart import ChartSeries, Dot, DotChart, Point, XYChart
+from bench.report.charts.chart import PALETTE_SIZE, ChartSeries, Dot, DotChart, Point, XYChart
 from bench.report.charts.placing import Placed, is_last, placed_labels, placed_ticks
 
 SIDE = 1000
@@ -101,7 +101,7 @@ def anchor(name: str) -> str:
 
 def colour_class(number: int | None) -> str:
     """The class of the palette's colour, in the style sheet."""
-    return "muted" if number is None else f"c{number % 8}"
+    return "muted" if number is None else f"c{number % PALETTE_SIZE}"
 
 
 def _series(chart: XYChart, series: ChartSeries) -> list[str]:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from bench.report.charts.chart import DotChart, HeatMap, XYChart
 from bench.report.charts.epochs import quality_name
-from bench.report.html.cells import CellPage
+from bench.report.html.cells import CellPage, free_name
 from bench.report.html.plots.effects import Sample, cell_dots, effects, interactions
 from bench.report.html.plots.quality import quality_chart
 from bench.report.html.plots.sweep_curves import sweep_curves
@@ -130,21 +130,25 @@ class SweepPage:
     @cached_property
     def effects(self) -> list[tuple[str, list[DotChart]]]:
         """The charts of each axis; where no axis can be compared alone, those of the cells."""
-        samples = self._samples()
+        samples = self._samples
         names = headings(self.keys)[:MOST_AXES]
-        found = [(name, [effects(sample, axis, samples) for sample in samples]) for axis, name in enumerate(names)]
+        found = [
+            (name, [effects(sample, axis, colour) for colour, sample in enumerate(samples)])
+            for axis, name in enumerate(names)
+        ]
         kept = [(name, [chart for chart in charts if chart is not None]) for name, charts in found]
         kept = [(name, charts) for name, charts in kept if charts]
         return kept or [("Cells", [chart for sample in samples if (chart := cell_dots(sample, self.labels))])]
 
     @cached_property
     def interactions(self) -> list[HeatMap]:
-        return [chart for sample in self._samples() for chart in interactions(sample)]
+        return [chart for sample in self._samples for chart in interactions(sample)]
 
     @cached_property
     def _levels(self) -> list[tuple[str, ...]]:
         return [tuple(values_of(cell.values, self.keys)) for cell in self.cells]
 
+    @cached_property
     def _samples(self) -> list[Sample]:
         found = [
             self._sample(metric, label, show)
@@ -163,13 +167,8 @@ def sweep_pages(cells: Sequence[CellPage]) -> list[SweepPage]:
     for cell in cells:
         if cell.first.sweep and not cell.is_imported:
             groups[cell.first.sweep, cell.first.measure, str(cell.first.machine.get("id"))].append(cell)
-    pages: dict[str, SweepPage] = {}
-    for (name, measure, _), members in groups.items():
-        stem = page = plain(name)
-        while page.lower() in pages:
-            page = f"{stem}-{len(pages) + 1}"
-        pages[page.lower()] = _page(name, page, measure, members)
-    return list(pages.values())
+    taken: set[str] = set()
+    return [_page(name, free_name(plain(name), taken), measure, of) for (name, measure, _), of in groups.items()]
 
 
 def plain(name: str) -> str:

@@ -29,6 +29,10 @@ def _xy_lines(chart: XYChart, width: int) -> list[str]:
     for reference in chart.references:
         _draw_reference(grid, chart, reference.value, reference.along)
     named = [one for one in chart.series if one.label]
+    for series in named:
+        for x, low, high in series.intervals:
+            for row in range(_row(chart.y.scale.place(high)), _row(chart.y.scale.place(low)) + 1):
+                grid[row][_column(chart.x.scale.place(x), across)] = "|"
     for number, series in enumerate(named):
         for line in series.lines:
             _draw_line(grid, chart, line, series, SYMBOLS[number % len(SYMBOLS)])
@@ -99,7 +103,7 @@ def _tick_line(scale: Scale, across: int) -> str:
     """The labels below an axis, without those that would touch the one before."""
     line, end = [" "] * (across + LABEL_CHARS), -1
     for tick, label in scale.ticks:
-        start = max(0, _column(scale.place(tick), across) - len(label) // 2)
+        start = max(0, min(_column(scale.place(tick), across) - len(label) // 2, across - len(label)))
         if start > end:
             line[start : start + len(label)] = label
             end = start + len(label)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bench.report.charts.chart import ChartAxis, ChartSeries, ReferenceLine, XYChart
 from bench.report.charts.epochs import epoch_points, quality_name
-from bench.report.charts.scale import accuracies, scale_of, times
+from bench.report.charts.scale import accuracies, is_share, scale_of, times
 from bench.report.terminal.chart import chart_lines
 from bench.report.terminal.summary import AT_BATCH_SIZE, FIGURES, NEGLIGIBLE_S, SPANS, span_s, summarise
 from bench.runs.disturbed import disturbed
@@ -112,19 +112,19 @@ def compared(a: Sequence[float], b: Sequence[float], metric: str) -> tuple[str, 
 
     The interval needs three of each, and is Welch's (Biometrika 34, 1947), of the logarithms for a ratio.
     """
-    is_share = metric.endswith(("accuracy", "fraction", "recall"))
+    as_points = is_share(metric)
     if set(a) == set(b) and len(set(a)) == 1:
         return "equal", "", ""
-    if not is_share and min(*a, *b) <= 0:
+    if not as_points and min(*a, *b) <= 0:
         return "", "", ""
-    told = _points if is_share else _ratio
-    value = f"{told(_mean(b) - _mean(a))} points" if is_share else f"× {told(_mean(b) / _mean(a))}"
+    told = _points if as_points else _ratio
+    value = f"{told(_mean(b) - _mean(a))} points" if as_points else f"× {told(_mean(b) / _mean(a))}"
     if min(len(a), len(b)) < LEAST_FOR_INTERVAL or len(set(a)) == len(set(b)) == 1:
         return value, "", ""
-    first, second = (values if is_share else [math.log(one) for one in values] for values in (a, b))
-    low, high = means_of_two(first, second).interval(TAIL)
+    first, second = (values if as_points else [math.log(one) for one in values] for values in (a, b))
+    low, high = means_of_two(first, second, counted=as_points).interval(TAIL)
     seen = "yes" if low > 0 or high < 0 else "no"
-    low, high = (low, high) if is_share else (math.exp(low), math.exp(high))
+    low, high = (low, high) if as_points else (math.exp(low), math.exp(high))
     return value, f"{told(low)} to {told(high)}", seen
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.gate.equal_accuracy import EqualAccuracy, RecipeSide
 from bench.gate.verdict import Verdict
+from bench.report.terminal.gate_files import finite
 from bench.statistics.estimates import Estimate
 from bench.text import units
 from bench.text.console import say
@@ -64,15 +63,7 @@ def to_json(found: EqualAccuracy) -> str:
     # JSON has no infinity: a bound that is none is null.
     said = {"target": found.target, "ratio": asdict(found.ratio), "shares_rate": found.shares_rate}
     whole = said | sides | {"verdict": found.verdict.value, "margin": found.margin}
-    return json.dumps(_finite(whole), indent=2)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(finite(whole), indent=2)
 
 
 def interval(estimate: Estimate, show: Callable[[float | None], str]) -> str:

@@ -17,7 +17,7 @@ NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def to_json(report: Report) -> str:
     """Every number, with the verdicts as words."""
     return json.dumps(
-        _finite({
+        finite({
             "exit_code": report.exit_code,
             "outcome": report.outcome,
             "headline": report.headline,
@@ -71,13 +71,13 @@ def _in_xml(text: str) -> str:
     return NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """With null for what JSON has no number for."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _as_json(finding: GateFinding) -> dict[str, Any]:

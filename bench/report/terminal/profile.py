@@ -132,7 +132,8 @@ def lost_lines(profile: Profile) -> list[str]:
         else "there are no matrix products"
     )
     lines.append(
-        f"Reached: the least time of a stage's operations here, of the time it takes. Measured in this run: "
+        "Reached is a share of a stage's time: the least time that its operations could take on this machine, divided "
+        "by the time that they took. Measured in this run: "
         f"{products}; a memory copy moves {units.size(profile.limits.copy.per_s)}/s. What lies in a "
         "cache is faster than memory."
     )

@@ -183,8 +183,13 @@ def headlines(measure: str, runs: Iterable[Run]) -> Sequence[tuple[str, str, Sho
     if measure in HEADLINES:
         return HEADLINES[measure]
     numbers = (name for run in runs for name, value in run.metrics.items() if isinstance(value, int | float))
-    own = [name for name in dict.fromkeys(numbers) if name not in OF_EVERY_RUN]
-    return [(name.replace("_", " "), name, partial(show_metric, name)) for name in own[:MOST_OWN_FIGURES]]
+    own: dict[str, None] = {}
+    for name in numbers:
+        if len(own) == MOST_OWN_FIGURES:
+            break
+        if name not in OF_EVERY_RUN:
+            own[name] = None
+    return [(name.replace("_", " "), name, partial(show_metric, name)) for name in own]
 
 
 def _efficiencies(cells: Sequence[CellResults]) -> dict[int, str]:

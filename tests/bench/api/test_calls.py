@@ -13,6 +13,7 @@ import pytest
 import bench
 from bench.cli.commands import run as command
 from bench.execution.measured import Measured
+from bench.runs.store import Store
 from tests.command import ENVIRONMENT, TIMEOUT_S
 
 VALUES = {
@@ -167,6 +168,11 @@ def test_a_thread_may_call_it(no_workers, tmp_path):
     thread.start()
     thread.join()
     assert found[0].runs["status"].tolist() == ["ok"]
+
+
+def test_a_single_tag_is_one_tag(no_workers, tmp_path):
+    bench.run("digits", device="cpu", results=tmp_path, quiet=True, tags="baseline")
+    assert [run.tags for run in Store(tmp_path / "runs" / "runs.jsonl").read()] == [["baseline"]]
 
 
 def test_a_leaderboard_is_a_frame(tmp_path):

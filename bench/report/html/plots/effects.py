@@ -52,6 +52,20 @@ class Sample:
     def factor_cells(self) -> list[FactorCell]:
         return [FactorCell(levels, values) for levels, values in zip(self.levels, self.values, strict=True) if values]
 
+    @cached_property
+    def margins(self) -> list[Margin]:
+        """The means at the levels of each axis."""
+        return [margin(self.factor_cells, (axis,)) for axis in range(len(self.keys))]
+
+    @cached_property
+    def scale(self) -> Scale:
+        """One scale for the charts of all axes."""
+        means = [at for found in self.margins for at in found.estimates.values()]
+        values = [value for at in means for value in (at.value, *(at.useful_ends or ()))]
+        if len(self.keys) == 1:
+            values += [value for of in self.values for value in of]
+        return scale_of(self.metric, values)
+
     @property
     def names(self) -> list[str]:
         return headings(self.keys)
@@ -71,7 +85,8 @@ class Sample:
 
     def detail(self, found: Estimate) -> str:
         """`± 0.4 s, n = 6`."""
-        half = "" if found.low is None or found.high is None else f"± {self.show((found.high - found.low) / 2)}, "
+        ends = found.useful_ends
+        half = "" if ends is None else f"± {self.show((ends[1] - ends[0]) / 2)}, "
         return f"{half}n = {found.n}"
 
     def told(self, found: Estimate) -> str:
@@ -87,12 +102,12 @@ class Sample:
         return ", ".join(told + ([f"{units.counted(unfinished, 'cell')} unfinished"] if unfinished else []))
 
 
-def effects(sample: Sample, axis: int, others: Sequence[Sample]) -> DotChart | None:
+def effects(sample: Sample, axis: int, colour: int) -> DotChart | None:
     """The mean of a figure at each level of an axis, over all else; None where no two levels can be compared.
 
-    The charts of all axes share the figure's scale. `others` has the samples of the sweep.
+    The charts of all axes share the figure's scale.
     """
-    found = margin(sample.factor_cells, (axis,))
+    found = sample.margins[axis]
     if len(found.estimates) < 2:
         return None
     levels = sample.ordered_levels(axis)
@@ -101,7 +116,7 @@ def effects(sample: Sample, axis: int, others: Sequence[Sample]) -> DotChart | N
     rows = tuple(
         DotRow(
             level,
-            (Dot.of(at, _single(found, level) if is_alone else (), others.index(sample), sample.told(at)),),
+            (Dot.of(at, _single(found, level) if is_alone else (), colour, sample.told(at)),),
             sample.marks_at(axis, level),
         )
         for level, at in shown
@@ -112,7 +127,7 @@ def effects(sample: Sample, axis: int, others: Sequence[Sample]) -> DotChart | N
         f"{sample.page}-{sample.keys[axis]}-{sample.metric}",
         f"{sample.label} by {name}",
         f"{_what(found, is_alone)}{cut}",
-        ChartAxis(name, _scale(sample)),
+        ChartAxis(name, sample.scale),
         rows,
     )
 
@@ -249,17 +264,6 @@ def _span(sample: Sample) -> str:
 
 def _single(found: Margin, level: str) -> tuple[float, ...]:
     return tuple(value for cell in found.cells[(level,)] for value in cell.values)
-
-
-def _scale(sample: Sample) -> Scale:
-    """One scale for the charts of all axes."""
-    values: list[float] = []
-    for axis in range(len(sample.keys)):
-        for at in margin(sample.factor_cells, (axis,)).estimates.values():
-            values += [value for value in (at.value, at.low, at.high) if value is not None]
-    if len(sample.keys) == 1:
-        values += [value for of in sample.values for value in of]
-    return scale_of(sample.metric, values)
 
 
 def _values(dot: Dot) -> list[float]:

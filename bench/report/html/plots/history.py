@@ -12,6 +12,7 @@ from bench.report.charts.scale import log_durations, years
 from bench.scores.leaderboard import Board, Row
 from bench.scores.published import PublishedResult
 from bench.scores.rules import RULES
+from bench.scores.summary import summarise
 
 LEAST_RECORDS = 2
 OTHER = "another clock"
@@ -51,9 +52,8 @@ def year(text_date: str) -> float:
 
 def _own(board: Board) -> list[tuple[str, Row]]:
     """Our best row of a board, ranked or not."""
-    rows = [row for row in (*board.ranked, *board.unranked) if row.kind == "run" and board.metric in row.figures]
-    best = min(rows, key=lambda row: (row.rank is None, row.value(board.metric).value), default=None)
-    return [(board.rule.name, best)] if best else []
+    best = summarise(board).ours
+    return [(board.rule.name, best)] if best is not None and board.metric in best.figures else []
 
 
 def _draw(

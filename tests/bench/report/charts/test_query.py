@@ -83,3 +83,11 @@ def test_a_mistake_names_the_remedy(frames, asked, words):
 def test_without_a_finished_run_there_is_nothing(frames):
     with pytest.raises(UsageError, match="nothing to draw"):
         chart_of(frames, frames.runs[frames.runs["status"] == "oom"], "time", "accuracy")
+
+
+def test_two_runs_have_no_interval(frames):
+    two = frames.runs[frames.runs["seed"] < 2]
+    two = two[(two["config.precision"] == "bf16") & (two["config.model.block"] == "wide")]
+    chart = chart_of(frames, two, "model.width", "train_s")
+    assert [one.label for one in chart.series] == ["all runs (n = 2 a dot)"]
+    assert chart.series[0].intervals == ()

@@ -39,7 +39,7 @@ TOUCHING = """
     .filter(([, box]) => box.width);
   return boxes.flatMap(([text, a], i) => boxes.slice(i + 1)
     .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
-    .map(([other]) => ` | `));
+    .map(([other]) => `${text} | ${other}`));
 })
 """
 ROWS = "[...document.querySelectorAll('table[data-sortable] tbody tr:not(.section)')]"

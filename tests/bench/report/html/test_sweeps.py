@@ -194,3 +194,21 @@ class TestOfAPlan:
 
     def test_nothing_has_run_yet(self) -> None:
         assert "No run has finished yet" in single_sweep_page(self.made(0))
+
+
+def test_each_sweep_has_a_file_of_its_own_even_where_a_name_looks_numbered() -> None:
+    runs = [
+        run(cell=str(place) * 16, sweep=name, config={"a": place}, machine={"id": machine})
+        for place, (name, machine) in enumerate((("width", "m1"), ("width-3", "m1"), ("width", "m2"), ("width", "m3")))
+    ]
+    names = [page.page for page in sweep_pages(cells_of(runs))]
+    assert len(names) == len(set(names)) == 4
+
+
+def test_of_two_seeds_the_values_are_told_and_no_interval() -> None:
+    (page,) = sweep_pages(cells_of(one_factor(seeds=2)))
+    for row in chart(page, "width", "training time").rows:
+        (dot,) = row.dots
+        assert (dot.low, dot.high) == (None, None)
+        assert len(dot.points) == 2
+        assert "±" not in dot.text

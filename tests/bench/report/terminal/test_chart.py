@@ -53,3 +53,17 @@ def test_a_mean_stands_in_its_interval_beside_its_text():
     assert re.fullmatch(r"      8 │ +· +├─+●─+┤ +· +│ 5.00 s, n = 3", eight)
     assert sixteen.startswith("sixteen │")
     assert "├" not in sixteen
+
+
+def test_the_intervals_of_means_are_drawn_behind_them():
+    series = ChartSeries("a", (((0.0, 0.5), (60.0, 0.5)),), 0, "dots", intervals=((0.0, 0.2, 0.8),))
+    rows = [line.partition("│")[2] for line in chart_lines(xy(series), 80) if "│" in line]
+    column = [row[:1] for row in rows]
+    assert column.count("|") > HEIGHT / 3
+    assert column.count("o") == 1
+
+
+def test_a_label_at_the_end_of_an_axis_stays_within_the_terminal():
+    shares = scale_of("accuracy", [0.0, 1.0])
+    chart = XYChart("n", "t", "c", ChartAxis("share", shares), ChartAxis("share", shares), (ChartSeries("a", ()),))
+    assert max(map(len, chart_lines(chart, 50))) <= 50

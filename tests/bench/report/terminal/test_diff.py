@@ -28,7 +28,7 @@ class TestCompared:
     def test_a_ratio_has_an_interval_from_three_of_each(self):
         value, interval, differs = compared([10.0, 10.1, 9.9], [20.0, 20.3, 19.7], "train_s")
         assert (value, differs) == ("× 2.000", "yes")
-        assert interval == "1.938 to 2.063"
+        assert interval == "1.940 to 2.062"
         assert compared([10.0, 10.1], [20.0, 20.3], "train_s") == ("× 2.005", "", "")
 
     def test_noise_is_no_difference(self):
