@@ -215,14 +215,8 @@ def student(value: float, error: float, degrees: float, n: int, method: str, con
     """The value with its t interval, without one if the standard error is zero or unknown."""
     if degrees < 1 or not (0 < error < math.inf):
         return Estimate(value, n, method, None, None, confidence, unit)
-    reach = _quantile(confidence, degrees) * error
+    reach = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
     return Estimate(value, n, method, value - reach, value + reach, confidence, unit)
-
-
-@functools.cache  # slow in SciPy; there are few different arguments
-def _quantile(confidence: float, degrees: float) -> float:
-    """Half the width of a two-sided t interval, in standard errors."""
-    return float(stats.t.ppf((1 + confidence) / 2, degrees))
 
 
 def from_error(

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 from bench.statistics import LEAST_FOR_INTERVAL
-from bench.statistics.estimates import CONFIDENCE, Estimate, SignificanceTest
+from bench.statistics.estimates import CONFIDENCE, Estimate, SignificanceTest, student
 
 Levels = tuple[Hashable, ...]
 
@@ -75,8 +75,7 @@ def mean_of_cells(cells: Sequence[Sequence[float]], confidence: float = CONFIDEN
     degrees = variance**2 / math.fsum(part**2 / free for part, free in parts)
     if degrees < LEAST_FOR_INTERVAL - 1 - 1e-9:
         return Estimate(value, n, method, None, None, confidence)
-    reach = float(special.stdtrit(degrees, (1 + confidence) / 2)) * math.sqrt(variance) / len(samples)
-    return Estimate(value, n, method, value - reach, value + reach, confidence)
+    return student(value, math.sqrt(variance) / len(samples), degrees, n, method, confidence, "")
 
 
 def interaction(cells: Sequence[FactorCell], first: int, second: int, ratios: bool) -> SignificanceTest:

@@ -48,4 +48,4 @@ def plot(
             say(console, line)
         return
     write_plot(draw_chart(chart), out)
-    say(console, f"{units.counted(len(runs), 'run')} drawn in {out}.")
+    say(console, f"{chart.title}: drawn in {out}. {chart.caption}")

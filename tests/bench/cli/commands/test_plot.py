@@ -39,7 +39,9 @@ class TestPlot:
         arguments = ("--x", "precision", "--y", "train_s", "--sweep", "crossed", "--results", stored)
         answer = bench("plot", *arguments, "--out", tmp_path / name)
         assert answer.code == 0, answer.err
-        assert f"24 runs drawn in {tmp_path / name}." in answer.out
+        assert f"train_s by precision: drawn in {tmp_path / name}. " in answer.out
+        # Of the 24 runs that are asked for, one has not finished.
+        assert "Left out: 1 run that did not finish" in answer.out
         if name.endswith("png"):
             with Image.open(tmp_path / name) as image:
                 assert image.width > 1000
