@@ -32,6 +32,8 @@ def main() -> None:
     try:
         _run()
     except SystemExit as end:
+        # The system takes back all memory at once; Python would look for garbage in it first.
+        gc.freeze()
         sys.exit(streams.exit_code(end.code))
 
 

@@ -13,7 +13,7 @@ from bench.errors import BenchError, UsageError
 from bench.gate.agent_process import AgentFailed, AgentProcess, renew
 from bench.gate.drift import middle
 from bench.gate.source import Result, cell_label
-from bench.host.contention import disturbances
+from bench.host.contention import by_span, disturbances
 from bench.runs.labels import flat
 from bench.runs.run import FINISHED, NOT_IDENTITY, new_run_id
 from bench.runs.slow_hosts import Reference
@@ -91,7 +91,7 @@ class Measurement:
         config = flat({key: value for key, value in cell["config"].items() if key not in NOT_IDENTITY})
         self.runs += 1
         if reply.get("metrics", {}).get("contended"):
-            where = disturbances(reply.get("spans", []))
+            where = disturbances(by_span(reply.get("spans", [])))
             self.contended.append(next(iter(where.values()), "other processes were busy"))
         if reply["status"] in FINISHED:
             return Result(config, label, opened["measure"], reply["started_at"], reply["metrics"], seed=round)

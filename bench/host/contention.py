@@ -165,13 +165,12 @@ def by_span(spans: Iterable[Mapping[str, Any]]) -> dict[str, Usage]:
     return {name: usage for name, usages in found.items() if (usage := total(usages))}
 
 
-def disturbances(spans: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, str]:
-    """What disturbed a run, by name of span; of all spans, or only of those in `names`.
+def disturbances(every: Mapping[str, Usage], names: Iterable[str] | None = None) -> dict[str, str]:
+    """What disturbed a run with these usages, by name of span; of all spans, or only of those in `names`.
 
     Spans that are too short to be judged alone are judged together under the name `run`; if their sum is still too
     short, the whole run is judged.
     """
-    every = by_span(spans)
     wanted = set(every if names is None else names)
     usages = {name: usage for name, usage in every.items() if name in wanted}
     told = {name: what for name, usage in usages.items() if (what := usage.disturbance)}
@@ -202,7 +201,7 @@ def metrics(whole: Usage, spans: Iterable[Mapping[str, Any]]) -> dict[str, float
     names = ("own_cpu_s", "others_cpu_s", "steal_s", "pressure_s", "involuntary_switches")
     told = {name: value for name, value in whole.to_dict().items() if name in names}
     known = whole.others_share is not None
-    return told | {"contended": bool(whole.disturbance or disturbances(spans)) if known else None}
+    return told | {"contended": bool(whole.disturbance or disturbances(by_span(spans))) if known else None}
 
 
 class Sampler:

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.host.contention import disturbances
+from bench.host.contention import Usage, by_span, disturbances
 from bench.runs.run import Run
 
 # How many runs a line names.
 MOST_TOLD = 3
 
 
-def disturbed(runs: Sequence[Run], counted: Sequence[Iterable[str] | None] | None = None) -> str | None:
+def disturbed(
+    runs: Sequence[Run],
+    counted: Sequence[Iterable[str] | None] | None = None,
+    usages: Sequence[Mapping[str, Usage]] | None = None,
+) -> str | None:
     """Which of the runs were disturbed, by what and in which spans, as one phrase; None if none was or if it is
     unknown.
 
-    `counted` gives for each run the names of the spans to look at, by default all.
+    `counted` gives for each run the names of the spans to look at, by default all. `usages` gives what `by_span` makes
+    of its spans, for callers that ask several times.
     """
     told = [
-        disturbances(run.spans, names) | _on_gpus(run)
-        for run, names in zip(runs, counted or [None] * len(runs), strict=True)
+        disturbances(usage, names) | _on_gpus(run)
+        for run, names, usage in zip(
+            runs, counted or [None] * len(runs), usages or [by_span(run.spans) for run in runs], strict=True
+        )
     ]
     found = [(run, where) for run, where in zip(runs, told, strict=True) if where]
     if not found:

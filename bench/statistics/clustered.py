@@ -79,7 +79,7 @@ def share(readings: Sequence[Reading], confidence: float = CONFIDENCE) -> Estima
     if parts is not None and parts.total > 0:
         effect += (float((table.runs_of_hosts**2).sum()) / n - 1) * parts.host / parts.total
         effect += (float((table.runs_of_seeds**2).sum()) / n - 1) * (parts.seed or 0.0) / parts.total
-    low, high = _wilson(plain.value, n / effect, confidence)
+    low, high = estimates.wilson_interval(plain.value, n / effect, confidence)
     method = "share, Wilson interval with a design effect"
     return Estimate(plain.value, n, method, low, high, confidence, hosts=table.hosts)
 
@@ -102,14 +102,6 @@ def time_to_success(
 def _estimate(found: MeanOfHosts, table: HostTable, method: str, confidence: float, unit: str) -> Estimate:
     estimate = estimates.student(found.value, found.error, found.degrees, table.n, method, confidence, unit)
     return replace(estimate, hosts=table.hosts)
-
-
-def _wilson(value: float, n: float, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a share for a number of runs that need not be whole."""
-    z2 = float(special.ndtri((1 + confidence) / 2)) ** 2
-    middle = (value + z2 / (2 * n)) / (1 + z2 / n)
-    reach = math.sqrt(z2 * (value * (1 - value) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _values(readings: Iterable[Reading]) -> list[float]:

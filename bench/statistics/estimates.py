@@ -7,14 +7,13 @@ normal times at n = 5, 10 and 40. Functions whose intervals fall short say so.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from bench.statistics import LEAST_FOR_INTERVAL
 
@@ -88,6 +87,8 @@ def median(values: Sequence[float], confidence: float = CONFIDENCE, unit: str = 
     Fewer than six values have no 95 % interval. It covers at least as often as promised: 97.9 % at n = 10, 96.2 % at
     40.
     """
+    from scipy import stats  # late, here and below: importing it takes longer than most commands
+
     sample = np.sort(_sample(values))
     n = sample.size
     outside = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5)) - 1  # the number of values beyond each end
@@ -112,7 +113,6 @@ def olympic_mean(values: Sequence[float], confidence: float = CONFIDENCE, unit: 
     return student(float(kept.mean()), error, kept.size - 1, n, method, confidence, unit)
 
 
-@functools.cache  # slow, because SciPy also computes a p-value; there are few different arguments
 def share(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """The share of successes among n runs, with Wilson's score interval (JASA 22, 1927).
 
@@ -121,8 +121,19 @@ def share(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """
     if n < 1:
         raise ValueError("a share needs at least one run")
-    interval = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    return Estimate(successes / n, n, "share, Wilson interval", float(interval.low), float(interval.high), confidence)
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} of {n} runs cannot have succeeded")
+    low, high = wilson_interval(successes / n, n, confidence)
+    return Estimate(successes / n, n, "share, Wilson interval", low, high, confidence)
+
+
+def wilson_interval(value: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's score interval (JASA 22, 1927) of a share in [0, 1], for a number of runs that need not be whole."""
+    z2 = float(special.ndtri((1 + confidence) / 2)) ** 2
+    middle = (value + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2 * (value * (1 - value) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    # Rounding must not move the ends of "none" and "all".
+    return (max(0.0, middle - reach) if value > 0 else 0.0), (min(1.0, middle + reach) if value < 1 else 1.0)
 
 
 def p_at_least(values: Sequence[float], target: float) -> SignificanceTest:
@@ -196,6 +207,8 @@ def rank_correlation(x: Sequence[float], y: Sequence[float], confidence: float =
     first, second = _sample(x), _sample(y)
     if first.size != second.size or first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         raise ValueError("a rank correlation needs pairs of values, and both must vary")
+    from scipy import stats
+
     value, n, method = float(stats.spearmanr(first, second).statistic), first.size, "Spearman, Bonett-Wright interval"
     if n < 4 or abs(value) > 1 - 1e-9:
         return Estimate(value, n, method, None, None, confidence)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -149,15 +149,15 @@ class MeanShift:
     def p_above(self, bound: float = 0.0) -> float:
         if self._error == 0:
             return 0.0 if self.estimate > bound else 1.0
-        return float(stats.t.sf((self.estimate - bound) / self._error, self._degrees))
+        return float(special.stdtr(self._degrees, (bound - self.estimate) / self._error))
 
     def p_below(self, bound: float = 0.0) -> float:
         if self._error == 0:
             return 0.0 if self.estimate < bound else 1.0
-        return float(stats.t.cdf((self.estimate - bound) / self._error, self._degrees))
+        return float(special.stdtr(self._degrees, (self.estimate - bound) / self._error))
 
     def interval(self, level: float) -> tuple[float, float]:
-        reach = float(stats.t.isf(level, self._degrees)) * self._error if self._error else 0.0
+        reach = -float(special.stdtrit(self._degrees, level)) * self._error if self._error else 0.0
         return self.estimate - reach, self.estimate + reach
 
 
@@ -251,6 +251,6 @@ def _at_least(chances: Floats) -> Floats:
 
 def _normal_survival(most: int, variance: float) -> Floats:
     k = np.arange(most + 2)
-    survival: Floats = stats.norm.sf((k - 0.5 - most / 2) / math.sqrt(variance))
+    survival: Floats = special.ndtr(-(k - 0.5 - most / 2) / math.sqrt(variance))
     survival[0], survival[-1] = 1.0, 0.0
     return survival

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from bench.text.console import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Some spreadsheets also accept the full-width forms.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # fmt: skip
@@ -24,6 +25,8 @@ def harmless(value: Any) -> Any:
 
 def as_csv(frame: pd.DataFrame) -> str:
     """The frame as CSV with a header line; all texts are made `harmless`."""
+    import pandas as pd  # late: tables without frames need only `harmless`
+
     made = frame.copy()
     for name in frame.columns:
         if pd.api.types.is_string_dtype(frame[name].dtype) or pd.api.types.is_object_dtype(frame[name].dtype):

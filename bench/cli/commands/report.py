@@ -10,6 +10,7 @@ import typer
 from bench.cli.commands.leaderboard import read_all, write
 from bench.cli.options import Results, RunFiles
 from bench.errors import MissingError, UsageError
+from bench.host.gc_pause import collector_paused
 from bench.report.html.pages import site
 from bench.text import units
 from bench.text.console import LastingConsole, say
@@ -31,10 +32,11 @@ def report(
     if out.exists() and not _is_ours(out):
         raise UsageError(f"--out {out}: there is something else already; name a new folder, or an older report's")
     _make(out)
-    runs, records = read_all(files or (), results)
-    made = site(runs, records, results)
-    for name, content in made.items():
-        write(out / name, content)
+    with collector_paused():
+        runs, records = read_all(files or (), results)
+        made = site(runs, records, results)
+        for name, content in made.items():
+            write(out / name, content)
     read = f"{units.counted(len(runs), 'run')} and {units.counted(len(records), 'record')}"
     say(LastingConsole(), f"{read} in {len(made)} files; open {out / START}")
 

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
@@ -18,7 +19,6 @@ from bench.pipelines.datasets.catalog import is_part
 from bench.runs import slow_hosts
 from bench.runs.annotation import DECLARED
 from bench.runs.disturbed import MOST_TOLD, disturbed
-from bench.runs.plausible import impossible
 from bench.runs.readings import readings
 from bench.runs.run import FINISHED, INVALID, Run
 from bench.scores.rules.timing import RunTimeline, Timing, at, number
@@ -104,11 +104,15 @@ class Trials:
     `price_kinds` are the kinds of the prices used: `on_demand`, `spot`, or None if not recorded.
     """
 
-    runs: tuple[Run, ...]
+    lines: tuple[RunTimeline, ...]
     target: float | None
     timings: tuple[Timing, ...]
     left_out: int
     price_kinds: frozenset[str | None]
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(line.run for line in self.lines)
 
     @property
     def reached(self) -> int:
@@ -187,7 +191,7 @@ class Rule(ABC):
         if untold:
             timings = tuple(_by_accuracy_alone(timing, target) for timing in timings)
         kinds = _price_kinds(used) if price_per_hour is None else frozenset({"on_demand"})
-        trials = Trials(used, target, timings, len(runs) - len(tried), kinds)
+        trials = Trials(tuple(lines), target, timings, len(runs) - len(tried), kinds)
         accuracies = trials.readings(timing.accuracy for timing in timings)
         successes = trials.readings(float(timing.reached) for timing in timings)
         joules = trials.readings(number(run, self.energy_metric) for run in used)
@@ -278,7 +282,7 @@ class Rule(ABC):
             text = f"{runs_were} stopped from outside and continued, for {sum(paused):.1f} s, which the times hold"
             yield Finding("paused", text)
         counted = [timing.counted or None for timing in trials.timings]
-        if told := disturbed(runs, counted):
+        if told := disturbed(runs, counted, [line.usages for line in trials.lines]):
             yield Finding("contended", f"contended, so that its times are longer than the machine's own: {told}")
         if any(run.metrics.get("train_energy_coarse") for run in runs):
             yield Finding("energy_coarse", "energy of less than a second, which its counter is too slow for")
@@ -427,7 +431,7 @@ def _invalid_findings(runs: Sequence[Run], is_all: bool) -> Iterator[Finding]:
 
 def _impossible_findings(trials: Trials) -> Iterator[Finding]:
     """A cell with impossible numbers does not qualify, because one such run makes all of them doubtful."""
-    wrong = {run.run_id: what for run in trials.runs if (what := next(impossible(run), None))}
+    wrong = {line.run.run_id: line.impossible for line in trials.lines if line.impossible}
     for timing in trials.timings:
         if timing.reached and timing.time_s is not None and not 0 < timing.time_s < math.inf:
             wrong.setdefault(timing.run_id, f"its time on this clock is {timing.time_s:.4g} s")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from bench.host.contention import Usage, by_span
+from bench.runs.plausible import impossible
 from bench.runs.run import FINISHED, Run
 
 # Time between spans: the harness's own bookkeeping.
@@ -72,6 +74,16 @@ class RunTimeline:
     @property
     def end_s(self) -> float:
         return self.pieces[-1].end_s if self.pieces else 0.0
+
+    @cached_property
+    def impossible(self) -> str | None:
+        """The first impossible fact of the run."""
+        return next(impossible(self.run), None)
+
+    @cached_property
+    def usages(self) -> dict[str, Usage]:
+        """Who used the cores, by name of span."""
+        return by_span(self.run.spans)
 
     @property
     def accuracy(self) -> float | None:

@@ -139,26 +139,30 @@ def test_spans_are_judged_by_name_and_together_where_they_are_short() -> None:
         {"name": "train", "host": QUIET.to_dict()},
         {"name": "start"},
     ]
-    assert contention.disturbances(spans) == {"train": "other processes took 25% of the CPU time"}
-    assert contention.disturbances(spans, ["import"]) == {}
+    assert contention.disturbances(contention.by_span(spans)) == {"train": "other processes took 25% of the CPU time"}
+    assert contention.disturbances(contention.by_span(spans), ["import"]) == {}
     three = [{"name": name, "host": short.to_dict()} for name in ("data", "init", "train")]
-    assert contention.disturbances(three) == {"run": "other processes took 50% of the CPU time"}
-    assert contention.disturbances([{"name": "train"}, {"name": "eval", "host": None}]) == {}
+    assert contention.disturbances(contention.by_span(three)) == {"run": "other processes took 50% of the CPU time"}
+    assert contention.disturbances(contention.by_span([{"name": "train"}, {"name": "eval", "host": None}])) == {}
 
 
 @pytest.mark.parametrize("value", ["much", [1], True, -1.0, float("nan"), 10**400])
 @pytest.mark.parametrize("name", ["own_cpu_s", "others_cpu_s", "steal_s", "cores", "wall_s"])
 def test_what_a_record_of_others_counts_in_nonsense_is_unknown(name: str, value: object) -> None:
-    assert contention.disturbances([{"name": "train", "host": QUIET.to_dict() | {name: value}}]) == {}
+    assert (
+        contention.disturbances(contention.by_span([{"name": "train", "host": QUIET.to_dict() | {name: value}}])) == {}
+    )
 
 
 def test_what_is_too_short_to_be_judged_is_judged_with_the_whole_run() -> None:
     busy = replace(QUIET, own_cpu_s=10.0, others_cpu_s=10.0)
     short = replace(QUIET, wall_s=0.2, own_cpu_s=0.4)
     spans = [{"name": "import", "host": busy.to_dict()}, {"name": "train", "host": short.to_dict()}]
-    assert contention.disturbances(spans, ["train"]) == {"run": "other processes took 49% of the CPU time"}
+    assert contention.disturbances(contention.by_span(spans), ["train"]) == {
+        "run": "other processes took 49% of the CPU time"
+    }
     spans[1]["host"] = QUIET.to_dict()
-    assert contention.disturbances(spans, ["train"]) == {}
+    assert contention.disturbances(contention.by_span(spans), ["train"]) == {}
 
 
 @pytest.mark.parametrize(

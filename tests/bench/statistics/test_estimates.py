@@ -75,6 +75,16 @@ def test_share() -> None:
     assert (estimate.low, estimate.high) == pytest.approx((centre - half, centre + half), abs=1e-4)
     assert estimates.share(0, 3).low == 0
     assert estimates.share(1, 1).low == pytest.approx(0.2065, abs=1e-3)
+    with pytest.raises(ValueError, match="5 of 4 runs"):
+        estimates.share(5, 4)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (0, 7), (3, 7), (7, 7), (199, 200)])
+@pytest.mark.parametrize("confidence", [0.9, 0.99])
+def test_the_interval_of_a_share_is_that_of_scipys_slower_test(successes: int, n: int, confidence: float) -> None:
+    theirs = scipy_stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    ours = estimates.share(successes, n, confidence)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 def test_p_at_least() -> None:
