@@ -33,6 +33,7 @@ class CycleGanTask(Task):
     """
 
     judges_untrained = True
+    CHANGED = ("_generators", "_critic_a", "_critic_b", "_pool_a", "_pool_b")
 
     def __init__(self, settings: CycleGanSettings, parts: TaskParts) -> None:
         assert isinstance(parts.model, CycleGan)

@@ -32,6 +32,7 @@ class DensePrediction(Task):
 
     # Dimensions of a batch of targets: 3 are classes of pixels, 4 are images.
     TARGET_DIMENSIONS: int
+    CHANGED = ("_optimizers",)
 
     def __init__(self, settings: DenseSettings, parts: TaskParts) -> None:
         super().__init__(settings, parts)

@@ -6,7 +6,7 @@ Source: fast.ai, Practical Deep Learning for Coders (2019), lesson 7 ("no-GAN" p
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ class RestorationGanTask(Task):
     """Says by `turn` whose step a batch is: the generator's alone, the critic's alone, then by the switch."""
 
     quality = Quality("psnr_db", "higher")
+    CHANGED = ("_generator_optimizers", "_critic_optimizers", "_critics_turn")
 
     def __init__(self, settings: RestorationGanSettings, parts: TaskParts) -> None:
         super().__init__(settings, parts)
@@ -43,10 +44,11 @@ class RestorationGanTask(Task):
         self._generator_until, self._critic_until = ends
 
     def begin(self) -> Optimizers:
-        self._optimizers = {net: self.parts.make_optimizers(getattr(self, net)) for net in ("generator", "critic")}
+        make = self.parts.make_optimizers
+        self._generator_optimizers, self._critic_optimizers = make(self.generator), make(self.critic)
         self._critics_turn = True
         self._figures, self._steps = RunningMeans(), Counter[str]()
-        return self._optimizers["generator"]
+        return self._generator_optimizers
 
     def turn(self, position: float) -> Net:
         """Whose step the batch after `position` whole ones is."""
@@ -56,15 +58,16 @@ class RestorationGanTask(Task):
 
     def step(self, batch: Examples, position: float) -> Tensor:
         net, adversarial = self.turn(position), position >= self._critic_until
+        optimizers = self._critic_optimizers if net == "critic" else self._generator_optimizers
         rate = 1.0 if adversarial else self.settings.alone_lr_factor
         rate *= self.settings.critic_lr_factor if net == "critic" and adversarial else 1.0
-        self._optimizers[net].set_progress(position, rate)
+        optimizers.set_progress(position, rate)
         with self.parts.precision.autocast():
             if net == "critic":
                 loss = self._critic_loss(batch.images, batch.labels)
             else:
                 loss = self._generator_loss(batch.images, batch.labels, adversarial)
-        self.descend(loss, self._optimizers[net])
+        self.descend(loss, optimizers)
         if adversarial:
             # The value decides whose turn the next batch is, so the host waits for it.
             self._critics_turn = net == "generator" or not loss.item() < self.settings.switch_below
@@ -77,7 +80,7 @@ class RestorationGanTask(Task):
 
     def epoch_figures(self) -> dict[str, float]:
         """Mean loss and steps of each net in the epoch."""
-        steps = {f"{net}_steps": float(self._steps[net]) for net in self._optimizers}
+        steps = {f"{net}_steps": float(self._steps[net]) for net in get_args(Net)}
         self._steps.clear()
         return {**steps, **self._figures.taken()}
 

@@ -41,7 +41,7 @@ class TaskSettings(Strict):
     NETS: ClassVar[tuple[str, ...]] = ()
     MAY_LACK: ClassVar[tuple[str, ...]] = ()
     STARTS: ClassVar[tuple[str, ...]] = ()
-    INGREDIENTS: ClassVar[tuple[str, ...]] = ("lr_warm_up", "layer_rates")
+    INGREDIENTS: ClassVar[tuple[str, ...]] = ("checkpoint", "lr_warm_up", "layer_rates")
     LOADERS: ClassVar[tuple[str, ...]] = ()
 
     name: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.training.state import State
+
 
 class FakePool:
     """Up to `size` earlier fakes, of which a critic sees one in place of every second new one.
@@ -37,3 +39,11 @@ class FakePool:
 
     def _draw(self, below: int) -> int:
         return int(torch.randint(below, (), generator=self._generator))
+
+    def state(self) -> State:
+        """The fakes, and the generator of the choices."""
+        return {"kept": self._kept, "generator": self._generator.get_state()}
+
+    def restore(self, saved: State) -> None:
+        self._kept = list(saved["kept"])
+        self._generator.set_state(saved["generator"])

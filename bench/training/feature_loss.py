@@ -39,8 +39,10 @@ class FeatureLoss:
 def gram_matrix(features: Tensor) -> Tensor:
     """How far channels are active together: X·Xᵀ / (C·H·W) of features [B, C, H, W], float32 [B, C, C]."""
     channels, height, width = features.shape[1:]
-    by_channel = features.float().flatten(2)
-    return by_channel @ by_channel.transpose(1, 2) / (channels * height * width)
+    # In half precision a sum over many pixels is coarse, and in fp16 it may be infinite.
+    with torch.autocast(features.device.type, enabled=False):
+        by_channel = features.float().flatten(2)
+        return by_channel @ by_channel.transpose(1, 2) / (channels * height * width)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import itertools
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.host.clock import Clock
+from bench.training import trainer_state
 from bench.training.device import Device
 from bench.training.goal import Goal
 from bench.training.optimizers import Optimizers
 from bench.training.ranks import ALONE, Ranks
 from bench.training.state import State
+from bench.training.trainer_state import Stateful
 
 REPORT_EVERY_S = 0.25
 # Called after an epoch that is not the last, with the number of epochs done and a function that gives the state.
@@ -31,7 +33,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Diverged(Exception):
-    """The loss is no longer a finite number."""
+    """The loss, or the quality of a task, is no longer a finite number."""
 
 
 class Batches(Protocol):
@@ -97,6 +99,10 @@ class Loop(ABC):
     def _row(self, quality: float | None) -> dict[str, Any]:
         """What an epoch's row says besides its steps; `quality` is None if it was not evaluated."""
 
+    @abstractmethod
+    def _stateful(self, optimizers: Optimizers) -> Mapping[str, Stateful]:
+        """What a training changes besides its network, by name."""
+
     def run(self, saved: State | None = None) -> None:
         """Train to the end or to the target, from the beginning or from the state `saved` of an interrupted run.
 
@@ -121,12 +127,12 @@ class Loop(ABC):
             self.after_epoch(epoch + 1, lambda: self._state(optimizers))
 
     def _state(self, optimizers: Optimizers) -> State:
-        """All that the rest of the training depends on, for the kinds of training that can be interrupted."""
-        raise NotImplementedError(f"{type(self).__name__} writes no checkpoints")
+        """All that the rest of the training depends on."""
+        return trainer_state.state_of(self, self._stateful(optimizers))
 
     def _restore(self, optimizers: Optimizers, saved: State) -> None:
         """Continue from what `_state` returned."""
-        raise NotImplementedError(f"{type(self).__name__} reads no checkpoints")
+        trainer_state.restore(self, self._stateful(optimizers), saved)
 
     @property
     def epochs(self) -> float:

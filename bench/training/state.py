@@ -1,7 +1,7 @@
 """The state of a training between two epochs, as plain values and tensors, and how it is put back bit for bit.
 
-Each part of a training says its own state: the network and the random generators here, `Optimizers`, `Precision` and
-every `Hook` by their methods `state` and `restore`. What is put back takes the memory of what is there, because
+Each part of a training says its own state: the network and the random generators here, `Optimizers`, `Precision`, every
+`Hook` and `Task` by their methods `state` and `restore`. What is put back takes the memory of what is there, because
 captured steps and compiled programs use it. Loaders need none: their epochs depend only on seed and number.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,23 @@ def put_optimizer(optimizer: torch.optim.Optimizer, saved: State) -> None:
         group.update({key: put(group.get(key), value) for key, value in values.items()})
 
 
+def of_attributes(owner: object, names: Iterable[str]) -> State:
+    """The values of these attributes: numbers as they are, of anything else what its own state is."""
+    return {name: _state_of(getattr(owner, name)) for name in names}
+
+
+def put_attributes(owner: object, saved: State) -> None:
+    """Put back what `of_attributes` returned."""
+    for name, value in saved.items():
+        own = getattr(owner, name)
+        if isinstance(own, torch.Generator):
+            own.set_state(value)
+        elif type(own) in _PLAIN:
+            setattr(owner, name, value)
+        else:
+            own.restore(value)
+
+
 def of_random(device: torch.device) -> State:
     """The states of all global generators of random numbers."""
     numpy = np.random.get_state(legacy=False)
@@ -132,6 +149,12 @@ def of_work(work: Work, model: nn.Module) -> list[Any]:
 def work_of(saved: list[Any], model: nn.Module) -> Work:
     parameters = list(model.parameters())
     return Counter({(number, frozenset(parameters[p] for p in trained)): count for number, trained, count in saved})
+
+
+def _state_of(value: Any) -> Any:
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    return value if type(value) in _PLAIN else value.state()
 
 
 def _parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -15,6 +15,7 @@ from bench.training.examples import Examples
 from bench.training.loop import Batches
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
+from bench.training.state import State, of_attributes, put_attributes
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,9 @@ class Task(ABC):
     quality: Quality
     # Whether the untrained networks are judged too, before the first step.
     judges_untrained: ClassVar[bool] = False
+    # Attributes that a checkpoint keeps, because a training changes them and goes on from them: numbers, generators of
+    # random numbers, and what has a state itself.
+    CHANGED: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Any, parts: TaskParts) -> None:
         self.settings, self.parts = settings, parts
@@ -113,6 +117,14 @@ class Task(ABC):
     def pictures(self) -> dict[str, Tensor]:
         """What is drawn after an evaluation, by name: a picture each, uint8 [3, H, W]."""
         return {}
+
+    def state(self) -> State:
+        """What a checkpoint keeps between two epochs, beside the networks."""
+        return of_attributes(self, self.CHANGED)
+
+    def restore(self, saved: State) -> None:
+        """Put back what `state` returned in an interrupted run; called after `begin`."""
+        put_attributes(self, saved)
 
 
 def channels(values: tuple[float, ...], images: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +13,11 @@ from bench.host.clock import Clock
 from bench.training.curriculum import Curriculum
 from bench.training.examples import Examples
 from bench.training.goal import Goal
-from bench.training.loop import Batches, Loop, Report
+from bench.training.loop import Batches, Diverged, Loop, Report
 from bench.training.optimizers import Optimizers
 from bench.training.state import State
 from bench.training.task import Task
+from bench.training.trainer_state import Stateful
 
 LEAST_FOR_CORRELATION = 4
 
@@ -45,7 +47,8 @@ class TaskTrainer(Loop):
         self.untrained: dict[str, float] = {}
 
     def run(self, saved: State | None = None) -> None:
-        if self.task.judges_untrained:
+        """As every training; raises `Diverged` too if the quality is infinite or NaN."""
+        if self.task.judges_untrained and saved is None:
             with self.clock.span("eval"):
                 self.untrained = self.task.evaluate()
         super().run(saved)
@@ -69,6 +72,16 @@ class TaskTrainer(Loop):
     def _begin(self) -> Optimizers:
         return self.task.begin()
 
+    def _stateful(self, optimizers: Optimizers) -> Mapping[str, Stateful]:  # noqa: ARG002 - the task has them
+        return {"task": self.task, "precision": self.task.parts.precision}
+
+    def _state(self, optimizers: Optimizers) -> State:
+        return {**super()._state(optimizers), "untrained": self.untrained}
+
+    def _restore(self, optimizers: Optimizers, saved: State) -> None:
+        self.untrained = saved["untrained"]
+        super()._restore(optimizers, saved)
+
     def _steps(self, epoch: int, optimizers: Optimizers) -> Iterator[tuple[Tensor, int]]:  # noqa: ARG002 - the task has them
         for images, labels in self.train.epoch(epoch):
             position, self.batches = self.batches, self.batches + 1
@@ -78,7 +91,11 @@ class TaskTrainer(Loop):
 
     def _measured(self, final: bool) -> float:  # noqa: ARG002 - both are alike
         self.measured = self.task.evaluate()
-        return self.measured[self.task.quality.name]
+        name = self.task.quality.name
+        quality = self.measured[name]
+        if not math.isfinite(quality):
+            raise Diverged(f"{name} is {quality} after step {self.step}")
+        return quality
 
     def _row(self, quality: float | None) -> dict[str, Any]:
         return self.task.epoch_figures() | ({} if quality is None else self.measured)

@@ -6,7 +6,7 @@ import copy
 import gc
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.host.clock import Clock
-from bench.training import evaluation, trainer_state
+from bench.training import evaluation
 from bench.training.curriculum import Curriculum, Stage
 from bench.training.evaluation import Answers
 from bench.training.examples import Examples
@@ -22,8 +22,9 @@ from bench.training.goal import Goal
 from bench.training.hook import overridden
 from bench.training.loop import Batches, Loop, Report
 from bench.training.optimizers import Optimizers
-from bench.training.state import State
+from bench.training.state import State, of_work, work_of
 from bench.training.step import TrainingStep
+from bench.training.trainer_state import Stateful
 
 
 class Trainer(Loop):
@@ -105,11 +106,18 @@ class Trainer(Loop):
     def _begin(self) -> Optimizers:
         return self.train_step.begin()
 
+    def _stateful(self, optimizers: Optimizers) -> Mapping[str, Stateful]:
+        return {"optimizers": optimizers, "precision": self.train_step.precision}
+
     def _state(self, optimizers: Optimizers) -> State:
-        return trainer_state.state_of(self, optimizers)
+        hooks = [hook.state() for hook in self.train_step.hooks]
+        return {**super()._state(optimizers), "hooks": hooks, "work": of_work(self.examples_by_work, self.model)}
 
     def _restore(self, optimizers: Optimizers, saved: State) -> None:
-        trainer_state.restore(self, optimizers, saved)
+        for hook, one in zip(self.train_step.hooks, saved["hooks"], strict=True):
+            hook.restore(one)
+        self.examples_by_work = work_of(saved["work"], self.model)
+        super()._restore(optimizers, saved)
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:

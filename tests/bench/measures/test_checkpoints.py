@@ -9,55 +9,13 @@ import pytest
 
 from bench.errors import UsageError
 from bench.execution.runner import execute
-from bench.host.clock import Clock
-from bench.host.fingerprint import fingerprint
 from bench.measures import checkpoints
-from bench.measures.lookup import measure_class
 from bench.runs import checkpoint
-from bench.runs.checkpoint import CheckpointPlace, Ended
+from bench.runs.checkpoint import CheckpointPlace
+from tests.bench.measures.interrupted import last, left_by, place_of, resumed, rows, run_resumed
 
 SETTINGS = ("epochs=3", "target_accuracy=null", "model.blocks=[1]", "checkpoint={every_epochs: 1}")
 RANDOM = "data={name: random, shape: [1, 8, 8], classes: 4, train_count: 256, test_count: 64}"
-
-
-def place_of(folder, run_id="20260101T000000.000000Z-00000000"):
-    folder.mkdir(exist_ok=True)
-    return CheckpointPlace(folder, run_id, "digits", "0123456789abcdef", 0, {}, {"sources_sha256": "s"}, fingerprint())
-
-
-def left_by(place):
-    """The checkpoint that a finished run has left, as only the command removes it, with a note of an interruption."""
-    made = checkpoint.read(place.path)
-    at_s = made.values.elapsed_s + 2.5
-    made.ended(Ended(made.values.run_id, "interrupted", at_s, 1000.0))
-    return checkpoint.read(place.path)
-
-
-def resumed(job, made):
-    return replace(job, resume=made, parts=made.parts(1060.0))
-
-
-def run_resumed(job):
-    """What such a job told; the clock begins as a worker begins it."""
-    told = []
-    clock = Clock()
-    clock.spans += job.resume.spans()
-    clock.origin_s -= clock.spans[-1].end_s
-    measure = measure_class(job.measure)(job, clock, lambda kind, **values: told.append({"kind": kind, **values}))
-    measure.run()
-    return told
-
-
-def last(told, kind="end"):
-    return [event for event in told if event["kind"] == kind][-1]
-
-
-def rows(told):
-    return [
-        {key: value for key, value in event.items() if key not in ("kind", "train_s")}
-        for event in told
-        if event["kind"] == "epoch"
-    ]
 
 
 @pytest.fixture

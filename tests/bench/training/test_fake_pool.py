@@ -58,3 +58,10 @@ def test_kept_fakes_are_copies_without_a_history():
 
 def test_without_places_every_fake_is_shown_once():
     assert shown_numbers(pool(0), [2, 3]) == [0, 1, 2, 3, 4]
+
+
+def test_a_pool_goes_on_where_another_was():
+    one, other = pool(3), pool(3, seed=1)
+    shown_numbers(one, [5, 5])
+    other.restore(one.state())
+    assert shown_numbers(other, [4, 4]) == shown_numbers(one, [4, 4])

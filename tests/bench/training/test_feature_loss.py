@@ -33,3 +33,11 @@ def test_the_distance_is_relative_and_one_an_image():
     wanted = torch.stack([torch.full((1, 2, 2), 1.0), torch.full((1, 2, 2), 100.0)])
     assert feature_distance(halves(wanted * 1.5), halves(wanted)).tolist() == pytest.approx([0.5, 0.5])
     assert feature_distance(halves(wanted), halves(wanted)).tolist() == [0.0, 0.0]
+
+
+def test_a_gram_matrix_is_of_float32_in_half_precision_too():
+    features = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gram_matrix(features)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, gram_matrix(features.float()))

@@ -130,3 +130,14 @@ def test_how_the_loss_goes_with_the_quality_is_told_of_four_epochs():
     made = trained(epochs=5, loss_at={position: float(position) for position in range(20)})
     made.run()
     assert made.loss_quality_correlation == pytest.approx(-1.0)
+
+
+class Lost(Countdown):
+    def evaluate(self):
+        return {self.quality.name: float("inf")}
+
+
+def test_a_quality_that_is_no_number_is_a_divergence_too():
+    made = trained(Lost)
+    with pytest.raises(Diverged, match="left is inf after step 4"):
+        made.run()
