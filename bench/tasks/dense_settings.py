@@ -47,11 +47,11 @@ class RestorationSettings(DenseSettings):
     loss: Literal["mse", "l1", "features"] = "mse"
     """What is minimised."""
     features: KeptNet | None = None
-    """The classifier whose features judge the images, and with `loss: features` train: as `encoder`."""
+    """The classifier whose features judge the images, and train with `loss: features`; named as for `encoder`."""
     feature_weights: Annotated[list[NotNegative], Field(min_length=1)] = Field(default=[5.0, 15.0, 2.0])
     """Weights of the classifier's features, from the finest on."""
     gram: NotNegative = 1.0
-    """Weight of the Gram matrices, in that of the features squared."""
+    """Weight of the Gram matrices, as a multiple of the squared weight of their features."""
     half_size_until: Beginning | None = None
     """Until this share of the training, images are half as wide and high."""
 
@@ -79,15 +79,15 @@ class RestorationGanSettings(TaskSettings):
     generator_until: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """The generator learns alone until this share of the training; 0 leaves this out."""
     critic_until: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """The critic learns alone until this share of the training; as `generator_until`, it leaves this out."""
+    """The critic learns alone until this share of the training; the same as `generator_until` leaves this out."""
     switch_below: Positive = 0.65
-    """The critic's loss from which on it is the generator's turn."""
+    """If the critic's loss on a batch is below this, the next batch is the generator's."""
     pixel_weight: NotNegative = 50.0
     """Weight of the mean squared error beside the critic's verdict."""
     alone_lr_factor: Positive = 10.0
-    """Rate of both while they learn alone, in the recipe's rate."""
+    """The rate of each net while it learns alone, as a multiple of the recipe's."""
     critic_lr_factor: Positive = 5.0
-    """Rate of the critic against the generator, in the recipe's rate."""
+    """The rate of the critic once both are trained, as a multiple of the recipe's."""
     features: KeptNet | None = None
     """The classifier whose features judge the images: a recipe whose newest kept run it is, a run's id, a file."""
 

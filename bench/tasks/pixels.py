@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bench.pipelines.dataset import Dataset
+from bench.pipelines.torchvision_compat import import_torchvision
 from bench.training.task import channels
 
 PADDING = 2
-PAPER = 255
 
 
 class Tanh:
@@ -50,10 +49,7 @@ def grid(pixels: Tensor, columns: int = 8) -> Tensor:
 
     A last row that is not full ends in white.
     """
-    images = F.pad(pixels.detach().float().clamp(0, 1) * 255, (PADDING,) * 4, value=PAPER).round().to(torch.uint8)
-    images = images.expand(-1, 3, -1, -1)
-    rows = -(-len(images) // columns)
-    paper = images.new_full((rows * columns - len(images), *images.shape[1:]), PAPER)
-    _, channels_, height, width = images.shape
-    table = torch.cat([images, paper]).view(rows, columns, channels_, height, width)
-    return table.permute(2, 0, 3, 1, 4).reshape(channels_, rows * height, columns * width)
+    shown = pixels.detach().float().clamp(0, 1)
+    torchvision = import_torchvision("torchvision.utils")
+    table: Tensor = torchvision.make_grid(shown, nrow=columns, padding=PADDING, pad_value=1.0)
+    return (table * 255).round().to(torch.uint8)

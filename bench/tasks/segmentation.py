@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.errors import UsageError
 from bench.tasks.dense import DensePrediction, answers, first_answers, picture
+from bench.tasks.dense_settings import SegmentationSettings
 from bench.tasks.pixel_classes import PixelScore
 from bench.tasks.pixels import Pixels
-from bench.training.task import Quality
+from bench.training.task import Quality, TaskParts
 
 # What the colours of classes are multiples of, in a space of 256³; neighbours differ much, and class 0 is black.
 COLOUR_STEP = (67, 149, 211)
 
 
 class Segmentation(DensePrediction):
-    """Cross-entropy of each pixel's class; pixels of the value `void` are left out."""
+    """Cross-entropy of each pixel's class; pixels of the value `void` are left out.
+
+    Raises `UsageError` for test images of which every pixel is void.
+    """
 
     quality = Quality("pixel_accuracy", "higher")
     TARGET_DIMENSIONS = 3
+
+    def __init__(self, settings: SegmentationSettings, parts: TaskParts) -> None:
+        super().__init__(settings, parts)
+        void, targets = parts.data.void, parts.data.test.targets
+        if void is not None and bool(np.all(targets == void)):
+            raise UsageError(
+                f"data.void: every pixel of the test images of {parts.data.name} is void ({void}), so that nothing is "
+                "left to judge; set data.void to another value, or leave it out"
+            )
 
     def loss(self, made: Tensor, targets: Tensor) -> Tensor:
         void = self.parts.data.void

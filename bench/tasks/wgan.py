@@ -13,9 +13,8 @@ from torch import Tensor
 from bench.errors import UsageError
 from bench.models.dcgan import Dcgan
 from bench.pipelines.augment import seeded_generator
-from bench.tasks.frechet import Moments, class_coverage, frechet_distance, seen
-from bench.tasks.nearest import nearest_distances
-from bench.tasks.pixels import Tanh, grid, pixels_of
+from bench.tasks.pixels import Tanh, grid
+from bench.tasks.sample_quality import SampleScore
 from bench.tasks.untrained import untrained
 from bench.tasks.wgan_settings import WganSettings
 from bench.training.examples import Examples
@@ -32,10 +31,11 @@ class Wgan(Task):
     """A batch is a step of the critic, with as many generated images; sometimes a step of the generator follows.
 
     The quality is the Fréchet distance of `samples` generated images to as many test images. Raises `UsageError` if
-    there are fewer.
+    there are fewer, and for images that are not square.
     """
 
     quality = Quality("frechet_distance", "lower")
+    CHANGED = ("_critic_optimizers", "_generator_optimizers", "_draws", "_generator_steps", "_critic_steps_since")
 
     def __init__(self, settings: WganSettings, parts: TaskParts) -> None:
         super().__init__(settings, parts)
@@ -43,14 +43,20 @@ class Wgan(Task):
         self.settings: WganSettings = settings
         self._generator, self._critic, self._noise_length = parts.model.generator, parts.model.critic, parts.model.noise
         self._tanh = Tanh(parts.data, parts.device, parts.precision.inputs)
-        self._real: Moments | None = None
-        self._held_out_distance = 0.0
-        there = len(parts.data.test)
+        there, (_, height, width) = len(parts.data.test), parts.data.image_shape
+        if height != width:
+            raise UsageError(
+                f"data: {parts.data.name} has images of {height}x{width} pixels, and a DCGAN draws square ones; take "
+                "square images, of a folder by data.image_size"
+            )
         if parts.nets and there < settings.samples:
             raise UsageError(
                 f"task.samples: {settings.samples:,} images are compared with as many test images, and "
                 f"{parts.data.name} has {there:,}; set task.samples to {there} at most, or take more test images"
             )
+        self._score = None
+        if judge := parts.nets.get("features"):
+            self._score = SampleScore(judge, parts.data, settings.samples, settings.nearest, parts.device)
 
     def begin(self) -> Optimizers:
         make = self.parts.make_optimizers
@@ -109,23 +115,12 @@ class Wgan(Task):
         return {"generator_steps": self._generator_steps, **self._figures.taken()}
 
     def evaluate(self) -> dict[str, float]:
-        """The Fréchet distance, the classes that appear, and how far images are from the nearest training image."""
-        settings, data, judge = self.settings, self.parts.data, self.parts.nets["features"]
-        train = data.without_margin(data.train.images)
-        made = self._samples("evaluation", settings.samples)
+        """The figures of `SampleScore`, of images from the same noise each time."""
+        assert self._score is not None
+        made = self._samples("evaluation", self.settings.samples)
         if not made.isfinite().all():
             raise Diverged("the generator's images are not finite any more")
-        if self._real is None:
-            real = pixels_of(data.without_margin(data.test.images[: settings.samples]), self.parts.device)
-            self._real = Moments.of(seen(judge, real).features)
-            self._held_out_distance = nearest_distances(real[: settings.nearest], train).mean().item()
-        features, classes = seen(judge, made)
-        return {
-            "frechet_distance": frechet_distance(self._real, Moments.of(features)),
-            "class_coverage": class_coverage(classes, data.classes),
-            "nearest_distance": nearest_distances(made[: settings.nearest], train).mean().item(),
-            "held_out_nearest_distance": self._held_out_distance,
-        }
+        return self._score.figures(made)
 
     def pictures(self) -> dict[str, Tensor]:
         return {"samples": grid(self._samples("grid", DRAWN))}

@@ -25,13 +25,13 @@ class WganSettings(TaskSettings):
     critic_steps: Count = 5
     """Steps of the critic for one of the generator."""
     many_critic_steps: Count = 100
-    """The same, where there are to be many."""
+    """The same, for the steps of the generator that wait longer."""
     many_at_first: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
-    """So many first steps of the generator wait for `many_critic_steps`."""
+    """How many of the first steps of the generator wait for `many_critic_steps`."""
     many_every: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 500
-    """Every so many-th step of the generator waits for `many_critic_steps`, the first one included; 0 for none."""
+    """500: steps 1, 501, 1001 and so on of the generator wait for `many_critic_steps` too; 0: none does."""
     clip: Positive = 0.01
-    """Largest weight of the critic."""
+    """The largest weight of the critic, positive or negative."""
     gradient_penalty: NotNegative = 0.0
     """Weight of the penalty on the critic's gradients (WGAN-GP); above 0 nothing is clipped."""
     generator_batch: Count = 64
@@ -41,4 +41,4 @@ class WganSettings(TaskSettings):
     samples: Annotated[int, Field(ge=2, le=MOST_COUNT)] = 2000
     """Images of each evaluation, generated ones and test images."""
     nearest: Count = 100
-    """So many of them are compared with every training image."""
+    """How many of them are compared with every training image."""

@@ -1,7 +1,9 @@
 """The task segmentation on made-up squares."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -77,6 +79,13 @@ def test_weights_of_another_encoder_are_refused():
 def test_data_without_classes_of_pixels_are_refused(targets):
     with pytest.raises(UsageError, match="segmentation needs data with the class of each pixel, which squares has not"):
         task(pairs(targets))
+
+
+def test_test_images_that_are_void_alone_are_refused():
+    data = pairs("classes", void=1)
+    nothing = replace(data.test, targets=np.ones_like(data.test.targets))
+    with pytest.raises(UsageError, match=r"data.void: every pixel of the test images of squares is void \(1\)"):
+        task(replace(data, test=nothing))
 
 
 def test_its_picture_has_a_row_for_each_image():

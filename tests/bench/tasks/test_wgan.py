@@ -9,32 +9,16 @@ from torch import nn
 
 from bench.errors import UsageError
 from bench.models.dcgan import Dcgan
+from bench.pipelines.dataset import Split
 from bench.tasks.wgan import Wgan
 from bench.tasks.wgan_settings import WganSettings
 from bench.training.examples import Examples
 from bench.training.loop import Diverged
 from bench.training.optimizers import Optimizers
 from bench.training.schedules import constant
-from bench.training.task import TrainedNet
+from tests.bench.tasks.brightness import judge
 
 PIXELS = 8
-
-
-class BrightOrDark(nn.Module):
-    """A classifier that knows the two kinds of pictures: features [B, 2] are the mean and the mean square."""
-
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(2, 2, bias=False)
-        self.head.weight.data = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
-
-    def forward(self, images):
-        pixels = images.flatten(1)
-        return self.head(torch.stack([pixels.mean(1), pixels.square().mean(1)], 1))
-
-
-def judge():
-    return {"features": TrainedNet(BrightOrDark().eval(), mean=(0.5,), std=(0.25,))}
 
 
 def settings(**values):
@@ -163,7 +147,7 @@ class Fixed(nn.Module):
 
 def evaluated(make_parts, pixels):
     model = network()
-    parts = make_parts(model, judge())
+    parts = make_parts(model, {"features": judge()})
     task = Wgan(settings(), parts)
     task._generator = Fixed(torch.from_numpy(pixels(parts.data)).float() / 255)
     task.begin()
@@ -187,7 +171,7 @@ def test_a_generator_that_draws_one_picture_is_a_row_with_its_coverage(make_part
     found, task = evaluated(make_parts, lambda data: data.test.images[:1])
     assert found["class_coverage"] == 0.5
     assert found["frechet_distance"] > 1
-    assert task.pictures()["samples"].shape == (3, 8 * 12, 8 * 12)
+    assert task.pictures()["samples"].shape == (3, 8 * 10 + 2, 8 * 10 + 2)
 
 
 def test_pictures_that_are_no_numbers_are_a_divergence(make_parts):
@@ -205,7 +189,14 @@ def test_the_grid_is_of_the_same_noise_each_time_and_of_each_seed_another(make_p
 
 
 def test_more_samples_than_test_images_are_refused(make_parts):
-    parts = make_parts(network(), judge())
+    parts = make_parts(network(), {"features": judge()})
     there = len(parts.data.test)
     with pytest.raises(UsageError, match=f"set task.samples to {there} at most"):
         Wgan(settings(samples=there + 1), parts)
+
+
+def test_images_that_are_not_square_are_refused(make_parts):
+    parts = make_parts(network())
+    wide = Split(np.zeros((4, 1, 8, 16), np.uint8), np.zeros(4, np.int64))
+    with pytest.raises(UsageError, match="images of 8x16 pixels, and a DCGAN draws square ones; take square images"):
+        Wgan(settings(), replace(parts, data=replace(parts.data, train=wide, test=wide)))

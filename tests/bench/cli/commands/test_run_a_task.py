@@ -55,7 +55,7 @@ def test_pictures_are_beside_the_log(folder, runs):
         file = folder / "results" / one["file"]
         assert file.parent.parent == (folder / "results" / run.log).parent
         with Image.open(file) as picture:
-            assert picture.size == (96, 96)
+            assert picture.size == (82, 82)
 
 
 def test_show_tells_the_settings_and_the_quality_that_was_reached(folder):

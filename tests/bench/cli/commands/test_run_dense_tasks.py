@@ -58,7 +58,7 @@ def test_pictures_of_before_and_after_are_beside_the_log(folder, runs):
         kept = run.config["resolved"]["pictures"]
         assert [(one["name"], one["epoch"]) for one in kept] == [("before_after", 1), ("before_after", 2)]
         with Image.open(folder / "results" / kept[-1]["file"]) as picture:
-            assert picture.size == (3 * 100, 8 * 100)
+            assert picture.size == (3 * 98 + 2, 8 * 98 + 2)
 
 
 def test_the_gan_says_how_often_each_net_was_stepped(runs):
