@@ -15,6 +15,11 @@ def quality_name(run: Run) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def words(metric: str) -> str:
+    """`frechet distance`."""
+    return metric.replace("_", " ")
+
+
 def epoch_points(run: Run, name: str) -> tuple[Point, ...]:
     """Seconds of training and a number of the epochs, where both are known."""
     pairs = ((_finite(row.get("train_s")), _finite(row.get(name))) for row in run.epochs)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench.report.charts.epochs import quality_name, words
 from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.readings import readings
 from bench.runs.run import INVALID, Run
@@ -16,6 +17,7 @@ from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
 from bench.statistics import clustered
 from bench.statistics.reading import Reading
+from bench.text import units
 from bench.text.values import show_metric
 
 # The main figure of each measure.
@@ -92,6 +94,18 @@ class CellPage:
     @property
     def accuracy(self) -> float | None:
         return self._average("accuracy")
+
+    @cached_property
+    def quality(self) -> str | None:
+        """The metric by which its task is judged; None of a classifier."""
+        return next((name for run in self.counted if (name := quality_name(run)) is not None), None)
+
+    @property
+    def judged(self) -> str:
+        """The mean accuracy as text, or the mean quality with its name."""
+        if self.quality is None:
+            return units.percent(self.accuracy)
+        return f"{show_metric(self.quality, self._average(self.quality))} {words(self.quality)}"
 
     def _average(self, metric: str) -> float | None:
         found = self._readings(metric)

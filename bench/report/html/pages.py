@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.claims.evidence import Answer
 from bench.host.gc_pause import collector_paused
+from bench.report.charts.epochs import words
 from bench.report.html import chart_view
 from bench.report.html.cells import CellPage, cells_of
 from bench.report.html.claims import claim_answers, claim_views
@@ -41,7 +42,6 @@ from bench.scores.leaderboard import Board, boards
 from bench.scores.published import PublishedResult
 from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
-from bench.text import units
 from bench.text.values import show_metric
 
 FOLDER = Path(__file__).parent
@@ -186,7 +186,7 @@ def _cell_page(
         commands=commands(cell.runs),
         views=views,
         spans=spans_by_rule(views),
-        runs=[_run_row(run) for run in shown],
+        runs=[_run_row(run, cell.quality) for run in shown],
         left_out=len(cell.runs) - len(shown),
         metrics=[(name, show_metric(name, value)) for name, value in newest.metrics.items() if value is not None],
         parts=parts,
@@ -195,17 +195,16 @@ def _cell_page(
     )
 
 
-def _run_row(run: Run) -> dict[str, Any]:
-    """The columns of numbers, each as text and as a sort key."""
-    shown = (
-        ("accuracy", "accuracy", units.percent),
-        ("training", "train_s", units.duration),
-        ("in all", "total_s", units.duration),
-    )
-    values = [(label, number(run, name), show) for label, name, show in shown]
+def _run_row(run: Run, quality: str | None) -> dict[str, Any]:
+    """The columns of numbers, each as text and as a sort key; `quality` is the metric that a task is judged by."""
+    judged = quality or "accuracy"
+    values = [
+        (label, number(run, name), name)
+        for label, name in ((words(judged), judged), ("training", "train_s"), ("in all", "total_s"))
+    ]
     return {
         "run": run,
-        "numbers": [(label, show(value), "" if value is None else value) for label, value, show in values],
+        "numbers": [(label, show_metric(name, value), "" if value is None else value) for label, value, name in values],
     }
 
 

@@ -253,6 +253,6 @@ def cell_row(cell: CellPage) -> dict[str, Any]:
         "cell": cell,
         "headline": headline[0] if headline else "",
         "value": headline[1] if headline else "",
-        "accuracy": units.percent(cell.accuracy),
+        "accuracy": cell.judged,
         "accuracy_value": "" if cell.accuracy is None else cell.accuracy,
     }

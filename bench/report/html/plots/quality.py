@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from bench.report.charts.chart import PALETTE_SIZE, ChartAxis, ChartSeries, ReferenceLine, XYChart
-from bench.report.charts.epochs import epoch_points, quality_name
+from bench.report.charts.epochs import epoch_points, quality_name, words
 from bench.report.charts.scale import scale_of, times
 from bench.report.html.cells import CellPage
 from bench.runs.run import Run
@@ -28,7 +28,7 @@ def qualities(cells: Sequence[CellPage]) -> list[XYChart]:
     for (task, name), members in groups.items():
         drawn = [(cell.label, cell.runs[:MOST_RUNS]) for cell in members[:MOST_CELLS]]
         cut = f" Drawn are {len(drawn)} of {len(members)} cells, the newest." if len(members) > len(drawn) else ""
-        if chart := quality_chart(f"quality-{task}-{name}", f"{_words(name)} against time, {task}", drawn, cut):
+        if chart := quality_chart(f"quality-{task}-{name}", f"{words(name)} against time, {task}", drawn, cut):
             charts.append(chart)
     return charts
 
@@ -49,7 +49,7 @@ def quality_chart(name: str, title: str, groups: Groups, cut: str = "") -> XYCha
     targets = sorted(
         {target for _, runs in groups for run in runs if (target := number(run, "target_quality")) is not None}
     )
-    told = f"{_words(metric)}, {better} is better" if better in ("lower", "higher") else _words(metric)
+    told = f"{words(metric)}, {better} is better" if better in ("lower", "higher") else words(metric)
     return XYChart(
         name,
         title,
@@ -62,7 +62,3 @@ def quality_chart(name: str, title: str, groups: Groups, cut: str = "") -> XYCha
         ),
         tuple(ReferenceLine(target, f"target {target:g}") for target in targets),
     )
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

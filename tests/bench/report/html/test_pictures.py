@@ -64,6 +64,8 @@ def test_a_page_shows_the_first_the_last_and_some_pictures_between(results: Path
     assert "after epoch 5, frechet distance 40" in page
     assert all(f'src="../{name}"' in page for name in names)
     assert "Quality against time" in page
+    assert '<th scope="col" class="number">frechet distance</th>' in page
+    assert "40 frechet distance" in str(files["cells.html"])
     index = str(files["index.html"])
     assert f'<img src="{names[-1]}"' in index
     assert "after epoch 5, frechet distance 40" in index
