@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bench.runs.weights import WeightsFile
+from bench.spec import recipes
+from bench.tasks import TASKS
 from tests.bench.measures.interrupted import last, left_by, place_of, resumed, rows, run_resumed
 
 SETTINGS = ("epochs=3", "threads=1", "checkpoint={every_epochs: 1}")
@@ -42,6 +44,13 @@ RECIPES = {
         "model.widths=[4, 4]",
         "batch_size=4",
         "task.frozen_until=0.8",
+    ),
+    # The images are half as large until the middle of the last epoch.
+    "superres_pixels": (
+        f"data={{{NOISE}, targets: images}}",
+        "model.widths=[4, 4]",
+        "batch_size=4",
+        "task.half_size_until=0.8",
     ),
     # The switch decides from the first batch on, and the critic drops channels at random.
     "restore_gan": (
@@ -88,10 +97,12 @@ def test_a_resumed_task_is_the_whole_one(recipe, make_job, run_here, judge, tmp_
     assert [span["name"] for span in last(told)["spans"]].count("train") == 3
 
 
+def test_no_task_is_forgotten():
+    assert {recipes.load(name, "cpu").task.name for name in RECIPES} == set(TASKS)
+
+
 def test_a_state_that_was_not_put_back_would_be_seen(make_job, run_here, monkeypatch, tmp_path):
     """What the test above compares would otherwise be nothing: the pools are all that is forgotten here."""
-    from bench.training.fake_pool import FakePool
-
     job = make_job("time_to_accuracy", *SETTINGS, *RECIPES["cyclegan"], recipe="cyclegan")
     job = replace(job, checkpoints=place_of(tmp_path / "kept"))
     whole = run_here(job)
