@@ -16,6 +16,7 @@ from bench.report.html.plots.quality import qualities
 from bench.report.html.sweeps import sweep_pages
 from bench.runs.run import Run
 from tests.bench.competitors import run
+from tests.bench.report.html.browser import Page
 
 
 def png() -> bytes:
@@ -99,3 +100,20 @@ def test_a_sweep_is_judged_by_the_quality() -> None:
     assert page.curves is not None
     assert page.curves_heading == "Quality against time"
     assert page.effects[0][1][0].title == "frechet distance by width"
+
+
+def test_pictures_and_quality_are_seen_on_a_phone_and_on_a_wide_screen(
+    page: Page, results: Path, tmp_path: Path
+) -> None:
+    for name, content in site([made()], [], results).items():
+        file = tmp_path / "pages" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+    (cell,) = (tmp_path / "pages" / "cells").iterdir()
+    for width, dark in ((360, False), (360, True), (1280, False), (1280, True)):
+        page.open(cell, width=width, dark=dark)
+        shown = "[...document.images].map(one => [one.naturalWidth, one.getBoundingClientRect()])"
+        seen = page.run(f"{shown}.map(([pixels, box]) => pixels == 8 && box.width >= 100 && box.right <= innerWidth)")
+        assert seen == [True] * 4
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert page.run("[...document.querySelectorAll('h2')].some(one => one.innerText === 'Quality against time')")
