@@ -1,4 +1,4 @@
-"""How good generated images are: their likeness to test images, the classes among them, and what was learnt by heart."""
+"""How good generated images are: how like test images, of which classes, and whether they were learnt by heart."""
 
 from __future__ import annotations
 

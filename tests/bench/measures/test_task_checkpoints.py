@@ -10,6 +10,7 @@ import pytest
 from bench.runs.weights import WeightsFile
 from bench.spec import recipes
 from bench.tasks import TASKS
+from bench.training.fake_pool import FakePool
 from tests.bench.measures.interrupted import last, left_by, place_of, resumed, rows, run_resumed
 
 SETTINGS = ("epochs=3", "threads=1", "checkpoint={every_epochs: 1}")

@@ -32,8 +32,9 @@ def pixels(split, rows):
 
 
 def test_all_kinds_of_a_set_that_is_sorted_by_class_are_compared(data):
-    both, dark = score(data).figures(pixels(pictures(32, 2), slice(None))), score(data).figures(
-        pixels(data.test, slice(32))
+    both, dark = (
+        score(data).figures(pixels(pictures(32, 2), slice(None))),
+        score(data).figures(pixels(data.test, slice(32))),
     )
     assert both["frechet_distance"] < 0.2 < dark["frechet_distance"]
     assert (both["class_coverage"], dark["class_coverage"]) == (1.0, 0.5)
