@@ -39,8 +39,8 @@ def fitted(table: Table, width: int, optional: Sequence[str]) -> Table:
             break
         gone.add(name)
         columns = [column for column in table.columns if _heading(column) not in gone]
-        smaller = Table(caption=table.caption)
-        smaller.caption_justify = table.caption_justify
+        smaller = Table(title=table.title, caption=table.caption)
+        smaller.title_justify, smaller.caption_justify = table.title_justify, table.caption_justify
         for column in columns:
             smaller.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
         for row in zip(*(column.cells for column in columns), strict=True):

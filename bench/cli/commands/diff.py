@@ -14,11 +14,15 @@ from rich.console import Console
 
 from bench.cli.options import Results
 from bench.errors import UsageError
-from bench.report.terminal.diff import DiffSide, print_diff
-from bench.runs.lookup import find_run, find_runs
+from bench.report.terminal.diff import print_diff
+from bench.report.terminal.diff_side import DiffSide
+from bench.runs.lookup import PUBLISHED, STORE, find_places, find_run
 from bench.runs.run import Run
 from bench.runs.store import jsonl_files, read_runs
 from bench.scores.rules import Kind
+
+# Of a repository that was cloned, the published runs are all there is.
+FOLDERS = (STORE, PUBLISHED)
 
 
 def diff(
@@ -42,8 +46,8 @@ def diff(
 def _runs_of(reference: str, results: Path) -> list[Run]:
     """One run, or all of a file. Raises UsageError for a file of several cells."""
     if not reference.endswith(".jsonl"):
-        return [find_run(reference, results)[0]]
-    runs = find_runs([reference], results)
+        return [find_run(reference, results, FOLDERS)[0]]
+    runs = [run for run, _ in find_places([reference], results)]
     if len({Kind.of(run) for run in runs}) > 1:
         raise UsageError(f"{reference} has runs of several cells; name one run by the beginning of its id")
     return runs
@@ -51,10 +55,10 @@ def _runs_of(reference: str, results: Path) -> list[Run]:
 
 def _with_repeats(runs: list[Run], results: Path) -> list[Run]:
     """A single run with the others of its cell, in the order of their seeds."""
-    folder = results / "runs"
-    if len(runs) > 1 or not folder.is_dir():
+    folders = [results / name for name in FOLDERS if (results / name).is_dir()]
+    if len(runs) > 1:
         return runs
     kind = Kind.of(runs[0])
-    found = read_runs(jsonl_files([folder]), lambda _, cell: cell == kind.cell)
+    found = read_runs(jsonl_files(folders), lambda _, cell: cell == kind.cell)
     alike = {run.run_id: run for run in [*runs, *found] if Kind.of(run) == kind}
     return sorted(alike.values(), key=lambda run: (run.seed, run.run_id))

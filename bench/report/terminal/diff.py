@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,69 +11,23 @@ from rich.text import Text
 
 from bench.report.charts.chart import ChartAxis, ChartSeries, ReferenceLine, XYChart
 from bench.report.charts.epochs import epoch_points, quality_name
-from bench.report.charts.scale import accuracies, is_share, scale_of, times
+from bench.report.charts.scale import accuracies, scale_of, times
 from bench.report.terminal.chart import chart_lines
-from bench.report.terminal.summary import AT_BATCH_SIZE, FIGURES, NEGLIGIBLE_S, SPANS, span_s, summarise
+from bench.report.terminal.diff_rows import DiffRow, parts
+from bench.report.terminal.diff_side import DiffSide
 from bench.runs.disturbed import disturbed
 from bench.runs.labels import flat, hardware, show
-from bench.runs.run import FINISHED, NOT_IDENTITY, Run
+from bench.runs.readings import readings
+from bench.runs.run import NOT_IDENTITY, Run
 from bench.scores.rules.timing import number
 from bench.statistics import LEAST_FOR_INTERVAL
-from bench.statistics.shift import means_of_two
+from bench.statistics.two_sides import TwoSides, two_sides
 from bench.text import units
 from bench.text.console import say
-from bench.text.fitting import print_table
+from bench.text.fitting import fits, print_table
 
-Show = Callable[[float | None], str]
-Line = tuple[str, ...]
-# Half of what a 95 % interval leaves out.
-TAIL = 0.025
 MOST_WIDTH = 100
-# The columns that a narrow terminal loses.
-OPTIONAL = ("95 % interval", "differs")
-RESULTS: tuple[tuple[str, str, Show], ...] = (
-    ("accuracy", "accuracy", units.percent),
-    ("training loss", "loss", units.number),
-    ("time to the target", "time_to_target_s", units.duration),
-    ("training time", "train_s", units.duration),
-    ("total time", "total_s", units.duration),
-    ("samples/s, training", "samples_per_s", units.rate),
-    ("epochs", "epochs", units.number),
-    *FIGURES,
-    ("energy, training", "train_energy_j", units.energy),
-)
-MEMORY: tuple[tuple[str, str, Show], ...] = (
-    ("peak memory, host", "peak_host_bytes", units.size),
-    ("peak memory, device", "peak_device_bytes", units.size),
-    ("activations", "activation_bytes", units.size),
-    ("parameters", "parameters", units.count),
-    ("forward FLOP/example", "forward_flops_per_example", units.count),
-)
-
-
-@dataclass(frozen=True)
-class DiffSide:
-    """`A` or `B`: one run, or all repeats of a cell."""
-
-    name: str
-    runs: tuple[Run, ...]
-
-    @property
-    def first(self) -> Run:
-        return self.runs[0]
-
-    @property
-    def finished(self) -> list[Run]:
-        return [run for run in self.runs if run.status in FINISHED]
-
-    @property
-    def told(self) -> str:
-        """What it is, in one line."""
-        counts = Counter(run.status for run in self.runs)
-        seeds = ", ".join(str(run.seed) for run in self.runs)
-        states = ", ".join(f"{count} {status}" for status, count in counts.items())
-        of = f"seed{'s' if len(self.runs) > 1 else ''} {seeds}: {states}"
-        return f"{self.name}  {self.first.run_id}  {self.first.recipe}, {self.first.measure}, {of}"
+AGAINST = ("B against A", "95 % interval", "differs")
 
 
 def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
@@ -84,22 +35,8 @@ def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
     for side in (a, b):
         say(console, side.told)
     _print_settings(console, a, b)
-    parts = (("Figures", _metrics(a, b, RESULTS)), ("Phases", _phases(a, b)), ("Memory", _metrics(a, b, MEMORY)))
-    for title, rows in parts:
-        if rows:
-            table = Table(
-                "",
-                f"A (n = {len(a.finished)})",
-                f"B (n = {len(b.finished)})",
-                "B against A",
-                "95 % interval",
-                "differs",
-                title=title,
-            )
-            table.title_justify = "left"
-            for row in rows:
-                table.add_row(*map(Text, row))
-            print_table(console, table, OPTIONAL)
+    for title, rows in parts(a, b):
+        _print_table(console, a, b, title, rows)
     if chart := _curves(a, b):
         for line in chart_lines(chart, min(console.width, MOST_WIDTH)):
             say(console, line)
@@ -107,25 +44,24 @@ def print_diff(console: Console, a: DiffSide, b: DiffSide) -> None:
         say(console, line)
 
 
-def compared(a: Sequence[float], b: Sequence[float], metric: str) -> tuple[str, str, str]:
-    """B against A: the difference of accuracies in points, else the ratio; its interval; whether a difference is seen.
+def _print_table(console: Console, a: DiffSide, b: DiffSide, title: str, rows: Sequence[DiffRow]) -> None:
+    """A row a figure; in a narrow terminal each margin and interval stands below its value."""
+    wide = _table(title, (a.heading, b.heading, *AGAINST), rows)
+    if not console.is_terminal or fits(wide, console.width):
+        print_table(console, wide)
+        return
+    low = [(label, *(one.replace(" ± ", "\n± ") for one in of), f"{value}\n{ends}".strip(), seen)
+           for label, *of, value, ends, seen in rows]  # fmt: skip
+    headings = (one.heading.replace(" on ", "\non ") for one in (a, b))
+    print_table(console, _table(title, (*headings, f"{AGAINST[0]}\n{AGAINST[1]}", AGAINST[2]), low), (AGAINST[2],))
 
-    The interval needs three of each, and is Welch's (Biometrika 34, 1947), of the logarithms for a ratio.
-    """
-    as_points = is_share(metric)
-    if set(a) == set(b) and len(set(a)) == 1:
-        return "equal", "", ""
-    if not as_points and min(*a, *b) <= 0:
-        return "", "", ""
-    told = _points if as_points else _ratio
-    value = f"{told(_mean(b) - _mean(a))} points" if as_points else f"× {told(_mean(b) / _mean(a))}"
-    if min(len(a), len(b)) < LEAST_FOR_INTERVAL or len(set(a)) == len(set(b)) == 1:
-        return value, "", ""
-    first, second = (values if as_points else [math.log(one) for one in values] for values in (a, b))
-    low, high = means_of_two(first, second, counted=as_points).interval(TAIL)
-    seen = "yes" if low > 0 or high < 0 else "no"
-    low, high = (low, high) if as_points else (math.exp(low), math.exp(high))
-    return value, f"{told(low)} to {told(high)}", seen
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table("", *headings, title=title)
+    table.title_justify = "left"
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _print_settings(console: Console, a: DiffSide, b: DiffSide) -> None:
@@ -169,39 +105,6 @@ def _value(value: Any) -> str:
     return units.MISSING if value in (None, "") else show(value)
 
 
-def _metrics(a: DiffSide, b: DiffSide, shown: Sequence[tuple[str, str, Show]]) -> list[Line]:
-    sizes = sorted({name for run in (*a.runs, *b.runs) for name in run.metrics if name.startswith(AT_BATCH_SIZE)})
-    more: list[tuple[str, str, Show]] = [(name.replace("_", " "), name, units.rate) for name in sizes]
-    more += [(name.replace("_", " "), name, units.number) for side in (a, b) if (name := quality_name(side.first))]
-    return [
-        row
-        for label, name, tell in dict.fromkeys([*shown, *(more if shown is RESULTS else [])])
-        if (row := _row(label, name, [_values(side, name) for side in (a, b)], tell)) is not None
-    ]
-
-
-def _phases(a: DiffSide, b: DiffSide) -> list[Line]:
-    others = dict.fromkeys(span["name"] for run in (*a.runs, *b.runs) for span in run.spans)
-    rows = []
-    for name in dict.fromkeys([*SPANS, *others]):
-        spent = [[s for run in side.finished if (s := span_s(run, name)) is not None] for side in (a, b)]
-        if any(one > NEGLIGIBLE_S for values in spent for one in values):
-            rows.append(_row(name, "_s", spent, units.duration))
-    return [row for row in rows if row is not None]
-
-
-def _row(label: str, name: str, values: list[list[float]], tell: Show) -> Line | None:
-    if not any(values):
-        return None
-    first, second = values
-    against = compared(first, second, name) if first and second else ("", "", "")
-    return label, summarise(first, tell), summarise(second, tell), *against
-
-
-def _values(side: DiffSide, name: str) -> list[float]:
-    return [value for run in side.finished if (value := number(run, name)) is not None]
-
-
 def _curves(a: DiffSide, b: DiffSide) -> XYChart | None:
     """The accuracy, or the quality by which both are judged, against the training time."""
     quality = quality_name(a.first) if quality_name(a.first) == quality_name(b.first) else None
@@ -230,25 +133,26 @@ def _curves(a: DiffSide, b: DiffSide) -> XYChart | None:
 def _notes(a: DiffSide, b: DiffSide) -> list[str]:
     """What must be known before the figures are believed."""
     notes = []
+    sides = two_sides(*(readings(side.finished, [0.0] * len(side.finished)) for side in (a, b)))
     if a.first.machine.get("id") != b.first.machine.get("id"):
         notes.append("The two were made on different machines: their times say nothing of the settings.")
+    elif sides.by_host:
+        notes.append(_hosts_told(a, b, sides))
     for side in (a, b):
         if told := disturbed(side.runs):
             notes.append(f"{side.name} was contended: {told}")
-    if min(len(a.finished), len(b.finished)) < LEAST_FOR_INTERVAL:
-        notes.append(f"Fewer than {LEAST_FOR_INTERVAL} finished runs of each: the differences have no interval.")
+    if min(len(sides.a), len(sides.b)) < LEAST_FOR_INTERVAL:
+        unit = "hosts" if sides.by_host else "finished runs"
+        notes.append(f"Fewer than {LEAST_FOR_INTERVAL} {unit} of each: the differences have no interval.")
     else:
         notes.append("Each interval stands for itself: of many figures, one in twenty differs by chance alone.")
     return notes
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+.2f}"
-
-
-def _ratio(ratio: float) -> str:
-    return f"{ratio:.3f}" if 0.1 <= ratio < 10 else f"{ratio:.3g}"
+def _hosts_told(a: DiffSide, b: DiffSide, sides: TwoSides) -> str:
+    """How runs of several hosts are compared."""
+    if sides.paired:
+        return f"Runs of several hosts: each counts once. B against A is of the {len(sides.a)} that ran both, in pairs."
+    if not a.hosts & b.hosts:
+        return "No host ran both: what differs may be the hosts, and not the settings. Each host counts once."
+    return "Runs of several hosts: each counts once. Hosts that ran only one side make the difference less certain."

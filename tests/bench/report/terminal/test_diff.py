@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 
+import pytest
 from msgspec.structs import replace
 
-from bench.report.terminal.diff import DiffSide, compared, print_diff
+from bench.report.terminal import diff_rows
+from bench.report.terminal.diff import print_diff
+from bench.report.terminal.diff_side import DiffSide
+from bench.statistics.reading import Reading
 from bench.text.console import LastingConsole
 from tests.bench.competitors import run
+
+
+def compared(first, second, metric):
+    """Of runs of one host."""
+    return diff_rows.compared(*([Reading(value, None, 0) for value in values] for values in (first, second)), metric)
 
 
 def told(first, second):
@@ -77,7 +87,55 @@ def test_few_runs_have_no_interval_and_it_says_so():
     assert " yes " not in said
 
 
+def on(host, runs):
+    return [replace(one, machine=one.machine | {"host": host}) for one in runs]
+
+
+class TestHosts:
+    # B takes twice as long on every host, and the slowest host four times as long as the quickest.
+    SPEEDS = (("x", 1.0), ("y", 2.0), ("z", 4.0))
+
+    def test_hosts_that_ran_both_are_pairs(self):
+        a, b = (
+            [one for host, speed in self.SPEEDS for one in on(host, cell(width, epoch_s * speed, n=4))]
+            for width, epoch_s in ((8, 10.0), (16, 20.1))
+        )
+        b = [
+            replace(one, metrics=one.metrics | {"train_s": one.metrics["train_s"] + place % 3})
+            for place, one in enumerate(b)
+        ]
+        said = told(a, b)
+        assert "A (n = 12 on 3 hosts)" in said
+        assert "B against A is of the 3 that ran both, in pairs" in said
+        (row,) = [line for line in said.splitlines() if line.startswith(("│ training time", "training time"))]
+        assert row.rstrip("│ ").endswith("yes")
+
+    def test_other_hosts_cannot_be_told_from_the_settings(self):
+        said = told(on("x", cell(8, 10.0, n=6)), on("y", cell(16, 20.0, n=6)))
+        assert "No host ran both" in said
+        assert "Fewer than 3 hosts of each" in said
+        assert " yes " not in said
+
+    def test_a_host_counts_once_however_many_runs_it_has(self):
+        readings = [
+            [Reading(value, host, 0) for host, values in of.items() for value in values]
+            for of in ({"x": [10.0] * 9, "y": [13.0]}, {"z": [11.5]})
+        ]
+        assert diff_rows.compared(*readings, "train_s") == ("× 1.000", "", "")
+
+
 def test_runs_that_failed_have_no_figures():
     said = told(cell(8, 10.0), cell(16, 20.0, status="oom"))
     assert "B (n = 0)" in said
     assert "3 oom" in said
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_intervals_are_there_at_every_width(width):
+    console = LastingConsole(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    print_diff(console, DiffSide("A", tuple(cell(8, 700.0))), DiffSide("B", tuple(cell(16, 1400.0))))
+    lines = console.file.getvalue().splitlines()
+    (place,) = [place for place, line in enumerate(lines) if "training time" in line and "× 2.000" in line]
+    assert re.search(r"1\.9\d\d to 2\.0\d\d", lines[place] + lines[place + 1])
+    assert max(len(line) for line in lines if "│" in line) <= width
+    assert any(line.startswith("Phases") for line in lines)
