@@ -21,11 +21,12 @@ import pandas as pd
 
 from bench.cli.commands import leaderboard as boards
 from bench.cli.commands.run import run_seeds
-from bench.cli.commands.sweep import OrderChoice, SweepOptions, run_cells
+from bench.cli.commands.sweep import run_cells
 from bench.cli.executor_options import ExecutorChoice
 from bench.cli.options import DeviceChoice
 from bench.cli.remarks import RemarkOptions
 from bench.cli.run_options import RunOptions
+from bench.cli.sweep_options import OrderChoice, SweepOptions
 from bench.documents.limits import LARGEST_SEED, MOST_COUNT, MOST_SECONDS, MOST_SEEDS
 from bench.errors import STOPPED, UsageError
 from bench.execution.runner import end_fork_server

@@ -16,7 +16,8 @@ from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import ClaimVerdict
 from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.leaderboard import write
-from bench.cli.commands.sweep import alone, get_data, sampling_of
+from bench.cli.commands.sweep import alone, get_data
+from bench.cli.sweep_options import sampling_of
 from bench.errors import STOPPED, MissingError, UsageError
 from bench.execution.device_pool import Gpus, allot, find_gpus
 from bench.execution.executors.local import Local

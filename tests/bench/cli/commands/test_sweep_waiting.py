@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.cli import executor_options
 from bench.cli.commands import sweep as command
-from bench.cli.commands.sweep import SweepOptions
+from bench.cli.sweep_options import SweepOptions
 
 
 @pytest.mark.parametrize(("waited", "skipped"), [(False, "needs 2 CPU cores, found 1"), (True, None)])
