@@ -10,6 +10,7 @@ from bench.execution.measured import Measured
 from bench.execution.recording import Attempt, Recorder
 from bench.runs import checkpoint, labels
 from bench.runs.checkpoint import Checkpoint, CheckpointPlace, Ended
+from bench.runs.checkpoint_lock import CheckpointLock
 from bench.runs.run import Run
 from bench.spec.job import Job
 from bench.spec.recipe import Recipe
@@ -21,7 +22,7 @@ MOST_KEYS_TOLD = 3
 class Checkpointing:
     """For the runs of `recipe` with `seeds`; with `resume` they go on from the checkpoints in `resumed`, by seed.
 
-    Raises `UsageError` for a checkpoint that is torn, or of other code or another machine.
+    Raises `UsageError` for a checkpoint that is torn, of other code or another machine, or that another command is at.
     """
 
     def __init__(self, recipe: Recipe, recorder: Recorder, cell: str, seeds: Sequence[int], resume: bool) -> None:
@@ -34,6 +35,23 @@ class Checkpointing:
         self.resumed = self._found if resume else {}
         for one in self.resumed.values():
             one.check(recorder.code, recorder.machine)
+        self._lock = CheckpointLock(recorder.results)
+        if recipe.checkpoint is not None:
+            self._hold(cell, seeds)
+
+    def _hold(self, cell: str, seeds: Sequence[int]) -> None:
+        """Raises `UsageError` where a seed is to go on that another command works on."""
+        busy = [seed for seed in seeds if not self._lock.hold(cell, seed)]
+        if busy and self._resume:
+            self._lock.release()
+            raise UsageError(
+                f"--resume: another command works on seed{'s' if len(busy) > 1 else ''} {', '.join(map(str, busy))} of "
+                "this cell; wait until it has ended, or leave out --resume, to begin anew beside it"
+            )
+
+    def close(self) -> None:
+        """Let other commands go on from the checkpoints."""
+        self._lock.release()
 
     def told(self) -> Iterator[str]:
         """What to say before the first run."""

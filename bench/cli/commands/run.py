@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,21 +77,22 @@ def run_seeds(
         options.hosts.host(recorder.machine)
         _check_devices(options, recipe, device, device_count(recorder.machine, device))
     campaign = Campaign(options, recipe, device, recorder, console, look, began_s)
-    recorder.check_writable()
-    if options.keep_weights:
-        weights.make_room(options.results)
-    if recipe.checkpoint is not None:
-        checkpoint.make_room(options.results)
-    campaign.announce()
-    try:
-        if options.executor == ExecutorChoice.local:
-            campaign.run_all()
-        else:
-            campaign.run_elsewhere()
-    finally:
-        # Whatever ends the last one, those before it are done.
-        if campaign.finished or not campaign.seeds:
-            print_summary(console, campaign.runs, recorder.store.path)
+    with closing(campaign.checkpointing):
+        recorder.check_writable()
+        if options.keep_weights:
+            weights.make_room(options.results)
+        if recipe.checkpoint is not None:
+            checkpoint.make_room(options.results)
+        campaign.announce()
+        try:
+            if options.executor == ExecutorChoice.local:
+                campaign.run_all()
+            else:
+                campaign.run_elsewhere()
+        finally:
+            # Whatever ends the last one, those before it are done.
+            if campaign.finished or not campaign.seeds:
+                print_summary(console, campaign.runs, recorder.store.path)
     return campaign
 
 

@@ -23,6 +23,7 @@ from bench.execution.measured import Measured
 from bench.host.clock import Clock
 from bench.measures.lookup import measure_class
 from bench.runs import weights, weights_file
+from bench.runs.checkpoint_lock import CheckpointLock
 from bench.runs.store import Store
 from bench.spec import recipes
 from bench.spec.job import Job
@@ -217,3 +218,11 @@ def test_what_cannot_be_resumed_is_refused_with_what_to_do(runs):
     with pytest.raises(UsageError, match="the first checkpoint would come after epoch 99, and the training has"):
         runs("checkpoint={every_epochs: 99}")
     assert "Seed 0 has no checkpoint and begins anew" in runs(asked, resume=True)[1]
+
+
+def test_a_seed_that_another_command_works_on_does_not_go_on(runs, monkeypatch):
+    asked = "checkpoint={every_epochs: 1}"
+    monkeypatch.setattr(CheckpointLock, "hold", lambda self, cell, seed: seed != 1)
+    with pytest.raises(UsageError, match="another command works on seed 1 of this cell; wait"):
+        runs(asked, seeds=3, resume=True)
+    assert runs(asked, seeds=3)[0] == [0, 1, 2]
