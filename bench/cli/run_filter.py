@@ -50,12 +50,13 @@ class Filter:
     ] = None
     results: Results = Path("results")
 
-    def load(self) -> Frames:
-        """Every run of the store. Raises StoreError where there is none."""
-        frames = load(results=self.results)
+    def load(self, files: Sequence[Path] | None = None) -> Frames:
+        """Every run of these files and folders, or else of the store. Raises StoreError where there is none."""
+        frames = load(files or None, self.results)
         if frames.runs.empty:
+            where = ", ".join(map(str, files)) if files else f"{self.results / 'runs'} yet"
             raise StoreError(
-                f"there are no runs in {self.results / 'runs'} yet: `bench run digits` makes one, "
+                f"there are no runs in {where}: `bench run digits` makes one, "
                 "`bench results merge FILE` brings some from elsewhere, --results names another folder"
             )
         return frames

@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.commands.picture import check_picture_file, write_picture
+from bench.cli.commands.picture import write_picture
 from bench.cli.commands.run import run_seeds
 from bench.cli.options import DataDir, Device, DeviceChoice, RecipeName, Results, Settings, whole
+from bench.cli.picture_file import check_picture_file
 from bench.cli.run_options import RunOptions
 from bench.documents.limits import LARGEST_SEED
 from bench.report.html.plots.rate_curves import curve_of

@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 
 from bench.cli.gate_options import GATE_EXIT_CODES
+from bench.cli.picture_file import check_picture_file, write_charts
 from bench.errors import MissingError, UsageError
 from bench.gate.history import REF, Chain, chains, read
 from bench.gate.snapshot import repository_at
-from bench.report.html.plots.commits import draw
+from bench.report.html.plots.commits import CHARTS, TITLE, commit_charts
 from bench.report.terminal.commits import print_history, to_json
 from bench.text.console import LastingConsole, say, write_out
 
 EPILOG = GATE_EXIT_CODES
-SUFFIXES = (".svg", ".png")
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class HistoryOptions:
     revision: Annotated[str, typer.Argument(help="Where the line of commits ends.")] = "HEAD"
     cell: Annotated[str | None, typer.Option(help="Only cells whose names hold this.")] = None
     figure: Annotated[str | None, typer.Option(help="Only this one, such as wall_s.")] = None
-    plot: Annotated[Path | None, typer.Option(help="Draw it here: a .svg or .png file.")] = None
+    plot: Annotated[Path | None, typer.Option(help="Draw it here: a .png or .svg file, or a .html page.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 
 
 def history(options: HistoryOptions) -> None:
     """Raises UsageError for an unknown revision or figure, MissingError where nothing was noted."""
     console = LastingConsole(stderr=options.as_json)
-    if options.plot is not None and options.plot.suffix not in SUFFIXES:
-        raise UsageError(f"--plot {options.plot}: name a file that ends in .svg or .png")
+    if options.plot is not None:
+        check_picture_file(options.plot, or_page=True)
     commits = read(repository_at(Path.cwd()), options.revision)
     found, notes = chains(commits)
     if not found:
@@ -54,7 +54,7 @@ def history(options: HistoryOptions) -> None:
         for line in notes:
             say(console, f"Note: {line}")
     if options.plot is not None:
-        _write(options.plot, draw(kept, commits))
+        write_charts(TITLE, commit_charts(kept, commits), CHARTS, options.plot)
         say(console, f"Drawn in {options.plot}")
 
 
@@ -69,13 +69,3 @@ def _chosen(found: list[Chain], options: HistoryOptions) -> list[Chain]:
         known = "; ".join(f"{chain.cell}: {chain.quantity.metric}" for chain in found)
         raise UsageError(f"no chain is chosen by --cell and --figure; there are: {known}")
     return kept
-
-
-def _write(path: Path, plot: tuple[str, bytes]) -> None:
-    """The SVG or the PNG, by the file's name. Raises MissingError where it cannot be written."""
-    svg, png = plot
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png if path.suffix == ".png" else svg.encode("utf-8"))
-    except OSError as error:
-        raise MissingError(f"cannot write {path}: {error.strerror}; name another place") from None

@@ -34,9 +34,10 @@ def open_(
 
 
 def _page_of(sweep: str, folder: Path, results: Path) -> Path:
-    """The page in the report, else the one that `bench sweep --report` wrote. Raises MissingError."""
-    places = [folder / "sweeps", results / "sweeps"]
-    found = {page.stem: page for place in reversed(places) if place.is_dir() for page in place.glob("*.html")}
+    """The newer of the page in the report and of the one that `bench sweep --report` wrote. Raises MissingError."""
+    places = [place for place in (folder / "sweeps", results / "sweeps") if place.is_dir()]
+    pages = sorted((page for place in places for page in place.glob("*.html")), key=lambda page: page.stat().st_mtime)
+    found = {page.stem: page for page in pages}
     if sweep not in found:
         raise MissingError(f"{unknown('sweep', sweep, sorted(found), None)}; `bench report` makes the pages")
     return found[sweep]

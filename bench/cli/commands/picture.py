@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bench.cli.exporting import Runs
 from bench.cli.options import Results
-from bench.errors import MissingError, UsageError
-from bench.files import replacing
+from bench.cli.picture_file import check_picture_file, write_plot
+from bench.errors import UsageError
 from bench.report.html.drawing import draw_chart
 from bench.report.html.figure import Plot, style
 from bench.report.html.plots.rate_curves import curve_of, rate_curve
@@ -21,8 +21,6 @@ from bench.runs.lookup import find_runs
 from bench.runs.run import Run
 from bench.text import units
 from bench.text.console import say
-
-SUFFIXES = (".png", ".svg")
 
 
 def picture(
@@ -38,28 +36,9 @@ def picture(
     say(console, f"{units.counted(len(found), 'run')} drawn in {out}.")
 
 
-def check_picture_file(file: Path) -> None:
-    """Raise `UsageError` where no picture can be called so, `MissingError` where its folder cannot be made."""
-    if file.suffix not in SUFFIXES:
-        raise UsageError(f"{file}: a picture's name ends in {' or '.join(SUFFIXES)}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MissingError(f"{file}: its folder cannot be made: {error.strerror}") from error
-
-
 def write_picture(*runs: Run, file: Path, title: str = "") -> None:
     """Raises `UsageError` where there is nothing to draw, `MissingError` where `file` cannot be written."""
     write_plot(_plot(runs, title), file)
-
-
-def write_plot(plot: Plot, file: Path) -> None:
-    """As SVG or PNG, by the ending of its name. Raises `MissingError` where `file` cannot be written."""
-    try:
-        with replacing(file) as partial:
-            partial.write_bytes(plot.svg.encode() if file.suffix == ".svg" else plot.png)
-    except OSError as error:
-        raise MissingError(f"{file}: the picture cannot be written: {error.strerror}") from error
 
 
 def _plot(runs: Sequence[Run], title: str) -> Plot:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from bench.report.charts.chart import PointLabel, XYChart
 
-# Pixels of the drawn area on a phone, on a tablet and on the widest page, and its height.
+# Pixels of the drawn area on a phone, on a tablet and on the widest page, and its height on a page and on a phone.
 PHONE_PX, TABLET_PX, PAGE_PX = 250, 560, 1120
-HEIGHT_PX = 320
+HEIGHT_PX, PHONE_HEIGHT_PX = 320, 272
 LETTER_PX, LINE_PX, GAP_PX = 7.2, 15.0, 6.0
 # The part of its length by which a label at the right end is moved on a phone.
 LAST_SHARE = 0.35
@@ -62,6 +62,16 @@ def placed_labels(chart: XYChart) -> list[Placed]:
     return [one for one, _ in taken]
 
 
+def placed_references(labels: Sequence[Placed]) -> list[Placed]:
+    """The labels of lines that can stand without touching one before, also on a phone."""
+    kept: list[Placed] = []
+    for label in labels:
+        box = _box(label, PHONE_PX, PHONE_HEIGHT_PX)
+        if not any(_touch(box, _box(other, PHONE_PX, PHONE_HEIGHT_PX)) for other in kept):
+            kept.append(label)
+    return kept
+
+
 def _apart(ticks: Sequence[tuple[float, str]]) -> list[int]:
     """Those that fit on a phone, where a label at the right end stands further to the left."""
     kept: list[int] = []
@@ -94,10 +104,10 @@ def _stands(new: Placed, others: Sequence[Placed]) -> bool:
     return True
 
 
-def _box(label: Placed, width_px: float) -> Box:
+def _box(label: Placed, width_px: float, height_px: float = HEIGHT_PX) -> Box:
     length = LETTER_PX * len(label.text)
     left = label.x * width_px + (-OFFSET_PX - length if label.flipped else OFFSET_PX)
-    bottom = label.y * HEIGHT_PX
+    bottom = label.y * height_px
     return left, bottom, left + length, bottom + LINE_PX
 
 

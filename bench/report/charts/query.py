@@ -22,7 +22,9 @@ from bench.report.charts.scale import accuracies, scale_of, times, whole_numbers
 from bench.runs.frames import Frames
 from bench.runs.run import FINISHED
 from bench.runs.selection import column, is_number
-from bench.statistics.estimates import mean
+from bench.statistics import clustered
+from bench.statistics.estimates import Estimate
+from bench.statistics.reading import Reading
 from bench.text import units
 from bench.text.nearest import choices, did_you_mean
 from bench.text.values import show_metric
@@ -46,7 +48,7 @@ def chart_of(frames: Frames, runs: pd.DataFrame, x: str, y: str, by: str | None 
     if finished.empty:
         raise UsageError(f"none of the {units.counted(len(runs), 'run')} has finished: there is nothing to draw")
     groups = _groups(finished, by)
-    told = _left_out(runs, finished)
+    told = _left_out(runs, finished) + _machines_told(finished, (x, by))
     if x in CLOCKS:
         return _over_epochs(frames.epochs, groups, x, y, finished, told)
     x_name, y_name = _x_column(finished, x), column(finished, y, "--y")
@@ -127,11 +129,12 @@ def _over_epochs(
 
 
 def _means(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: str) -> XYChart:
-    series, xs, ys = [], [], []
+    series, xs, ys, all_means = [], [], [], []
     for number, (label, rows) in enumerate(groups):
         by_value = rows.groupby(rows[x].astype(float), sort=True)
-        means = [(float(str(value)), mean(part[y].astype(float).tolist())) for value, part in by_value]
+        means = [(float(str(value)), _mean(part, y)) for value, part in by_value]
         intervals = tuple((value, *ends) for value, found in means if (ends := found.useful_ends) is not None)
+        all_means += [found for _, found in means]
         ns = sorted({found.n for _, found in means})
         n = str(ns[0]) if len(ns) == 1 else f"{ns[0]} to {ns[-1]}"
         line = tuple((value, found.value) for value, found in means)
@@ -141,7 +144,7 @@ def _means(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: str
     return XYChart(
         f"{y}-by-{_last(x)}",
         f"{y} by {_last(x)}",
-        f"The mean of n runs with its 95 % interval, where n allows one.{told}",
+        f"The mean of n runs with its 95 % interval, where n allows one.{_hosts_told(all_means)}{told}",
         ChartAxis(_last(x), scale_of(_last(x), xs)),
         ChartAxis(y, scale_of(y, ys)),
         tuple(series),
@@ -174,13 +177,15 @@ def _by_name(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: s
     values = list(dict.fromkeys(value for _, rows in groups for value in sorted(rows[x].unique(), key=str)))
     if len(values) > MOST_ROWS:
         raise UsageError(f"--x {x}: has {len(values)} values, and {MOST_ROWS} rows fit; take fewer with --where")
-    rows, shown = [], []
+    rows, shown, means = [], [], []
     for value in values:
         dots = []
         for number, (_, part) in enumerate(groups):
-            numbers = part[part[x] == value][y].astype(float).tolist()
-            if numbers:
-                found = mean(numbers)
+            here = part[part[x] == value]
+            if not here.empty:
+                found = _mean(here, y)
+                means.append(found)
+                numbers = here[y].astype(float).tolist()
                 ends = found.useful_ends or ()
                 margin = f" ± {show_metric(y, (ends[1] - ends[0]) / 2)}" if ends else ""
                 text = f"{show_metric(y, found.value)}{margin}, n = {found.n}"
@@ -191,11 +196,27 @@ def _by_name(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: s
     return DotChart(
         f"{y}-by-{_last(x)}",
         f"{y} by {_last(x)}",
-        f"The mean of n runs with its 95 % interval, where n allows one; small dots are single runs.{told}",
+        f"The mean of n runs with its 95 % interval, where n allows one; small dots are single runs."
+        f"{_hosts_told(means)}{told}",
         ChartAxis(y, scale_of(y, shown)),
         tuple(rows),
         legend,
     )
+
+
+def _mean(runs: pd.DataFrame, y: str) -> Estimate:
+    """The mean over the runs or, of several hosts, over these."""
+    hosts = runs["machine.host"] if "machine.host" in runs else [None] * len(runs)
+    return clustered.mean(
+        [
+            Reading(float(value), None if pd.isna(host) else str(host), int(seed))
+            for value, host, seed in zip(runs[y], hosts, runs["seed"], strict=True)
+        ]
+    )
+
+
+def _hosts_told(means: Sequence[Estimate]) -> str:
+    return " Where runs are of several hosts, each host counts once." if any(one.hosts for one in means) else ""
 
 
 def _targets(runs: pd.DataFrame) -> list[float]:
@@ -209,6 +230,14 @@ def _left_out(runs: pd.DataFrame, finished: pd.DataFrame) -> str:
     told = [f" Left out: {units.counted(missing, 'run')} that did not finish."] if missing else []
     told += [f" {contended} of {len(finished)} runs were contended."] if contended else []
     return "".join(told)
+
+
+def _machines_told(runs: pd.DataFrame, columns: Sequence[str | None]) -> str:
+    """A warning where runs of several machines are drawn as if they were of one."""
+    machines = int(runs["machine.id"].nunique()) if "machine.id" in runs else 1
+    if machines < 2 or any(name and name.startswith("machine.") for name in columns):
+        return ""
+    return f" The runs are of {machines} machines, and times compare only on one: try --by machine.id."
 
 
 def _last(name: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bench.report.charts.chart import PALETTE_SIZE, ChartSeries, Dot, DotChart, Point, XYChart
-from bench.report.charts.placing import Placed, is_last, placed_labels, placed_ticks
+from bench.report.charts.placing import Placed, is_last, placed_labels, placed_references, placed_ticks
 
 SIDE = 1000
 LABEL_LETTERS = 28
@@ -63,7 +63,7 @@ def xy_view(chart: XYChart) -> XYView:
         shapes.append(_path(across, f"reference {colour_class(line.colour)}"))
     for one in chart.series:
         shapes += _series(chart, one)
-    return XYView(chart, Markup("".join(shapes)), x_ticks, y_ticks, placed_labels(chart), references)
+    return XYView(chart, Markup("".join(shapes)), x_ticks, y_ticks, placed_labels(chart), placed_references(references))
 
 
 def dot_shares(chart: DotChart, dot: Dot) -> dict[str, float | list[float] | None]:

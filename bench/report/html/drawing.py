@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH_IN, HEIGHT_IN = 8.0, 4.4
+# Of one of several charts in a picture.
+SMALL_WIDTH_IN, SMALL_HEIGHT_IN = 5.6, 3.0
 ROW_IN = 0.42
 # A row's label, and a legend's, take at most so many letters of a line.
 LABEL_CHARS = 40
@@ -29,9 +33,30 @@ def draw_chart(chart: Chart) -> Plot:
     raise UsageError(f"{chart.title}: {chart.kind} is drawn by `bench report` alone")
 
 
+def draw_together(charts: Sequence[XYChart], title: str, columns: int) -> Plot:
+    """Charts in one picture, row by row, each with its own legend."""
+    rows = math.ceil(len(charts) / columns)
+    with style():
+        figure, places = axes(SMALL_WIDTH_IN * columns, SMALL_HEIGHT_IN * rows, rows, columns)
+        for chart, ax in zip(charts, places, strict=False):
+            _draw_lines(ax, chart)
+            if any(one.label for one in chart.series):
+                ax.legend(fontsize=7)
+        for ax in places[len(charts) :]:
+            ax.set_axis_off()
+        return finish(figure, charts[0].name, title, "")
+
+
 def _draw_xy(chart: XYChart) -> Plot:
     named = [one for one in chart.series if one.label]
     figure, (ax, *_) = axes(WIDTH_IN, HEIGHT_IN + 0.2 * len(named))
+    _draw_lines(ax, chart)
+    if named:
+        figure.legend(loc="outside lower left", fontsize=8)
+    return finish(figure, chart.name, chart.title, chart.caption)
+
+
+def _draw_lines(ax: Axes, chart: XYChart) -> None:
     for one in chart.series:
         _draw_series(ax, chart, one)
     for line in chart.references:
@@ -44,9 +69,6 @@ def _draw_xy(chart: XYChart) -> Plot:
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1.02)
     ax.set_title(chart.title)
-    if named:
-        figure.legend(loc="outside lower left", fontsize=8)
-    return finish(figure, chart.name, chart.title, chart.caption)
 
 
 def _draw_series(ax: Axes, chart: XYChart, series: ChartSeries) -> None:

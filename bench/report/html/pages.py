@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bench.claims.evidence import Answer
 from bench.host.gc_pause import collector_paused
 from bench.report.charts.epochs import words
+from bench.report.charts.chart import Chart
 from bench.report.html import chart_view
 from bench.report.html.cells import CellPage, cells_of
 from bench.report.html.claims import claim_answers, claim_views
@@ -146,6 +147,11 @@ def single_claims_page(answers: Sequence[Answer]) -> str:
 def single_sweep_page(sweep: SweepPage) -> str:
     """A sweep as one self-contained page."""
     return _render("sweep.html", root=None, sweep=sweep, **_own_assets())
+
+
+def single_charts_page(title: str, charts: Sequence[Chart]) -> str:
+    """Charts as one self-contained page."""
+    return _render("charts.html", root=None, title=title, charts=charts, **_own_assets())
 
 
 def _own_assets() -> dict[str, str]:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_note_is_written_where_git_knows_no_user(noted, tmp_path, monkeypatch)
 
 def test_the_command_draws_in_the_terminal_and_in_a_file(noted, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(noted[0])
-    for name in ("history.svg", "history.png"):
+    for name in ("history.svg", "history.png", "history.html"):
         history(HistoryOptions(plot=tmp_path / name))
     out = capsys.readouterr().out
     assert "11 comparisons of 12 commits on 2 machines" in out
@@ -83,6 +84,9 @@ def test_the_command_draws_in_the_terminal_and_in_a_file(noted, tmp_path, monkey
     assert "▲" in out
     assert (tmp_path / "history.svg").read_text().startswith("<?xml")
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "history.html").read_text()
+    assert "level since the first commit" in page
+    assert re.search(rf"\+\d\.\d % {noted[1][6][:9]}", page)
     history(HistoryOptions(as_json=True))
     told = json.loads(capsys.readouterr().out)
     assert told["chains"][0]["changes"][0]["verdict"] == "slower"
@@ -92,7 +96,7 @@ def test_the_command_draws_in_the_terminal_and_in_a_file(noted, tmp_path, monkey
     ("options", "error", "why"),
     [
         (HistoryOptions(cell="tran"), UsageError, "there are: train: wall_s"),
-        (HistoryOptions(plot="x.pdf"), UsageError, "ends in .svg or .png"),
+        (HistoryOptions(plot="x.pdf"), UsageError, "ends in .png, .svg or .html"),
         (HistoryOptions("HEAD~11"), MissingError, "bench regress --base HEAD~1 --note"),
     ],
 )

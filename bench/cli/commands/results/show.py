@@ -10,7 +10,7 @@ import typer
 from bench.cli.options import Results
 from bench.report.terminal.results import run_in_full
 from bench.runs.line import StoreLine
-from bench.runs.lookup import find_run
+from bench.runs.lookup import PUBLISHED, STORE, find_run
 from bench.runs.store import each_record
 from bench.text.console import unfolded_console, write_out
 
@@ -21,7 +21,7 @@ def show(
     results: Results = Path("results"),
 ) -> None:
     """Raises UsageError where no run, or more than one, is meant."""
-    found, path = find_run(run, results)
+    found, path = find_run(run, results, (STORE, PUBLISHED))
     if as_json:
         record = next(each_record(path, lambda line: StoreLine.read(line, {found.run_id})))
         write_out(record.text.decode(), is_json=True)

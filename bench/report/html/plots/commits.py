@@ -1,77 +1,117 @@
-"""The gate's history as a picture: each chain with its changes, and the raw times that it was made of beside it."""
+"""The gate's history as charts: the level of each chain with its changes, and beside it what was measured."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.gate.history import Chain, Commit
 from bench.host.git import SHORT_COMMIT
-from bench.report.html.figure import INK, MUTED, SERIES, axes, finish, style
+from bench.report.charts.chart import PALETTE_SIZE, ChartAxis, ChartSeries, PointLabel, XYChart
+from bench.report.charts.scale import Scale, scale_of, whole_numbers
+from bench.statistics.change_points import Change, Level
+from bench.text import units
 
-ROW_IN = 2.6
-WIDTH_IN = 10.0
+TITLE = "Speed along the commits"
+# The charts of a chain, which stand beside each other in a picture.
+CHARTS = 2
 CONFIDENCE_95 = 1.96
-MOST_NAMED = 12
 
 
-def draw(chains: Sequence[Chain], commits: Sequence[Commit]) -> tuple[str, bytes]:
-    """An SVG and a PNG: to the left the level since the first commit, to the right what was measured, by machine."""
-    with style():
-        figure, places = axes(WIDTH_IN, ROW_IN * len(chains), rows=len(chains), columns=2)
-        for chain, left, right in zip(chains, places[::2], places[1::2], strict=True):
-            _draw_levels(chain, commits, left)
-            _draw_raw(chain, right)
-        plot = finish(figure, "history", "Speed along the commits", "")
-    return plot.svg, plot.png
+def commit_charts(chains: Sequence[Chain], commits: Sequence[Commit]) -> list[XYChart]:
+    """For each chain the level since the first commit, and what was measured, by machine."""
+    return [
+        chart
+        for number, chain in enumerate(chains)
+        for chart in (_levels(f"level-{number}", chain, commits), _raw(f"raw-{number}", chain, commits))
+    ]
 
 
-def _draw_levels(chain: Chain, commits: Sequence[Commit], ax: Any) -> None:
-    scale = _percent if chain.quantity.scale == "ratio" else _points
-    for piece in dict.fromkeys(level.piece for level in chain.levels):
-        inside = [level for level in chain.levels if level.piece == piece]
-        at = [level.position for level in inside]
-        reach = [CONFIDENCE_95 * level.error for level in inside]
-        low = [scale(level.rise - one) for level, one in zip(inside, reach, strict=True)]
-        high = [scale(level.rise + one) for level, one in zip(inside, reach, strict=True)]
-        ax.fill_between(at, low, high, color=SERIES[0], alpha=0.15, linewidth=0)
-        ax.plot(at, [scale(level.rise) for level in inside], color=SERIES[0], marker=".", markersize=3, linewidth=1)
-        _draw_fit(chain, at, scale, ax)
-    for number, change in enumerate(chain.changes):
-        ax.axvline(change.last, color=SERIES[1], linewidth=0.8)
-        if number < MOST_NAMED:
-            label = f"{scale(change.rise):+.1f} {commits[change.last].name[:SHORT_COMMIT]}"
-            ax.annotate(
-                label, (change.last, 1), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                rotation=90, va="top", fontsize=6, color=INK,
-            )  # fmt: skip
-    ax.set_title(f"{chain.cell}, {chain.quantity.name}")
-    ax.set_ylabel("% since the first" if chain.quantity.scale == "ratio" else "points since the first", color=MUTED)
-    ax.set_xlabel("commit")
+def _levels(name: str, chain: Chain, commits: Sequence[Commit]) -> XYChart:
+    pieces = [
+        [level for level in chain.levels if level.piece == piece]
+        for piece in dict.fromkeys(level.piece for level in chain.levels)
+    ]
+    lines = tuple(tuple((float(one.position), _risen(chain, one.rise)) for one in piece) for piece in pieces)
+    intervals = tuple((float(one.position), *_ends(chain, one)) for one in chain.levels)
+    fits = tuple(_fit(chain, piece) for piece in pieces)
+    values = [value for line in (*lines, *fits) for _, value in line] + [end for _, *ends in intervals for end in ends]
+    gaps = f" {units.counted(len(pieces) - 1, 'gap')}: nothing was compared over it." if len(pieces) > 1 else ""
+    return XYChart(
+        name,
+        f"{chain.cell}, {chain.quantity.name}: level since the first commit",
+        f"The product of the ratios of {units.counted(len(chain.comparisons), 'comparison')} up to a commit, with its "
+        f"95 % interval. The steps are the {units.counted(len(chain.changes), 'change')} that explain it.{gaps}",
+        ChartAxis("commit", _positions(chain, commits)),
+        ChartAxis(_level_title(chain), scale_of(_level_metric(chain), values)),
+        (
+            ChartSeries(f"level (n = {len(chain.levels)} commits)", lines, 0, "both", intervals=intervals),
+            *([ChartSeries("the changes alone", fits, 1, "steps")] if chain.changes else []),
+        ),
+        labels=tuple(_label(chain, change, commits) for change in chain.changes),
+    )
 
 
-def _draw_fit(chain: Chain, positions: Sequence[int], scale: Callable[[float], float], ax: Any) -> None:
+def _raw(name: str, chain: Chain, commits: Sequence[Commit]) -> XYChart:
+    machines = list(dict.fromkeys(machine for _, _, machine in chain.raw))
+    points = {
+        machine: tuple(((float(at), value),) for at, value, its in chain.raw if its == machine) for machine in machines
+    }
+    return XYChart(
+        name,
+        f"{chain.cell}, {chain.quantity.name}: as measured, by machine",
+        "A dot is the newer commit of a comparison. A change of the machine is no change of the speed.",
+        ChartAxis("commit", _positions(chain, commits)),
+        ChartAxis(chain.quantity.name, scale_of(chain.quantity.metric, [value for _, value, _ in chain.raw])),
+        tuple(
+            ChartSeries(f"{machine[:SHORT_COMMIT]} (n = {len(of)})", of, number % PALETTE_SIZE, "dots")
+            for number, (machine, of) in enumerate(points.items())
+        ),
+    )
+
+
+def _fit(chain: Chain, piece: Sequence[Level]) -> tuple[tuple[float, float], ...]:
     """What the changes alone make of the level."""
-    inside = [change for change in chain.changes if positions[0] < change.last <= positions[-1]]
-    level = [math.fsum(change.rise for change in inside if change.last <= at) for at in positions]
-    ax.step(positions, [scale(rise) for rise in level], where="post", color=SERIES[1], linewidth=1)
+    first, last = piece[0].position, piece[-1].position
+    inside = [change for change in chain.changes if first < change.last <= last]
+    rises = (
+        (one.position, math.fsum(change.rise for change in inside if change.last <= one.position)) for one in piece
+    )
+    return tuple((float(at), _risen(chain, rise)) for at, rise in rises)
 
 
-def _draw_raw(chain: Chain, ax: Any) -> None:
-    for number, machine in enumerate(dict.fromkeys(machine for _, _, machine in chain.raw)):
-        mine = [(at, value) for at, value, its in chain.raw if its == machine]
-        colour = SERIES[number % len(SERIES)]
-        ax.plot(*zip(*mine, strict=True), ".", color=colour, markersize=3, label=machine[:SHORT_COMMIT])
-    ax.set_title("as measured, by machine")
-    ax.set_ylabel(chain.quantity.metric, color=MUTED)
-    ax.set_xlabel("commit")
-    ax.legend(fontsize=6)
+def _label(chain: Chain, change: Change, commits: Sequence[Commit]) -> PointLabel:
+    """`+1.2 % 1a2b3c4d5`, where the change is first measured."""
+    level = next(one for one in chain.levels if one.position >= change.last)
+    risen = _risen(chain, change.rise)
+    told = f"{100 * risen:+.1f} %" if chain.quantity.scale == "ratio" else f"{risen:+.2f}"
+    return PointLabel(
+        (float(level.position), _risen(chain, level.rise)), f"{told} {commits[change.last].name[:SHORT_COMMIT]}", 1
+    )
 
 
-def _percent(rise: float) -> float:
-    return 100 * math.expm1(rise)
+def _positions(chain: Chain, commits: Sequence[Commit]) -> Scale:
+    """The line of commits, with the short names of some as ticks."""
+    made = whole_numbers(float(level.position) for level in chain.levels)
+    ticks = tuple((at, commits[int(at)].name[:SHORT_COMMIT]) for at, _ in made.ticks if 0 <= at < len(commits))
+    return replace(made, ticks=ticks)
 
 
-def _points(rise: float) -> float:
-    return 100 * rise
+def _ends(chain: Chain, level: Level) -> tuple[float, float]:
+    reach = CONFIDENCE_95 * level.error
+    return _risen(chain, level.rise - reach), _risen(chain, level.rise + reach)
+
+
+def _risen(chain: Chain, rise: float) -> float:
+    """A rise as a fraction of the first level, or in points."""
+    return math.expm1(rise) if chain.quantity.scale == "ratio" else 100 * rise
+
+
+def _level_metric(chain: Chain) -> str:
+    """The name by which a scale knows its unit."""
+    return "rise_fraction" if chain.quantity.scale == "ratio" else "rise"
+
+
+def _level_title(chain: Chain) -> str:
+    return f"{chain.quantity.name}, change" if chain.quantity.scale == "ratio" else f"{chain.quantity.name}, points"

@@ -46,8 +46,10 @@ def rate_curve(name: str, title: str, runs: Sequence[Run]) -> XYChart:
             dots = _finite(zip(curve["rate"], curve["loss"], strict=True), top)
             series.append(ChartSeries("loss of a batch", (dots,), None, "dots"))
         line = _finite(zip(curve["rate"], curve["smoothed"], strict=True), math.inf)
-        series.append(ChartSeries(f"smoothed, seed {run.seed}", (line,), colour))
-        if (suggested := run.metrics.get("suggested_lr")) is not None:
+        suggested = run.metrics.get("suggested_lr")
+        told = "" if suggested is None else f", suggested {suggested:.2g}"
+        series.append(ChartSeries(f"smoothed, seed {run.seed}{told}", (line,), colour))
+        if suggested is not None:
             suggestions.append(ReferenceLine(float(suggested), f"suggested: {suggested:.2g}", "x", colour))
     caption = (
         "The loss while the learning rate grows after each batch. The suggestion is a tenth of the rate at which the "

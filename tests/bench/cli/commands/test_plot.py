@@ -53,7 +53,7 @@ class TestPlot:
         [
             (["--x", "time", "--y", "acuracy"], 2, "did you mean 'accuracy'"),
             (["--x", "time", "--y", "accuracy", "--where", "recipe=no"], 2, "none of the 24 runs meets all of this"),
-            (["--x", "time", "--y", "accuracy", "--out", "x.gif"], 2, "ends in .png or .svg"),
+            (["--x", "time", "--y", "accuracy", "--out", "x.gif"], 2, "ends in .png, .svg or .html"),
             (["--x", "time"], 2, "--y"),
         ],
     )
@@ -103,6 +103,17 @@ class TestOpen:
         assert [Path(address).name for address in opened] == ["index.html", "crossed.html"]
         assert all(address.startswith("file://") for address in opened)
 
+    def test_the_newer_page_of_a_sweep_is_opened(self, bench: Bench, tmp_path: Path, opened: list[str]) -> None:
+        pages = [tmp_path / "results" / place / "crossed.html" for place in ("report/sweeps", "sweeps")]
+        for number, page in enumerate(pages):
+            page.parent.mkdir(parents=True)
+            page.write_text("")
+            os.utime(page, (number, number))
+        bench("open", "crossed", "--results", tmp_path / "results")
+        os.utime(pages[0], (2, 2))
+        bench("open", "crossed", "--results", tmp_path / "results")
+        assert [address.removeprefix("file://") for address in opened] == [str(pages[1]), str(pages[0])]
+
     def test_without_a_report_it_says_how_to_make_one(self, bench: Bench, opened: list[str]) -> None:
         answer = bench("open")
         assert answer.code == 3
@@ -122,3 +133,30 @@ class TestOpen:
         assert answer.code == 0
         assert f"{out}{os.sep}index.html" in answer.out
         assert "no browser here" in answer.out
+
+
+class TestOfAClone:
+    """A repository that was cloned has published runs, and no store of its own."""
+
+    @pytest.fixture
+    def clone(self, tmp_path: Path) -> Path:
+        store = Store(tmp_path / "results" / "published" / "crossed.jsonl")
+        for run in crossed_sweep():
+            store.append(run)
+        return tmp_path / "results"
+
+    def test_its_published_runs_are_drawn_as_a_page(self, bench: Bench, clone: Path, tmp_path: Path) -> None:
+        arguments = ("--x", "model.width", "--y", "train_s", "--by", "precision", "--out", tmp_path / "drawn.html")
+        answer = bench("plot", clone / "published", *arguments)
+        assert answer.code == 0, answer.err
+        page = (tmp_path / "drawn.html").read_text()
+        assert "precision = bf16" in page.replace("\u00a0", " ")
+        assert "Words of this page" in page
+        assert bench("plot", *arguments, "--results", clone).code == 3
+
+    def test_its_published_runs_stand_side_by_side_with_their_repeats(self, bench: Bench, clone: Path) -> None:
+        first, *_, last = (run.run_id for run in Store(clone / "published" / "crossed.jsonl").read())
+        answer = bench("diff", first, last, "--results", clone)
+        assert answer.code == 0, answer.err
+        assert answer.out.count("seeds 0, 1, 2: 3 ok") == 2
+        assert first in bench("results", "show", first, "--results", clone).out

@@ -5,7 +5,17 @@ from __future__ import annotations
 import itertools
 
 from bench.report.charts.chart import ChartAxis, PointLabel, XYChart
-from bench.report.charts.placing import PAGE_PX, PHONE_PX, TABLET_PX, _box, _touch, placed_labels, placed_ticks
+from bench.report.charts.placing import (
+    PAGE_PX,
+    PHONE_PX,
+    TABLET_PX,
+    Placed,
+    _box,
+    _touch,
+    placed_labels,
+    placed_references,
+    placed_ticks,
+)
 from bench.report.charts.scale import log_durations, years
 
 
@@ -47,3 +57,10 @@ def test_no_two_names_touch_and_the_first_come_first():
 def test_a_wide_page_has_more_names():
     placed = placed_labels(chart_of(40))
     assert sum(one.everywhere for one in placed) < len(placed)
+
+
+def test_the_labels_of_lines_that_lie_close_are_told_once():
+    targets = [Placed(f"target {y:.0%}", 0.0, y, True) for y in (0.94, 0.93, 0.8)]
+    assert [one.text for one in placed_references(targets)] == ["target 94%", "target 80%"]
+    rates = [Placed(f"suggested: {x}", x, 1.0, True) for x in (0.1, 0.2, 0.7)]
+    assert [one.x for one in placed_references(rates)] == [0.1, 0.7]

@@ -91,3 +91,34 @@ def test_two_runs_have_no_interval(frames):
     chart = chart_of(frames, two, "model.width", "train_s")
     assert [one.label for one in chart.series] == ["all runs (n = 2 a dot)"]
     assert chart.series[0].intervals == ()
+
+
+def of_hosts(frames, *, machines=False):
+    """The runs as if each seed had run on a host of its own, of which the last is twice as slow."""
+    runs = frames.runs.copy()
+    runs["machine.host"] = runs["seed"].map(lambda seed: f"host {seed}")
+    runs["train_s"] = runs["train_s"] * runs["seed"].map(lambda seed: 2.0 if seed == 2 else 1.0)
+    if machines:
+        runs["machine.id"] = runs["machine.host"]
+    return runs
+
+
+@pytest.mark.parametrize("x", ["model.width", "model.block"])
+def test_of_several_hosts_each_counts_once(frames, x):
+    alike, of_three = (chart_of(frames, runs, x, "train_s") for runs in (frames.runs, of_hosts(frames)))
+    assert "each host counts once" in of_three.caption
+    assert "host" not in alike.caption
+
+    def widths(chart):
+        if isinstance(chart, XYChart):
+            return [high - low for _, low, high in chart.series[0].intervals]
+        return [dot.high - dot.low for row in chart.rows for dot in row.dots]
+
+    assert len(widths(of_three)) == 2
+    assert all(wide > 2 * narrow for wide, narrow in zip(widths(of_three), widths(alike), strict=True))
+
+
+def test_runs_of_several_machines_are_a_warning_unless_they_are_drawn_apart(frames):
+    runs = of_hosts(frames, machines=True)
+    assert "The runs are of 3 machines" in chart_of(frames, runs, "model.width", "train_s").caption
+    assert "machines" not in chart_of(frames, runs, "model.width", "train_s", "machine.id").caption

@@ -19,7 +19,7 @@ from bench.report.charts.chart import (
     XYChart,
 )
 from bench.report.charts.scale import accuracies, scale_of, times
-from bench.report.html.drawing import draw_chart
+from bench.report.html.drawing import draw_chart, draw_together
 
 CURVES = XYChart(
     "a",
@@ -65,3 +65,9 @@ def test_its_words_are_those_of_the_page() -> None:
 def test_other_charts_are_of_pages_alone() -> None:
     with pytest.raises(UsageError, match="bars is drawn by `bench report` alone"):
         draw_chart(BarChart("c", "where", "", (), ()))
+
+
+def test_several_stand_in_one_picture() -> None:
+    svg = draw_together([CURVES, CURVES, CURVES], "three", 2).svg
+    ET.fromstring(svg)
+    assert svg.count("accuracy by time") == 3

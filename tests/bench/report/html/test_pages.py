@@ -128,6 +128,7 @@ def test_a_single_page_holds_all_that_it_needs(tmp_path: Path) -> None:
     assert (page.open, page.wrong) == ([], [])
     assert not [link for link in page.links if not link.startswith(("#", "data:", "https://example.org/record"))]
     assert {"style", "script", "table"} <= page.tags
+    assert "Words of this page" in path.read_text(encoding="utf-8")
 
 
 def test_the_command_repeats_the_commit_only_where_it_was_the_whole_code() -> None:
