@@ -15,7 +15,7 @@ from bench.runs.run import INVALID, Run
 from bench.scores.rules import Kind, groups
 from bench.scores.rules.base import task
 from bench.scores.rules.timing import number
-from bench.statistics import clustered
+from bench.statistics import LEAST_FOR_INTERVAL, clustered
 from bench.statistics.reading import Reading
 from bench.text import units
 from bench.text.values import show_metric
@@ -90,6 +90,14 @@ class CellPage:
         name = HEADLINES.get(self.first.measure, "")
         value = self._average(name)
         return None if value is None else (show_metric(name, value), value)
+
+    @property
+    def margin(self) -> str:
+        """`± 0.4 s`, half of the 95 % interval of the headline; empty where the runs do not allow one."""
+        name = HEADLINES.get(self.first.measure, "")
+        found = self._readings(name)
+        ends = clustered.mean(found).useful_ends if len(found) >= LEAST_FOR_INTERVAL else None
+        return "" if ends is None else f"± {show_metric(name, (ends[1] - ends[0]) / 2)}"
 
     @property
     def accuracy(self) -> float | None:

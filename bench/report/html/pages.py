@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.claims.evidence import Answer
 from bench.host.gc_pause import collector_paused
-from bench.report.charts.epochs import words
 from bench.report.charts.chart import Chart
+from bench.report.charts.epochs import words
 from bench.report.html import chart_view
 from bench.report.html.cells import CellPage, cells_of
 from bench.report.html.claims import claim_answers, claim_views

@@ -11,8 +11,9 @@ from functools import cached_property
 from bench.report.charts.chart import DotChart, HeatMap, XYChart
 from bench.report.charts.epochs import quality_name
 from bench.report.html.cells import CellPage, free_name
-from bench.report.html.plots.effects import Sample, cell_dots, effects, interactions
+from bench.report.html.plots.effects import cell_dots, effects, interactions
 from bench.report.html.plots.quality import quality_chart
+from bench.report.html.plots.sample import Sample
 from bench.report.html.plots.sweep_curves import sweep_curves
 from bench.report.terminal.sweep_table import (
     CellResults,
@@ -24,7 +25,9 @@ from bench.report.terminal.sweep_table import (
     sweep_table,
     values_of,
 )
+from bench.runs import slow_hosts
 from bench.runs.labels import differing, hardware, usual_values
+from bench.runs.readings import hosts_of
 from bench.runs.run import INVALID, Run
 from bench.spec.sweep_plan import SweepPlan
 from bench.text import units
@@ -90,6 +93,13 @@ class SweepPage:
         for label, why in self.marks:
             found[why].append(label)
         return list(found.items())
+
+    @property
+    def notes(self) -> list[str]:
+        """How the runs count if they are of several hosts, and which host is slow."""
+        hosts, off = len(hosts_of(self.runs)), slow_hosts.told(self.runs)
+        told = [f"The runs are of {hosts} hosts, and each host counts once."] if hosts > 1 else []
+        return told + ([f"Slow hosts: {off}."] if off else [])
 
     @cached_property
     def usual(self) -> dict[str, str]:

@@ -254,5 +254,6 @@ def cell_row(cell: CellPage) -> dict[str, Any]:
         "headline": headline[0] if headline else "",
         "value": headline[1] if headline else "",
         "accuracy": cell.judged,
+        "margin": cell.margin,
         "accuracy_value": "" if cell.accuracy is None else cell.accuracy,
     }

