@@ -121,36 +121,12 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
     assert "the loss is" in record["reason"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["run", "digts"], [r"unknown recipe 'digts' \(did you mean 'digits'\?\)"]),
-        (["run", "digits", "--set", "modle.width=3"], [r"unknown key 'modle' \(did you mean 'model' or 'nodes'\?\)"]),
-        (
-            ["run", "digits", "--set", "model=darknett"],
-            [r"unknown model 'darknett' \(did you mean 'darknet'\?\)"],
-        ),
-        (["run", "digits", "--set", "model.widht=3"], [r"no option 'widht' \(did you mean 'width'\?\)"]),
-        (
-            ["run", "digits", "--set", "loader=residnet"],
-            [r"unknown loader 'residnet' \(did you mean 'resident'\?\)"],
-        ),
-        (["run", "digits", "--set", "data=digitz"], [r"unknown data set 'digitz' \(did you mean 'digits'\?\)"]),
-        (["run", "digits", "--set", "data=random"], ["random data has nothing to learn"]),
-        (["run", "digits", "--set", "precision=tf32"], ["tf32 is a format of CUDA"]),
-        (["run", "digits", "--set", "batch_size=5000"], ["5000", "1,?437"]),
-        (["run", "digits", "--set", "model.blocks=[1,1,1,1,1]"], ["needs 16 pixels, not 8"]),
-        (["data", "cifra10"], ["cifra10"]),
-    ],
-)
-def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
-    assert_refused(command.bench(*arguments, cwd=tmp_path), 2, *words)
+def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path):
+    """All others are told in the tests' own process, by tests/bench/cli/commands/test_hostile_input.py."""
+    assert_refused(command.bench("run", "digts", cwd=tmp_path), 2, r"unknown recipe 'digts' \(did you mean 'digits'\?\)")
+    tf32 = command.bench("run", "digits", "--set", "precision=tf32", cwd=tmp_path)  # which the worker tells
+    assert_refused(tf32, 2, "tf32 is a format of CUDA")
     assert records(tmp_path) == []
-
-
-def test_wrong_options_exit_2(tmp_path):
-    assert command.bench("run", "digits", "--seeds", 0, cwd=tmp_path).returncode == 2
-    assert command.bench("run", cwd=tmp_path).returncode == 2
     assert command.bench("ruin", cwd=tmp_path).returncode == 2
 
 
@@ -164,20 +140,6 @@ def test_missing_data_says_what_where_and_what_else(tmp_path):
         "BENCH_DATA",
         "make bench",
     )
-
-
-def test_cuda_without_a_gpu_is_exit_3(tmp_path):
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    assert_refused(command.bench("run", "digits", "--device", "cuda", cwd=tmp_path), 3, "--device cuda", "--device cpu")
-
-
-def test_results_that_cannot_be_written_are_known_before_training(tmp_path):
-    (tmp_path / "file").write_text("")
-    result = command.bench("run", "digits", "--results", "file/results", cwd=tmp_path)
-    assert_refused(result, 3, "file/results")
-    assert "training" not in result.stdout
 
 
 def start(folder: Path, *arguments: str, until: str = "training") -> subprocess.Popen[str]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.claims.cells import Claim
+from bench.claims.cells import OWN, Claim
 from bench.documents.document import YAML_SUFFIXES, Document, is_file
 from bench.errors import UsageError
 from bench.text.nearest import unknown
 
-CLAIMS = Path(__file__).parent
-
 
 def ids() -> list[str]:
     """S01 to S42."""
-    return sorted(path.stem for path in CLAIMS.glob("S*.yaml"))
+    return sorted(path.stem for path in OWN.glob("S*.yaml"))
 
 
 def load(name: str) -> Claim:
@@ -32,10 +30,18 @@ def load(name: str) -> Claim:
         known = f"S{int(digits):02d}" if digits.isascii() and digits.isdigit() and len(digits) <= 3 else name
         if known not in ids():
             raise UsageError(f"{unknown('claim', known, ids(), 'bench claims --list')}; or give a .yaml file")
-        path = CLAIMS / f"{known}.yaml"
-    return Claim(Document.read(path, CLAIMS / "S06.yaml"))
+        path = OWN / f"{known}.yaml"
+    return Claim(Document.read(path, OWN / "S06.yaml"))
 
 
 def chosen(names: Sequence[str]) -> list[Claim]:
-    """These claims, each once, or all if none is named."""
-    return list({claim.id: claim for claim in map(load, names or ids())}.values())
+    """These claims, each once, or all if none is named.
+
+    Raises what `load` raises, and `UsageError` for two files of one name, whose answers could not be told apart.
+    """
+    found: dict[str, Claim] = {}
+    for claim in map(load, names or ids()):
+        known = found.setdefault(claim.id, claim)
+        if known.path.resolve() != claim.path.resolve():
+            raise UsageError(f"{known.path} and {claim.path} are both called {claim.id}; rename one of the files")
+    return list(found.values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NoReturn
 
 from bench.claims.claim import LEAST_SEEDS, ClaimSpec
@@ -17,6 +19,8 @@ from bench.spec.recipes import identify
 from bench.text.canonical import canonical_json
 from bench.text.units import counted
 
+# Where the claims are that come with the project.
+OWN = Path(__file__).parent
 # The possible meanings of `precision: auto` on a device.
 NATIVE = {"cpu": ("bf16", "fp32"), "cuda": ("fp16",)}
 
@@ -44,8 +48,13 @@ class Claim:
     def __init__(self, document: Document) -> None:
         """Raises `UsageError`, with file, line and key."""
         self._document = document
-        self.id = document.path.stem
+        self.path, self.id = document.path, document.path.stem
         self.spec = document.validate(ClaimSpec)
+
+    @property
+    def argument(self) -> str:
+        """What `bench claims` calls it: the id, or the file of one that does not come with the project."""
+        return self.id if self.path.parent == OWN else shlex.quote(str(self.path))
 
     @cached_property
     def matrix(self) -> Matrix:
@@ -58,7 +67,7 @@ class Claim:
     @property
     def devices(self) -> tuple[str, ...]:
         """The kinds of devices on which it can be tested: a claim about GPUs is not tested on a CPU."""
-        return ("cuda",) if self.spec.needs is not None and self.spec.needs.gpus else ("cpu", "cuda")
+        return ("cuda",) if self.spec.needs is not None and self.spec.needs.gpu else ("cpu", "cuda")
 
     @property
     def seeds(self) -> int:
@@ -85,6 +94,16 @@ class Claim:
         ]
         self._check(cells)
         return cells
+
+    @cached_property
+    def compared(self) -> list[ClaimCell]:
+        """The cells that some test uses; all of them for a rank correlation."""
+        found: list[ClaimCell] = []
+        for position, test in enumerate(self.spec.tests):
+            if test.quantity == "rank_correlation":
+                return list(self.cells)
+            found += [self.side(position, side) for side in ("of", "to") if getattr(test, side) is not None]
+        return list(dict.fromkeys(found))
 
     def side(self, position: int, side: str) -> ClaimCell:
         """The cell that the test at this position has for `of` or `to`."""

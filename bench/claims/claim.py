@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -27,11 +28,29 @@ _OF_SOME = frozenset().union(*(needed | allowed for needed, allowed in _KEYS.val
 
 
 class Needs(Strict):
-    """What a machine needs, or what the project lacks; a smaller substitute does not count."""
+    """What a machine needs, or what the project lacks; a smaller substitute does not count.
+
+    `card` is a part of a GPU's name, such as K80.
+    """
 
     gpus: Count | None = None
     card: str | None = None
     system: str | None = None
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if not str(self):
+            raise ValueError("say gpus, card or system; leave needs out if any machine will do")
+        return self
+
+    @property
+    def gpu(self) -> bool:
+        """Whether it needs any GPU."""
+        return self.gpus is not None or self.card is not None
+
+    def is_card_among(self, names: Iterable[str]) -> bool:
+        """Whether one of these GPUs, by their names, is the card."""
+        return any((self.card or "").lower() in name.lower() for name in names)
 
     def __str__(self) -> str:
         gpus = None if self.gpus is None else counted(self.gpus, "GPU")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.claims.cells import Claim
-from bench.claims.evidence import Answer, mean_total_s, needed_cells
+from bench.claims.evidence import Answer, mean_total_s
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,18 @@ def obstacle(claim: Claim, machine: Mapping[str, Any], device: str) -> str | Non
         return f"needs {needs}"
     boards = {str(gpu["name"]): int(gpu["count"]) for gpu in machine.get("gpus") or ()}
     found = sum(boards.values()) if device == "cuda" else 0
-    if needs.gpus is not None and found < needs.gpus:
+    if needs.gpu and found < (needs.gpus or 1):
         return f"needs {needs}; found {found or 'none'}"
-    if needs.card is not None and not any(needs.card.lower() in name.lower() for name in boards):
-        return f"needs a {needs.card}; found {', '.join(boards) or 'none'}"
+    if needs.card is not None and not needs.is_card_among(boards):
+        return f"needs a {needs.card}; found {', '.join(boards)}"
     return None
 
 
 def expected_s(claim: Claim, answer: Answer, seeds: int) -> float:
     """Expected seconds of the missing runs: by runs of the same cell, else by the claim's file."""
-    cells = needed_cells(claim)
-    guess_s = 60 * (claim.spec.minutes or 0.0) / max(1, len(claim.cells) * claim.seeds)
+    guess_s = 60 * (claim.spec.minutes or 0.0) / max(1, len(claim.compared) * claim.seeds)
     seconds = 0.0
-    for cell in cells:
+    for cell in claim.compared:
         runs = [run for run in answer.runs if run.cell in cell.ids]
         seconds += max(0, seeds - len(runs)) * (mean_total_s(runs) or guess_s)
     return seconds

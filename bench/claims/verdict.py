@@ -57,7 +57,7 @@ def find(comparison: Comparison, effect: Effect, planned: int) -> ClaimFinding:
         return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, reason, least)
     if (verdict := _decided(comparison, effect.value, effect.low, effect.high)) is not None:
         negligible = _is_negligible(comparison, effect.low, effect.high)
-        reason = f"no difference that matters: less than {comparison.negligible:g} either way" if negligible else ""
+        reason = f"no difference that matters: less than {_negligible(comparison)} either way" if negligible else ""
         return ClaimFinding(comparison, verdict, effect, reason)
     needed = runs_needed(comparison, effect, planned)
     return ClaimFinding(comparison, ClaimVerdict.UNSURE, effect, _why_unsure(comparison, effect), needed)
@@ -98,8 +98,18 @@ def _why_unsure(comparison: Comparison, effect: Effect) -> str:
     if effect.remark:
         return effect.remark
     if _is_negligible(comparison, effect.value, effect.value):
-        return f"perhaps a difference of less than {comparison.negligible:g}, which does not matter"
+        return f"perhaps a difference of less than {_negligible(comparison)}, which does not matter"
+    if comparison.quantity == "rank_correlation":
+        return "only more cells would make its interval narrower, and more runs would not"
     return ""  # the interval reaches both into the claimed band and out of it, as the table shows
+
+
+def _negligible(comparison: Comparison) -> str:
+    """Such as `3 %`, or `0.5 percentage points` of an accuracy."""
+    size = comparison.negligible or 0.0
+    if comparison.quantity == "ratio":
+        return f"{100 * size:g} %"
+    return f"{100 * size:g} percentage points" if comparison.metric.endswith("accuracy") else f"{size:g}"
 
 
 def _is_negligible(comparison: Comparison, low: float, high: float) -> bool:

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.claims import catalog
 from bench.claims.answers import answer_or_mistake, judge
 from bench.claims.cells import Claim
-from bench.claims.evidence import Answer, is_complete, needed_cells
+from bench.claims.evidence import Answer, is_complete
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import ClaimVerdict
 from bench.cli.claim_options import ClaimsOptions, budget_s
@@ -167,7 +167,7 @@ class Session:
             gpus = find_gpus() if self.device == "cuda" else Gpus()
             pool = allot(1, self.device, gpus)
             found = len(gpus.usable) if self.device == "cuda" else device_count(recorder.machine, self.device)
-            compared = frozenset(name for cell in needed_cells(claim) for name in cell.ids)
+            compared = frozenset(name for cell in claim.compared for name in cell.ids)
             cells = [cell for cell in matrices.expand(matrix, self.device, found) if cell.id in compared]
             made = plan(
                 matrices.schedule(cells, range(self._seeds(claim)), spec.order, spec.order_seed),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -55,14 +57,15 @@ def find_lr(
     )
     campaign = run_seeds(of_run, console)
     run = campaign.finished[0] if campaign.finished else None
-    if run is None or curve_of(run) is None:
+    if run is None or run.status != "ok":
         return campaign.exit_code()
-    _print_curve(console, run)
-    file = plot or results / "pictures" / f"{run.run_id}.png"
-    check_picture_file(file)
-    write_picture(run, file=file, title=f"{run.recipe}, seed {run.seed}")
-    say(console, f"The picture is {file}.")
-    return _tell_suggestion(console, run)
+    if curve_of(run) is not None:  # of more than one batch
+        _print_curve(console, run)
+        file = plot or results / "pictures" / f"{run.run_id}.png"
+        check_picture_file(file)
+        write_picture(run, file=file, title=f"{run.recipe}, seed {run.seed}")
+        say(console, f"The picture is {file}.")
+    return _tell_suggestion(console, run, [recipe, *_kept(settings or ())])
 
 
 def _print_curve(console: Console, run: Run) -> None:
@@ -73,14 +76,25 @@ def _print_curve(console: Console, run: Run) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _tell_suggestion(console: Console, run: Run) -> int:
+def _kept(settings: Sequence[str]) -> list[str]:
+    """The options that say the same to `bench run`, without the rate and what the search alone looks at."""
+    kept = [text for text in settings if not text.startswith(("optimizer.lr=", "find_lr"))]
+    return [part for text in kept for part in ("--set", text)]
+
+
+def _tell_suggestion(console: Console, run: Run, subject: Sequence[str]) -> int:
+    """`subject` is the recipe with its settings, as the user gave them."""
     suggested = run.metrics.get("suggested_lr")
     if suggested is None:
-        say(console, "No rate can be suggested, because the loss never fell. Check the data and the network.")
+        say(
+            console,
+            "No rate can be suggested, because the loss never fell. Check the data and the network, or start lower: "
+            f"--set find_lr.start={run.config['resolved']['curve']['rate'][0] / 1000:.2g}",
+        )
         return 1
     say(
         console,
         f"Suggested: {suggested:.2g}, a tenth of the rate of the smallest loss ({run.metrics['best_lr']:.2g}). Try it: "
-        f"bench run {run.recipe} --set optimizer.lr={suggested:.2g}",
+        f"bench run {shlex.join(subject)} --set optimizer.lr={suggested:.2g}",
     )
     return 0

@@ -51,10 +51,13 @@ def part_verdict(answer: Answer, finding: ClaimFinding) -> str:
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """Such as `42 claims: 5 confirmed, 3 refuted, 34 not testable here`."""
+    """Such as `42 claims: 5 confirmed, 3 refuted, 20 unsure (18 of them not measured yet), 14 not testable here`."""
     counts = Counter(answer.verdict for answer in answers)
-    told = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in ClaimVerdict if counts[verdict])
-    return f"{len(answers)} claim{'' if len(answers) == 1 else 's'}: {told}"
+    unmeasured = sum(answer.is_unmeasured for answer in answers)
+    told = {verdict: f"{counts[verdict]} {verdict.value}" for verdict in ClaimVerdict if counts[verdict]}
+    if unmeasured:
+        told[ClaimVerdict.UNSURE] += f" ({unmeasured} of them not measured yet)"
+    return f"{len(answers)} claim{'' if len(answers) == 1 else 's'}: {', '.join(told.values())}"
 
 
 def cells(finding: ClaimFinding) -> tuple[str, str, str]:
@@ -108,14 +111,23 @@ def _reason(answer: Answer, finding: ClaimFinding) -> str:
 
 
 def decides(answer: Answer) -> str:
-    """How many runs of each cell would decide, and how long those that are missing take."""
+    """How many runs of each cell would decide, and how long those that are missing take.
+
+    Empty where the parts themselves say why more runs would not.
+    """
     if answer.seeds_needed is None:
+        open_ones = [finding for finding in answer.findings if finding.verdict is ClaimVerdict.UNSURE]
+        if any(finding.effect is None or finding.effect.scatter is None for finding in open_ones):
+            return ""
         return "more than a thousand runs of each cell would be needed, if any number decides"
     minutes = answer.minutes_needed
     time = "" if minutes is None else f", {units.duration(60 * minutes)} more"
     more = f" --seeds {answer.seeds_needed}" if answer.seeds_needed > answer.claim.seeds else ""
-    runs = "1 run" if answer.seeds_needed == 1 else f"{answer.seeds_needed} runs"
-    return f"{runs} of each cell would decide{time}: bench claims {answer.claim.id}{more}"
+    runs = units.counted(answer.seeds_needed, "run")
+    if not answer.findings:
+        about = "" if minutes is None else f", about {units.duration(60 * minutes)}"
+        return f"its matrix asks for {runs} of each cell{about}: bench claims {answer.claim.argument}"
+    return f"{runs} of each cell would decide{time}: bench claims {answer.claim.argument}{more}"
 
 
 def _number(value: float) -> str:

@@ -1,5 +1,6 @@
 """The claims that come with the project are right, and a mistake in one is told with file, line and key."""
 
+import shutil
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from bench.host.fingerprint import native_precision
 from bench.spec.matrix import expand
 
 # What a CPU can answer by classification; the others need GPUs, or systems that are not built yet.
-FOR_A_CPU = {2, 5, 6, 7, 8, 9, 10, 11, 13, 15, 16, 18, 19, 22, 23, 24, 26, 27, 28, 29, 37, 38, 41}
+FOR_A_CPU = {2, 5, 6, 7, 8, 9, 10, 11, 15, 16, 18, 19, 22, 23, 24, 26, 27, 28, 29, 37, 38, 41}
 
 
 def test_there_are_42_and_each_fits_its_matrix():
@@ -83,6 +84,7 @@ MISTAKES = {
     "two cells": ({"of: {model.width: 8}": "of: {}"}, "claim.yaml:10: no value at all: 2 cells of widths"),
     "no tests": ({"minutes: 1\n": "", "matrix: widths.yaml\n": ""}, "name the matrix that tests it"),
     "no minutes": ({"minutes: 1\n": ""}, "minutes: say how long the matrix takes"),
+    "needs of nothing": ({"minutes: 1\n": "minutes: 1\nneeds: {}\n"}, "claim.yaml:6: .*say gpus, card or system"),
 }
 
 
@@ -99,6 +101,25 @@ def test_too_few_seeds_for_what_varies(make_claim):
         make_claim(matrix=matrix).cells  # noqa: B018
     counted = make_claim({"    negligible: 0.02\n": "    counted: true\n"}, matrix)
     assert len(counted.cells) == 2
+
+
+def test_two_files_of_one_name_are_refused(make_claim, tmp_path):
+    mine, other = tmp_path / "claim.yaml", tmp_path / "other" / "claim.yaml"
+    make_claim()
+    other.parent.mkdir()
+    shutil.copy(mine, other)
+    assert len(catalog.chosen([str(mine), str(mine), f"{tmp_path}/other/../claim.yaml"])) == 1
+    with pytest.raises(UsageError, match=rf"{mine} and {other} are both called claim; rename one of the files"):
+        catalog.chosen([str(mine), str(other)])
+
+
+def test_the_command_is_told_an_id_or_a_file(make_claim, tmp_path):
+    assert catalog.load("7").argument == "S07"
+    assert make_claim().argument == str(tmp_path / "claim.yaml")
+
+
+def test_a_claim_about_a_card_is_for_gpus_alone(make_claim):
+    assert make_claim({"minutes: 1\n": "minutes: 1\nneeds: {card: K80}\n"}).devices == ("cuda",)
 
 
 def test_products_and_quotients_of_metrics():

@@ -9,6 +9,7 @@ from bench.claims.verdict import ClaimVerdict, find
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.runs.store import Store
+from tests.bench.claims.conftest import MATRIX
 
 FAST, SLOW = [1.0, 1.1, 0.9, 1.05, 0.95], [2.0, 2.1, 1.9, 2.2, 1.8]
 TURNED = {"below: 1": "above: 1"}
@@ -106,6 +107,20 @@ class TestWhatMayBeCompared:
         newer = answer(claim, runs + record(claim, 1, SLOW))
         assert (newer.setting.sources, newer.verdict) == ("c", ClaimVerdict.CONFIRMED)
 
+    def test_cells_that_it_does_not_compare_make_no_group_better(self, make_claim, record):
+        """A sweep of the whole matrix was broken off elsewhere; here the two compared cells are complete."""
+        claim, old = make_claim(matrix=MATRIX.replace("[8, 16]", "[8, 16, 32, 64]")), {"machine": {"id": "old"}}
+        elsewhere = [run for position in (0, 2, 3) for run in record(claim, position, FAST, **old)]
+        found = answer(claim, elsewhere + record(claim, 0, FAST) + record(claim, 1, SLOW))
+        assert (found.setting.machine, found.verdict) == ("m", ClaimVerdict.CONFIRMED)
+
+    def test_runs_on_another_card_than_the_claims_do_not_count(self, make_claim, record):
+        claim = make_claim({"minutes: 1\n": "minutes: 1\nneeds: {card: k80}\n"})
+        for name, measured in (("Tesla K80", True), ("Tesla V100", False)):
+            machine = {"machine": {"id": "m", "gpus": [{"name": name, "count": 1}]}}
+            found = answer(claim, record(claim, 0, FAST, **machine) + record(claim, 1, SLOW, **machine))
+            assert found.is_unmeasured is not measured
+
     def test_a_cell_without_runs_leaves_it_unsure(self, make_claim, record):
         claim = make_claim()
         found = answer(claim, record(claim, 0, FAST))
@@ -129,7 +144,28 @@ class TestTimesToATarget:
             there = record(claim, 1, [20.0, 21.0, 19.0, 20.5, 19.5], "time_to_target_s")
         found = answer(claim, there + record(claim, arm, [0] * 5, **fields))
         assert found.verdict is verdict
-        assert "never reached the target" in found.findings[0].effect.remark
+        remark = found.findings[0].effect.remark
+        assert remark.startswith(f"some runs of model.width={(8, 16)[arm]} never reached the target")
+
+    def test_a_run_without_any_time_leaves_it_unsure(self, make_claim, record):
+        claim = make_claim({"metric: train_s": "metric: time_to_target_s"})
+        lost = record(claim, 1, [None], "time_to_target_s", status="diverged")
+        there = record(claim, 0, FAST, "time_to_target_s") + record(claim, 1, SLOW, "time_to_target_s")[1:]
+        found = answer(claim, there + lost)
+        (finding,) = found.findings
+        assert (finding.verdict, finding.reason) == (ClaimVerdict.UNSURE, "1 of 5 runs of model.width=16 diverged")
+
+
+def test_what_a_run_had_measured_until_it_diverged_is_no_result(make_claim, record):
+    """It trained for a short time only, and would seem fast."""
+    claim = make_claim()
+    found = answer(claim, record(claim, 0, FAST, status="diverged") + record(claim, 1, SLOW))
+    (finding,) = found.findings
+    assert (found.verdict, finding.effect) == (ClaimVerdict.UNSURE, None)
+    assert finding.reason == "5 of 5 runs of model.width=8 diverged"
+    counted = make_claim({"    negligible: 0.02\n": "    counted: true\n"})
+    runs = record(counted, 0, [10.0], status="diverged") + record(counted, 1, [20.0])
+    assert answer(counted, runs).verdict is ClaimVerdict.CONFIRMED
 
 
 def test_counted_figures_need_one_run_and_must_agree(make_claim, record):
@@ -169,6 +205,8 @@ def test_a_rank_correlation_over_cells(make_claim, record):
         ]
         found = answer(claim, runs)
         assert (found.verdict, found.findings[0].effect.n) == (verdict, 8)
+    runs[3:5] = record(claim, 3, [None], status="diverged") + record(claim, 4, [None], status="diverged")
+    assert answer(claim, runs).findings[0].reason == "1 of 1 run of model.width=16 diverged"
 
 
 def test_runs_come_back_from_a_file_with_the_same_verdict(make_claim, record, tmp_path):

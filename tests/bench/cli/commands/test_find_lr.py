@@ -29,7 +29,7 @@ def test_it_leaves_a_record_and_a_picture_and_says_what_to_try(found):
     (record,) = map(json.loads, (results / "runs" / "runs.jsonl").read_text().splitlines())
     assert record["measure"] == "find_lr"
     suggested = record["metrics"]["suggested_lr"]
-    assert f"bench run digits --set optimizer.lr={suggested:.2g}" in printed
+    assert f"bench run digits --set model.width=8 --set optimizer.lr={suggested:.2g}" in printed
     assert printed.count("┊") > 5
     (picture,) = (results / "pictures").iterdir()
     assert picture.stem == record["run_id"]
@@ -63,3 +63,11 @@ def test_other_runs_have_nothing_to_draw_and_a_picture_is_a_png_or_an_svg(make_r
         write_picture(damaged, file=tmp_path / "x.png")
     with pytest.raises(UsageError, match=r"x.gif: a picture's name ends in .png or .svg"):
         picture([], Path("x.gif"), LastingConsole(), tmp_path)
+
+
+def test_where_the_loss_never_falls_a_lower_start_is_named(bench):
+    """The first rate already destroys the network; of one batch there is no curve to draw."""
+    done = bench("find-lr", "digits", "--set", "model.width=4", "--set", "find_lr={start: 1e6, end: 1e9}", "--set", "optimizer.lr=1")
+    assert done.code == 1
+    assert "No rate can be suggested, because the loss never fell" in done.out
+    assert "--set find_lr.start=1e+03" in done.out

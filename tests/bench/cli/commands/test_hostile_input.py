@@ -7,11 +7,14 @@ memory that the tests have, so that no input may ask for much.
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+import torch
 
 from bench.cli.commands import run as run_command
 from tests.bench.documents.test_yaml_reader import REFUSED
+from tests.command import records
 
 RECIPE = "data: digits\nmodel: darknet\nbatch_size: 64\nepochs: 2\noptimizer: {name: sgd, lr: 0.1}\n"
 # Every one of these is refused by `show` and by `run` alike, in words that name the key, or what is allowed there.
@@ -200,3 +203,40 @@ def test_numbers_are_those_of_yaml_1_2(bench, tmp_path):
 def test_the_words_of_libraries_are_in_no_message(bench, results):
     assert_refused(bench("run", "digits", "--device", "cuda:1"), "'--device': 'cuda:1' is not one of")
     assert_refused(bench("results", "--where", "total_s>=94%"), "the column holds numbers")
+
+
+# What is said of each: regular expressions.
+NAMED = {
+    "run digts": [r"unknown recipe 'digts' \(did you mean 'digits'\?\)"],
+    "run digits --set modle.width=3": [r"unknown key 'modle' \(did you mean 'model' or 'nodes'\?\)"],
+    "run digits --set model=darknett": [r"unknown model 'darknett' \(did you mean 'darknet'\?\)"],
+    "run digits --set model.widht=3": [r"no option 'widht' \(did you mean 'width'\?\)"],
+    "run digits --set loader=residnet": [r"unknown loader 'residnet' \(did you mean 'resident'\?\)"],
+    "run digits --set data=digitz": [r"unknown data set 'digitz' \(did you mean 'digits'\?\)"],
+    "run digits --set data=random": ["random data has nothing to learn"],
+    "run digits --set batch_size=5000": ["5000", "1,?437"],
+    "run digits --set model.blocks=[1,1,1,1,1]": ["needs 16 pixels, not 8"],
+    "data cifra10": ["cifra10"],
+}
+
+
+@pytest.mark.parametrize("line", NAMED)
+def test_a_mistake_is_named_with_what_was_meant(line, bench, tmp_path):
+    answer = bench(*line.split())
+    assert_refused(answer)
+    for words in NAMED[line]:
+        assert re.search(words, answer.err), answer.err
+    assert records(tmp_path) == []
+
+
+def test_cuda_without_a_gpu_is_exit_3(bench):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert_refused(bench("run", "digits", "--device", "cuda"), "--device cuda", "--device cpu", codes=(3,))
+
+
+def test_results_that_cannot_be_written_are_known_before_training(bench, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = bench("run", "digits", "--results", "file/results")
+    assert_refused(answer, "file/results", codes=(3,))
+    assert "training" not in answer.out

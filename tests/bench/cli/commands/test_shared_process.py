@@ -46,11 +46,11 @@ def test_four_seeds_of_digits_are_the_same_in_one_process_and_in_four(tmp_path):
         (("--set", "devices=2"), "each of 2 devices has a process of its own.*set devices to 1"),
     ],
 )
-def test_what_cannot_begin_anew_in_place_is_refused(tmp_path, arguments, words):
-    done = bench("run", "digits", "--shared-process", "--device", "cpu", *arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert re.search(words, done.stderr)
-    assert "Traceback" not in done.stderr
+def test_what_cannot_begin_anew_in_place_is_refused(tmp_path, bench, arguments, words):
+    answer = bench("run", "digits", "--shared-process", "--device", "cpu", *arguments)
+    assert answer.code == 2, answer.out + answer.err
+    assert re.search(words, answer.err)
+    assert "Traceback" not in answer.err
     assert not (tmp_path / "results").exists()
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.bench.cli.commands.sweeping import wait_for_workers, worker_of
-from tests.command import TIMEOUT_S, bench, read_until, records, start, statuses
+from tests.command import ENVIRONMENT, TIMEOUT_S, bench, read_until, records, start, statuses
 
 TWO_BY_TWO = """
 recipe: digits
@@ -32,6 +32,20 @@ def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("swept")
     (folder / "mine.yaml").write_text(TWO_BY_TWO)
     return bench("sweep", "mine.yaml", cwd=folder), folder
+
+
+@pytest.fixture
+def plan(bench, monkeypatch):
+    """What a sweep of mine.yaml in a folder would do, asked in this process, as it would in one of its own."""
+
+    def plan(folder, *options):
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("OMP_NUM_THREADS", ENVIRONMENT["OMP_NUM_THREADS"])  # part of what a machine is
+        answer = bench("sweep", "mine.yaml", "--dry-run", *options)
+        assert answer.code == 0, answer.out + answer.err
+        return answer.out
+
+    return plan
 
 
 def test_every_cell_is_run_and_recorded(swept):
@@ -80,24 +94,22 @@ def test_a_second_call_runs_nothing(swept):
     assert (folder / "results" / "runs" / "runs.jsonl").read_bytes() == before
 
 
-def test_the_same_point_of_another_command_is_the_same_cell(swept):
+def test_the_same_point_of_another_command_is_the_same_cell(swept, plan):
     _, folder = swept
     (folder / "mine.yaml").write_text(TWO_BY_TWO.replace("[4, 8]", "[8, 16]"))
-    result = bench("sweep", "mine.yaml", "--dry-run", cwd=folder)
+    planned = plan(folder)
     (folder / "mine.yaml").write_text(TWO_BY_TWO)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "2 done, 2 to run" in result.stdout
-    assert re.search(rf"{records(folder)[2]['cell'][:8]} │ 8 +│ fp32 +│ 1 ok │", result.stdout), result.stdout
-    assert re.search(r"16 +│ bf16 +│ +0 │ +1 │ +unknown", result.stdout), result.stdout
+    assert "2 done, 2 to run" in planned
+    assert re.search(rf"{records(folder)[2]['cell'][:8]} │ 8 +│ fp32 +│ 1 ok │", planned), planned
+    assert re.search(r"16 +│ bf16 +│ +0 │ +1 │ +unknown", planned), planned
     assert len(records(folder)) == 4
 
 
-def test_only_selects_cells_and_rerun_takes_them_again_with_a_known_duration(swept):
+def test_only_selects_cells_and_rerun_takes_them_again_with_a_known_duration(swept, plan):
     _, folder = swept
-    arguments = ["mine.yaml", "--only", "model.width=4", "--only", "precision=bf16", "--rerun", "all", "--dry-run"]
-    result = bench("sweep", *arguments, cwd=folder)
-    assert "1 cell × 1 seed, interleaved: 0 done, 1 to run" in result.stdout
-    assert re.search(r"Expected: \d", result.stdout)
+    planned = plan(folder, "--only", "model.width=4", "--only", "precision=bf16", "--rerun", "all")
+    assert "1 cell × 1 seed, interleaved: 0 done, 1 to run" in planned
+    assert re.search(r"Expected: \d", planned)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +123,12 @@ def test_only_selects_cells_and_rerun_takes_them_again_with_a_known_duration(swe
         (["mine.yaml", "--limit", "0"], r"limit"),
     ],
 )
-def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
+def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, bench, arguments, words):
     (tmp_path / "mine.yaml").write_text(TWO_BY_TWO)
-    result = bench("sweep", *arguments, cwd=tmp_path)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert re.search(words, result.stderr), result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
+    answer = bench("sweep", *arguments)
+    assert answer.code == 2, answer.out + answer.err
+    assert re.search(words, answer.err), answer.err
+    assert "Traceback" not in answer.out + answer.err
     assert not (tmp_path / "results").exists()
 
 
@@ -180,7 +192,7 @@ def test_a_worker_that_is_killed_is_a_row_and_the_sweep_goes_on(tmp_path):
     ]
 
 
-def test_ctrl_c_once_finishes_the_run_and_the_same_command_goes_on(tmp_path):
+def test_ctrl_c_once_finishes_the_run_and_the_same_command_goes_on(tmp_path, plan):
     (tmp_path / "mine.yaml").write_text(TWO_BY_TWO.replace("epochs: 0.2", "epochs: 10"))
     process = start("sweep", "mine.yaml", "--limit", 2, cwd=tmp_path)
     worker_of(process)
@@ -190,7 +202,7 @@ def test_ctrl_c_once_finishes_the_run_and_the_same_command_goes_on(tmp_path):
     assert "Traceback" not in output
     assert statuses(tmp_path) == ["ok"]
     assert "the same command runs the rest" in output
-    assert "1 done, 3 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "1 done, 3 to run" in plan(tmp_path)
 
 
 def test_ctrl_c_in_the_last_run_leaves_nothing_and_is_no_failure(tmp_path):
@@ -204,7 +216,7 @@ def test_ctrl_c_in_the_last_run_leaves_nothing_and_is_no_failure(tmp_path):
     assert "the same command runs the rest" not in output
 
 
-def test_ctrl_c_twice_stops_now_and_the_run_is_not_done(tmp_path):
+def test_ctrl_c_twice_stops_now_and_the_run_is_not_done(tmp_path, plan):
     (tmp_path / "mine.yaml").write_text(FOR_EVER)
     process = start("sweep", "mine.yaml", cwd=tmp_path)
     worker_of(process)
@@ -214,10 +226,10 @@ def test_ctrl_c_twice_stops_now_and_the_run_is_not_done(tmp_path):
     output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, output
     assert statuses(tmp_path) == ["interrupted"]
-    assert "0 done, 2 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "0 done, 2 to run" in plan(tmp_path)
 
 
-def test_two_jobs_run_side_by_side_and_the_rows_say_so(swept, tmp_path):
+def test_two_jobs_run_side_by_side_and_the_rows_say_so(swept, tmp_path, plan):
     (tmp_path / "mine.yaml").write_text(TWO_BY_TWO.replace("epochs: 0.2", "epochs: 5"))
     process = start("sweep", "mine.yaml", "--jobs", 2, cwd=tmp_path)
     first, second = wait_for_workers(process, 2)
@@ -233,8 +245,8 @@ def test_two_jobs_run_side_by_side_and_the_rows_say_so(swept, tmp_path):
     _, alone = swept
     assert {one["machine"]["id"] for one in made} == {one["machine"]["id"] for one in records(alone)}
     # One of them disturbed the other, so for a sweep without neighbours nothing is done.
-    assert "0 done, 4 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
-    assert "4 done, 0 to run" in bench("sweep", "mine.yaml", "--dry-run", "--jobs", 2, cwd=tmp_path).stdout
+    assert "0 done, 4 to run" in plan(tmp_path)
+    assert "4 done, 0 to run" in plan(tmp_path, "--jobs", 2)
 
 
 def test_ctrl_c_once_lets_all_present_runs_finish_and_twice_ends_them_all(tmp_path):
@@ -279,7 +291,7 @@ def test_what_this_machine_cannot_run_is_said_and_is_no_failure(tmp_path):
     assert only_tf32.returncode == 3, only_tf32.stdout
 
 
-def test_sampling_stops_as_the_matrix_and_the_command_line_say(tmp_path):
+def test_sampling_stops_as_the_matrix_and_the_command_line_say(tmp_path, plan):
     matrix = """
 recipe: digits
 measure: throughput
@@ -300,7 +312,7 @@ seeds: 5
     assert re.search(r"a / b: ratio of the medians \d\.\d{4} \[\d", result.stdout), result.stdout
     # How well a figure is known is no part of what it is a figure of.
     (tmp_path / "mine.yaml").write_text(matrix.replace("timeout_s: 0.5", "timeout_s: 9"))
-    assert "10 done, 0 to run" in bench("sweep", "mine.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "10 done, 0 to run" in plan(tmp_path)
 
 
 def test_a_run_interrupted_while_it_samples_keeps_its_figures(tmp_path):

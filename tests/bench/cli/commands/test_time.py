@@ -121,11 +121,11 @@ def test_entries_and_logs_are_written_or_refused_with_the_reason(timed):
         ([], "COMMAND"),
     ],
 )
-def test_wrong_usage_starts_nothing(tmp_path, arguments, words):
-    result = bench("time", *arguments, cwd=tmp_path)
-    assert result.returncode == 2
-    assert re.search(words, result.stderr), result.stderr
-    assert "Traceback" not in result.stderr
+def test_wrong_usage_starts_nothing(tmp_path, bench, arguments, words):
+    answer = bench("time", *arguments)
+    assert answer.code == 2
+    assert re.search(words, answer.err), answer.err
+    assert "Traceback" not in answer.err
     assert records(tmp_path) == []
 
 

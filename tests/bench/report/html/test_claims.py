@@ -58,7 +58,7 @@ def test_all_others_say_why_they_have_no_verdict(files: dict[str, str | bytes]) 
     assert "42 claims: 1 confirmed" in page
     assert "needs 8 GPUs" in section(page, "S01")
     assert "needs 1 GPU" in section(page, "S12")
-    assert "not measured yet; 6 runs of each cell would decide" in section(page, "S09")
+    assert "not measured yet; its matrix asks for 6 runs of each cell" in section(page, "S09")
 
 
 def test_one_page_alone_holds_its_charts() -> None:
