@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from bench.cli.commands import run as run_command
+from bench.execution.measured import Measured
 from bench.runs.run import new_run_id
 from bench.runs.store import Store
 
@@ -26,6 +28,14 @@ def store(tmp_path):
 def host(monkeypatch):
     """`host("a")` lets this machine pass for a host of that name."""
     return lambda name: monkeypatch.setenv("BENCH_HOST", name)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Runs end at once, well: what is asked here is which are made, and by which host."""
+    monkeypatch.setattr(
+        run_command, "execute", lambda *_, **__: Measured("ok", metrics={"total_s": 1.0, "accuracy": 0.97})
+    )
 
 
 def machine_of(bench):
@@ -71,7 +81,7 @@ def test_with_same_machine_what_another_host_did_is_run_again(bench, store, host
     assert len({run.machine["host"] for run in store.read()}) == 2
 
 
-def test_with_same_machine_the_seeds_of_another_host_are_run_again(bench, store, host):
+def test_with_same_machine_the_seeds_of_another_host_are_run_again(bench, store, host, at_once):
     short = ("run", "digits", "--set", "epochs=1", "--set", "target_accuracy=null", "--seeds", "2")
     host("a")
     bench(*short)
@@ -82,7 +92,7 @@ def test_with_same_machine_the_seeds_of_another_host_are_run_again(bench, store,
     assert [run.seed for run in store.read()] == [0, 1, 0, 1]
 
 
-def test_a_slow_host_is_marked_or_refused(bench, store, host):
+def test_a_slow_host_is_marked_or_refused(bench, store, host, at_once):
     """The other hosts of this kind are planted: none needs a millisecond for what takes this one many."""
     host("a")
     bench("run", "digits", "--set", "epochs=1", "--slow-host", "mark")
