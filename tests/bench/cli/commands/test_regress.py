@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.cli.commands import regress as regress_command
+from bench.cli.commands.baseline import save as save_command
 from bench.cli.commands.regress import gate_matrices
 from bench.errors import UsageError
 from bench.gate.checkout import refuse_elsewhere
@@ -68,6 +70,14 @@ def call(repository: Path, *arguments: str, cwd: Path) -> tuple[int, str, str]:
     process = start(repository, *arguments, cwd=cwd)
     out, error = process.communicate(timeout=400)
     return process.returncode, out, error
+
+
+@pytest.fixture
+def here(repository: Path, bench, monkeypatch):
+    """The command in this process, as if it were that of the copy: for what ends before anything is measured."""
+    for module in (regress_command, save_command):
+        monkeypatch.setattr(module, "ROOT", repository)
+    return bench
 
 
 @pytest.fixture
@@ -190,23 +200,26 @@ def test_a_matrix_is_measured_once_and_two_of_one_name_are_refused(matrix, tmp_p
         (["--rounds", "2"], "--rounds 2: fewer than 8 can tell nothing"),
     ],
 )
-def test_a_mistake_is_one_message(repository, tmp_path, arguments, message):
-    code, _, error = call(repository, "regress", *arguments, cwd=tmp_path)
-    assert code == 2
-    assert message in error
-    assert "Traceback" not in error
+def test_a_mistake_is_one_message(here, arguments, message):
+    answer = here("regress", *arguments)
+    assert answer.code == 2
+    assert message in answer.err
+    assert "Traceback" not in answer.err
 
 
 @pytest.mark.parametrize("arguments", [["regress"], ["regress", "quick.yaml"], ["baseline", "save"]])
 @pytest.mark.parametrize("inside", ["", "src/deep"])
-def test_in_another_repository_nothing_is_judged_in_its_stead(repository, tmp_path, arguments, inside):
+def test_in_another_repository_nothing_is_judged_in_its_stead(
+    repository, here, tmp_path, monkeypatch, arguments, inside
+):
     folder = tmp_path / "theirs" / inside
     folder.mkdir(parents=True)
     git(tmp_path / "theirs", "init", "--quiet")
-    code, out, error = call(repository, *arguments, cwd=folder)
-    assert (code, out) == (2, "")
-    assert f"measures the sources of bench itself, which are in {repository}" in " ".join(error.split())
-    assert f"{tmp_path / 'theirs'}" in error
+    monkeypatch.chdir(folder)
+    answer = here(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"measures the sources of bench itself, which are in {repository}" in " ".join(answer.err.split())
+    assert f"{tmp_path / 'theirs'}" in answer.err
     assert not (folder / "results").exists()
 
 
