@@ -123,7 +123,9 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
 
 def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path):
     """All others are told in the tests' own process, by tests/bench/cli/commands/test_hostile_input.py."""
-    assert_refused(command.bench("run", "digts", cwd=tmp_path), 2, r"unknown recipe 'digts' \(did you mean 'digits'\?\)")
+    assert_refused(
+        command.bench("run", "digts", cwd=tmp_path), 2, r"unknown recipe 'digts' \(did you mean 'digits'\?\)"
+    )
     tf32 = command.bench("run", "digits", "--set", "precision=tf32", cwd=tmp_path)  # which the worker tells
     assert_refused(tf32, 2, "tf32 is a format of CUDA")
     assert records(tmp_path) == []

@@ -67,7 +67,16 @@ def test_other_runs_have_nothing_to_draw_and_a_picture_is_a_png_or_an_svg(make_r
 
 def test_where_the_loss_never_falls_a_lower_start_is_named(bench):
     """The first rate already destroys the network; of one batch there is no curve to draw."""
-    done = bench("find-lr", "digits", "--set", "model.width=4", "--set", "find_lr={start: 1e6, end: 1e9}", "--set", "optimizer.lr=1")
+    done = bench(
+        "find-lr",
+        "digits",
+        "--set",
+        "model.width=4",
+        "--set",
+        "find_lr={start: 1e6, end: 1e9}",
+        "--set",
+        "optimizer.lr=1",
+    )
     assert done.code == 1
     assert "No rate can be suggested, because the loss never fell" in done.out
     assert "--set find_lr.start=1e+03" in done.out

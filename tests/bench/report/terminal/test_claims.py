@@ -5,6 +5,7 @@ import re
 import pytest
 
 from bench.claims import catalog
+from bench.claims.comparable import CellSetting
 from bench.claims.effect import Effect
 from bench.claims.evidence import Answer
 from bench.claims.verdict import ClaimFinding, ClaimVerdict
@@ -19,7 +20,8 @@ def unsure():
         claim = catalog.load("S09")
         effect = Effect(0.004, 6, "mean difference of pairs, t interval", -0.01, 0.02, scatter=scatter)
         finding = ClaimFinding(claim.spec.tests[0], ClaimVerdict.UNSURE, effect, reason, seeds_needed)
-        return Answer(claim, ClaimVerdict.UNSURE, (finding,), seeds_needed=seeds_needed, minutes_needed=2.0)
+        setting = CellSetting("m", "c", "cpu", "d")
+        return Answer(claim, ClaimVerdict.UNSURE, (finding,), "", setting, (), seeds_needed, 2.0)
 
     return make
 
@@ -40,7 +42,9 @@ def test_where_more_runs_are_no_remedy_none_are_asked_for(unsure):
 def test_a_claim_without_runs_says_how_many_its_matrix_asks_for():
     claim = catalog.load("S09")
     told = remark(Answer(claim, ClaimVerdict.UNSURE, (), "not measured yet", None, (), 6, 4.0))
-    assert re.fullmatch("not measured yet; its matrix asks for 6 runs of each cell, about 4 min .*: bench claims S09", told)
+    assert re.fullmatch(
+        "not measured yet; its matrix asks for 6 runs of each cell, about 4 min .*: bench claims S09", told
+    )
 
 
 def test_the_counts_tell_what_was_never_measured_from_what_is_open(unsure):
