@@ -121,15 +121,21 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
     assert "the loss is" in record["reason"]
 
 
-def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path):
-    """All others are told in the tests' own process, by tests/bench/cli/commands/test_hostile_input.py."""
-    assert_refused(
-        command.bench("run", "digts", cwd=tmp_path), 2, r"unknown recipe 'digts' \(did you mean 'digits'\?\)"
-    )
-    tf32 = command.bench("run", "digits", "--set", "precision=tf32", cwd=tmp_path)  # which the worker tells
-    assert_refused(tf32, 2, "tf32 is a format of CUDA")
+# All others are told in the tests' own process, by tests/bench/cli/commands/test_hostile_input.py.
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "digts"], [r"unknown recipe 'digts' \(did you mean 'digits'\?\)"]),
+        (["ruin"], ["ruin"]),
+        # These are told by the worker.
+        (["run", "digits", "--set", "model.widht=3"], [r"no option 'widht' \(did you mean 'width'\?\)"]),
+        (["run", "digits", "--set", "precision=tf32"], ["tf32 is a format of CUDA"]),
+        (["run", "digits", "--set", "model.blocks=[1,1,1,1,1]"], ["needs 16 pixels, not 8"]),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
+    assert_refused(command.bench(*arguments, cwd=tmp_path), 2, *words)
     assert records(tmp_path) == []
-    assert command.bench("ruin", cwd=tmp_path).returncode == 2
 
 
 def test_missing_data_says_what_where_and_what_else(tmp_path):
@@ -142,6 +148,13 @@ def test_missing_data_says_what_where_and_what_else(tmp_path):
         "BENCH_DATA",
         "make bench",
     )
+
+
+def test_cuda_without_a_gpu_is_exit_3(tmp_path):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert_refused(command.bench("run", "digits", "--device", "cuda", cwd=tmp_path), 3, "--device cuda", "--device cpu")
 
 
 def start(folder: Path, *arguments: str, until: str = "training") -> subprocess.Popen[str]:
