@@ -14,9 +14,10 @@ from bench.claims.cells import Claim
 from bench.claims.evidence import Answer, is_complete
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import ClaimVerdict
+from bench.cli.alone import alone
 from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.leaderboard import write
-from bench.cli.commands.sweep import alone, get_data
+from bench.cli.commands.sweep import get_data
 from bench.cli.sweep_options import sampling_of
 from bench.errors import STOPPED, MissingError, UsageError
 from bench.execution.device_pool import Gpus, allot, find_gpus

@@ -18,6 +18,7 @@ from bench.execution.device_pool import Allotment, Gpus, allot, find_gpus
 from bench.execution.executors import check_installed
 from bench.execution.executors.executor import Executor
 from bench.execution.executors.local import Local
+from bench.execution.host_check import HostCheck
 from bench.host.fingerprint import device_count
 from bench.runs.store import Store
 from bench.spec.host_choice import HostChoice
@@ -58,7 +59,7 @@ class Hosts:
 
     Earlier runs on machines with these ids count as theirs (None: all do). `devices` is the most that one run can have
     on one host. At most `most_neighbours` other runs share a host with a run (None: they do not disturb it), and there
-    are at most `slots` runs in all.
+    are at most `slots` runs in all. `check` lets each host of a cluster be judged before its first run.
     """
 
     executor: Executor
@@ -68,6 +69,7 @@ class Hosts:
     most_neighbours: int | None
     slots: int
     notes: tuple[str, ...] = ()
+    check: Callable[[HostCheck], None] | None = None
 
 
 def check_options(where: ExecutorChoice, address: str | None, slurm: Sequence[str] | None) -> None:
@@ -117,8 +119,8 @@ def hosts_elsewhere(
         if choice.same_machine:
             raise UsageError("--same-machine: Slurm chooses the hosts; name one by --slurm, or use --executor ray")
         asked = dict(parse_setting("--slurm", text) for text in slurm or ())
-        with Slurm(store.path.parent.parent, jobs, driver, asked, store) as cluster:
-            yield Hosts(cluster, None, UNKNOWN, UNKNOWN, None, cluster.slots)
+        with Slurm(store.path.parent.parent, jobs, driver, asked, store, say) as cluster:
+            yield Hosts(cluster, None, UNKNOWN, UNKNOWN, None, cluster.slots, check=cluster.check_hosts)
         return
     from bench.execution.executors.ray import Ray
 
@@ -131,6 +133,7 @@ def hosts_elsewhere(
             len(machines),
             cluster_of_ray.most_neighbours if device == "cpu" else None,
             cluster_of_ray.slots,
+            check=cluster_of_ray.check_hosts,
         )
 
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.options import Pin
-from bench.errors import MissingError, UsageError
-from bench.execution.host_check import WORTH_S, check_host
+from bench.errors import MissingError
+from bench.execution.host_check import WORTH_S, HostCheck, check_host
 from bench.execution.recording import Recorder
+from bench.runs.slow_hosts import KnownReferences
 from bench.spec.host_choice import HostChoice
 
 
@@ -42,12 +43,6 @@ class HostOptions:
         """Raises UsageError for a pin that cannot be one."""
         return HostChoice(self.pin, self.same_machine, rounds)
 
-    def elsewhere(self, rounds: bool = False) -> HostChoice:
-        """The choice among the hosts of a cluster, which are not checked. Raises UsageError if that is asked for."""
-        if self.slow_host not in (None, SlowHostChoice.ignore):
-            raise UsageError("--slow-host: this is for runs on this machine; leave it out, or use --executor local")
-        return self.choice(rounds)
-
     def host(self, machine: Mapping[str, Any]) -> str | None:
         """The only host whose runs count, None for any.
 
@@ -67,7 +62,16 @@ class HostOptions:
 
         Raises MissingError if it is off and such a host is refused.
         """
-        if self.slow_host is SlowHostChoice.ignore or (self.slow_host is None and (expected_s or 0.0) < WORTH_S):
+        if not self._is_worth_it(expected_s):
             return None
         why = check_host(recorder, device, refuse=self.slow_host is SlowHostChoice.refuse)
         return why and f"this host ({recorder.machine['host']}) is off, and its runs are marked: {why}"
+
+    def check_of_cluster(self, recorder: Recorder, expected_s: float | None) -> HostCheck | None:
+        """The check of a cluster's hosts before such runs, None if they are not checked."""
+        if not self._is_worth_it(expected_s):
+            return None
+        return HostCheck(KnownReferences(recorder.store.read()), self.slow_host is SlowHostChoice.refuse)
+
+    def _is_worth_it(self, expected_s: float | None) -> bool:
+        return (expected_s or 0.0) >= WORTH_S if self.slow_host is None else self.slow_host != SlowHostChoice.ignore

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.cli.executor_options import Hosts
+from rich.console import Console
+
+from bench.cli.alone import alone
+from bench.cli.executor_options import ExecutorChoice, Hosts, hosts_elsewhere
+from bench.cli.run_options import RunOptions
 from bench.cli.seed_runs import SeedRuns
 from bench.execution.executors.data import fingerprints
+from bench.execution.recording import Recorder
 from bench.execution.sweep import Sweep
 from bench.report.terminal.harmless import Harmless
 from bench.report.terminal.sweep_progress import SweepProgress, view
@@ -14,6 +21,35 @@ from bench.spec.matrix import Cell
 from bench.spec.recipe import Recipe
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.statistics.sampling import Bounds
+from bench.text.console import say
+
+
+@contextmanager
+def hosts_of_seeds(options: RunOptions, device: str, recorder: Recorder, console: Console) -> Iterator[Hosts | None]:
+    """The hosts of a cluster, which no other command uses for the same results meanwhile; None if the runs are here.
+
+    Raises StoreError if no record can be kept, and what `hosts_elsewhere` raises.
+    """
+    if options.executor == ExecutorChoice.local:
+        yield None
+        return
+    recorder.check_writable()
+    jobs = 1 if options.executor == ExecutorChoice.ray else None
+    with (
+        alone(recorder.store.path.with_name("sweep.lock"), console),
+        hosts_elsewhere(
+            options.executor,
+            options.address,
+            options.slurm,
+            device,
+            jobs,
+            options.data_dir,
+            recorder.store,
+            options.hosts.choice(),
+            lambda line: say(console, line),
+        ) as hosts,
+    ):
+        yield hosts
 
 
 def run_on(hosts: Hosts, seeds: SeedRuns, recipe: Recipe, device: str, sampling: Bounds, data_dir: Path | None) -> None:

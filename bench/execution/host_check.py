@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import MissingError
@@ -22,6 +23,27 @@ WORTH_S = 600.0
 Kernels = Callable[[str], Reference]
 
 
+@dataclass(frozen=True)
+class HostCheck:
+    """Compares hosts with the `known` ones of their kind. One that is off gets no run if it is to be `refused`."""
+
+    known: KnownReferences
+    refused: bool
+
+    def judge(self, machine: dict[str, Any], reference: Reference | None) -> str | None:
+        """Why the host is off, if it is; that and the times of its kernels become facts of the `machine`.
+
+        None in the place of the times means that the kernels have not ended in time.
+        """
+        if reference is None:
+            why: str | None = f"its reference kernels did not end within {LIMIT_S:g} s, or their process ended"
+        else:
+            machine["reference"] = dict(reference)
+            why = off(machine, self.known)
+        machine["off"] = why
+        return why
+
+
 def check_host(recorder: Recorder, device: str, refuse: bool, kernels: Kernels = reference_kernels) -> str | None:
     """Time the reference kernels, and put them into every record of this command; why the host is off, if it is.
 
@@ -29,18 +51,12 @@ def check_host(recorder: Recorder, device: str, refuse: bool, kernels: Kernels =
     is off raises MissingError. Nothing else should be timed meanwhile.
     """
     reference = measured_apart(kernels, device)
-    known = KnownReferences(recorder.store.read())
-    if reference is None:
-        why: str | None = f"its reference kernels did not end within {LIMIT_S:g} s, or their process ended"
-    else:
-        recorder.machine["reference"] = dict(reference)
-        why = off(recorder.machine, known)
+    why = HostCheck(KnownReferences(recorder.store.read()), refuse).judge(recorder.machine, reference)
     if why and refuse:
         raise MissingError(
             f"this host ({recorder.machine['host']}) is off: {why}; free it or take another one, "
             "or let its runs be marked with --slow-host mark"
         )
-    recorder.machine["off"] = why
     return why
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +13,25 @@ Event = dict[str, Any]
 
 
 class Refused(BenchError):
-    """The worker refused to start the run; the message is for the user."""
+    """The worker refused to start the run, or no host can; the message is for the user.
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    `facts` say which host it was, if that is not this one.
+    """
+
+    def __init__(self, message: str, exit_code: int, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.facts = exit_code, dict(facts or {})
 
 
 class Lost(BenchError):
-    """The host of a run was lost, or what ran it there; this says nothing about the run, which may run again."""
+    """The host of a run was lost, or what ran it there; this says nothing about the run, which may run again.
+
+    `seen` is what was known of it until then.
+    """
+
+    def __init__(self, message: str, seen: Measured | None = None) -> None:
+        super().__init__(message)
+        self.seen = seen or Measured()
 
 
 class NotBegun(BenchError):
@@ -60,3 +71,8 @@ class Measured:
         elif kind == "refused":
             raise Refused(event["message"], event["exit_code"])
         return bool(kind == "end")
+
+    def ended_as(self, status: Status, reason: str) -> Measured:
+        """This, with how it ended, which it could not say itself."""
+        self.status, self.reason = status, reason
+        return self

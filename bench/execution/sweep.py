@@ -108,10 +108,15 @@ class Sweep:
             if self._due[0].action == "skip":
                 entry = self._due.popleft()
                 self._record(entry, Measured("skipped", entry.cell.skip))
-            elif (place := self.executor.take(self._due[0])) is not None:
-                running.append(self._begin(self._due.popleft(), place, interrupts))
-            else:
+                continue
+            try:
+                place = self.executor.take(self._due[0])
+            except Refused as refusal:
+                self._refuse(self._due.popleft(), refusal)
+                continue
+            if place is None:
                 return
+            running.append(self._begin(self._due.popleft(), place, interrupts))
 
     def _begin(self, entry: PlannedRun, place: Place, interrupts: Interrupts) -> ActiveRun:
         attempt = self.recorder.begin(entry.cell.recipe, self.measure)
@@ -153,31 +158,42 @@ class Sweep:
             self.recorder.drop(one.attempt)
             self._due.appendleft(entry)
         except Lost as loss:
-            self._record_loss(entry, str(loss), one.attempt)
+            self._record_loss(one, loss)
         except Refused as refusal:
-            reason = "; ".join(line.strip() for line in str(refusal).splitlines())
-            self._record(entry, Measured("skipped", reason, log_tail=tail(one.attempt.log)), one.attempt)
+            self._refuse(entry, refusal, self._attempt_of(one, refusal.facts))
         else:
             self._learn_data(entry, measured)
-            for cut in measured.facts.pop("cut_short", ()):
-                named = cut.facts.pop("attempt", {})
-                self._record(entry, cut, replace(self.recorder.begin(), **named))
-            self._record(entry, measured, replace(one.attempt, **measured.facts.pop("attempt", {})))
+            self._record(entry, measured, self._attempt_of(one, measured.facts))
         self.view.end(entry)
+
+    def _attempt_of(self, one: ActiveRun, facts: dict[str, Any]) -> Attempt:
+        """The attempt as its host knows it; what was cut short before it is recorded now."""
+        for cut in facts.pop("cut_short", ()):
+            self._record(one.entry, cut, replace(self.recorder.begin(), **cut.facts.pop("attempt", {})))
+        return replace(one.attempt, **facts.pop("attempt", {}))
 
     def _learn_data(self, entry: PlannedRun, measured: Measured) -> None:
         recipe, seen = entry.cell.recipe, measured.facts.get("data", {}).get("fingerprint")
         if self.fingerprints is not None and recipe is not None and seen is not None:
             self.fingerprints.setdefault(key_of(recipe.data), seen)
 
-    def _record_loss(self, entry: PlannedRun, reason: str, attempt: Attempt) -> None:
-        """A row of its own; the run is due again, before all others, unless it has ended too many hosts."""
+    def _refuse(self, entry: PlannedRun, refusal: Refused, attempt: Attempt | None = None) -> None:
+        reason = "; ".join(line.strip() for line in str(refusal).splitlines())
+        log_tail = tail(attempt.log) if attempt is not None else []
+        self._record(entry, Measured("skipped", reason, facts=refusal.facts, log_tail=log_tail), attempt)
+
+    def _record_loss(self, one: ActiveRun, loss: Lost) -> None:
+        """A row of its own, with what was seen of the run; it is due again, before all others, unless it has ended too
+        many hosts."""
+        entry, seen = one.entry, loss.seen
+        attempt = self._attempt_of(one, seen.facts)
         self._losses[entry.key] += 1
+        seen.log_tail = tail(attempt.log)
         if self._losses[entry.key] > MOST_LOSSES:
-            reason = f"{reason}; it was lost {self._losses[entry.key]} times, so it does not run again by itself"
-            self._record(entry, Measured("crashed", reason, log_tail=tail(attempt.log)), attempt)
+            told = f"{loss}; it was lost {self._losses[entry.key]} times, so it does not run again by itself"
+            self._record(entry, seen.ended_as("crashed", told), attempt)
             return
-        self._record(entry, Measured("interrupted", f"{reason}; it runs again", log_tail=tail(attempt.log)), attempt)
+        self._record(entry, seen.ended_as("interrupted", f"{loss}; it runs again"), attempt)
         entry.action = "run"
         self._due.appendleft(entry)
 

@@ -39,6 +39,12 @@ class KnownReferences:
             machine: {host: _medians(readings) for host, readings in hosts.items()} for machine, hosts in found.items()
         }
 
+    def add(self, machine: Mapping[str, Any]) -> None:
+        """Know what a host says of itself now, if nothing is known of it."""
+        host = machine.get("host")
+        if host is not None and (reference := machine.get("reference")):
+            self._by_machine.setdefault(machine.get("id"), {}).setdefault(str(host), _medians([reference]))
+
     def of_hosts(self, machine: Mapping[str, Any]) -> dict[str, Medians]:
         """The hosts with this machine's fingerprint."""
         return self._by_machine.get(machine.get("id"), {})

@@ -15,10 +15,10 @@ from bench.about import STARTED_S
 from bench.cli import run_options
 from bench.cli.checkpointing import Checkpointing, add_pauses
 from bench.cli.done_seeds import done_runs
-from bench.cli.executor_options import ExecutorChoice, check_options, hosts_elsewhere
+from bench.cli.executor_options import ExecutorChoice, Hosts, check_options
 from bench.cli.run_options import RunOptions
 from bench.cli.seed_runs import SeedRuns
-from bench.cli.seeds_elsewhere import run_on
+from bench.cli.seeds_elsewhere import hosts_of_seeds, run_on
 from bench.errors import MissingError, UsageError
 from bench.execution import duration_estimate, programs
 from bench.execution.device_pool import find_gpus
@@ -76,8 +76,10 @@ def run_seeds(
     if options.executor == ExecutorChoice.local:
         options.hosts.host(recorder.machine)
         _check_devices(options, recipe, device, device_count(recorder.machine, device))
-    campaign = Campaign(options, recipe, device, recorder, console, look, began_s)
-    with closing(campaign.checkpointing):
+    with ExitStack() as held:
+        hosts = held.enter_context(hosts_of_seeds(options, device, recorder, console))
+        campaign = Campaign(options, recipe, device, recorder, console, look, began_s, hosts)
+        held.enter_context(closing(campaign.checkpointing))
         recorder.check_writable()
         if options.keep_weights:
             weights.make_room(options.results)
@@ -85,10 +87,7 @@ def run_seeds(
             checkpoint.make_room(options.results)
         campaign.announce()
         try:
-            if options.executor == ExecutorChoice.local:
-                campaign.run_all()
-            else:
-                campaign.run_elsewhere()
+            campaign.run_all()
         finally:
             # Whatever ends the last one, those before it are done.
             if campaign.finished or not campaign.seeds:
@@ -127,7 +126,12 @@ class Campaign(SeedRuns):
         console: Console,
         look: LoadCheck,
         began_s: float,
+        hosts: Hosts | None,
     ) -> None:
+        """`hosts` are those of a cluster, None if the runs are here. Raises UsageError for devices that it lacks."""
+        self.hosts, self.expected_s = hosts, 0.0
+        if hosts is not None:
+            _check_devices(options, recipe, device, hosts.devices, hosts.count)
         self.options, self.recipe, self.device, self.look, self.began_s = options, recipe, device, look, began_s
         self.weights = weights.find(options.weights, options.results) if options.weights is not None else None
         self.nets = kept_nets.needed(recipe.task) if options.measure == "time_to_accuracy" else {}
@@ -153,8 +157,9 @@ class Campaign(SeedRuns):
         if options.again or (options.seeds is None and not options.resume):
             return {}
         code, how = recorder.code["sources_sha256"], (options.shared_process, options.keep_compiled)
-        host = options.hosts.host(recorder.machine) if options.executor == ExecutorChoice.local else None
-        return done_runs(self.known, seeds, recorder.machine["id"], code, *how, host)
+        host = options.hosts.host(recorder.machine) if self.hosts is None else None
+        machine_ids = {recorder.machine["id"]} if self.hosts is None else self.hosts.machine_ids
+        return done_runs(self.known, seeds, machine_ids, code, *how, host)
 
     def announce(self) -> None:
         """Say what will run, towards what, and how long it took before."""
@@ -169,7 +174,8 @@ class Campaign(SeedRuns):
             self.say(f"Note: a part of {recipe.data.name} is another data set, whose runs are on no leaderboard")
         if self.earlier:
             done = f"{units.counted(len(self.earlier), 'seed')} of {len(self.earlier) + len(self.seeds)}"
-            self.say(f"Done before, by this code on this machine: {done}; --again runs them again")
+            where = "on this machine" if self.hosts is None else "on machines like the cluster's"
+            self.say(f"Done before, by this code {where}: {done}; --again runs them again")
         if not self.seeds:
             return
         for line in self.checkpointing.told():
@@ -179,46 +185,42 @@ class Campaign(SeedRuns):
         known = [run for run in self.known if run.shares_process == shared]
         expected = duration_estimate.expect(self.cell, self.recorder.machine["id"], known)
         self.say(f"Expected: {expected.said}")
-        in_all_s = None if expected.total_s is None else expected.total_s * len(self.seeds)
-        is_long = in_all_s is not None and in_all_s >= LONG_S
+        self.expected_s = (expected.total_s or 0.0) * len(self.seeds)
+        if self.hosts is None:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Say what of this machine may disturb the runs."""
         if self.options.device == "auto" and self.device == "cpu" and (why := self.recorder.machine["gpu_unused"]):
             self.say(f"Warning: runs on the CPU: {why}")
-        if warning := self.look.warning(self.device, wait=is_long):
+        if warning := self.look.warning(self.device, wait=self.expected_s >= LONG_S):
             self.say(f"Warning: {warning}")
         if self.device == "cuda" and (busy := find_gpus().busy):
             self.say(f"Warning: others compute on {'; '.join(what for _, what in busy)}, and disturb the clock")
         checked_s = time.monotonic()
-        if off := self.options.hosts.check(self.recorder, self.device, in_all_s):
+        if off := self.options.hosts.check(self.recorder, self.device, self.expected_s):
             self.say(f"Warning: {off}")
         # The first run does not pay for the check.
         self.began_s += time.monotonic() - checked_s
 
     def run_all(self) -> None:
-        """One run a seed, in order; an interrupted one is the last.
+        """One run a seed, in order if they are here; an interrupted one is the last.
 
-        Raises what the worker refuses, and `StoreError` where a record cannot be kept.
+        Raises what the worker refuses, or on a cluster `run_on`, and `StoreError` where a record cannot be kept.
         """
+        if self.hosts is not None:
+            self._run_elsewhere(self.hosts)
+            return
         # Around all of it, so that no Ctrl-C comes between the end of a run and its record.
         with Interrupts() as interrupts:
             while len(self.finished) < len(self.seeds) and not interrupts.count:
                 self._run_process(interrupts)
 
-    def run_elsewhere(self) -> None:
-        """One run a seed, on the hosts of a cluster; raises what `run_on` raises, and where no host can be reached."""
-        options = self.options
-        with hosts_elsewhere(
-            options.executor,
-            options.address,
-            options.slurm,
-            self.device,
-            1 if options.executor == ExecutorChoice.ray else None,
-            options.data_dir,
-            self.recorder.store,
-            options.hosts.elsewhere(),
-            self.say,
-        ) as hosts:
-            _check_devices(options, self.recipe, self.device, hosts.devices, hosts.count)
-            run_on(hosts, self, self.recipe, self.device, self.sampling, options.data_dir)
+    def _run_elsewhere(self, hosts: Hosts) -> None:
+        check = self.options.hosts.check_of_cluster(self.recorder, self.expected_s) if self.seeds else None
+        if hosts.check and check:
+            hosts.check(check)
+        run_on(hosts, self, self.recipe, self.device, self.sampling, self.options.data_dir)
 
     def _run_process(self, interrupts: Interrupts) -> None:
         """Run the next seed in a process of its own; where it is shared, those after it too, as long as it lasts.

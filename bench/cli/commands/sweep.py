@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
+from bench.cli.alone import alone
 from bench.cli.executor_options import ExecutorChoice, Hosts, check_options, hosts_elsewhere, hosts_here
 from bench.cli.sweep_options import OrderChoice, SweepOptions, jobs_of, only, sampling_of
 from bench.errors import STOPPED, MissingError
@@ -36,7 +36,6 @@ EPILOG = (
     "1 a cell failed or missed its target; 2 wrong usage or config; 3 no cell can be run here: data or hardware "
     "missing; 130 stopped by Ctrl-C, once after the present run, twice at once; the same command goes on."
 )
-LOCK_POLL_S = 0.5
 
 
 def sweep(options: SweepOptions, console: Console) -> int:
@@ -87,7 +86,7 @@ def _hosts(options: SweepOptions, device: str, recorder: Recorder, console: Cons
         jobs,
         options.data_dir,
         recorder.store,
-        options.hosts.elsewhere(rounds=options.order == OrderChoice.interleaved),
+        options.hosts.choice(rounds=options.order == OrderChoice.interleaved),
         lambda line: say(console, line),
     ) as hosts:
         yield lambda: hosts
@@ -150,6 +149,8 @@ def _run_on(
             if made.actions["run"] and (off := options.hosts.check(recorder, device, made.left_s)):
                 say(console, f"Warning: {off}")
         else:
+            if hosts.check and made.actions["run"] and (check := options.hosts.check_of_cluster(recorder, made.left_s)):
+                hosts.check(check)
             known = fingerprints((recipe.data for recipe in _due_recipes(made)), options.data_dir)
         progress = SweepProgress(matrix.name, made, matrix.keys, spec.measure, hosts.slots)
         try:
@@ -176,23 +177,6 @@ def _run_on(
         say(console, "Stopped before its end; the same command runs the rest")
         return STOPPED, made
     return _exit_code(console, made), made
-
-
-@contextmanager
-def alone(lock: Path, console: Console) -> Iterator[bool]:
-    """Wait for another sweep on the same results: two at once would do the same runs, and disturb each other's.
-
-    Gives whether it had to wait.
-    """
-    waited = False
-    try:
-        held = FileLock(lock).acquire(timeout=0)
-    except Timeout:
-        waited = True
-        say(console, f"Waiting for another sweep that records in {lock.parent}; another --results does not wait")
-        held = FileLock(lock).acquire(poll_interval=LOCK_POLL_S)
-    with held:
-        yield waited
 
 
 def get_data(made: SweepPlan, data_dir: Path | None, console: Console) -> None:

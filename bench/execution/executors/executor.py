@@ -42,6 +42,8 @@ class Assignment:
     def for_host(self, share: Share) -> Assignment:
         """What is sent to a host: nothing that it does not need."""
         job = self.job
+        if job is not None and job.nets:
+            job = replace(job, nets={key: replace(net, path=net.path.absolute()) for key, net in job.nets.items()})
         if job is not None and (precision := self.entry.cell.config.get("precision")):
             # What `auto` means was decided with the cell's identity; another host might take it for something else.
             job = replace(job, recipe=job.recipe.model_copy(update={"precision": precision}))
@@ -61,7 +63,10 @@ class Executor(Protocol):
         """How many runs there can be at once; for the display and the expected duration."""
 
     def take(self, entry: PlannedRun) -> Place | None:
-        """A place for this run now; None if it has to wait. Raises MissingError if there can be none any more."""
+        """A place for this run now; None if it has to wait.
+
+        Raises Refused if no host has what it needs, MissingError if there can be no place for any run.
+        """
 
     def give_back(self, place: Place) -> None:
         """The run at this place has ended."""

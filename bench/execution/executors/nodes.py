@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from bench.execution.executors.on_host import HostFacts
+from bench.execution.measured import Refused
 from bench.host.share import Share
+from bench.spec.sweep_plan import PlannedRun
+from bench.text.units import counted
+
+# How long a cluster without nodes, or without those that a run needs, has to get them.
+NODELESS_S = 60.0
 
 
 @dataclass
@@ -46,6 +53,32 @@ class Node:
     def give_back(self, share: Share, gpus: int) -> None:
         self.free_gpus += gpus
         self.free.insert(0, share)
+
+
+class Lack:
+    """Since when the nodes have lacked what the next run needs, however free they are."""
+
+    since_s: float | None = None
+
+    def is_over(self) -> None:
+        self.since_s = None
+
+    def check(self, entry: PlannedRun, nodes: Sequence[Node], on_gpus: bool) -> None:
+        """Raises Refused if that has been so for a while."""
+        devices = entry.devices // entry.nodes
+        able = sum(node.devices(on_gpus) >= devices for node in nodes)
+        if able >= entry.nodes:
+            self.is_over()
+        elif self.since_s is None:
+            self.since_s = time.monotonic()
+        elif time.monotonic() - self.since_s > NODELESS_S:
+            self.is_over()
+            each = counted(devices, "GPU" if on_gpus else "core")
+            raise Refused(
+                f"needs {counted(entry.nodes, 'node')} with {each} each, and the cluster has had {able} for "
+                f"{NODELESS_S:.0f} s; add what is missing, and the same command runs it",
+                MissingError.exit_code,
+            )
 
 
 def share_out(node: Node, jobs: int | None, on_gpus: bool, others: Iterable[Node]) -> None:

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, MissingError
 from bench.execution import imports, scratch
 from bench.execution.device_pool import usable_cores
 from bench.execution.executors.executor import Assignment, OnEvent
+from bench.execution.executors.host_report import HostReport, end_of, pictures_in
 from bench.execution.executors.local import Starts, follow
 from bench.execution.following import follow_to_end
+from bench.execution.host_check import measured_apart
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured, Refused
 from bench.execution.runner import TICK_S
@@ -32,10 +34,13 @@ from bench.host.host_key import own_salt
 from bench.host.provenance import Sources
 from bench.pipelines.datasets import load_dataset, locate
 from bench.pipelines.errors import PipelineError
+from bench.profiling.host_speed import reference_kernels
+from bench.runs.slow_hosts import Reference
 from bench.spec.host_choice import HostChoice
 
-# As much of a log's end comes back.
-MOST_LOG_BYTES = 4 << 20
+# Less than a run needs for temporary files.
+PROBE_BYTES = 1 << 20
+LOG = "run.log"
 # How often what a run says is passed on, and Ctrl-C asked for.
 RELAY_S = 0.5
 # Set by engines for their own tasks; a run has what its driver has.
@@ -74,26 +79,6 @@ class HostFacts:
     unfit: str | None = None
 
 
-@dataclass(frozen=True)
-class HostReport:
-    """How a run on a host ended: what was measured or why it was refused, its log, and when it began."""
-
-    measured: Measured
-    refusal: tuple[str, int] | None = None
-    log: bytes = b""
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def result(self, log: Path) -> Measured:
-        """What was measured, with the log at its place here. Raises Refused if the host refused the run."""
-        with suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_bytes(self.log)
-        if self.refusal is not None:
-            raise Refused(*self.refusal)
-        self.measured.facts["attempt"] = {"started_at": self.started_at}
-        return self.measured
-
-
 def describe(driver: Driver) -> HostFacts:
     """This host. Engines hide devices from a task that asks for none, so all are shown to it first."""
     with _settings_of(driver, hidden=("CUDA_VISIBLE_DEVICES",)):
@@ -102,38 +87,50 @@ def describe(driver: Driver) -> HostFacts:
         return HostFacts(machine, _boot(), tuple(usable_cores()), unfit)
 
 
-def carry_out(task: Assignment, driver: Driver, tell: OnEvent, count: Callable[[], int]) -> HostReport:
+def time_host(driver: Driver, device: str) -> Reference:
+    """The times of this host's reference kernels; none if they have not ended in time."""
+    with _settings_of(driver):
+        return measured_apart(reference_kernels, device) or {}
+
+
+def carry_out(
+    task: Assignment, driver: Driver, tell: OnEvent, count: Callable[[], int], folder: Path | None = None
+) -> HostReport:
     """Carry out a run on this host, and return how it ended.
 
-    `tell` gets its messages; `count` is how often the user has pressed Ctrl-C. Raises nothing that a run can cause.
+    `tell` gets its messages; `count` is how often the user has pressed Ctrl-C. Its log is `LOG` in the `folder`, which
+    is removed. Raises nothing that a run can cause.
     """
     outcome = HostReport(Measured())
     _keep_to_own_code(driver)
-    folder = scratch.for_one_run()
-    log = folder / "run.log"
+    folder = folder or scratch.for_one_run()
     try:
         with _settings_of(driver):
-            here = _placed(task, driver, log)
+            here = _placed(task, driver, folder)
             if here.job is not None:
                 _fetch(here.job.recipe.data.name, here.job.data_dir, tell)
-                _starts().before(task.entry.seed, is_idle=True)
             interrupts = Interrupts(patience=1)
             relay = _Relay(tell, count, interrupts)
-            outcome = replace(outcome, measured=follow_to_end(follow(here, relay, interrupts), TICK_S))
+            with _slurms_signal_kept():
+                if here.job is not None:
+                    _starts().before(task.entry.seed, is_idle=True)
+                follower = follow(here, relay, interrupts)
+            outcome = replace(outcome, measured=follow_to_end(follower, TICK_S))
     except BenchError as error:
         outcome = replace(outcome, refusal=(str(error), error.exit_code))
     except PipelineError as error:
         outcome = replace(outcome, refusal=(str(error), 3))
-    outcome = replace(outcome, log=_end_of(log))
+    outcome = replace(outcome, log=end_of(folder / LOG), pictures=pictures_in(_pictures_of(task, folder)))
     scratch.remove(folder)
     return outcome
 
 
-def _placed(task: Assignment, driver: Driver, log: Path) -> Assignment:
-    """The task as this host carries it out: its clock, its files, the folders that it has, and the GPUs that it got.
+def _placed(task: Assignment, driver: Driver, folder: Path) -> Assignment:
+    """The task as this host carries it out, with its files in `folder`: its clock, the folders that it has, its GPUs.
 
     Raises Refused if the user's own code or data is not what the driver has seen.
     """
+    log, pictures = folder / LOG, _pictures_of(task, folder)
     attempt = replace(task.attempt, log=log)
     share = task.place.share
     # Ray and Slurm choose the GPUs of a task, and tell it which in this way.
@@ -154,12 +151,16 @@ def _placed(task: Assignment, driver: Driver, log: Path) -> Assignment:
         log=log,
         origin_s=time.monotonic(),
         cache=user_cache() / "loaders",
-        # They would stay here, where nobody looks for them.
-        pictures=None,
+        pictures=pictures,
         data_dir=_data_dir(driver),
         share=share,
     )
     return replace(task, job=job)
+
+
+def _pictures_of(task: Assignment, folder: Path) -> Path:
+    """Where the run keeps its pictures; a record names them by the last two folders."""
+    return folder / task.attempt.pictures.parent.name / task.attempt.pictures.name
 
 
 def _data_dir(driver: Driver) -> Path:
@@ -198,6 +199,17 @@ class _Relay:
                 self._tell(self._step)
                 self._step = None
             self._interrupts.follow(self._count())
+
+
+@contextmanager
+def _slurms_signal_kept() -> Iterator[None]:
+    """What is started in the body does not hear the signal with which Slurm announces to all processes of a job that it
+    will end; it would end a worker, and means this process alone."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @cache
@@ -239,19 +251,22 @@ def _unfit(driver: Driver) -> str | None:
         return "it has another version of bench; install there what is installed here"
     if importlib.util.find_spec("torch") is None:
         return "it has no torch; install there what is installed here"
+    return _lack_of_room()
+
+
+def _lack_of_room() -> str | None:
+    """Why runs cannot have temporary files on this host, if they cannot."""
+    try:
+        folder = scratch.for_one_run()
+        try:
+            (folder / "probe").write_bytes(os.urandom(PROBE_BYTES))  # a compressing file system has room for zeros
+        finally:
+            scratch.remove(folder)
+    except (OSError, MissingError) as error:
+        return f"it has no room for temporary files: {error}; make some, or set TMPDIR there"
     return None
 
 
 def _boot() -> str:
     """Equal for processes of one machine since it started, in whatever container they are."""
     return scratch.prefix_here()
-
-
-def _end_of(log: Path) -> bytes:
-    try:
-        with open(log, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MOST_LOG_BYTES))
-            return file.read()
-    except OSError:
-        return b""

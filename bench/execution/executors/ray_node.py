@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from bench.execution.executors.executor import Assignment
-from bench.execution.executors.on_host import Driver, HostFacts, HostReport, carry_out, describe
+from bench.execution.executors.host_report import HostReport
+from bench.execution.executors.on_host import Driver, carry_out
 from bench.execution.executors.several import meeting_of
 from bench.execution.measured import Event
 
@@ -38,7 +40,7 @@ class Mailbox:
 
 
 class Post:
-    """A run's end of the mailbox. It never waits: a run does not depend on who looks at it."""
+    """A run's end of the mailbox. It never waits or fails: a run does not depend on who looks at it."""
 
     def __init__(self, mailbox: Any, run_id: str) -> None:
         self._mailbox, self._run_id = mailbox, run_id
@@ -51,18 +53,15 @@ class Post:
 
     def count(self) -> int:
         import ray
+        from ray.exceptions import RayError
 
-        if self._answer is not None and ray.wait([self._answer], timeout=0)[0]:
-            self._count, self._answer = ray.get(self._answer), None
-        if self._answer is None:
-            self._answer = self._mailbox.post.remote(self._run_id, self._events)
-            self._events = []
+        with suppress(RayError):  # the mailbox is gone
+            if self._answer is not None and ray.wait([self._answer], timeout=0)[0]:
+                self._count, self._answer = ray.get(self._answer), None
+            if self._answer is None:
+                self._answer = self._mailbox.post.remote(self._run_id, self._events)
+                self._events = []
         return self._count
-
-
-def look_at_node(driver: Driver) -> HostFacts:
-    """The task that says what a node is."""
-    return describe(driver)
 
 
 def run_on_node(task: Assignment, driver: Driver, mailbox: Any, host_index: int, host_count: int) -> HostReport:

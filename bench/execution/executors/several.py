@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.errors import MissingError
-from bench.execution.executors.on_host import HostReport
+from bench.execution.executors.host_report import HostReport
 from bench.execution.measured import Measured
 from bench.spec.job import Meeting
 
@@ -37,6 +38,16 @@ def meeting_of(host_index: int, address: str, meet: Callable[[str | None], str |
             return Meeting(found, host_index)
         time.sleep(MEETING_POLL_S)
     raise MissingError(f"the first host of this run did not come within {MEETING_S:.0f} s")
+
+
+def all_hosts(machines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a record says of the machines of one run: the first, and if there are several, all their hosts and which are
+    off."""
+    first, *others = machines
+    if not others:
+        return first
+    off = "; ".join(dict.fromkeys(machine["off"] for machine in machines if machine.get("off")))
+    return first | {"hosts": [machine.get("host") for machine in machines], "off": off or None}
 
 
 def worst(outcomes: Mapping[int, HostReport], log: Path) -> Measured:

@@ -23,6 +23,8 @@ from bench.text.fitting import fitted
 AROUND_TABLE_LINES = 8
 # Drawing a table takes some twenty milliseconds on the cores that are being timed.
 REDRAWS_PER_S = 1
+# What a run does until a host of a cluster begins it.
+WAITING = ("queued", "waiting for its node")
 STYLES = {"ok": "green", "to run": "dim", "later": "dim", "running": "bold cyan"}
 
 
@@ -53,7 +55,10 @@ class SweepProgress:
         elif event["kind"] == "stopping":
             self.note = "stopping now; Ctrl-C again kills the workers"
         else:
-            self.running[entry.key].take(event)
+            run = self.running[entry.key]
+            if run.phase in WAITING:  # its time counts from when its host begins it
+                run.origin_s = time.monotonic()
+            run.take(event)
         return self.note != before
 
     def end(self, entry: PlannedRun) -> None:
@@ -74,7 +79,8 @@ class SweepProgress:
         """Seconds until the last run ends; None if no cell has run before."""
         if (left_s := self.plan.left_s) is None:
             return None
-        return max(left_s - sum(progress.elapsed_s for progress in self.running.values()), 0.0) / self.jobs
+        spent_s = sum(progress.elapsed_s for progress in self.running.values() if progress.phase not in WAITING)
+        return max(left_s - spent_s, 0.0) / self.jobs
 
     @property
     def headline(self) -> tuple[str, str, Show]:

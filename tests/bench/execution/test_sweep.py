@@ -12,7 +12,7 @@ from bench.execution.device_pool import Allotment
 from bench.execution.executors import local
 from bench.execution.executors.executor import Place
 from bench.execution.executors.local import Local
-from bench.execution.measured import Lost, Measured
+from bench.execution.measured import Lost, Measured, Refused
 from bench.execution.recording import Attempt
 from bench.execution.sweep import MOST_LOSSES, Sweep
 from bench.host.share import Share
@@ -125,6 +125,10 @@ class Says(Ended):
         return self._how
 
 
+class FitsNowhere(Refused):
+    """No host can ever have the run."""
+
+
 class Scripted:
     """An executor with one place, whose runs end one after the other as is written down."""
 
@@ -134,6 +138,8 @@ class Scripted:
         self.ends, self.is_free = deque(ends), True
 
     def take(self, entry):
+        if self.ends and isinstance(self.ends[0], FitsNowhere):
+            raise self.ends.popleft()
         taken, self.is_free = self.is_free, False
         return Place(Share()) if taken else None
 
@@ -151,13 +157,14 @@ class Rows(FullDisk):
     """A recorder of statuses and reasons."""
 
     def __init__(self):
-        self.rows, self.dropped = [], 0
+        self.rows, self.measured, self.dropped = [], [], 0
 
     def drop(self, attempt):
         self.dropped += 1
 
     def record(self, attempt, measured, *, cell, seed, **_):
         self.rows.append((seed, measured.status, measured.reason))
+        self.measured.append((attempt.run_id, measured))
         return SimpleNamespace(status=measured.status, metrics={}, cell=cell, seed=seed)
 
 
@@ -167,6 +174,7 @@ def swept(*ends, seeds=1):
     made = plan(schedule(cells, range(seeds), "grouped"), [], machine_ids={"here"}, sources_sha256="")
     recorder = Rows()
     finished = Sweep(made, recorder, NoView(), "cpu", "time_to_accuracy", Scripted(*ends)).run()
+    made.recorder = recorder
     return recorder.rows, finished, made
 
 
@@ -193,3 +201,24 @@ def test_what_a_run_measured_before_it_was_preempted_is_a_row_before_its_end():
     cut = Measured("interrupted", "preempted", facts={"attempt": {"run_id": "it.0"}})
     rows, _, _ = swept(Measured("ok", facts={"cut_short": [cut], "attempt": {"run_id": "it"}}))
     assert rows == [(0, "interrupted", "preempted"), (0, "ok", None)]
+
+
+def test_what_was_seen_of_a_lost_run_is_in_its_row_with_its_host_and_what_was_cut_short_before():
+    cut = Measured("interrupted", "preempted", facts={"attempt": {"run_id": "it.0"}})
+    facts = {"node": {"host": "there"}, "cut_short": [cut], "attempt": {"run_id": "it"}}
+    seen = Measured("ok", epochs=[{"epoch": 1}], facts=facts)
+    rows, _, made = swept(Lost("gone", seen), Measured("ok"))
+    assert rows == [(0, "interrupted", "preempted"), (0, "interrupted", "gone; it runs again"), (0, "ok", None)]
+    run_id, row = made.recorder.measured[1]
+    assert (run_id, row.epochs, row.facts) == ("it", [{"epoch": 1}], {"node": {"host": "there"}})
+
+
+def test_a_run_that_no_host_can_have_is_skipped_and_the_others_go_on():
+    rows, finished, _ = swept(FitsNowhere("needs 2 nodes", 3), Measured("ok"), seeds=2)
+    assert rows == [(0, "skipped", "needs 2 nodes"), (1, "ok", None)]
+    assert finished
+
+
+def test_a_row_of_a_refused_run_names_the_host_that_refused_it():
+    _, _, made = swept(Refused("other data", 3, {"node": {"host": "there"}}))
+    assert made.recorder.measured[0][1].facts == {"node": {"host": "there"}}

@@ -59,3 +59,12 @@ def test_each_host_of_a_set_is_judged_by_the_others(on):
 def test_what_was_known_when_a_run_began_is_told_too(make_run):
     run = make_run(machine={"id": "m", "host": "x", "off": "a memory copy takes 60% longer"})
     assert told([run]) == "host x is off: a memory copy takes 60% longer"
+
+
+def test_a_host_without_runs_is_known_by_what_it_says_now(on):
+    known = KnownReferences([on("a")])
+    known.add(here(host="b"))
+    known.add(here(9, host="a"))
+    known.add({"id": "m", "host": "c"})
+    assert set(known.of_hosts({"id": "m"})) == {"a", "b"}
+    assert off(here(1.5), known) == "a matrix product takes 50% longer than on 2 other hosts of its kind"

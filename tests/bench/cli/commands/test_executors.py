@@ -46,7 +46,6 @@ def test_options_of_another_executor_are_refused(bench, command, options, words)
 @pytest.mark.parametrize(
     "option",
     [
-        ("--slow-host", "mark"),
         ("--shared-process",),
         ("--keep-weights",),
         ("--keep-compiled",),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.errors import UsageError
-from bench.execution.executors.nodes import Node, neighbours_of, share_out
+from bench.execution.executors import nodes
+from bench.execution.executors.nodes import NODELESS_S, Lack, Node, neighbours_of, share_out
 from bench.execution.executors.on_host import HostFacts
+from bench.execution.measured import Refused
 
 
 def node(name, cpus, cores, gpus=0, boot=None, jobs=1, others=(), on_gpus=False):
@@ -63,3 +67,23 @@ def test_gpus_are_counted_and_given_back():
 def test_more_jobs_than_a_node_has_devices_are_refused(on_gpus, words):
     with pytest.raises(UsageError, match=f"--jobs 3: a node of the cluster {words}"):
         node("a", 2, range(2), gpus=1, jobs=3, on_gpus=on_gpus)
+
+
+def test_a_run_that_the_nodes_have_lacked_the_devices_for_is_refused_after_a_while(monkeypatch):
+    now_s = [0.0]
+    monkeypatch.setattr(nodes, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    both = SimpleNamespace(devices=4, nodes=2)
+    small, large = node("a", 1, range(1)), node("b", 2, range(2))
+    large.take(0)
+    lack = Lack()
+    lack.check(both, [small, large], on_gpus=False)
+    now_s[0] = NODELESS_S
+    lack.check(both, [small, large], on_gpus=False)
+    now_s[0] += 1
+    with pytest.raises(Refused, match="needs 2 nodes with 2 cores each, and the cluster has had 1 for 60 s; add"):
+        lack.check(both, [small, large], on_gpus=False)
+    # A busy node is none that lacks anything, and what comes back in time ends the wait.
+    lack.check(both, [small, large], on_gpus=False)
+    lack.check(both, [large, node("c", 2, range(2))], on_gpus=False)
+    now_s[0] += NODELESS_S + 1
+    lack.check(both, [small, large], on_gpus=False)

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bench.execution.executors.executor import Assignment, Place
-from bench.execution.executors.on_host import Driver, carry_out, describe
+from bench.execution.executors import on_host
+from bench.execution.executors.on_host import Driver, carry_out, describe, time_host
 from bench.execution.measured import Refused
-from bench.execution.recording import Attempt
-from bench.execution.runner import end_fork_server
 from bench.host.fingerprint import fingerprint
 from bench.host.share import Share
 from bench.pipelines.datasets import load_dataset
-from bench.spec import recipes
-from bench.spec.job import Job
-from bench.spec.matrix import Cell
-from bench.spec.sweep_plan import PlannedRun
+from bench.runs.weights import WeightsFile
+from tests.bench.execution.executors.tasks import task_of
 
-SETTINGS = ("epochs=0.2", "target_accuracy=null", "threads=1")
-
-
-@pytest.fixture(scope="module")
-def workers():
-    """Ends the fork server that this module's runs share."""
-    yield
-    from bench.execution.executors import on_host
-
-    on_host._starts.cache_clear()
-    end_fork_server()
+# A task that draws, on noise.
+DRAWS = (
+    "data={name: random, shape: [3, 16, 16], train_count: 32, test_count: 8, targets: classes}",
+    "model={name: unet, widths: [8, 8]}",
+    "augment.shift_pixels=0",
+    "batch_size=16",
+    "epochs=1",
+    "precision=fp32",
+    "threads=1",
+)
 
 
-def task_of(folder, *settings, own=None, **of_job):
-    recipe = recipes.load("digits", "cpu", (*SETTINGS, *settings))
-    job = Job(recipe, 0, "cpu", None, folder / "cache", folder / "run.log", time.monotonic(), **of_job)
-    found = recipe.own_things() if own is None else own
-    attempt = Attempt("its-id", datetime.now(UTC), job.log, recipe, own=found)
-    cell = Cell({}, "0" * 16, recipe.config(), recipe)
-    return Assignment(PlannedRun(cell, 0, None, "run"), attempt, Place(Share()), job)
+def half_a_second(_device):
+    return {"matrix_product_s": 0.5}
 
 
 def carried_out(task, count=lambda: 0):
@@ -72,6 +62,16 @@ class TestARun:
             Refused, match=rf"this host has other data: digits has the fingerprint {here} here, and 5{{12}} "
         ):
             report.result(tmp_path / "run.log")
+
+    def test_brings_its_pictures_to_where_its_record_says(self, tmp_path):
+        task = task_of(tmp_path, *DRAWS, name="unet", common=())
+        log = tmp_path / "logs" / ".running" / "its-id.log"
+        report, _ = carried_out(replace(task, attempt=replace(task.attempt, log=log)))
+        measured = report.result(log)
+        assert measured.status == "ok"
+        (kept,) = measured.facts["resolved"]["pictures"]
+        assert kept["file"] == "logs/its-id/before_after_001.png"
+        assert (tmp_path / kept["file"]).read_bytes().startswith(b"\x89PNG")
 
     def test_ends_early_when_the_user_says_so_elsewhere(self, tmp_path):
         report, _ = carried_out(task_of(tmp_path, "epochs=100000"), count=lambda: 2)
@@ -105,6 +105,28 @@ def test_a_host_is_what_its_fingerprint_says_under_the_drivers_settings(monkeypa
 def test_a_host_with_another_version_is_unfit(monkeypatch):
     facts = describe(replace(Driver.here(), sources_sha256="0" * 64))
     assert facts.unfit == "it has another version of bench; install there what is installed here"
+
+
+def test_a_host_without_room_for_temporary_files_is_unfit(monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(on_host.scratch, "for_one_run", full)
+    unfit = describe(Driver.here()).unfit
+    assert unfit.startswith("it has no room for temporary files: [Errno 28] No space left on device")
+
+
+def test_networks_trained_before_are_named_for_all_hosts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task = task_of(tmp_path, nets={"features": WeightsFile(Path("results/it.pt"), "5" * 64)})
+    assert task.for_host(Share()).job.nets["features"].path == tmp_path / "results" / "it.pt"
+
+
+def test_reference_kernels_of_a_host_are_timed_or_have_no_times(monkeypatch):
+    monkeypatch.setattr(on_host, "reference_kernels", half_a_second)
+    assert time_host(Driver.here(), "cpu") == {"matrix_product_s": 0.5}
+    monkeypatch.setattr("bench.execution.host_check.LIMIT_S", 0.0)
+    assert time_host(Driver.here(), "cpu") == {}
 
 
 def test_the_drivers_folder_is_no_place_for_modules(monkeypatch, tmp_path):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 
 import psutil
 import pytest
 
+from bench.runs.run import new_run_id
 from tests.bench.execution.executors.two_nodes import two_nodes
-from tests.command import bench, read_until, records, start
+from tests.command import ENVIRONMENT, bench, read_until, records, start
 
 # However busy the machine is.
 MOST_S = 400
@@ -177,3 +181,71 @@ def test_two_nodes_train_one_cell(cluster, tmp_path):
     assert (both["status"], both["metrics"]["examples"]) == ("ok", 2 * 22 * 64)
     assert both["metrics"]["train_s_rank1"] > 0
     assert (more["status"], more["reason"].partition(";")[0]) == ("skipped", "needs 3 hosts, found 2")
+
+
+def test_hosts_are_timed_before_their_first_run_and_one_that_is_off_is_marked_or_gets_none(cluster, tmp_path):
+    """The other hosts of this kind are planted: none needs a millisecond for what takes this one many."""
+    options = (
+        "--executor",
+        "ray",
+        "--address",
+        cluster.address,
+        "--set",
+        "epochs=0.2",
+        "--set",
+        "target_accuracy=null",
+    )
+    first = bench("run", "digits", *options, "--slow-host", "mark", cwd=tmp_path, timeout_s=MOST_S)
+    assert first.returncode == 0, first.stdout + first.stderr
+    (row,) = records(tmp_path)
+    assert row["machine"]["reference"]["matrix_product_s"] > 0
+    assert "off" not in row["machine"]
+    with open(tmp_path / "results" / "runs" / "runs.jsonl", "a") as file:
+        for other in ("b", "c", "d"):
+            reference = {"matrix_product_s": 1e-4, "memory_copy_s": 1e-4}
+            machine = row["machine"] | {"host": other * 12, "reference": reference}
+            file.write(json.dumps(row | {"run_id": new_run_id(), "machine": machine}) + "\n")
+    marked = bench("run", "digits", *options, "--slow-host", "mark", cwd=tmp_path, timeout_s=MOST_S)
+    assert "longer than on 3 other hosts" in records(tmp_path)[-1]["machine"]["off"], marked.stdout + marked.stderr
+    refused = bench("run", "digits", *options, "--slow-host", "refuse", cwd=tmp_path, timeout_s=MOST_S)
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert "no node of the Ray cluster can carry out a run: its host," in " ".join(refused.stderr.split())
+    assert len(records(tmp_path)) == 5
+
+
+def test_seeds_that_the_cluster_has_done_are_not_run_again(cluster, tmp_path):
+    options = (
+        "--set",
+        "epochs=0.2",
+        "--set",
+        "target_accuracy=null",
+        "--executor",
+        "ray",
+        "--address",
+        cluster.address,
+    )
+    for count in (1, 2):
+        result = bench("run", "digits", *options, "--seeds", count, cwd=tmp_path, timeout_s=MOST_S)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert [row["seed"] for row in records(tmp_path)] == [0, 1]
+    assert "Done before, by this code on machines like the cluster's: 1 seed of 2" in result.stdout
+
+
+def test_a_run_does_not_depend_on_who_hears_its_messages(cluster, tmp_path):
+    code = (
+        "import ray, sys, time\n"
+        "from bench.execution.executors.ray_node import Mailbox, Post\n"
+        "ray.init(address=sys.argv[1], log_to_driver=False)\n"
+        "mailbox = ray.remote(num_cpus=0)(Mailbox).remote()\n"
+        "post = Post(mailbox, 'run')\n"
+        "ray.get(mailbox.collect.remote(2))\n"
+        "while post.count() != 2: time.sleep(0.1)\n"
+        "ray.kill(mailbox)\n"
+        "end_s = time.monotonic() + 5\n"
+        "while time.monotonic() < end_s: post.tell({}); assert post.count() == 2; time.sleep(0.1)\n"
+    )
+    line = [sys.executable, "-c", code, cluster.address]
+    done = subprocess.run(
+        line, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=MOST_S, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.execution.executors.on_host import HostReport
+from bench.execution.executors.host_report import HostReport
 from bench.execution.executors.several import meeting_of, worst
 from bench.execution.measured import Measured, Refused
 

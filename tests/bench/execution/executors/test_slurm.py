@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 import psutil
 import pytest
 
+from bench.runs.run import new_run_id
 from tests.command import bench, read_until, records, start
 
 pytest.importorskip("submitit", reason="needs the extra [slurm]")
@@ -88,6 +90,23 @@ def test_a_preempted_run_runs_again_in_the_same_job_and_both_are_rows(tmp_path):
     assert cut["machine"]["id"] == whole["machine"]["id"]
 
 
+def test_a_job_whose_processes_are_all_asked_to_end_is_preempted_and_not_stopped_by_the_user(tmp_path):
+    """As Slurm does: SIGTERM to all of them, and then its notice, or the end."""
+    (tmp_path / "mine.yaml").write_text(LONG)
+    process = start("sweep", "mine.yaml", *HERE, cwd=tmp_path)
+    job = job_of(tmp_path)
+    worker = worker_of(job)
+    job.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGTERM)
+    psutil.wait_procs([worker], timeout=60)
+    time.sleep(1)
+    assert records(tmp_path) == []
+    job.send_signal(signal.SIGUSR2)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert [row["status"] for row in records(tmp_path)] == ["interrupted", "ok"]
+
+
 def test_the_end_of_the_time_asked_of_slurm_is_a_time_out(tmp_path):
     (tmp_path / "mine.yaml").write_text(LONG.replace("epochs: 60", "epochs: 1000000"))
     # The stand-in gives its signal half a minute before the end of the time, and bench takes it for that from then on.
@@ -141,6 +160,7 @@ def test_a_wrong_option_is_said(tmp_path):
         ("cluster=pbs", "--slurm cluster=pbs: it is slurm or local"),
         ("nodes=4", "--slurm nodes: bench sets this itself, by the cells and --jobs"),
         ("partitoin=gpu", "--slurm"),
+        ("time=30", "--slurm time: bench has to know it; give timeout_min=MINUTES"),
         ("timeout_min=abc", "--slurm timeout_min=abc: give a number of minutes, more than 0"),
         ("timeout_min=0", "--slurm timeout_min=0: give a number of minutes, more than 0"),
     ):
@@ -149,3 +169,26 @@ def test_a_wrong_option_is_said(tmp_path):
         assert result.returncode == 2, result.stdout + result.stderr
         assert words in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_seeds_that_a_job_has_done_are_not_run_again(tmp_path):
+    options = ("--set", "epochs=0.2", "--set", "target_accuracy=null", *HERE)
+    for count in (1, 2):
+        result = bench("run", "digits", *options, "--seeds", count, cwd=tmp_path)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert [row["seed"] for row in records(tmp_path)] == [0, 1]
+
+
+def test_a_slow_host_is_marked_by_its_jobs(tmp_path):
+    """Its kernels are timed once for both seeds; a host with the same fingerprint is planted, which needs no time."""
+    options = ("--set", "epochs=0.2", "--set", "target_accuracy=null", *HERE, "--slow-host", "mark")
+    result = bench("run", "digits", *options, "--seeds", 2, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = records(tmp_path)
+    assert rows[0]["machine"]["reference"] == rows[1]["machine"]["reference"]
+    with open(tmp_path / "results" / "runs" / "runs.jsonl", "a") as file:
+        machine = rows[0]["machine"] | {"host": "b" * 12, "reference": {"matrix_product_s": 1e-4}}
+        file.write(json.dumps(rows[0] | {"run_id": new_run_id(), "machine": machine}) + "\n")
+    bench("run", "digits", *options, "--seeds", 3, cwd=tmp_path)
+    assert "longer than on 1 other host of its kind" in records(tmp_path)[-1]["machine"]["off"]
+    assert list((tmp_path / "results" / "slurm").glob("reference-*")) == []

@@ -1,4 +1,5 @@
 import re
+from types import SimpleNamespace
 
 from bench.report.terminal.sweep_progress import PlainSweep, SweepProgress
 from tests.bench.report.terminal.sweeps import CELLS, MATRIX, planned, printed
@@ -72,3 +73,22 @@ def test_the_note_on_several_runs_is_of_all_of_them(console):
         "stopping after these runs; Ctrl-C again stops now",
         "stopping now; Ctrl-C again kills the workers",
     ]
+
+
+def test_runs_that_wait_for_a_host_have_spent_nothing_yet(console, a_run, monkeypatch):
+    now_s = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now_s[0])
+    for module in ("sweep_progress", "progress"):
+        monkeypatch.setattr(f"bench.report.terminal.{module}.time", clock)
+    made = planned(CELLS[:4], [a_run(cell, total_s=100.0) for cell in CELLS[:2]])
+    for entry in made.entries:
+        entry.expected_s = 100.0
+    progress = SweepProgress("mine", made, MATRIX.keys, "time_to_accuracy")
+    for entry in made.entries[2:]:
+        progress.begin(entry)
+        progress.take(entry, {"kind": "phase", "name": "queued", "spans": []})
+    now_s[0] += 150
+    assert progress.left_s == 200
+    progress.take(made.entries[2], {"kind": "phase", "name": "start", "spans": []})
+    now_s[0] += 30
+    assert (progress.left_s, progress.running[made.entries[2].key].elapsed_s) == (170, 30)
