@@ -1,4 +1,4 @@
-"""What a cell costs on Ray beyond what it costs on this machine alone: many cells of a measure that only counts bytes.
+"""What a cell costs on Ray beyond what it costs on this machine alone: many cells of a measure that takes a moment.
 
     python -m tools.cluster_overhead --cells 1000
 
@@ -22,11 +22,14 @@ from statistics import fmean
 
 from tests.command import ENVIRONMENT, line
 
+# The image of the first cell has so many pixels a side, and that of each further cell one more.
+LEAST_PIXELS, MOST_PIXELS = 8, 1024
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 1 if a store is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=1000)
+    parser.add_argument("--cells", type=int, default=1000, help=f"at most {MOST_PIXELS - LEAST_PIXELS + 1}")
     parser.add_argument("--turns", type=int, default=1, help="how often local, Ray, Ray, local (default: 1)")
     given = parser.parse_args(arguments)
     took: dict[str, list[float]] = {"local": [], "ray": []}
@@ -47,7 +50,8 @@ def _sweep(executor: str, cells: int) -> tuple[float, str]:
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         folder = Path(name)
         (folder / "many.yaml").write_text(
-            f"recipe: digits\nmeasure: memory\nset: {{threads: 1}}\naxes: {{epochs: {list(range(1, cells + 1))}}}\n"
+            "recipe: checkerboard\nmeasure: checkerboard\nset: {checkerboard.channels: 1}\n"
+            f"axes: {{checkerboard.pixels: {list(range(LEAST_PIXELS, LEAST_PIXELS + cells))}}}\n"
         )
         began_s = time.monotonic()
         done = subprocess.run(
