@@ -26,6 +26,8 @@ Key = tuple[str, str, float]
 METRICS: dict[str, tuple[Metric, ...]] = {"train": ("time", "cost", "energy"), "inference": ("latency", "cost")}
 # Records are rounded to milliseconds, or to millionths of one.
 SAME_RESULT = 1e-3
+# How what users say of their runs begins.
+TAGS, NOTE = "tags: ", "note: "
 # The footnotes that say why a score has no cost.
 _NO_COST = ("price_unknown", "spot_price")
 # Of reasons that leave nothing to be compared with others.
@@ -235,8 +237,8 @@ def _of_score(score: Score, runs: tuple[Run, ...], system: str) -> Row:
 def _said(runs: Sequence[Run]) -> Iterable[str]:
     """The tags and the notes of runs, each once."""
     if tags := dict.fromkeys(tag for run in runs for tag in run.tags):
-        yield f"tags: {', '.join(tags)}"
-    yield from dict.fromkeys(f"note: {note}" for run in runs for note in run.notes)
+        yield f"{TAGS}{', '.join(tags)}"
+    yield from dict.fromkeys(f"{NOTE}{note}" for run in runs for note in run.notes)
 
 
 def _of_record(record: PublishedResult) -> Row:

@@ -22,7 +22,7 @@ TRACK_PX = 270
 # What the templates call.
 FILTERS = (
     "xy_view", "dot_shares", "dot_ticks", "shade", "colour_class", "label_letters", "text_letters", "anchor",
-    "tick_class",
+    "tick_class", "unbroken",
 )  # fmt: skip
 
 
@@ -151,3 +151,8 @@ def label_letters(chart: DotChart) -> int:
 def text_letters(chart: DotChart) -> int:
     """The width of the column of figures."""
     return max((len(dot.text) for row in chart.rows for dot in row.dots), default=0) + 1
+
+
+def unbroken(text: str) -> str:
+    """A figure that is folded before its margin, or after a comma, and not before a unit."""
+    return text.replace(" ", "\u00a0").replace("\u00a0±", " ±").replace(",\u00a0", ", ")

@@ -74,7 +74,10 @@ def _print_settings(console: Console, a: DiffSide, b: DiffSide) -> None:
         print_table(console, table)
     else:
         say(console, "No setting differs.")
-    for key, first, second in _differences(_origin(a.first), _origin(b.first)):
+    origins = _origin(a.first), _origin(b.first)
+    if a.first.machine.get("id") == b.first.machine.get("id"):
+        origins[1]["machine"] = origins[0]["machine"]  # a label is no difference
+    for key, first, second in _differences(*origins):
         say(console, f"Also differs: {key}: {first} in A, {second} in B")
 
 

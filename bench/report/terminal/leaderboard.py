@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.runs.readings import hosts_of
-from bench.scores.leaderboard import Board, Metric, Row
+from bench.scores.leaderboard import NOTE, TAGS, Board, Metric, Row
 from bench.statistics.estimates import Estimate
 from bench.text import units
 from bench.text.fitting import fits, print_table
@@ -55,7 +55,9 @@ class Footnotes:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.numbers: dict[str, int] = {}
-        remarks = (text for row in rows for text in (*row.reasons, *(() if row.record else row.notes)))
+        # What users say of their runs is of each row itself.
+        notes = ((*row.reasons, *(() if row.record else row.notes)) for row in rows)
+        remarks = (text for of in notes for text in of if not text.startswith((TAGS, NOTE)))
         self._folded = folded(remarks, "row")
 
     def refer(self, notes: Iterable[str]) -> str:

@@ -50,6 +50,8 @@ EXPENDABLE = (
     "samples_per_s",
     "images_per_s",
     "latency_p50_ms",
+    "started_at",
+    "train_s",
 )
 # The metrics that `--by` averages.
 AVERAGED = (

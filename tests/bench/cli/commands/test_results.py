@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.report.terminal.results import fitted
 from bench.runs.run import Run
 from bench.runs.store import Store
 from bench.text.console import LastingConsole
@@ -291,3 +292,23 @@ def test_a_span_whose_usage_is_no_object_is_shown_without(bench, make_run, tmp_p
     Store(tmp_path / "results" / "runs" / "runs.jsonl").append(make_run(spans=spans))
     answer = bench("results", "show", "last")
     assert (answer.code, "train" in answer.out) == (0, True)
+
+
+def test_a_narrow_terminal_keeps_ids_status_marks_and_tags() -> None:
+    shown = pd.DataFrame(
+        {
+            "started_at": pd.to_datetime(["2026-11-27T01:34:41Z"]),
+            "run_id": ["3ddcf413"],
+            "recipe": ["digits"],
+            "cell": ["0a1b2c3d"],
+            "seed": [0],
+            "status": ["not_reached"],
+            "contended": [True],
+            "accuracy": [0.5],
+            "train_s": [1.0],
+            "tags": ["final"],
+        }
+    )
+    kept, hidden = fitted(shown, LastingConsole(width=80))
+    assert hidden == ["cell", "started_at", "train_s"]
+    assert [*kept.columns] == ["run_id", "recipe", "seed", "status", "contended", "accuracy", "tags"]

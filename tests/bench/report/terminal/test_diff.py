@@ -79,6 +79,8 @@ def test_what_else_differs_is_said_and_two_machines_are_a_warning():
     assert "No setting differs." in said
     assert "Also differs: machine: A CPU" in said
     assert "made on different machines" in said
+    labelled = [replace(one, machine=one.machine | {"label": "lab A"}) for one in cell(8, 10.0)]
+    assert "Also differs" not in told(cell(8, 10.0), labelled)
 
 
 def test_few_runs_have_no_interval_and_it_says_so():

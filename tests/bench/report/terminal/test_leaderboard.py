@@ -179,3 +179,13 @@ def test_of_two_runs_both_are_shown_and_no_interval():
 def test_runs_with_too_few_samples_are_marked_in_their_row():
     (board,) = boards(cell(10.0, "ours", metrics=run().metrics | {"timed_out": True}), [], rule="coldstart")
     assert "| 5 (5 cut short) |" in to_markdown([board])
+
+
+def test_what_users_say_of_their_runs_is_told_in_full() -> None:
+    runs = [one for name in ("a", "b") for one in cell(10.0, name, tags=[f"of {name}"], notes=[f"made for {name}"])]
+    (board,) = boards(runs, [], rule="coldstart")
+    notes = Footnotes(board.rows)
+    for row in board.rows:
+        notes.refer(row.notes)
+    for name in ("a", "b"):
+        assert {f"tags: of {name}", f"note: made for {name}"} <= notes.numbers.keys()
