@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import MissingError, UsageError
@@ -34,7 +35,7 @@ def write_plot(plot: Plot, file: Path) -> None:
 def write_chart(chart: Chart, file: Path) -> None:
     """A chart as a picture or a page. Raises `MissingError` where `file` cannot be written."""
     if file.suffix == PAGE:
-        _write(_page(chart.title, [chart]), file)
+        _write(_page(chart.title, [replace(chart, title="")]), file)
     else:
         write_plot(draw_chart(chart), file)
 

@@ -15,6 +15,7 @@ from bench.cli import completion
 from bench.cli.options import Results
 from bench.errors import UsageError
 from bench.runs.frames import Frames, load
+from bench.runs.lookup import PUBLISHED
 from bench.runs.selection import select
 from bench.runs.store import StoreError
 from bench.scores.scaling import efficiency_by_run
@@ -55,9 +56,12 @@ class Filter:
         frames = load(files or None, self.results)
         if frames.runs.empty:
             where = ", ".join(map(str, files)) if files else f"{self.results / 'runs'} yet"
+            folder = self.results / PUBLISHED
+            published = f"; {folder} has published ones" if not files and folder.is_dir() else ""
             raise StoreError(
                 f"there are no runs in {where}: `bench run digits` makes one, "
                 "`bench results merge FILE` brings some from elsewhere, --results names another folder"
+                f"{published}"
             )
         return frames
 

@@ -20,7 +20,7 @@ from bench.report.charts.chart import (
 )
 from bench.report.charts.scale import accuracies, scale_of, times, whole_numbers
 from bench.runs.frames import Frames
-from bench.runs.run import FINISHED
+from bench.runs.run import FINISHED, INVALID
 from bench.runs.selection import column, is_number
 from bench.statistics import clustered
 from bench.statistics.estimates import Estimate
@@ -226,10 +226,12 @@ def _targets(runs: pd.DataFrame) -> list[float]:
 def _left_out(runs: pd.DataFrame, finished: pd.DataFrame) -> str:
     """What a reader must know of the runs."""
     contended = int(finished["contended"].fillna(False).astype(bool).sum()) if "contended" in finished else 0
-    missing = len(runs) - len(finished)
-    told = [f" Left out: {units.counted(missing, 'run')} that did not finish."] if missing else []
-    told += [f" {contended} of {len(finished)} runs were contended."] if contended else []
-    return "".join(told)
+    invalid = int((runs["status"] == INVALID).sum())
+    missing = len(runs) - len(finished) - invalid
+    left = [f"{units.counted(missing, 'run')} that did not finish"] if missing else []
+    left += [f"{units.counted(invalid, 'run')} declared invalid"] if invalid else []
+    told = f" Left out: {', '.join(left)}." if left else ""
+    return told + (f" {contended} of {len(finished)} runs were contended." if contended else "")
 
 
 def _machines_told(runs: pd.DataFrame, columns: Sequence[str | None]) -> str:

@@ -152,7 +152,9 @@ class TestOfAClone:
         page = (tmp_path / "drawn.html").read_text()
         assert "precision = bf16" in page.replace("\u00a0", " ")
         assert "Words of this page" in page
-        assert bench("plot", *arguments, "--results", clone).code == 3
+        answer = bench("plot", *arguments, "--results", clone)
+        assert answer.code == 3
+        assert f"{clone / 'published'} has published ones" in answer.err
 
     def test_its_published_runs_stand_side_by_side_with_their_repeats(self, bench: Bench, clone: Path) -> None:
         first, *_, last = (run.run_id for run in Store(clone / "published" / "crossed.jsonl").read())

@@ -122,3 +122,10 @@ def test_runs_of_several_machines_are_a_warning_unless_they_are_drawn_apart(fram
     runs = of_hosts(frames, machines=True)
     assert "The runs are of 3 machines" in chart_of(frames, runs, "model.width", "train_s").caption
     assert "machines" not in chart_of(frames, runs, "model.width", "train_s", "machine.id").caption
+
+
+def test_runs_that_are_invalid_are_left_out_and_said(frames):
+    runs = frames.runs.copy()
+    runs.loc[runs["seed"] == 0, "status"] = "invalid"
+    caption = chart_of(frames, runs, "model.width", "train_s").caption
+    assert "Left out: 1 run that did not finish, 8 runs declared invalid." in caption
