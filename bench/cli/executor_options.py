@@ -122,6 +122,9 @@ def hosts_elsewhere(
         with Slurm(store.path.parent.parent, jobs, driver, asked, store, say) as cluster:
             yield Hosts(cluster, None, UNKNOWN, UNKNOWN, None, cluster.slots, check=cluster.check_hosts)
         return
+    from bench.execution.executors.ray_token import present_token
+
+    present_token()
     from bench.execution.executors.ray import Ray
 
     with Ray(address or os.environ.get("RAY_ADDRESS"), device, jobs, driver, say) as cluster_of_ray:
