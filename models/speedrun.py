@@ -55,14 +55,14 @@ class ConvGroup(nn.Module):
         layers: list[nn.Module] = []
         for _ in range(convs - 1):
             layers += [dirac_conv(channels_out, channels_out), norm(), make_activation(act)]
-        self.body = nn.Sequential(*layers[:-1])
-        self.leave = layers[-1]
-        self.residual = residual
+        # Without a residual the last activation stays in one sequence with its norm, so that the two can be fused.
+        self.body = nn.Sequential(*(layers[:-1] if residual else layers))
+        self.leave = layers[-1] if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.enter(x)
         out = self.body(x)
-        return self.leave(x + out if self.residual else out)  # type: ignore[no-any-return]
+        return out if self.leave is None else self.leave(x + out)  # type: ignore[no-any-return]
 
 
 class SpeedrunNet(nn.Module):

@@ -24,13 +24,13 @@ SHA256_OF_LOADED: dict[str, str] = {}
 def load(source: Path) -> ctypes.CDLL:
     """The compiled library of a C++ file. Load torch first, so that both share one pool of OpenMP threads.
 
-    $CXX, else the first of `COMPILERS`, compiles it in about a second. Later processes on the same kind of machine find
-    it in $XDG_CACHE_HOME, else ~/.cache, in a private folder; a damaged file is compiled again. Raises `MissingError`
-    if there is no compiler or it fails.
+    It may include the headers beside it. $CXX, else the first of `COMPILERS`, compiles it in a few seconds. Later
+    processes on the same kind of machine find it in $XDG_CACHE_HOME, else ~/.cache, in a private folder; a damaged file
+    is compiled again. Raises `MissingError` if there is no compiler or it fails.
     """
     compiler = _compiler()
     made_by = (compiler, _output(compiler, "--version"), FLAGS, fingerprint.instruction_set())
-    name = f"{source.stem}-{hashlib.sha256(source.read_bytes() + repr(made_by).encode()).hexdigest()[:16]}.so"
+    name = f"{source.stem}-{hashlib.sha256(_text(source) + repr(made_by).encode()).hexdigest()[:16]}.so"
     try:
         library = private_folder(user_cache() / "native") / name
         if not _is_whole(library):
@@ -40,6 +40,11 @@ def load(source: Path) -> ctypes.CDLL:
         return loaded
     except (OSError, RuntimeError) as error:  # no folder for the cache, or no home
         raise MissingError(f"{source.name} could not be compiled or loaded: {error}") from None
+
+
+def _text(source: Path) -> bytes:
+    """The file and the headers that it may include."""
+    return b"".join(file.read_bytes() for file in (source, *sorted(source.parent.glob("*.h"))))
 
 
 def _is_whole(library: Path) -> bool:

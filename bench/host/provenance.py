@@ -23,7 +23,7 @@ PACKAGES = ("bench", "models", "pipelines")
 # Other files at the top of the tree that decide which code runs; Python imports the last two by itself.
 BESIDE = ("constraints.txt", "pyproject.toml", "sitecustomize.py", "usercustomize.py")
 STARTUP_MODULES = ("sitecustomize", "usercustomize")
-SOURCES = (".py", ".yaml", ".cpp")
+SOURCES = (".py", ".yaml", ".cpp", ".h")
 # Suffixes of files that Python would import in place of a source, or without one.
 COMPILED = (*EXTENSION_SUFFIXES, ".pyc")
 # Packages that can change a result or a time; those not installed are left out.

@@ -1,4 +1,4 @@
-"""Winograd's form of the convs that a max-pooling follows, on a CPU (`bench.ingredients.pooled_conv`)."""
+"""Winograd's form of 3×3 convs on a CPU (`bench.ingredients.winograd_tiles`)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, RootModel
 
-from bench.errors import MissingError, UsageError
 from bench.ingredients.ingredient import Ingredient
+from bench.ingredients.native_form import use_native
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class WinogradConfig(RootModel[Literal[True, "auto"]], Ingredient):
-    """`auto` uses it only if a C++ compiler is found."""
+class WinogradConfig(RootModel[Literal[True, "auto", "fused", "every"]], Ingredient):
+    """Of the convs that a max-pooling follows; `auto` only if a C++ compiler is found, and so do the others.
+
+    `fused` computes those of few channels in one pass over the images where the machine has AVX512-BF16
+    (`bench.ingredients.narrow_conv`); `every` does so, and takes convs of many channels without a pooling too.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -22,15 +26,15 @@ class WinogradConfig(RootModel[Literal[True, "auto"]], Ingredient):
 
     def speed_up(self, key: str, model: nn.Module, device: str) -> dict[str, Any]:
         """Raises `UsageError` and `MissingError` if the recipe requires it and it is impossible here."""
-        from bench.ingredients.pooled_conv import use_winograd
+        return use_native(key, lambda model: self._replace(key, model), model, device, optional=self.root is not True)
 
-        if device != "cpu":
-            if self.root == "auto":
-                return {key: 0}
-            raise UsageError(f"{key}: it is made for a CPU; write {key}: auto, or leave it out on a GPU")
-        try:
+    def _replace(self, key: str, model: nn.Module) -> dict[str, Any]:
+        from bench.ingredients.pooled_conv import PooledConv, use_winograd
+        from bench.ingredients.winograd_conv import use_winograd_alone
+
+        if self.root in (True, "auto"):
             return {key: use_winograd(model)}
-        except MissingError as error:
-            if self.root == "auto":
-                return {key: 0, f"{key}_lacks": str(error)}
-            raise MissingError(f"{key}: {error}; {key}: auto goes without") from None
+        facts = {key: use_winograd(model, fused=True)}
+        if self.root == "every":
+            facts[f"{key}_alone"] = use_winograd_alone(model)
+        return facts | {f"{key}_fused": sum(isinstance(one, PooledConv) and one.in_one_pass for one in model.modules())}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
-from bench.ingredients.pooled_conv import PooledConv
+from bench.ingredients.winograd_tiles import TiledConv
 from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds, verdict
 from bench.measures.fusion import fold_batch_norms
@@ -117,7 +117,7 @@ class Inference(Measure):
             model = Mirrored(model)
         self.precision.prepare(model, self.placement.memory_format)
         for module in model.modules():
-            if isinstance(module, PooledConv):
+            if isinstance(module, TiledConv):
                 module.settle(self.precision.inputs)
         return model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 # The first kind fits whose part of a name is found.
 KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pooled conv", ("_Pooled",)),
+    ("activated norm", ("_Activated", "activated_norm")),
     ("optimiser's lists", ("_foreach", "_fused_sgd", "_fused_adam")),
     ("conv or matrix product", ("conv", "mm", "linear", "matmul", "attention", "lstm", "gru")),
     ("norm", ("_norm",)),

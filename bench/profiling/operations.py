@@ -146,7 +146,7 @@ class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in _WAITING or (name in _INDEXED and _by_mask(args)):
             self._operations.waits[name] += 1
         result = func(*args, **(kwargs or {}))
-        if func.namespace == "aten" and not func.is_view and name not in _NO_WORK:
+        if func.namespace in ("aten", "bench") and not func.is_view and name not in _NO_WORK:
             self._operations.record(func, args, kwargs or {}, result)
         return result
 

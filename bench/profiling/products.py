@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.ingredients.narrow_conv import tiles_of
+
 # The positions of both factors in the arguments.
 _FACTORS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
 
@@ -31,7 +33,7 @@ class Product:
 
 
 def products_of(name: str, args: Sequence[Any], result: Any) -> tuple[Product, ...]:
-    """Those of the aten operation `name` with these arguments; none if it is another one, or a transposed conv."""
+    """Those of an operation of aten or bench with these arguments; none if it is another one, or a transposed conv."""
     if name in _FACTORS:
         left, right = (args[position] for position in _FACTORS[name])
         batch = left.shape[0] if left.ndim == 3 else 1
@@ -44,7 +46,21 @@ def products_of(name: str, args: Sequence[Any], result: Any) -> tuple[Product, .
         of_images = Product(args[9], positions, outs, taps, args[1].dtype)
         of_weight = Product(args[9], outs, positions, taps, args[1].dtype)
         return tuple(one for one, wanted in zip((of_images, of_weight), args[10], strict=False) if wanted)
+    if name.startswith("narrow_conv"):
+        return _narrow(name, args)
     return ()
+
+
+def _narrow(name: str, args: Sequence[Any]) -> tuple[Product, ...]:
+    """Those of a conv in Winograd's form, one for each of the 16 places of a tile."""
+    images, filters = args[:2]
+    places, outs, ins = filters.shape
+    if name == "narrow_conv":
+        return (Product(places, tiles_of(images.shape), ins, outs, images.dtype),)
+    tiles, wanted = tiles_of(images.shape), args[4]
+    of_images = Product(places, tiles, outs, ins, images.dtype)
+    of_filters = Product(places, outs, tiles, ins, images.dtype)
+    return tuple(one for one, asked in zip((of_images, of_filters), wanted, strict=True) if asked)
 
 
 def _sizes(weight: Tensor, output: Tensor, groups: int) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from bench.ingredients.cuda_graph import CudaGraphConfig
 from bench.ingredients.cutmix import CutMixConfig
 from bench.ingredients.ema import EmaConfig
 from bench.ingredients.freeze import FreezeConfig
+from bench.ingredients.fused_activations import FusedActivationsConfig
 from bench.ingredients.ghost_batch import GhostBatchConfig
 from bench.ingredients.half_norms import HalfNormsConfig
 from bench.ingredients.hard_examples import DropEasyConfig
@@ -102,7 +103,9 @@ class Recipe(Strict):
     cuda_graph: CudaGraphConfig | None = None
     """GPU only: replay each step as one CUDA graph; needs `warm_up_steps`."""
     winograd: WinogradConfig | None = None
-    """CPU only: compute a 3×3 conv and the pooling after it together (Winograd); `auto` if there is a compiler."""
+    """CPU only: 3×3 convs before a pooling by Winograd; `fused`: narrow ones in one pass; `every`: wide ones alone."""
+    fused_activations: FusedActivationsConfig | None = None
+    """CPU only: compute a batch norm and the activation after it together; `auto` if there is a compiler."""
     warm_up_steps: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
     """Steps before the training, in a span of their own."""
     threads: Threads | None = None
@@ -371,7 +374,8 @@ class Recipe(Strict):
         said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
         if "winograd" in said:
             said["winograd"] = WinogradConfig.model_validate(said["winograd"]) if said["winograd"] else None
-        return self.model_copy(update=said)
+        # What is fused with an activation cannot be folded into a conv, which `fuse` asks for and which is faster.
+        return self.model_copy(update={**said, "fused_activations": None})
 
     def of_proxy(self) -> Recipe | None:
         """A recipe of the proxy's network; None without a proxy."""

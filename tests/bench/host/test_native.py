@@ -53,6 +53,15 @@ def test_another_source_is_another_library(source, tmp_path):
     assert len(kept(tmp_path)) == 2
 
 
+def test_a_header_beside_it_is_part_of_it(source, tmp_path):
+    source.write_text('#include "answer.h"\n' + SOURCE.replace("42", "ANSWER"))
+    for answer in (42, 43):
+        (tmp_path / "answer.h").write_text(f"#define ANSWER {answer}\n")
+        native.load.cache_clear()
+        assert native.load(source).answer() == answer
+    assert len(kept(tmp_path)) == 2
+
+
 def test_what_the_compiler_says_is_told(source, tmp_path):
     source.write_text("this is no C++\n")
     with pytest.raises(MissingError, match=r"failed: .*answer\.cpp:1:1: error"):

@@ -112,6 +112,7 @@ def test_changes_to_the_packages_alone_make_it_dirty(checkout: Path, changed: st
     [
         ("models/b.py", b"b = 3\n"),
         ("bench/t.cpp", b"int t;"),
+        ("bench/t.h", b"int t;"),
         (f"models/b{EXTENSION_SUFFIXES[0]}", b""),
         ("models/b.so", b"\x7fELF"),  # which Python would import before b.py
         ("models/legacy.pyc", b"compiled"),

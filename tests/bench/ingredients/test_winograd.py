@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench import models
-from bench.errors import MissingError, UsageError
-from bench.host import native
-from bench.ingredients import pooled_conv
+from bench.ingredients import winograd_tiles
 from bench.ingredients.pooled_conv import PooledConv, use_winograd
-from bench.measures import assembly
+from bench.ingredients.winograd_tiles import Tiling
 from bench.measures.base import made_up_batch
 from bench.measures.fusion import fold_batch_norms
 from bench.pipelines.datasets import load_dataset
@@ -96,9 +94,9 @@ def test_it_makes_no_difference_how_many_images_are_taken_at_once(monkeypatch):
     net, x = sped_up(conv_and_pool(16, 24)), torch.randn(7, 16, 9, 6)
     together = work(net, x, torch.float32)
     monkeypatch.setattr(
-        pooled_conv, "CHUNK_BYTES", 16 * 4 * 3 * 24 * 4 * 3
+        winograd_tiles, "CHUNK_BYTES", 16 * 4 * 3 * 24 * 4 * 3
     )  # three images, so that the last chunk is less
-    assert [shape for _, shape in pooled_conv._chunks(x, 24)] == [(3, 9, 6), (3, 9, 6), (1, 9, 6)]
+    assert list(Tiling.pooled(x).chunks(x, 24)) == [slice(0, 3), slice(3, 6), slice(6, 7)]
     for result, expected in zip(work(net, x, torch.float32), together, strict=True):
         torch.testing.assert_close(result, expected)
 
@@ -234,38 +232,8 @@ def test_flops_are_those_that_are_computed():
 def test_torch_and_the_transforms_share_their_threads():
     """In a process of its own, because other libraries that tests import bring an OpenMP of their own."""
     code = (
-        "from bench.host import native; from bench.ingredients import pooled_conv; native.load(pooled_conv._SOURCE); "
+        "from bench.host import native; from bench.ingredients.winograd_tiles import SOURCE; native.load(SOURCE); "
         "maps = open('/proc/self/maps').read().splitlines(); "
         "print(len({line.split()[-1] for line in maps if 'libgomp' in line}))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
-
-
-@pytest.fixture
-def no_compiler(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    native.load.cache_clear()
-    yield
-    native.load.cache_clear()
-
-
-@pytest.mark.usefixtures("no_compiler")
-def test_without_a_compiler_a_recipe_that_insists_is_refused_and_auto_says_so():
-    net = conv_and_pool()
-    with pytest.raises(MissingError, match=r"winograd: no C\+\+ compiler: no-such-compiler not found; winograd: auto"):
-        assembly.speed_up(recipes.load("cifar94_cpu", "cpu", ["winograd=true"]), net, "cpu")
-    facts = assembly.speed_up(recipes.load("cifar94_cpu", "cpu", ["winograd=auto"]), net, "cpu")
-    assert facts == {"winograd": 0, "winograd_lacks": "no C++ compiler: no-such-compiler not found"}
-    assert type(net[0]) is nn.Conv2d
-
-
-def test_on_a_gpu_auto_is_no():
-    net = conv_and_pool()
-    assert assembly.speed_up(recipes.load("cifar94_cpu", "cuda", ["winograd=auto"]), net, "cuda") == {"winograd": 0}
-    assert type(net[0]) is nn.Conv2d
-    with pytest.raises(UsageError, match="winograd: it is made for a CPU; write winograd: auto"):
-        assembly.speed_up(recipes.load("cifar94_cpu", "cuda", ["winograd=true"]), net, "cuda")
-
-
-def test_no_winograd_is_every_run_without_the_key():
-    assert recipes.load("digits", "cpu", ["winograd=false"]) == recipes.load("digits", "cpu")

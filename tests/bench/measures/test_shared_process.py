@@ -45,7 +45,7 @@ EVERY_STATE = (
 HARD_EXAMPLES = ("drop_easy={kept: 0.5, start: 0.3}", "optimizer.groups={biases: {epochs: 1, lr: 0.1}}")
 WHITENED = (
     "data={name: random, shape: [3, 8, 8], classes: 4, train_count: 256, test_count: 64}",
-    "model={name: speedrun, widths: [8, 8], whiten_images: 64, unit_head: true}",
+    "model={name: speedrun, widths: [16, 16], whiten_images: 64, unit_head: true}",
     "threads=1",
     "optimizer={name: muon, lr: 0.1, momentum: 0.6, groups: {biases: {name: sgd, lr: 0.05}, "
     "whiten_bias: {name: sgd, lr: 0.05, epochs: 1}}}",
@@ -129,7 +129,7 @@ def assert_equal(shared: list[dict[str, Any]], separate: list[dict[str, Any]]) -
         (SMALL_DATA, *HARD_EXAMPLES),
         (SMALL_DATA, "precision=fp16", "optimizer={name: adamw, lr: 0.01}", "loss={reduction: sum}"),
         WHITENED,
-        (*WHITENED, "precision=pure_bf16", "winograd=auto"),
+        (*WHITENED, "precision=pure_bf16", "winograd=auto", "fused_activations=auto"),
         (*WHITENED, "warm_up_steps=2", "proxy={kept: 0.5, every: 2, model: {widths: [4, 4]}}"),
         (SMALL_DATA, "loader=torch", "workers=0", "augment={flip: random, shift_pixels: 1}"),
     ],

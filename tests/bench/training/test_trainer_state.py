@@ -41,6 +41,7 @@ INGREDIENTS = {
     "ghost_batch": {"ghost_batch": 4},
     "half_norms": {"precision": "pure_bf16", "half_norms": True},
     "winograd": {"winograd": "auto", "model": {"name": "speedrun", "widths": [32, 32]}},
+    "fused_activations": {"fused_activations": "auto", "model": {"name": "speedrun", "widths": [16, 32]}},
     "batch_sizes": {"batch_sizes": {"stages": [{"examples": 8, "until": 0.5}], "scale_lr": True}},
     "accumulate": {"accumulate": 2},
     "checkpoint": {"checkpoint": {"every_epochs": 1}},

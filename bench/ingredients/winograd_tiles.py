@@ -1,0 +1,161 @@
+"""Winograd's minimal filtering F(2×2, 3×3) on a CPU: what the convs have in common that are computed so.
+
+Four outputs of a 3×3 conv, a 2×2 window, take 16 multiplications for each pair of channels instead of 36. Tiles, 4×4
+patches of the images, and filters are transformed, multiplied, and the products transformed back.
+
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308); B, G and A are theirs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from bench.host import native
+
+# Channels are a multiple of this.
+WIDTH = 8
+# The number of images whose products stay in cache until they are transformed.
+CHUNK_BYTES = 4 << 20
+SOURCE = Path(__file__).with_name("winograd.cpp")
+TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+
+
+class TiledConv(nn.Conv2d):
+    """A 3×3 conv without stride, padded by zeros, with the parameter objects of another one.
+
+    A subclass says in `_tiled` how it is computed. Images that it does not suit, and those of other types than `TYPES`,
+    are computed in the usual way.
+    """
+
+    _settled: Tensor | None = None
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> Self:
+        tiled = cls(conv.in_channels, conv.out_channels, 3, padding=1, bias=False, device="meta")
+        tiled.weight, tiled.bias = conv.weight, conv.bias
+        return tiled.train(conv.training)
+
+    def settle(self, dtype: torch.dtype) -> None:
+        """Transform the filters once, for images of this type; the weights must not change afterwards."""
+        self._settled = transformed(self.weight, dtype)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            x = x.to(torch.get_autocast_dtype("cpu"))
+        if x.dtype not in TYPES or not self._suits(x):
+            return self._usual(x)
+        out = self._tiled(x)
+        return out if self.bias is None else out + self.bias.to(out.dtype).view(1, -1, 1, 1)
+
+    def _suits(self, x: Tensor) -> bool:
+        return True
+
+    def _usual(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+    def _tiled(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def suits(conv: nn.Module) -> bool:
+    """Whether a module is a conv that can be a `TiledConv`."""
+    return (
+        type(conv) is nn.Conv2d
+        and (conv.kernel_size, conv.stride, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), 1)
+        and (conv.padding, conv.padding_mode) in {("same", "zeros"), ((1, 1), "zeros")}
+        and conv.in_channels % WIDTH == conv.out_channels % WIDTH == 0
+    )
+
+
+class Tiling(NamedTuple):
+    """The windows of images of `height` and `width`: `high` rows of `wide` tiles each."""
+
+    height: int
+    width: int
+    high: int
+    wide: int
+
+    @classmethod
+    def pooled(cls, images: Tensor) -> Tiling:
+        """Only whole windows, as pooling has them."""
+        height, width = images.shape[-2:]
+        return cls(height, width, height // 2, width // 2)
+
+    @classmethod
+    def whole(cls, images: Tensor) -> Tiling:
+        """Every output is in a window."""
+        height, width = images.shape[-2:]
+        return cls(height, width, -(-height // 2), -(-width // 2))
+
+    def chunks(self, images: Tensor, outs: int) -> Iterator[slice]:
+        """Images that are processed together."""
+        size = max(1, CHUNK_BYTES // (16 * self.high * self.wide * outs * images.element_size()))
+        for start in range(0, len(images), size):
+            yield slice(start, min(start + size, len(images)))
+
+    def tiles(self, images: Tensor) -> Tensor:
+        """The transformed 4×4 patches of images [N, C, H, W], [16, N · high · wide, C]."""
+        count, channels = images.shape[:2]
+        tiles = images.new_empty(16, count * self.high * self.wide, channels)
+        self.call("transform_images", count, channels, images, tiles)
+        return tiles
+
+    def call(self, function: str, count: int, channels: int, *tensors: Tensor) -> None:
+        """Call a function of winograd.cpp for so many images and channels, and tensors of the first one's type."""
+        _call(function, tensors, (count, self.height, self.width, channels, self.high, self.wide))
+
+
+def gradients(
+    images: Tensor,
+    filters: Tensor,
+    tiling: Tiling,
+    wanted: tuple[bool, bool],
+    of_products: Callable[[slice, Tensor], None],
+) -> tuple[Tensor | None, Tensor | None]:
+    """Those of the images and of the transformed filters, where `wanted`.
+
+    `of_products` writes those of the products of some images into a tensor [16, N · high · wide, outs].
+    """
+    of_images = torch.empty_like(images) if wanted[0] else None
+    of_filters = torch.zeros(filters.shape) if wanted[1] else None
+    outs, ins = filters.shape[1:]
+    with torch.autocast("cpu", enabled=False):
+        for chunk in tiling.chunks(images, outs):
+            tiles = tiling.tiles(images[chunk])
+            products = tiles.new_empty(16, tiles.shape[1], outs)
+            of_products(chunk, products)
+            if of_filters is not None:
+                of_filters += torch.bmm(products.mT, tiles)
+            if of_images is not None:
+                torch.bmm(products, filters, out=tiles)
+                tiling.call("transform_images_backward", len(images[chunk]), ins, tiles, of_images[chunk])
+    return of_images, of_filters
+
+
+def transformed(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """G g Gᵀ of filters [out, in, 3, 3], [16, out, in]."""
+    outs, ins = weight.shape[:2]
+    planes = weight.detach().float().permute(2, 3, 0, 1).contiguous()
+    filters = planes.new_empty(16, outs, ins, dtype=dtype)
+    _call("transform_filters", (filters, planes), (outs * ins,))
+    return filters
+
+
+def transformed_backward(gradient: Tensor) -> Tensor:
+    """Gᵀ g G of float32 [16, out, in], [out, in, 3, 3]."""
+    gradient = gradient.contiguous()
+    planes = gradient.new_empty(3, 3, *gradient.shape[1:])
+    _call("transform_filters_backward", (gradient, planes), (gradient[0].numel(),))
+    return planes.permute(2, 3, 0, 1)
+
+
+def _call(function: str, tensors: tuple[Tensor, ...], sizes: tuple[int, ...]) -> None:
+    call = getattr(native.load(SOURCE), f"{function}_{TYPES[tensors[0].dtype]}")
+    call(*(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors), *map(ctypes.c_long, sizes))
