@@ -11,7 +11,7 @@ from functools import cached_property
 from bench.report.charts.chart import DotChart, HeatMap, XYChart
 from bench.report.charts.epochs import quality_name
 from bench.report.html.cells import CellPage, free_name
-from bench.report.html.plots.effects import cell_dots, effects, interactions
+from bench.report.html.plots.effects import cell_dots, effects, how_to_read, interactions
 from bench.report.html.plots.quality import quality_chart
 from bench.report.html.plots.sample import Sample
 from bench.report.html.plots.sweep_curves import sweep_curves
@@ -149,6 +149,12 @@ class SweepPage:
         kept = [(name, [chart for chart in charts if chart is not None]) for name, charts in found]
         kept = [(name, charts) for name, charts in kept if charts]
         return kept or [("Cells", [chart for sample in samples if (chart := cell_dots(sample, self.labels))])]
+
+    @property
+    def how_to_read(self) -> str:
+        """What the intervals of the effects are for; empty where each cell stands for itself."""
+        known = any(found.estimates for one in self._samples for found in one.margins)
+        return how_to_read(self._samples) if known else ""
 
     @cached_property
     def interactions(self) -> list[HeatMap]:

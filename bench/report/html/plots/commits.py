@@ -82,13 +82,13 @@ def _fit(chain: Chain, piece: Sequence[Level]) -> tuple[tuple[float, float], ...
 
 
 def _label(chain: Chain, change: Change, commits: Sequence[Commit]) -> PointLabel:
-    """`+1.2 % 1a2b3c4d5`, where the change is first measured."""
-    level = next(one for one in chain.levels if one.position >= change.last)
+    """`+1.2 % 1a2b3c4d5`, where the change is first measured, above all levels up to the next one."""
+    later = [one.last for one in chain.changes if one.last > change.last]
+    inside = [one for one in chain.levels if change.last <= one.position < min(later, default=len(commits))]
+    top = max(_ends(chain, one)[1] for one in inside)
     risen = _risen(chain, change.rise)
     told = f"{100 * risen:+.1f} %" if chain.quantity.scale == "ratio" else f"{risen:+.2f}"
-    return PointLabel(
-        (float(level.position), _risen(chain, level.rise)), f"{told} {commits[change.last].name[:SHORT_COMMIT]}", 1
-    )
+    return PointLabel((float(inside[0].position), top), f"{told} {commits[change.last].name[:SHORT_COMMIT]}", 1)
 
 
 def _positions(chain: Chain, commits: Sequence[Commit]) -> Scale:

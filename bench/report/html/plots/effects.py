@@ -116,7 +116,7 @@ def _map(sample: Sample, first: int, second: int, found: Margin, colours: Scale)
     return p, HeatMap(
         f"{sample.page}-{sample.keys[first]}-{sample.keys[second]}-{sample.metric}",
         f"{sample.label} by {names[first]} and {names[second]}",
-        f"{_verdict(sample, names[first], names[second], p)} {_what(sample, found, 2)} {_span(sample)}",
+        f"{_verdict(sample, names[first], names[second], p)} {_what(sample, found, 2)}",
         names[down],
         names[across],
         tuple(sample.ordered_levels(across)),
@@ -166,32 +166,34 @@ def _verdict(sample: Sample, first: str, second: str, p: float | None) -> str:
 
 
 def _p(p: float) -> str:
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+    return "p\u00a0<\u00a00.0001" if p < 1e-4 else f"p\u00a0=\u00a0{p:.2g}"
+
+
+def how_to_read(samples: Sequence[Sample]) -> str:
+    """What the intervals of all charts of effects are for."""
+    block = "host" if any(sample.hosts > 1 for sample in samples) else "seed"
+    told = f"The intervals are over the {block}s."
+    if any(sample.hosts > 1 for sample in samples):
+        told += f" Each of the {max(sample.hosts for sample in samples)} hosts counts once."
+    if any(sample.is_blocked for sample in samples):
+        told += f" They are for comparing values: what a {block} changes in all cells alike is not in them."
+    return told
 
 
 def _what(sample: Sample, found: Margin, axes: int = 1) -> str:
-    """What a mean is of, and what its interval is for."""
-    over = f" over {units.counted(found.over, 'combination')} of the other axes," if len(sample.keys) > axes else ""
-    block = "host" if sample.hosts > 1 else "seed"
-    told = [f"The mean{over} of n runs, with its 95 % interval over the {block}s, where n allows one."]
-    if sample.hosts > 1:
-        told.append(f"Each of the {sample.hosts} hosts counts once.")
-    if sample.is_blocked:
-        told.append(f"What a {block} changes in all cells alike is not in the intervals: they are for comparisons.")
+    """What a mean is of."""
+    over = f" over {units.counted(found.over, 'combination')} of the other axes" if len(sample.keys) > axes else ""
+    told = f"The mean{over}, of n runs, and its 95 % interval where n allows one."
     if found.left_out:
         combinations = units.counted(found.left_out, "combination")
-        told.append(f"{combinations} of the others left out, where a cell is missing.")
-    return " ".join(told)
+        told += f" {combinations} of the others left out, where a cell is missing."
+    return told
 
 
 def _what_of_cells(sample: Sample) -> str:
     if sample.hosts > 1:
         return "The mean of the hosts' means, with its 95 % interval where there are 3 hosts or more; n counts runs"
     return "The mean of n seeds, with its 95 % interval where n is 3 or more"
-
-
-def _span(sample: Sample) -> str:
-    return f"The colours span at least {SPAN_ERRORS} standard errors, and are those of every map of {sample.label}."
 
 
 def _values(dot: Dot) -> list[float]:

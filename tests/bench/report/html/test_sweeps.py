@@ -230,9 +230,9 @@ def on_hosts(runs: list[Run], slower: float = 2.0) -> list[Run]:
 def test_what_a_host_or_a_seed_changes_in_all_cells_is_in_no_interval(crossed: SweepPage) -> None:
     (page,) = sweep_pages(cells_of(on_hosts(crossed_sweep())))
     found, alike = (chart(one, "precision", "training time") for one in (page, crossed))
-    assert "Each of the 3 hosts counts once." in found.caption
-    assert "What a host changes in all cells alike is not in the intervals" in found.caption
-    assert "What a seed changes in all cells alike is not in the intervals" in alike.caption
+    assert "Each of the 3 hosts counts once." in page.how_to_read
+    assert "what a host changes in all cells alike is not in them" in page.how_to_read
+    assert "what a seed changes in all cells alike is not in them" in crossed.how_to_read
     for rows in (found.rows, alike.rows):
         for row in rows:
             (dot,) = row.dots
@@ -246,3 +246,9 @@ def test_two_hosts_have_no_interval() -> None:
     runs = [replace(one, machine=one.machine | {"host": f"host{one.seed % 2}"}) for one in crossed_sweep()]
     (page,) = sweep_pages(cells_of(runs))
     assert all(dot.low is None for row in chart(page, "width", "training time").rows for dot in row.dots)
+
+
+def test_a_sweep_that_varies_nothing_has_a_page() -> None:
+    (page,) = sweep_pages(cells_of([run(seed=seed, sweep="alone") for seed in range(3)]))
+    assert page.how_to_read == ""
+    assert "it varies" not in single_sweep_page(page)
