@@ -20,7 +20,7 @@ from bench.report.charts.chart import (
 )
 from bench.report.charts.scale import accuracies, scale_of, times, whole_numbers
 from bench.runs.frames import Frames
-from bench.runs.run import FINISHED, INVALID
+from bench.runs.run import FINISHED, INVALID, NOT_IDENTITY
 from bench.runs.selection import column, is_number
 from bench.statistics import clustered
 from bench.statistics.estimates import Estimate
@@ -35,6 +35,8 @@ CLOCKS = {"time": ("train_s", "training time"), "epoch": ("epoch", "epoch")}
 MOST_ROWS = 60
 MOST_LINES = 300
 WHOLE = "all runs"
+# So many settings are named that one mean mixes.
+MOST_TOLD = 3
 
 
 def chart_of(frames: Frames, runs: pd.DataFrame, x: str, y: str, by: str | None = None) -> XYChart | DotChart:
@@ -144,7 +146,8 @@ def _means(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: str
     return XYChart(
         f"{y}-by-{_last(x)}",
         f"{y} by {_last(x)}",
-        f"The mean of n runs with its 95 % interval, where n allows one.{_hosts_told(all_means)}{told}",
+        "The mean of n runs with its 95 % interval, where n allows one."
+        f"{_hosts_told(all_means)}{_mixed_told(groups, x)}{told}",
         ChartAxis(_last(x), scale_of(_last(x), xs)),
         ChartAxis(y, scale_of(y, ys)),
         tuple(series),
@@ -197,7 +200,7 @@ def _by_name(groups: Sequence[tuple[str, pd.DataFrame]], x: str, y: str, told: s
         f"{y}-by-{_last(x)}",
         f"{y} by {_last(x)}",
         f"The mean of n runs with its 95 % interval, where n allows one; small dots are single runs."
-        f"{_hosts_told(means)}{told}",
+        f"{_hosts_told(means)}{_mixed_told(groups, x)}{told}",
         ChartAxis(y, scale_of(y, shown)),
         tuple(rows),
         legend,
@@ -217,6 +220,23 @@ def _mean(runs: pd.DataFrame, y: str) -> Estimate:
 
 def _hosts_told(means: Sequence[Estimate]) -> str:
     return " Where runs are of several hosts, each host counts once." if any(one.hosts for one in means) else ""
+
+
+def _mixed_told(groups: Sequence[tuple[str, pd.DataFrame]], x: str) -> str:
+    """A warning of the settings in which runs differ that one mean is of."""
+    varied: dict[str, None] = {}
+    for _, rows in groups:
+        names = [name for name in map(str, rows.columns) if name.startswith("config.") and name != x]
+        names = [name for name in names if name.split(".")[1] not in (*NOT_IDENTITY, "resolved")]
+        if not names:
+            continue
+        counts = rows.groupby(x)[names].nunique(dropna=False)
+        varied |= dict.fromkeys(_last(name) for name in names if (counts[name] > 1).any())
+    if not varied:
+        return ""
+    told = ", ".join(list(varied)[:MOST_TOLD])
+    more = f" and {len(varied) - MOST_TOLD} more" if len(varied) > MOST_TOLD else ""
+    return f" Runs of one mean also differ in {told}{more}."
 
 
 def _targets(runs: pd.DataFrame) -> list[float]:

@@ -129,3 +129,13 @@ def test_runs_that_are_invalid_are_left_out_and_said(frames):
     runs.loc[runs["seed"] == 0, "status"] = "invalid"
     caption = chart_of(frames, runs, "model.width", "train_s").caption
     assert "Left out: 1 run that did not finish, 8 runs declared invalid." in caption
+
+
+def test_settings_that_one_mean_mixes_are_said(frames):
+    assert "Runs of one mean also differ in precision, model.block." in chart_of(
+        frames, frames.runs, "model.width", "train_s"
+    ).caption.replace("model.block, precision", "precision, model.block")
+    by = chart_of(frames, frames.runs, "model.width", "train_s", "precision").caption
+    assert "also differ in model.block." in by
+    wide = frames.runs[frames.runs["config.model.block"] == "wide"]
+    assert "also differ" not in chart_of(frames, wide, "precision", "train_s", "model.width").caption
