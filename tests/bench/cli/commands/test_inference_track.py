@@ -76,17 +76,18 @@ def test_the_records_belong_together(runs):
         assert words in inference.stdout
 
 
-def test_it_is_ranked_exported_and_valid(runs, call, folder):
+def test_it_is_ranked_exported_and_valid(runs, bench, folder, monkeypatch):
     _, (_, timed) = runs
-    board = call("leaderboard", "--task", "cifar10/inference", "-f", "csv")
-    (row,) = [line for line in board.stdout.splitlines() if "easy" in line]
+    monkeypatch.chdir(folder)
+    board = bench("leaderboard", "--task", "cifar10/inference", "-f", "csv")
+    (row,) = [line for line in board.out.splitlines() if "easy" in line]
     assert "data not official" in row
     for words in ("no accuracy", "untrained"):
         assert words not in row
-    out = call("export", "dawnbench", timed["run_id"], "--author", "A", "--email", "a@example.org")
-    assert out.returncode == 0, out.stderr
-    checked = call("check", "CIFAR10")
-    assert checked.returncode == 0, checked.stdout
+    out = bench("export", "dawnbench", timed["run_id"], "--author", "A", "--email", "a@example.org")
+    assert out.code == 0, out.err
+    checked = bench("check", "CIFAR10")
+    assert checked.code == 0, checked.out
     (entry,) = [json.loads(path.read_text()) for path in (folder / "CIFAR10" / "inference").iterdir()]
     assert entry["latency"] == timed["metrics"]["latency_mean_ms"]
     assert entry["cost"] == pytest.approx(entry["latency"] / 3.6e6 * 3.6)

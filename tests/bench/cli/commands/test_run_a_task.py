@@ -58,8 +58,9 @@ def test_pictures_are_beside_the_log(folder, runs):
             assert picture.size == (82, 82)
 
 
-def test_show_tells_the_settings_and_the_quality_that_was_reached(folder):
-    shown = bench("show", "wgan_smoke", *TINY, cwd=folder, check=True).stdout
+def test_show_tells_the_settings_and_the_quality_that_was_reached(folder, bench, monkeypatch):
+    monkeypatch.chdir(folder)
+    shown = bench("show", "wgan_smoke", *TINY).out
     assert "critic_steps 5" in shown
     assert "frechet_distance" in shown
 

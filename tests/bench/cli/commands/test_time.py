@@ -70,8 +70,9 @@ def test_its_record_is_one_like_every_other(timed):
     assert "epoch 3: acc" in (root / "results" / first["log"]).read_text()
 
 
-def test_it_stands_in_the_tables_and_boards_beside_a_recipe(timed, make_run):
+def test_it_stands_in_the_tables_and_boards_beside_a_recipe(timed, make_run, bench, monkeypatch):
     root, _ = timed
+    monkeypatch.chdir(root)
     config = {"data": {"name": "shapes"}, "model": {"name": "cnn"}, "target_accuracy": 0.9, "device": "cpu"}
     recipe = make_run(
         recipe="ours",
@@ -85,27 +86,28 @@ def test_it_stands_in_the_tables_and_boards_beside_a_recipe(timed, make_run):
     other.write_bytes(recipe.to_json_line())
     try:
         files = ["results/runs/runs.jsonl", "other.jsonl"]
-        board = bench("leaderboard", *files, "--task", "shapes/train", "--format", "csv", cwd=root)
+        board = bench("leaderboard", *files, "--task", "shapes/train", "--format", "csv")
     finally:
         other.unlink()
-    assert board.returncode == 0, board.stderr
-    rows = {(row["rule"], row["system"]): row for row in csv.DictReader(board.stdout.splitlines())}
+    assert board.code == 0, board.err
+    rows = {(row["rule"], row["system"]): row for row in csv.DictReader(board.out.splitlines())}
     assert (rows["coldstart", "train.py"]["rank"], rows["coldstart", "ours"]["rank"]) == ("1", "2")
     assert rows["dawnbench", "train.py"]["rank"] == "1"
     assert "the script does not report when it trained" in rows["speedrun", "train.py"]["reasons"]
-    listed = bench("results", "--status", "ok", cwd=root)
-    assert listed.stdout.count("train.py") == 1
-    run = bench("results", "show", records(root)[0]["run_id"], cwd=root)
-    assert "load_and_train" in run.stdout
+    listed = bench("results", "--status", "ok")
+    assert listed.out.count("train.py") == 1
+    run = bench("results", "show", records(root)[0]["run_id"])
+    assert "load_and_train" in run.out
 
 
-def test_entries_and_logs_are_written_or_refused_with_the_reason(timed):
+def test_entries_and_logs_are_written_or_refused_with_the_reason(timed, bench, monkeypatch):
     root, _ = timed
+    monkeypatch.chdir(root)
     run_id = records(root)[0]["run_id"]
-    entry = bench("export", "dawnbench", run_id, "--author", "a", "--email", "a@example.org", cwd=root)
-    assert "it is of shapes, and these are DAWNBench's CIFAR10 tasks" in entry.stderr + entry.stdout
-    log = bench("export", "mllog", run_id, cwd=root)
-    assert "the script does not report when it first touched its data" in log.stderr + log.stdout
+    entry = bench("export", "dawnbench", run_id, "--author", "a", "--email", "a@example.org")
+    assert "it is of shapes, and these are DAWNBench's CIFAR10 tasks" in entry.err + entry.out
+    log = bench("export", "mllog", run_id)
+    assert "the script does not report when it first touched its data" in log.err + log.out
 
 
 @pytest.mark.parametrize(
