@@ -58,7 +58,7 @@ def work(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x = x.detach().requires_grad_()
     out = net(x)
     torch.manual_seed(1)
-    return out, *torch.autograd.grad(out, [x, net[0].weight], whole(*out.shape).to(out.dtype))
+    return out.detach(), *torch.autograd.grad(out, [x, net[0].weight], whole(*out.shape).to(out.dtype))
 
 
 @settings(max_examples=60, deadline=None)
