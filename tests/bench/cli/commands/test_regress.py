@@ -77,6 +77,7 @@ def here(repository: Path, bench, monkeypatch):
     """The command in this process, as if it were that of the copy: for what ends before anything is measured."""
     for module in (regress_command, save_command):
         monkeypatch.setattr(module, "ROOT", repository)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in `start`: it is part of what a machine is
     return bench
 
 
@@ -136,22 +137,22 @@ def test_ctrl_c_removes_the_base_and_the_same_command_goes_on(repository, matrix
 
 
 @pytest.mark.slow
-def test_a_stored_baseline_is_saved_listed_held_against_and_dropped(repository, matrix, tmp_path):
+def test_a_stored_baseline_is_saved_listed_held_against_and_dropped(repository, here, matrix, tmp_path):
     code, out, error = call(repository, "regress", matrix, cwd=tmp_path)
     assert code == 3, error
     assert "`bench baseline save quick` makes one here" in out
     code, out, error = call(repository, "baseline", "save", matrix, "--runs", "8", cwd=tmp_path)
     assert code == 0, error
     assert "8 runs; quick: neighbouring runs differ by" in out
-    assert "quick-" in call(repository, "baseline", "list", cwd=tmp_path)[1]
-    assert "epoch of the loader: median" in call(repository, "baseline", "show", "quick", cwd=tmp_path)[1]
+    assert "quick-" in here("baseline", "list").out
+    assert "epoch of the loader: median" in here("baseline", "show", "quick").out
     slow_down(repository)
     code, out, error = call(repository, "regress", matrix, "--rounds", "8", "-f", "markdown", cwd=tmp_path)
     assert code == 1 or "but so is the machine" in out, out + error  # where a neighbour slowed the machine down
     code, _, error = call(repository, "regress", matrix, "--margin", "0.01%", cwd=tmp_path)
     assert (code, "below the noise floor" in error) == (2, True)
-    assert call(repository, "baseline", "drop", "quick", cwd=tmp_path)[0] == 0
-    assert call(repository, "baseline", "list", cwd=tmp_path)[0] == 3
+    assert here("baseline", "drop", "quick").code == 0
+    assert here("baseline", "list").code == 3
 
 
 @pytest.mark.slow
@@ -223,15 +224,18 @@ def test_in_another_repository_nothing_is_judged_in_its_stead(
     assert not (folder / "results").exists()
 
 
-def test_in_another_repository_a_base_needs_a_matrix_of_it(repository, tmp_path):
+def test_in_another_repository_a_base_needs_a_matrix_of_it(here, tmp_path, monkeypatch):
     theirs = tmp_path / "theirs"
     (theirs / "src").mkdir(parents=True)
     git(theirs, "init", "--quiet")
-    code, _, error = call(repository, "regress", "--base", "HEAD", cwd=theirs / "src")
-    assert (code, "has no commit yet" in error) == (2, True)
+    monkeypatch.chdir(theirs / "src")
+    answer = here("regress", "--base", "HEAD")
+    assert (answer.code, "has no commit yet" in answer.err) == (2, True)
     git(theirs, "commit", "--quiet", "--allow-empty", "--message", "One")
-    code, _, error = call(repository, "regress", "--base", "HEAD", cwd=theirs / "src")
-    assert (code, f"there is no bench.yaml in {theirs}" in error, "`bench init` writes one" in error) == (2, True, True)
+    answer = here("regress", "--base", "HEAD")
+    assert answer.code == 2
+    assert f"there is no bench.yaml in {theirs}" in answer.err
+    assert "`bench init` writes one" in answer.err
     assert not list(theirs.rglob("results"))
 
 
@@ -263,7 +267,7 @@ def test_what_is_no_checkout_says_what_to_do_instead(tmp_path):
     assert "`bench baseline save`, then `bench regress`" in error
 
 
-def test_two_files_are_compared_and_a_missing_one_is_a_mistake(repository, make_run, tmp_path):
+def test_two_files_are_compared_and_a_missing_one_is_a_mistake(bench, make_run, tmp_path):
     from bench.runs.store import Store
 
     for name, factor in (("a", 1.0), ("b", 1.2)):
@@ -272,8 +276,8 @@ def test_two_files_are_compared_and_a_missing_one_is_a_mistake(repository, make_
             Store(tmp_path / f"{name}.jsonl").append(
                 make_run(measure="throughput", metrics=metrics, machine={"id": "m1"})
             )
-    code, out, _ = call(repository, "compare", "a.jsonl", "b.jsonl", cwd=tmp_path)
-    assert (code, "slower" in out) == (1, True)
-    assert call(repository, "compare", "b.jsonl", "a.jsonl", cwd=tmp_path)[0] == 0
-    code, _, error = call(repository, "compare", "a.jsonl", "c.jsonl", cwd=tmp_path)
-    assert (code, "c.jsonl: no such file" in error) == (2, True)
+    answer = bench("compare", "a.jsonl", "b.jsonl")
+    assert (answer.code, "slower" in answer.out) == (1, True)
+    assert bench("compare", "b.jsonl", "a.jsonl").code == 0
+    answer = bench("compare", "a.jsonl", "c.jsonl")
+    assert (answer.code, "c.jsonl: no such file" in answer.err) == (2, True)
