@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +13,9 @@ from torch import Tensor, nn
 from bench import models
 from bench.ingredients.activated_norm import ActivatedNorm, fuse_norms
 from bench.ingredients.ghost_batch_norm import GhostBatchNorm2d
-from bench.measures.base import made_up_batch
-from bench.pipelines.datasets import load_dataset
-from bench.profiling.workbench import Workbench
 from bench.spec import recipes
 from bench.training.activations import KeptActivations
-from bench.training.examples import Examples
+from tests.bench.ingredients.native_layers import losses_of_a_training
 
 pytestmark = pytest.mark.usefixtures("cxx")
 ACTIVATIONS = {"relu": nn.ReLU(), "leaky": nn.LeakyReLU(0.1), "silu": nn.SiLU(), "gelu": nn.GELU()}
@@ -248,15 +244,7 @@ def test_a_network_keeps_its_parameters_and_their_names(name, options, pairs):
 
 
 def test_a_training_is_the_same_but_for_rounding():
-    noise = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, "train_count": 64, "test_count": 1})
-    losses = {}
-    for said in ("false", "true"):
-        settings = ["precision=fp32", "batch_size=16", f"fused_activations={said}"]
-        workbench = Workbench(recipes.load("cifar94_cpu", "cpu", settings), "cpu", noise)
-        trainer = workbench.trainer(workbench.loader("train", Path()))
-        optimizers = trainer.train_step.make_optimizers()
-        batch = Examples(*made_up_batch(16, noise, workbench.placement))
-        losses[said] = [float(trainer.train_step(batch, optimizers, 0).sum()) for _ in range(4)]
+    losses = {said: losses_of_a_training(f"fused_activations={said}") for said in ("false", "true")}
     assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
     assert losses["true"][-1] < losses["true"][0]
 

@@ -3,25 +3,21 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from bench import models
 from bench.ingredients import winograd_tiles
 from bench.ingredients.pooled_conv import PooledConv, use_winograd
 from bench.ingredients.winograd_tiles import Tiling
-from bench.measures.base import made_up_batch
 from bench.measures.fusion import fold_batch_norms
-from bench.pipelines.datasets import load_dataset
 from bench.profiling.footprint import footprint
-from bench.profiling.workbench import Workbench
 from bench.spec import recipes
-from bench.training.examples import Examples
+from tests.bench.ingredients.native_layers import distance, losses_of_a_training, work
 
 pytestmark = pytest.mark.usefixtures("cxx")
 
@@ -35,20 +31,6 @@ def sped_up(net: nn.Module) -> nn.Module:
     fast = copy.deepcopy(net)
     assert use_winograd(fast) == 1
     return fast
-
-
-def work(net: nn.Module, images: Tensor, type_: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """What comes out, and the gradients of the images and the weights for one of what came out."""
-    images = images.detach().to(type_).requires_grad_()
-    out = net(images)
-    weights = next(net.parameters())
-    gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
-    return out, *torch.autograd.grad(out, [images, weights], gradient)
-
-
-@torch.no_grad()
-def distance(result: Tensor, exact: Tensor) -> float:
-    return float((result.double() - exact).norm() / exact.norm())
 
 
 @settings(max_examples=40, deadline=None)
@@ -68,8 +50,8 @@ def test_in_fp32_it_is_a_conv_and_a_max_pooling(images, height, width, ins, outs
     x = torch.randn(images, ins, height, width)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    fast = work(sped_up(net), x, torch.float32)
-    exact = work(net.double(), x, torch.float64)
+    fast = work(sped_up(net), x)
+    exact = work(net.double(), x.double())
     assert fast[0].is_contiguous(memory_format=torch.channels_last)
     for result, expected in zip(fast, exact, strict=True):
         assert result.shape == expected.shape
@@ -80,9 +62,9 @@ def test_in_fp32_it_is_a_conv_and_a_max_pooling(images, height, width, ins, outs
 def test_in_bf16_it_errs_little_more_than_torch_does(ins, outs, pixels):
     torch.manual_seed(0)
     net, x = conv_and_pool(ins, outs), torch.randn(20, ins, pixels, pixels)
-    fast_net, exact = sped_up(net), work(copy.deepcopy(net).double(), x.bfloat16(), torch.float64)
+    fast_net, exact = sped_up(net), work(copy.deepcopy(net).double(), x.bfloat16().double())
     with torch.autocast("cpu", torch.bfloat16):
-        fast, usual = (work(each, x, torch.bfloat16) for each in (fast_net, net))
+        fast, usual = (work(each, x.bfloat16()) for each in (fast_net, net))
     assert fast[0].dtype == torch.bfloat16
     assert fast[2].dtype == torch.float32  # as the weights
     for result, expected, other in zip(fast, exact, usual, strict=True):
@@ -92,12 +74,12 @@ def test_in_bf16_it_errs_little_more_than_torch_does(ins, outs, pixels):
 def test_it_makes_no_difference_how_many_images_are_taken_at_once(monkeypatch):
     torch.manual_seed(0)
     net, x = sped_up(conv_and_pool(16, 24)), torch.randn(7, 16, 9, 6)
-    together = work(net, x, torch.float32)
+    together = work(net, x)
     monkeypatch.setattr(
         winograd_tiles, "CHUNK_BYTES", 16 * 4 * 3 * 24 * 4 * 3
     )  # three images, so that the last chunk is less
     assert list(Tiling.pooled(x).chunks(x, 24)) == [slice(0, 3), slice(3, 6), slice(6, 7)]
-    for result, expected in zip(work(net, x, torch.float32), together, strict=True):
+    for result, expected in zip(work(net, x), together, strict=True):
         torch.testing.assert_close(result, expected)
 
 
@@ -168,15 +150,7 @@ def test_a_network_keeps_its_parameters_and_their_names():
 
 
 def test_a_training_is_the_same_but_for_rounding():
-    digits = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, "train_count": 64, "test_count": 1})
-    losses = {}
-    for winograd_ in ("false", "true"):
-        recipe = recipes.load("cifar94_cpu", "cpu", ["precision=fp32", "batch_size=16", f"winograd={winograd_}"])
-        workbench = Workbench(recipe, "cpu", digits)
-        trainer = workbench.trainer(workbench.loader("train", Path()))
-        optimizers = trainer.train_step.make_optimizers()
-        batch = Examples(*made_up_batch(16, digits, workbench.placement))
-        losses[winograd_] = [float(trainer.train_step(batch, optimizers, 0).sum()) for _ in range(4)]
+    losses = {said: losses_of_a_training(f"winograd={said}") for said in ("false", "true")}
     assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
     assert losses["true"][-1] < losses["true"][0]
 

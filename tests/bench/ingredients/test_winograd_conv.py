@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from bench import models
 from bench.ingredients import winograd_conv
@@ -18,6 +18,7 @@ from bench.measures import assembly
 from bench.measures.fusion import fold_batch_norms
 from bench.profiling.footprint import footprint
 from bench.spec import recipes
+from tests.bench.ingredients.native_layers import distance, work
 
 pytestmark = pytest.mark.usefixtures("cxx")
 LAST = torch.channels_last
@@ -32,19 +33,6 @@ def sped_up(one: nn.Conv2d) -> nn.Module:
     assert use_winograd_alone(net) == 1
     assert isinstance(net[0], WinogradConv)
     return net[0]
-
-
-def work(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What comes out, and the gradients of the images and the weights for one of what came out."""
-    x = x.detach().requires_grad_()
-    out = net(x)
-    gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
-    return out, *torch.autograd.grad(out, [x, net.weight], gradient)
-
-
-@torch.no_grad()
-def distance(result: Tensor, exact: Tensor) -> float:
-    return float((result.double() - exact).norm() / exact.norm())
 
 
 @settings(max_examples=40, deadline=None)
