@@ -11,6 +11,8 @@ from bench.training.feature_loss import Features, feature_distance
 
 # Equal images would have an infinite signal-to-noise ratio; this is 100 dB.
 LEAST_ERROR = 1e-10
+# In [0, 1]: a pixel that damage changed by less, such as by rounding, is whole. Five of 255 levels.
+CHANGED = 0.02
 
 
 class ImageScore:
@@ -29,14 +31,20 @@ class ImageScore:
         for prefix, images in (("", made), ("damaged_", damaged)):
             self._sum(f"{prefix}psnr_db", psnr_db(images, whole))
             self._sum(f"{prefix}sharpness", contrast(images) / sharp)
+            self._sum(f"{prefix}changed", changed_error(images, damaged, whole))
             if goals:
                 self._sum(f"{prefix}feature_distance", feature_distance(self._seen(images), goals))
 
     def figures(self) -> dict[str, float]:
         """Means over the images: `psnr_db`, `sharpness` (1 is that of the whole image) and with features
-        `feature_distance`; those of the images as they were begin with `damaged_`."""
+        `feature_distance`; those of the images as they were begin with `damaged_`.
+
+        If there is damage, `damage_left` is the share of its squared error that is left in the pixels it changed.
+        """
         names, sums = self._sums.keys(), torch.stack(list(self._sums.values())).tolist()
-        return {name: total / self._count for name, total in zip(names, sums, strict=True)}
+        means = {name: total / self._count for name, total in zip(names, sums, strict=True)}
+        left, damage = means.pop("changed"), means.pop("damaged_changed")
+        return means | ({"damage_left": left / damage} if damage else {})
 
     @torch.no_grad()
     def _seen(self, images: Tensor) -> Sequence[Tensor]:
@@ -52,6 +60,12 @@ def psnr_db(images: Tensor, others: Tensor) -> Tensor:
     """The peak signal-to-noise ratio of images [B, C, H, W] in [0, 1], in decibels: float32 [B]."""
     error = (images.float() - others.float()).square().mean(dim=(1, 2, 3))
     return -10 * error.clamp_min(LEAST_ERROR).log10()
+
+
+def changed_error(images: Tensor, damaged: Tensor, whole: Tensor) -> Tensor:
+    """The squared error of images in the pixels that damage changed, all [B, C, H, W] in [0, 1]: float32 [B]."""
+    changed = (damaged.float() - whole.float()).abs().amax(dim=1, keepdim=True) > CHANGED
+    return ((images.float() - whole.float()).square() * changed).sum(dim=(1, 2, 3))
 
 
 def contrast(images: Tensor) -> Tensor:

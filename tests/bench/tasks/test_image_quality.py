@@ -31,6 +31,24 @@ def test_figures_are_means_over_images_and_not_over_batches():
     assert figures["sharpness"] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_what_is_left_of_damage_is_of_the_pixels_it_changed():
+    whole = torch.full((2, 3, 4, 4), 0.5)
+    damaged, made = whole + 0.01, whole + 0.3
+    damaged[:, 1, 0, 0] = 0.9
+    made[:, :, 0, 0] = 0.5
+    made[0, 1, 0, 0], made[1, 1, 0, 0] = 0.7, 0.5
+    score = ImageScore(None, CPU)
+    score.add(damaged, made, whole)
+    # Each image had an error of .4² in one value, and .01² in two; .2² is left in one image.
+    assert score.figures()["damage_left"] == pytest.approx(0.2**2 / (2 * (0.4**2 + 2 * 0.01**2)), rel=1e-4)
+
+
+def test_without_damage_nothing_is_said_of_what_is_left():
+    score, whole = ImageScore(None, CPU), torch.rand(2, 3, 4, 4)
+    score.add(whole, whole, whole)
+    assert "damage_left" not in score.figures()
+
+
 def test_a_blurred_image_is_less_sharp():
     whole = torch.rand(2, 3, 8, 8)
     blurred = torch.nn.functional.avg_pool2d(whole, 3, stride=1, padding=1)

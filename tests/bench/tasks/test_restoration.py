@@ -39,7 +39,13 @@ def test_it_takes_the_noise_away(loss):
 
 
 def test_without_a_classifier_there_is_no_distance():
-    assert set(task().evaluate()) == {"psnr_db", "sharpness", "damaged_psnr_db", "damaged_sharpness"}
+    assert set(task().evaluate()) == {
+        "psnr_db",
+        "sharpness",
+        "damaged_psnr_db",
+        "damaged_sharpness",
+        "damage_left",
+    }
 
 
 def test_the_classifier_is_not_trained():
