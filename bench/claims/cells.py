@@ -105,6 +105,11 @@ class Claim:
             found += [self.side(position, side) for side in ("of", "to") if getattr(test, side) is not None]
         return list(dict.fromkeys(found))
 
+    def look_again(self) -> None:
+        """Identify its cells anew, because networks that their tasks need have been trained since."""
+        for found in ("cells", "compared"):
+            self.__dict__.pop(found, None)
+
     def side(self, position: int, side: str) -> ClaimCell:
         """The cell that the test at this position has for `of` or `to`."""
         return self._side(position, side, self.cells)

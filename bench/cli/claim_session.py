@@ -15,6 +15,7 @@ from bench.claims.evidence import Answer, is_complete
 from bench.claims.programme import Budget, Step, expected_s, in_order, obstacle
 from bench.claims.verdict import ClaimVerdict
 from bench.cli.alone import alone
+from bench.cli.claim_nets import ClaimNets
 from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.leaderboard import write
 from bench.cli.commands.sweep import get_data
@@ -58,9 +59,8 @@ def measure_and_judge(options: ClaimsOptions, console: Console) -> int:
     device = chosen_device(options.device)
     if device == "cuda" and not torch_build()["torch_cuda"]:
         raise MissingError("--device cuda: this torch is a CPU build; install one for CUDA, or use --device cpu")
-    session = Session(options, device, console)
-    session.read(chosen)
-    finished = session.measure(chosen)
+    session = Session(options, device, console, chosen)
+    finished = session.measure()
     answers = [session.answer(claim) for claim in chosen]
     _write(options, answers, console)
     if not finished:
@@ -94,14 +94,15 @@ def _ids(claims: Sequence[Claim]) -> frozenset[str]:
 class Session:
     """What one command knows: the machine, the runs it may read, and what cannot be tested here."""
 
-    def __init__(self, options: ClaimsOptions, device: str, console: Console) -> None:
-        self.options, self.device, self.console = options, device, console
+    def __init__(self, options: ClaimsOptions, device: str, console: Console, claims: Sequence[Claim]) -> None:
+        self.options, self.device, self.console, self.claims = options, device, console, claims
         kept_nets.RESULTS.set(options.results)
         self.machine = fingerprint()
         self.failed = False
         self._store = Store(options.results / "runs" / "runs.jsonl")
         self._obstacles: dict[str, str] = {}
         self._runs: dict[str, list[Run]] = {}
+        self._read(claims)
 
     def answer(self, claim: Claim) -> Answer:
         """The verdict by the runs there are; where there are none and can be none, what is missing."""
@@ -111,10 +112,10 @@ class Session:
         found = answer_or_mistake(claim, self._runs_of(claim))
         return replace(found, verdict=ClaimVerdict.NOT_TESTABLE, reason=why) if why and not found.runs else found
 
-    def measure(self, chosen: Sequence[Claim]) -> bool:
+    def measure(self) -> bool:
         """Run what is missing, the cheapest claim first; false where Ctrl-C ended it."""
         budget = Budget(budget_s(self.options))
-        steps = in_order([self._step(claim) for claim in chosen])
+        steps = in_order([self._step(claim) for claim in self.claims])
         if not steps:
             return True
         streams.work_outlasts_output()
@@ -128,7 +129,7 @@ class Session:
                 continue
             say(self.console, f"{step.claim.id}, {position} of {len(steps)}: {step.claim.spec.statement}")
             began_s = time.monotonic()
-            finished = self._sweep(step.claim)
+            finished = self._run_missing(step.claim)
             budget.spend(now.expected_s, time.monotonic() - began_s)
             if not finished:
                 return False
@@ -147,7 +148,7 @@ class Session:
     def _seeds(self, claim: Claim) -> int:
         return max(claim.seeds, self.options.seeds or 0)
 
-    def read(self, claims: Sequence[Claim]) -> None:
+    def _read(self, claims: Sequence[Claim]) -> None:
         """Take the runs of these claims' cells from the store; those of this machine alone count."""
         ids = _ids(claims)
         self._runs |= {name: [] for name in ids}
@@ -157,6 +158,21 @@ class Session:
 
     def _runs_of(self, claim: Claim) -> list[Run]:
         return [run for name in _ids([claim]) for run in self._runs[name]]
+
+    def _run_missing(self, claim: Claim) -> bool:
+        """Run the missing cells of a claim, with the networks that they need; false after Ctrl-C."""
+        nets = ClaimNets(claim, self.device, self.options, self.console)
+        if nets.untrained:
+            finished = nets.train()
+            for one in self.claims:
+                one.look_again()
+            self._read(self.claims)
+            if nets.obstacle is not None:
+                self._obstacles[claim.id] = nets.obstacle
+                self.failed |= nets.failed
+            if not finished or nets.obstacle is not None:
+                return finished
+        return self._sweep(claim)
 
     def _sweep(self, claim: Claim) -> bool:
         """Run the missing cells of a claim with the present sources; false after Ctrl-C."""
@@ -189,7 +205,7 @@ class Session:
                     made, recorder, live, self.device, spec.measure, Local(pool), sampling_of(matrix, None),
                     options.data_dir, spec.timeout_s,
                 ).run()  # fmt: skip
-        self.read([claim])
+        self._read([claim])
         self._tell_failures(claim, made)
         return finished
 

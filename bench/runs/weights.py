@@ -32,6 +32,11 @@ def place_of(run_id: str, results: Path) -> Path:
     return results / "runs" / "weights" / f"{run_id}{SUFFIX}"
 
 
+def are_kept(run_id: str, results: Path) -> bool:
+    """Whether a run's weights are still where it kept them; false too if it kept none."""
+    return place_of(run_id, results).is_file()
+
+
 def make_room(results: Path) -> None:
     """Create the folder of kept weights. Raises `MissingError` if that fails, before a training instead of after it."""
     folder = place_of("", results).parent

@@ -67,6 +67,15 @@ def lack(task: TaskSettings | None) -> str | None:
     return None
 
 
+def untrained(task: TaskSettings | None) -> list[str]:
+    """The recipes of the networks that the task needs and that no run here has trained and kept.
+
+    Only of those that come with the project, because they can be trained by their name.
+    """
+    names = [getattr(task, key) for key in task.NETS] if task is not None else []
+    return [name for name in names if isinstance(name, str) and _is_recipe(name) and not _kept_runs(name)]
+
+
 def identified(task: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a task as a cell's identity has them: a network trained earlier by its weights, if they are
     here."""
@@ -133,12 +142,16 @@ def _find(key: str, named: KeptNet | None) -> WeightsFile:
         return weights.find(runs[-1].run_id, results, key)
     if runs := _kept_runs(named):
         return weights.find(runs[-1].run_id, results, key)
-    if (PACKAGE / "recipes" / f"{named}.yaml").is_file():
+    if _is_recipe(named):
         raise MissingError(
             f"{key}: no run of {named} below {results} kept its weights; train one by "
             f"`bench run {named} --keep-weights --seeds 1`"
         )
     return weights.find(named, results, key)
+
+
+def _is_recipe(name: str) -> bool:
+    return (PACKAGE / "recipes" / f"{name}.yaml").is_file()
 
 
 def _kept_runs(recipe: str | None = None) -> list[Run]:

@@ -159,7 +159,9 @@ class Campaign(SeedRuns):
         code, how = recorder.code["sources_sha256"], (options.shared_process, options.keep_compiled)
         host = options.hosts.host(recorder.machine) if self.hosts is None else None
         machine_ids = {recorder.machine["id"]} if self.hosts is None else self.hosts.machine_ids
-        return done_runs(self.known, seeds, machine_ids, code, *how, host)
+        # One that kept no weights has not done what is asked for.
+        known = [run for run in self.known if not options.keep_weights or weights.are_kept(run.run_id, options.results)]
+        return done_runs(known, seeds, machine_ids, code, *how, host)
 
     def announce(self) -> None:
         """Say what will run, towards what, and how long it took before."""

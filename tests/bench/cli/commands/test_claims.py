@@ -3,13 +3,15 @@
 import io
 import re
 import signal
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from bench.cli import claim_nets
 from bench.cli.claim_options import ClaimsOptions, budget_s
 from bench.cli.commands.claims import claims
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from bench.runs.store import Store
 from tests.bench.claims.conftest import CLAIM
 from tests.bench.cli.commands.sweeping import wait_for_workers
@@ -30,6 +32,25 @@ tests:
     claimed: {below: 1}
 """
 MEMORY = "recipe: digits\nmeasure: memory\nset: {target_accuracy: null}\naxes: {model.inplace: [true, false]}\n"
+JUDGED = """
+statement: Weights that are clipped more tightly make worse images.
+source: nobody
+matrix: clips.yaml
+minutes: 0.1
+tests:
+  - what: Fréchet distance, 0.001 over 0.01
+    quantity: ratio
+    metric: frechet_distance
+    of: {task.clip: 0.001}
+    to: {task.clip: 0.01}
+    claimed: {above: 1}
+"""
+CLIPS = """
+recipe: wgan_smoke
+set: {model.width: 4, epochs: 1, evaluation.every_epochs: 1, task.samples: 60}
+axes: {task.clip: [0.001, 0.01]}
+seeds: 2
+"""
 FOR_EVER = "recipe: digits\nset: {target_accuracy: null, epochs: 100000}\naxes: {model.width: [8, 16]}\nseeds: 3\n"
 
 
@@ -105,6 +126,61 @@ def test_what_cannot_be_tested_here_says_what_is_missing(tmp_path, monkeypatch):
     assert code == 3
     assert "S12: needs 1 GPU; found none" in said
     assert "S01: needs 8 GPUs; found none" in said
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A claim about a task that a network judges which no run had trained, and the folder that it was measured in."""
+    folder = tmp_path_factory.mktemp("judged")
+    (folder / "claim.yaml").write_text(JUDGED)
+    (folder / "clips.yaml").write_text(CLIPS)
+    return bench("claims", "claim.yaml", cwd=folder), folder
+
+
+def test_a_network_that_judges_is_trained_first(judged):
+    result, folder = judged
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "claim needs a network that digits trains, and no run here kept one" in result.stderr
+    judge, *trained = records(folder)
+    assert (judge["recipe"], judge["sweep"], judge["seed"]) == ("digits", None, 0)
+    assert {one["config"]["resolved"]["nets"]["features"] for one in trained} == {judge["run_id"]}
+    assert len(trained) == 4
+    assert "1 claim: 1 " in result.stdout
+    assert "not measured" not in result.stdout
+
+
+def test_a_network_that_is_there_is_not_trained_again(judged, monkeypatch):
+    _, folder = judged
+    monkeypatch.chdir(folder)
+    code, said = told(names=["claim.yaml"])
+    assert (code, "needs a network" in said) == (0, False)
+    assert len(records(folder)) == 5
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "told_why"),
+    [
+        (MissingError("digits: the disk is gone\nmore"), 3, "claim: needs a network that digits trains: digits: the disk is gone"),
+        ("diverged", 1, "claim: needs a network that digits trains, and that training has the status diverged"),
+        ("interrupted", 130, "Stopped before its end; the same command goes on"),
+    ],
+)  # fmt: skip
+def test_a_network_that_cannot_be_trained(ends, code, told_why, tmp_path, monkeypatch):
+    def run_seeds(options, *_, **__):
+        assert (options.recipe, options.seeds, options.keep_weights) == ("digits", 1, True)
+        if isinstance(ends, MissingError):
+            raise ends
+        run = SimpleNamespace(run_id="none", status=ends)
+        return SimpleNamespace(runs=[run], exit_code=lambda: 130 if ends == "interrupted" else 1)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(claim_nets, "run_seeds", run_seeds)
+    (tmp_path / "claim.yaml").write_text(JUDGED)
+    (tmp_path / "clips.yaml").write_text(CLIPS)
+    found, said = told(names=["claim.yaml"], device="cpu")
+    assert found == code
+    assert told_why in said
+    assert not (tmp_path / "results" / "runs" / "runs.jsonl").exists()
 
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path):

@@ -196,6 +196,16 @@ def test_seeds_that_are_done_are_not_run_again_unless_asked(runs, tmp_path):
     assert runs(seeds=1, keep_compiled=True)[0] == [0]
 
 
+def test_a_seed_that_kept_no_weights_is_run_again_to_keep_them(runs, tmp_path):
+    runs(seeds=1)
+    assert runs(seeds=1, keep_weights=True)[0] == [0]
+    kept = weights.place_of(Store(tmp_path / "runs" / "runs.jsonl").read()[-1].run_id, tmp_path)
+    kept.touch()
+    assert runs(seeds=1, keep_weights=True)[0] == []
+    kept.unlink()
+    assert runs(seeds=1, keep_weights=True)[0] == [0]
+
+
 def test_runs_of_other_code_are_not_done(runs, monkeypatch):
     runs(seeds=1)
     monkeypatch.setattr("bench.host.provenance.Sources.sha256", "0" * 64)
