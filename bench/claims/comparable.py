@@ -1,10 +1,10 @@
-"""Which runs of a claim may be compared: those of the same machine, sources, device, data and trained networks."""
+"""Which runs of a claim may be compared: those of the same machine, sources, device, data and judge."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from bench.claims.cells import Claim
 from bench.runs.run import Run
@@ -14,20 +14,20 @@ from bench.spec.sweep_plan import ANSWERS
 
 @dataclass(frozen=True)
 class CellSetting:
-    """What runs must share to be compared: ids of the machine, the sources and the data, the device, and the networks
-    trained earlier that their task was given.
+    """What runs must share to be compared: ids of the machine, the sources and the data, the device, and the network
+    trained earlier that judged them.
 
-    `data` is empty if the cells of a claim have different data sets.
+    `data` is empty if the cells of a claim have different data sets, `judge` if no network judged.
     """
 
     machine: str
     sources: str
     device: str
     data: str
-    nets: str = ""
+    judge: str = ""
 
     def differences(self, other: CellSetting) -> str:
-        names = {"machine": "machine", "sources": "code", "device": "device", "data": "data", "nets": "networks"}
+        names = {"machine": "machine", "sources": "code", "device": "device", "data": "data", "judge": "judge"}
         return " and ".join(
             f"{name} {mine[:12]} and {theirs[:12]}"
             for key, name in names.items()
@@ -65,12 +65,21 @@ def groups(claim: Claim, runs: Iterable[Run]) -> list[ComparableRuns]:
             str(run.code.get("sources_sha256")),
             str(run.config.get("device")),
             str(run.data.get("fingerprint")) if one_data_set else "",
-            kept_nets.said_of(run.config),
+            kept_nets.judges_of(run.config),
         )
         by_seed = found.setdefault(setting, ComparableRuns(setting)).cells[positions[run.cell]]
         if run.seed not in by_seed or by_seed[run.seed].run_id < run.run_id:
             by_seed[run.seed] = run
+    _add_unjudged(found)
     return list(found.values())
+
+
+def _add_unjudged(found: Mapping[CellSetting, ComparableRuns]) -> None:
+    """What no network judged may be compared with what any judged: only a judge's own figures differ by it."""
+    for setting, group in found.items():
+        unjudged = found.get(replace(setting, judge="")) if setting.judge else None
+        if unjudged is not None:
+            group.cells.update({at: runs for at, runs in unjudged.cells.items() if at not in group.cells})
 
 
 def _has_card(claim: Claim, run: Run) -> bool:

@@ -111,10 +111,15 @@ def alternatives(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield from alternatives({**config, "task": {**task, key: {"sha256": sha256}}})
 
 
-def said_of(config: Mapping[str, Any]) -> str:
-    """The networks trained earlier that a record's config names, as text; empty without a task."""
+def judges_of(config: Mapping[str, Any]) -> str:
+    """The weights of the networks that judged a run with this config, as text; empty if none did.
+
+    A network that only lent its weights judges nothing.
+    """
     task = _task_of(config)
-    return ", ".join(f"{key} {units.get(dict(task), key, 'sha256')}" for key in _nets(task))
+    settings = SETTINGS.get(str(task.get("name")))
+    keys = [key for key in settings.NETS if key not in settings.STARTS] if settings is not None else []
+    return ", ".join(filter(None, (units.get(dict(task), key, "sha256") for key in keys)))
 
 
 def _task_of(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -81,6 +81,11 @@ def test_no_difference_that_matters_refutes(make_claim, record):
     assert "no difference that matters" in found.findings[0].reason
 
 
+def judged_by(digit, name="wgan", **others):
+    """The config of a run on a CPU with this task and judge."""
+    return {"device": "cpu", "task": {"name": name, "features": {"sha256": digit * 16}} | others}
+
+
 class TestWhatMayBeCompared:
     @pytest.mark.parametrize(
         ("fields", "told"),
@@ -89,14 +94,23 @@ class TestWhatMayBeCompared:
             ({"machine": {"id": "other"}}, "machine m and other"),
             ({"data": {"fingerprint": "other"}}, "data d and other"),
             ({"config": {"device": "cuda"}}, "device cpu and cuda"),
+            ({"config": judged_by("b")}, "judge aaaaaaaaaaaa and bbbbbbbbbbbb"),
         ],
     )
     def test_runs_that_differ_otherwise_are_refused(self, make_claim, record, fields, told):
-        claim = make_claim()
-        found = answer(claim, record(claim, 0, FAST) + record(claim, 1, SLOW[:4], **fields))
+        claim, same = make_claim(), {"config": judged_by("a")} if "judge" in told else {}
+        found = answer(claim, record(claim, 0, FAST, **same) + record(claim, 1, SLOW[:4], **fields))
         assert (found.verdict, found.is_mixed) == (ClaimVerdict.UNSURE, True)
         assert told in found.reason
         assert not is_complete(claim, found, 5)
+
+    @pytest.mark.parametrize("other", [{"device": "cpu"}, judged_by("a", name="restoration_gan", encoder=None)])
+    def test_one_judge_or_none_makes_no_difference(self, make_claim, record, other):
+        """Neither does a network that started one side, nor a task that knows no such setting."""
+        judged = judged_by("a", name="restoration", encoder={"sha256": "b" * 16})
+        claim = make_claim()
+        found = answer(claim, record(claim, 0, FAST, config=judged) + record(claim, 1, SLOW, config=other))
+        assert found.verdict is ClaimVerdict.CONFIRMED
 
     def test_the_most_complete_of_several_groups_is_taken(self, make_claim, record):
         claim, old = make_claim(), {"code": {"sources_sha256": "old"}}

@@ -127,4 +127,12 @@ def test_networks_in_files_of_runs_count_for_their_claims(keep, results, tmp_pat
     assert list(kept_nets.alternatives(config)) == [config]
     with kept_nets.judged_by([moved]):
         (found,) = kept_nets.alternatives(config)
-    assert kept_nets.said_of(found).startswith("features ")
+    assert kept_nets.judges_of(found) == found["task"]["features"]["sha256"]
+
+
+def test_a_network_that_lends_its_weights_judges_nothing():
+    of = {"name": "restoration", "encoder": {"sha256": "b" * 16}, "features": {"sha256": "a" * 16}}
+    assert kept_nets.judges_of({"task": of}) == "a" * 16
+    assert kept_nets.judges_of({"task": of | {"features": None}}) == ""
+    assert kept_nets.judges_of({"task": {"name": "restoration_gan", "features": {"sha256": "a" * 16}}}) == "a" * 16
+    assert kept_nets.judges_of({}) == ""
