@@ -35,7 +35,9 @@ class ClaimNets:
         if self.claim.matrix.spec.measure != "time_to_accuracy":
             return []
         cells = matrices.expand(self.claim.matrix, self.device)
-        return list(dict.fromkeys(name for cell in cells if cell.recipe for name in kept_nets.untrained(cell.recipe.task)))
+        return list(
+            dict.fromkeys(name for cell in cells if cell.recipe for name in kept_nets.untrained(cell.recipe.task))
+        )
 
     def train(self) -> bool:
         """Train each once with seed 0 and keep its weights, up to the first that cannot be had; false after Ctrl-C."""

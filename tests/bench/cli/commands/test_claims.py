@@ -49,7 +49,7 @@ CLIPS = """
 recipe: wgan_smoke
 set: {model.width: 4, epochs: 1, evaluation.every_epochs: 1, task.samples: 60}
 axes: {task.clip: [0.001, 0.01]}
-seeds: 2
+seeds: 3
 """
 FOR_EVER = "recipe: digits\nset: {target_accuracy: null, epochs: 100000}\naxes: {model.width: [8, 16]}\nseeds: 3\n"
 
@@ -140,11 +140,11 @@ def judged(tmp_path_factory):
 def test_a_network_that_judges_is_trained_first(judged):
     result, folder = judged
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "claim needs a network that digits trains, and no run here kept one" in result.stderr
+    assert "claim needs a network that digits trains, and no run here kept one" in result.stdout
     judge, *trained = records(folder)
     assert (judge["recipe"], judge["sweep"], judge["seed"]) == ("digits", None, 0)
     assert {one["config"]["resolved"]["nets"]["features"] for one in trained} == {judge["run_id"]}
-    assert len(trained) == 4
+    assert len(trained) == 6
     assert "1 claim: 1 " in result.stdout
     assert "not measured" not in result.stdout
 
@@ -154,7 +154,7 @@ def test_a_network_that_is_there_is_not_trained_again(judged, monkeypatch):
     monkeypatch.chdir(folder)
     code, said = told(names=["claim.yaml"])
     assert (code, "needs a network" in said) == (0, False)
-    assert len(records(folder)) == 5
+    assert len(records(folder)) == 7
 
 
 @pytest.mark.parametrize(
