@@ -97,8 +97,8 @@ def leaderboard(
         if not (rule or task or metric) and (left := _on_no_board(runs, made)):
             say_folded(
                 console,
-                f"On no board: {left} of the cells here, because they have no target, never came to an end, used part "
-                "of a data set, or measured what no rule scores; `bench results` lists every run.",
+                f"On no board: {left} of the cells here, because they have no target accuracy, never came to an end, "
+                "used part of a data set, or measured what no rule scores; `bench results` lists every run.",
             )
 
 

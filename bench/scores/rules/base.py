@@ -180,6 +180,8 @@ class Rule(ABC):
         if first.measure not in self.measures:
             raise ValueError(f"{self.name} scores {' and '.join(self.measures)}, not {first.measure}")
         target = self.target(first) if target_accuracy is None else target_accuracy
+        if has_other_quality(first):
+            target = None
         tried = [line for line in lines if line.run.status not in NOT_TRIED]
         invalid = tuple(line.run for line in tried if line.run.status == INVALID)
         # Of a cell that is invalid as a whole, the numbers are told and do not qualify.
@@ -365,6 +367,11 @@ def is_subset(run: Run) -> bool:
     """Whether it used only some of the images of a published set, for a quick try: its figures compare with nothing."""
     data = run.config.get("data")
     return isinstance(data, dict) and is_part(str(data.get("name")), data)
+
+
+def has_other_quality(run: Run) -> bool:
+    """Whether it is judged by something else than accuracy, of which no rule book knows, such as a GAN's images."""
+    return at(run.config, "task", "name") is not None
 
 
 def is_own_data(run: Run) -> bool:

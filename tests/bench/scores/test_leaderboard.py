@@ -148,6 +148,15 @@ class TestBoards:
         runs = cell(10.0, "ours", metrics={"accuracy": 0.9}, config={"target_accuracy": None})
         assert boards(runs, []) == []
 
+    @pytest.mark.parametrize("target", [None, 0.94])
+    def test_what_is_not_judged_by_accuracy_is_on_no_board(self, target: float | None) -> None:
+        """The data set of a GAN has a target accuracy, which is not the GAN's."""
+        runs = cell(
+            10.0, "gan", config={"data": {"name": "cifar10"}, "task": {"name": "wgan"}, "target_accuracy": target}
+        )
+        assert boards(runs, []) == []
+        assert boards(cell(10.0, "net", config={"data": {"name": "cifar10"}, "task": None}), []) != []
+
     def test_a_part_of_a_published_set_is_on_no_board_and_held_out_images_have_one_of_their_own(self) -> None:
         part = cell(10.0, "part", config={"data": {"name": "digits", "train_count": 500}})
         own = cell(10.0, "own", config={"data": {"name": "shapes-0123", "train_count": 500}})

@@ -160,7 +160,7 @@ def test_a_network_that_is_there_is_not_trained_again(judged, monkeypatch):
 @pytest.mark.parametrize(
     ("ends", "code", "told_why"),
     [
-        (MissingError("digits: the disk is gone\nmore"), 3, "claim: needs a network that digits trains: digits: the disk is gone"),
+        (MissingError("the disk is gone\nmore"), 3, "claim: needs a network that digits trains: the disk is gone"),
         ("diverged", 1, "claim: needs a network that digits trains, and that training has the status diverged"),
         ("interrupted", 130, "Stopped before its end; the same command goes on"),
     ],
