@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench.documents.document import parse_setting
 from bench.errors import UsageError
@@ -23,11 +22,6 @@ from bench.execution.host_check import HostCheck
 from bench.host.fingerprint import device_count
 from bench.runs.store import Store
 from bench.spec.host_choice import HostChoice
-from bench.text.console import say
-
-if TYPE_CHECKING:
-    from bench.cli.run_options import RunOptions
-    from bench.cli.sweep_options import SweepOptions
 
 # What Slurm has is known to Slurm alone, which refuses what asks for more.
 UNKNOWN = 1 << 20
@@ -105,25 +99,27 @@ def hosts_here(jobs: int | None, device: str, machine: Mapping[str, Any]) -> Hos
 
 @contextmanager
 def hosts_elsewhere(
-    options: RunOptions | SweepOptions,
+    where: ExecutorChoice,
+    address: str | None,
+    slurm: Sequence[str] | None,
     device: str,
     jobs: int | None,
+    data_dir: Path | None,
     store: Store,
     choice: HostChoice,
-    console: Console,
+    say: Callable[[str], None],
 ) -> Iterator[Hosts]:
     """The hosts of a cluster, which the executor leaves at the end. Raises the errors of `Ray` and `Slurm`."""
     from bench.execution.executors.on_host import Driver
 
-    driver = Driver.here(options.data_dir, choice)
-    tell = functools.partial(say, console)
-    if options.executor == ExecutorChoice.slurm:
+    driver = Driver.here(data_dir, choice)
+    if where == ExecutorChoice.slurm:
         from bench.execution.executors.slurm import Slurm
 
         if choice.same_machine:
             raise UsageError("--same-machine: Slurm chooses the hosts; name one by --slurm, or use --executor ray")
-        asked = dict(parse_setting("--slurm", text) for text in options.slurm or ())
-        with Slurm(store.path.parent.parent, jobs, driver, asked, store, tell) as cluster:
+        asked = dict(parse_setting("--slurm", text) for text in slurm or ())
+        with Slurm(store.path.parent.parent, jobs, driver, asked, store, say) as cluster:
             yield Hosts(cluster, None, UNKNOWN, UNKNOWN, None, cluster.slots, check=cluster.check_hosts)
         return
     from bench.execution.executors.ray_token import present_token
@@ -131,7 +127,7 @@ def hosts_elsewhere(
     present_token()
     from bench.execution.executors.ray import Ray
 
-    with Ray(options.address or os.environ.get("RAY_ADDRESS"), device, jobs, driver, tell) as cluster_of_ray:
+    with Ray(address or os.environ.get("RAY_ADDRESS"), device, jobs, driver, say) as cluster_of_ray:
         machines = cluster_of_ray.machines
         yield Hosts(
             cluster_of_ray,

@@ -21,6 +21,7 @@ from bench.spec.matrix import Cell
 from bench.spec.recipe import Recipe
 from bench.spec.sweep_plan import PlannedRun, SweepPlan
 from bench.statistics.sampling import Bounds
+from bench.text.console import say
 
 
 @contextmanager
@@ -36,7 +37,17 @@ def hosts_of_seeds(options: RunOptions, device: str, recorder: Recorder, console
     jobs = 1 if options.executor == ExecutorChoice.ray else None
     with (
         alone(recorder.store.path.with_name("sweep.lock"), console),
-        hosts_elsewhere(options, device, jobs, recorder.store, options.hosts.choice(), console) as hosts,
+        hosts_elsewhere(
+            options.executor,
+            options.address,
+            options.slurm,
+            device,
+            jobs,
+            options.data_dir,
+            recorder.store,
+            options.hosts.choice(),
+            lambda line: say(console, line),
+        ) as hosts,
     ):
         yield hosts
 

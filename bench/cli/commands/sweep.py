@@ -78,8 +78,17 @@ def _hosts(options: SweepOptions, device: str, recorder: Recorder, console: Cons
     if options.executor == ExecutorChoice.local:
         yield lambda: hosts_here(jobs, device, recorder.machine)
         return
-    choice = options.hosts.choice(rounds=options.order == OrderChoice.interleaved)
-    with hosts_elsewhere(options, device, jobs, recorder.store, choice, console) as hosts:
+    with hosts_elsewhere(
+        options.executor,
+        options.address,
+        options.slurm,
+        device,
+        jobs,
+        options.data_dir,
+        recorder.store,
+        options.hosts.choice(rounds=options.order == OrderChoice.interleaved),
+        lambda line: say(console, line),
+    ) as hosts:
         yield lambda: hosts
 
 
