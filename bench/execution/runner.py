@@ -9,6 +9,7 @@ import signal
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,9 +76,15 @@ def renew_fork_server() -> None:
 
 def end_fork_server() -> None:
     """End the fork server, whose workers must all have ended."""
+    # The standard library has no public way to end it.
+    server: Any = forkserver._forkserver
     with ctrl_c_ignored():
-        # The standard library has no public way to end it.
-        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        if server._forkserver_pid is not None:
+            # By itself it would wait for all that was forked here meanwhile, such as the workers of a DataLoader: they
+            # hold the pipe whose end tells it to stop.
+            with suppress(ProcessLookupError):
+                os.kill(server._forkserver_pid, signal.SIGKILL)
+        server._stop()
 
 
 class Follower:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 
 import psutil
 
@@ -50,3 +51,17 @@ def test_a_renewed_fork_server_is_another_start(monkeypatch):
     after = {start for start, _ in starts("forkserver", 2)}
     assert len(before) == len(after) == 1
     assert before != after
+
+
+def test_the_fork_server_ends_while_what_was_forked_here_goes_on(monkeypatch):
+    """Such as the workers of a DataLoader, which have the pipe that tells the server to stop."""
+    monkeypatch.setattr(runner, "PRELOADED", ())
+    runner.warm_up_fork_server()
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+    child.start()
+    try:
+        runner.end_fork_server()
+        assert child.is_alive()
+    finally:
+        child.kill()
+        child.join()
