@@ -75,7 +75,7 @@ def groups(claim: Claim, runs: Iterable[Run]) -> list[ComparableRuns]:
 
 
 def _add_unjudged(found: Mapping[CellSetting, ComparableRuns]) -> None:
-    """What no network judged may be compared with what any judged: only a judge's own figures differ by it."""
+    """Runs that no network judged may be compared with runs of any judge, because only its own figures depend on it."""
     for setting, group in found.items():
         unjudged = found.get(replace(setting, judge="")) if setting.judge else None
         if unjudged is not None:

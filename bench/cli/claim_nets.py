@@ -34,10 +34,8 @@ class ClaimNets:
         """Their recipes, each once. Raises `UsageError` for a mistake in the claim's matrix."""
         if self.claim.matrix.spec.measure != "time_to_accuracy":
             return []
-        cells = matrices.expand(self.claim.matrix, self.device)
-        return list(
-            dict.fromkeys(name for cell in cells if cell.recipe for name in kept_nets.untrained(cell.recipe.task))
-        )
+        configs = matrices.configs(self.claim.matrix, self.device)
+        return list(dict.fromkeys(name for _, config in configs for name in kept_nets.untrained(config)))
 
     def train(self) -> bool:
         """Train each once with seed 0 and keep its weights, up to the first that cannot be had; false after Ctrl-C."""

@@ -80,8 +80,8 @@ def end_fork_server() -> None:
     server: Any = forkserver._forkserver
     with ctrl_c_ignored():
         if server._forkserver_pid is not None:
-            # By itself it would wait for all that was forked here meanwhile, such as the workers of a DataLoader: they
-            # hold the pipe whose end tells it to stop.
+            # It ends when a pipe is closed, and processes that were forked here since, such as the workers of a
+            # DataLoader, keep that pipe open.
             with suppress(ProcessLookupError):
                 os.kill(server._forkserver_pid, signal.SIGKILL)
         server._stop()

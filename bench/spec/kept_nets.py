@@ -67,12 +67,13 @@ def lack(task: TaskSettings | None) -> str | None:
     return None
 
 
-def untrained(task: TaskSettings | None) -> list[str]:
-    """The recipes of the networks that the task needs and that no run here has trained and kept.
+def untrained(config: Mapping[str, Any]) -> list[str]:
+    """The recipes of the networks that a config's task needs and that no run here has trained and kept.
 
     Only of those that come with the project, because they can be trained by their name.
     """
-    names = [getattr(task, key) for key in task.NETS] if task is not None else []
+    task = _task_of(config)
+    names = [task.get(key) for key in _nets(task)]
     return [name for name in names if isinstance(name, str) and _is_recipe(name) and not _kept_runs(name)]
 
 
@@ -117,9 +118,8 @@ def judges_of(config: Mapping[str, Any]) -> str:
     A network that only lent its weights judges nothing.
     """
     task = _task_of(config)
-    settings = SETTINGS.get(str(task.get("name")))
-    keys = [key for key in settings.NETS if key not in settings.STARTS] if settings is not None else []
-    return ", ".join(filter(None, (units.get(dict(task), key, "sha256") for key in keys)))
+    judges = [key for key in _nets(task) if key not in SETTINGS[str(task.get("name"))].STARTS]
+    return ", ".join(filter(None, (units.get(dict(task), key, "sha256") for key in judges)))
 
 
 def _task_of(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -370,7 +370,7 @@ def is_subset(run: Run) -> bool:
 
 
 def has_other_quality(run: Run) -> bool:
-    """Whether it is judged by something else than accuracy, of which no rule book knows, such as a GAN's images."""
+    """Whether it is judged by something other than accuracy, such as a GAN's images. No rule book scores that."""
     return at(run.config, "task", "name") is not None
 
 
