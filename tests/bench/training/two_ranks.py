@@ -120,5 +120,3 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    # What is tested is in the files. On a busy machine torch's threads have aborted a rank on its way out.
-    os._exit(0)
