@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ConfigDict, RootModel
 
 from bench.ingredients.ingredient import Ingredient
-from bench.ingredients.native_form import use_native
+from bench.ingredients.on_cpu import on_cpu
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,4 @@ class FusedActivationsConfig(RootModel[Literal[True, "auto"]], Ingredient):
         """Raises `UsageError` and `MissingError` if the recipe requires it and it is impossible here."""
         from bench.ingredients.activated_norm import fuse_norms
 
-        def replace(model: nn.Module) -> dict[str, Any]:
-            return {key: fuse_norms(model)}
-
-        return use_native(key, replace, model, device, optional=self.root is not True)
+        return on_cpu(key, lambda: {key: fuse_norms(model)}, device, optional=self.root is not True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ConfigDict, RootModel
 
 from bench.ingredients.ingredient import Ingredient
-from bench.ingredients.native_form import use_native
+from bench.ingredients.on_cpu import on_cpu
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ class WinogradConfig(RootModel[Literal[True, "auto", "fused", "every"]], Ingredi
 
     def speed_up(self, key: str, model: nn.Module, device: str) -> dict[str, Any]:
         """Raises `UsageError` and `MissingError` if the recipe requires it and it is impossible here."""
-        return use_native(key, lambda model: self._replace(key, model), model, device, optional=self.root is not True)
+        return on_cpu(key, lambda: self._replace(key, model), device, optional=self.root is not True)
 
     def _replace(self, key: str, model: nn.Module) -> dict[str, Any]:
         from bench.ingredients.pooled_conv import PooledConv, use_winograd

@@ -83,6 +83,17 @@ def _drop_batch_counters(model: nn.Module) -> None:
             module.num_batches_tracked = None
 
 
+def prepare_process(recipe: Recipe, device: str) -> dict[str, Any]:
+    """Let ingredients change how this process works on `device`; returns facts for the record.
+
+    Raises `UsageError` and `MissingError` if the recipe requires something that is impossible here.
+    """
+    said: dict[str, Any] = {}
+    for key, ingredient in recipe.ingredients.items():
+        said |= ingredient.prepare_process(key, device)
+    return said
+
+
 def speed_up(recipe: Recipe, model: nn.Module, device: str) -> dict[str, Any]:
     """Let ingredients replace parts of the network by faster equivalents on `device`; returns facts for the record.
 

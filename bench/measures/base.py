@@ -17,7 +17,7 @@ import torch._dynamo  # the first optimiser would import it, which takes a secon
 from torch import Tensor, nn
 
 from bench.errors import BenchError, MissingError, UsageError
-from bench.host import contention, fingerprint, gpus, openmp, provenance
+from bench.host import contention, fingerprint, gpus, malloc, openmp, provenance
 from bench.host.clock import Clock, Span
 from bench.host.energy import EnergyMeter, open_counter
 from bench.host.start import start_of_this_process
@@ -71,6 +71,7 @@ class Measure(ABC):
     def __init__(self, job: Job, clock: Clock, tell: Tell) -> None:
         self.job, self.recipe, self.clock, self.tell = job, job.recipe, clock, tell
         self.metrics: dict[str, Any] = {}
+        self._process_facts: dict[str, Any] = {}
         # Facts about the machine and the libraries that are the same in all records of a process.
         self.identity: dict[str, Any] = {}
         self._resolved: dict[str, Any] = {}
@@ -108,6 +109,7 @@ class Measure(ABC):
         with self.clock.span("device"):
             self.device = Device(job.device, self._threads(), job.rank % recipe.devices_of_a_node)
             self.device.synchronize()
+            self._process_facts = assembly.prepare_process(recipe, self.device.kind)
             if recipe.device_count > 1:
                 from bench.training.distributed import Together
 
@@ -134,7 +136,7 @@ class Measure(ABC):
         """Reuse the state of `before`; times count from here."""
         torch.manual_seed(self.job.seed)
         self.device, self.precision, self.placement = before.device, before.precision, before.placement
-        self.identity = before.identity
+        self.identity, self._process_facts = before.identity, before._process_facts
         self.clock.timeline = self.device
         self.device.begin_peak_memory()
         self.precision.reset()
@@ -153,6 +155,7 @@ class Measure(ABC):
             start=start_of_this_process(),
             sampling=asdict(job.sampling) if job.measure in SAMPLED else None,
             energy_counter=self.energy.source,
+            **self._process_facts,
             **self._shares(),
             **({"shared_process": True} if job.shared_process else {}),
             **({"resumed": list(job.parts)} if job.parts else {}),
@@ -178,7 +181,7 @@ class Measure(ABC):
     def end(self, status: Status, reason: str | None) -> None:
         """Report how the run ended, with all metrics so far."""
         if hasattr(self, "device"):  # an error may have occurred before it
-            self.metrics = self.device.peak_memory() | self.metrics
+            self.metrics = self.device.peak_memory() | {"huge_page_bytes": malloc.huge_page_bytes()} | self.metrics
         self.metrics |= self.energy.metrics(self.clock.total_s("train"))
         if (usage := self.usage()) is not None:
             self.metrics |= contention.metrics(usage, self.spans())

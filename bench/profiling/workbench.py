@@ -40,6 +40,7 @@ class Workbench:
             )
         self.recipe, self.data = recipe, data
         self.device = Device(device, recipe.threads)
+        assembly.prepare_process(recipe, device)
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
         self.placement = Placement(
             self.device.torch, self.precision.inputs, assembly.MEMORY_FORMATS[recipe.memory_format]

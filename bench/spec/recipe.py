@@ -22,6 +22,7 @@ from bench.ingredients.fused_activations import FusedActivationsConfig
 from bench.ingredients.ghost_batch import GhostBatchConfig
 from bench.ingredients.half_norms import HalfNormsConfig
 from bench.ingredients.hard_examples import DropEasyConfig
+from bench.ingredients.huge_pages import HugePagesConfig
 from bench.ingredients.image_sizes import AntialiasConfig, ImageSizesConfig
 from bench.ingredients.ingredient import Ingredient
 from bench.ingredients.layer_rates import LayerRatesConfig
@@ -106,6 +107,8 @@ class Recipe(Strict):
     """CPU only: 3×3 convs before a pooling by Winograd; `fused`: narrow ones in one pass; `every`: wide ones alone."""
     fused_activations: FusedActivationsConfig | None = None
     """CPU only: compute a batch norm and the activation after it together; `auto` if there is a compiler."""
+    huge_pages: HugePagesConfig | None = None
+    """CPU only: keep tensors in memory pages of 2 MiB; `auto` if the system allows it."""
     warm_up_steps: Annotated[int, Field(ge=0, le=MOST_COUNT)] = 0
     """Steps before the training, in a span of their own."""
     threads: Threads | None = None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
-import os
 import resource
 import sys
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 
 from bench.errors import MissingError
+from bench.host import malloc
 
 
 class Device:
@@ -40,7 +39,7 @@ class Device:
             if index:
                 torch.cuda.set_device(index)
             torch.backends.cudnn.benchmark = True
-        self.keeps_freed_memory = not self.is_cuda and _keep_freed_memory()
+        self.keeps_freed_memory = not self.is_cuda and malloc.keep_freed_memory()
 
     @property
     def reads_are_free(self) -> bool:
@@ -83,19 +82,3 @@ class Device:
             "peak_host_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
             "peak_device_bytes": torch.cuda.max_memory_allocated() if self.is_cuda else None,
         }
-
-
-def _keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next step.
-
-    Otherwise it returns every large block to the kernel, and each step faults in its activations again, page by page.
-    Returns false without glibc, or if $BENCH_MALLOC is `default`.
-    """
-    if os.environ.get("BENCH_MALLOC") == "default":
-        return False
-    trim_threshold, mmap_max = -1, -4  # the numbers of M_TRIM_THRESHOLD and M_MMAP_MAX in glibc's malloc.h
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        return bool(libc.mallopt(trim_threshold, -1) and libc.mallopt(mmap_max, 0))
-    except (OSError, AttributeError):
-        return False

@@ -34,6 +34,7 @@ OFF = (
     "proxy",
     "winograd",
     "fused_activations",
+    "huge_pages",
 )
 
 GRAPH = "warm_up_steps: 3\ncuda_graph: true"
@@ -179,7 +180,9 @@ def test_parts_of_every_batch_size_have_to_be_equal(write):
     assert "accumulate: 4 equal parts cannot be made of a batch_sizes.stages.0.examples of 2" in refusal(path)
 
 
-@pytest.mark.parametrize("setting", ["antialias=true", "half_norms=false", "fused_activations=false"])
+@pytest.mark.parametrize(
+    "setting", ["antialias=true", "half_norms=false", "fused_activations=false", "huge_pages=false"]
+)
 def test_what_is_said_to_be_as_usual_is_the_same_cell(write, setting):
     off, said = recipes.load(write(""), "cpu"), recipes.load(write(""), "cpu", [setting])
     assert cell_id(off.config()) == cell_id(said.config())

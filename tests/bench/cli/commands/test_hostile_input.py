@@ -27,7 +27,7 @@ seeds=99999999 seeds=0 seeds=[1] price_per_hour=1e308 price_per_hour=-1 workers=
 data.held_out=abc data.held_out=-1 data.held_out=100000 data.held_out=1.5 data.held_out=true data.foo=1 data=null
 data.name=[1] data.shape=[1] model=null model.name=null loader=x loader=1 loader=[] augment.shift_pixels=8
 augment.shift_pixels=1000000000 augment.cutout_pixels=9 augment.flip=x augment=[] ghost_batch=1 memory_format=x
-precision=x precision=tf32 compile=yes winograd=x fused_activations=x warm_up_steps=-1 devices=0
+precision=x precision=tf32 compile=yes winograd=x fused_activations=x huge_pages=x warm_up_steps=-1 devices=0
 batch_per=x batch_sizes=1 accumulate=7 accumulate=99999999999 target_accuracy=94 target_accuracy=0 stop_at_target=1
 evaluation.tta=7 evaluation.every_epochs=-1 loss.label_smoothing=2 loss=1 schedule=x schedule=1 schedule.start=1e308
 lr_warm_up.epochs=99 lookahead.every=0 ema.decay=1 freeze=[] inference.fuse=1 image_sizes=[] drop_easy=1 cutmix=1
