@@ -16,6 +16,7 @@ from bench.execution import scratch
 from bench.execution.teller import Teller
 from bench.host.clock import Clock
 from bench.host.contention import of_this_run
+from bench.host.gc_pause import importing
 from bench.measures.lookup import measure_class
 from bench.spec.job import Job
 
@@ -30,7 +31,7 @@ def measure(job: Job, clock: Clock, tell: Teller, next_job: Callable[[], Job | N
     ends in an error.
     """
     try:
-        with clock.span("import"):
+        with clock.span("import"), importing():
             kind = measure_class(job.measure)
     except BenchError as error:
         traceback.print_exc()

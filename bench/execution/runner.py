@@ -25,19 +25,13 @@ from bench.execution.teller import end_with_parent
 from bench.execution.time_limit import TimeLimit
 from bench.execution.worker import work
 from bench.host.fingerprint import oom_kills
-from bench.models import MODULES
 from bench.runs.run import FINISHED
 from bench.spec.job import Job
-from bench.spec.measures import MEASURES
 
 LOG_TAIL_LINES = 20
 TICK_S = 0.2
-# Modules that a fork server imports once for all its workers. Not ffcv, whose import changes torch's threads.
-PRELOADED = (
-    *(f"bench.measures.{name}" for name in MEASURES),
-    *MODULES,
-    "bench.pipelines.loaders.resident",
-)
+# Modules that a fork server imports once for all its workers.
+PRELOADED = ("bench.execution.preloaded",)
 
 NextJob = Callable[[Measured], Job | None]
 

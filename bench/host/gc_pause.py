@@ -21,6 +21,17 @@ def collector_paused() -> Iterator[None]:
 
 
 @contextmanager
+def importing() -> Iterator[None]:
+    """Pause the collector for imports, and exempt what they leave: modules are no garbage.
+
+    It would take a quarter of the time to import torch, and a sixth of a second whenever everything is looked through.
+    """
+    with collector_paused():
+        yield
+    gc.freeze()
+
+
+@contextmanager
 def heap_frozen() -> Iterator[None]:
     """Exempt existing objects from collection, which would take a tenth of a second in the middle of timed work."""
     gc.freeze()

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from bench.host.gc_pause import collector_paused, heap_frozen
+from bench.host.gc_pause import collector_paused, heap_frozen, importing
 
 
 def test_is_off_inside_and_on_again_after_an_error() -> None:
@@ -41,3 +41,17 @@ def test_what_is_there_is_not_looked_through_while_frozen() -> None:
         assert not any(one is node for one in gc.get_objects())
     assert gc.get_freeze_count() == 0
     assert any(one is node for one in gc.get_objects())
+
+
+def test_what_is_imported_is_neither_looked_through_meanwhile_nor_later() -> None:
+    class Module:
+        pass
+
+    try:
+        with importing():
+            assert not gc.isenabled()
+            module = Module()
+        assert gc.isenabled()
+        assert not any(one is module for one in gc.get_objects())
+    finally:
+        gc.unfreeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,9 +51,11 @@ def run_here() -> Callable[[Job], list[dict[str, Any]]]:
         told: list[dict[str, Any]] = []
         measure = measure_class(job.measure)(job, Clock(), lambda kind, **values: told.append({"kind": kind, **values}))
         threads = torch.get_num_threads()
+        gc.freeze()  # as in a worker, which would otherwise look through all that pytest holds, too
         try:
             measure.run()
         finally:
+            gc.unfreeze()
             torch.set_num_threads(threads)
         return told
 
