@@ -1,15 +1,18 @@
-// The transforms of Winograd's F(2x2, 3x3) around the matrix products of winograd_tiles.py, channels last.
+// The transforms of Winograd's F(2x2, 3x3) and F(4x4, 3x3) around the matrix products of winograd_tiles.py, channels last.
 //
-// Images are [n][h][w][channels], tiles and their products [16][n * high * wide][channels]: tile (ty, tx) is the 4x4 patch
-// that the 2x2 outputs at (2 ty, 2 tx) see, one pixel of zeros around the image. Filters are [9][size] and [16][size].
+// A tile makes SIDE x SIDE outputs, SIDE 2 or 4, and has PLACES = (SIDE + 2)^2 numbers of each channel. Images are
+// [n][h][w][channels], tiles and their products [PLACES][n * high * wide][channels]: tile (ty, tx) is the patch that the
+// outputs at (SIDE ty, SIDE tx) see, one pixel of zeros around the image. Filters are [9][size] and [PLACES][size].
 // Channels and sizes are a multiple of 8. All sums are fp32; half precision is only how numbers lie in memory.
 
 #include "winograd.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "buffer.h"
 #include "vectors.h"
+#include "winograd_large.h"
 
 namespace {
 
@@ -17,55 +20,70 @@ struct Shape {
     long images, height, width, channels, high, wide;
 
     long tiles() const { return images * high * wide; }
-    long step() const { return tiles() * channels; }  // from one of the 16 to the next
+    long step() const { return tiles() * channels; }  // from one place of a tile to the next
     bool has(long y, long x) const { return 0 <= y && y < height && 0 <= x && x < width; }
     long pixel(long image, long y, long x) const { return ((image * height + y) * width + x) * channels; }
+    Shape pooled() const { return {images, height / 2, width / 2, channels, high, wide}; }
 };
 
 // The first of the pixels of which a tile makes outputs.
+template <int SIDE>
 struct Corner {
     long image, y, x;
 
     Corner(long tile, Shape shape)
-        : image(tile / (shape.high * shape.wide)), y(2 * (tile / shape.wide % shape.high)), x(2 * (tile % shape.wide)) {}
+        : image(tile / (shape.high * shape.wide)), y(SIDE * (tile / shape.wide % shape.high)),
+          x(SIDE * (tile % shape.wide)) {}
 };
 
-template <int N, class T>
+template <int N, int SIZE, class T>
+inline void load(const T *from, long step, typename Vector<N>::floats (&values)[SIZE][SIZE]) {
+    for (int i = 0; i < SIZE; ++i)
+        for (int j = 0; j < SIZE; ++j) values[i][j] = Vector<N>::load(from + (SIZE * i + j) * step);
+}
+
+template <int N, int SIZE, class T>
+inline void store(T *to, long step, const typename Vector<N>::floats (&values)[SIZE][SIZE]) {
+    for (int i = 0; i < SIZE; ++i)
+        for (int j = 0; j < SIZE; ++j) Vector<N>::store(to + (SIZE * i + j) * step, values[i][j]);
+}
+
+template <int SIDE, int N, class T>
 void transform_images(const T *images, T *tiles, Shape shape) {
     using V = Vector<N>;
-    const long channels = shape.channels, step = shape.step();
+    constexpr int SIZE = SIDE + 2;
+    const long channels = shape.channels;
 #pragma omp parallel
     {
         const Buffer<T> zeros(channels);
 #pragma omp for schedule(static)
         for (long tile = 0; tile < shape.tiles(); ++tile) {
-            const Corner at(tile, shape);
-            const T *pixels[4][4];
-            for (int i = 0; i < 4; ++i)
-                for (int j = 0; j < 4; ++j) {
+            const Corner<SIDE> at(tile, shape);
+            const T *pixels[SIZE][SIZE];
+            for (int i = 0; i < SIZE; ++i)
+                for (int j = 0; j < SIZE; ++j) {
                     const long y = at.y + i - 1, x = at.x + j - 1;
                     pixels[i][j] = shape.has(y, x) ? images + shape.pixel(at.image, y, x) : zeros.at(0);
                 }
             for (long channel = 0; channel < channels; channel += N) {
-                typename V::floats patch[4][4], transformed[4][4];
-                for (int i = 0; i < 4; ++i)
-                    for (int j = 0; j < 4; ++j) patch[i][j] = V::load(pixels[i][j] + channel);
+                typename V::floats patch[SIZE][SIZE], transformed[SIZE][SIZE];
+                for (int i = 0; i < SIZE; ++i)
+                    for (int j = 0; j < SIZE; ++j) patch[i][j] = V::load(pixels[i][j] + channel);
                 transform_patch(patch, transformed);
-                T *out = tiles + tile * channels + channel;
-                for (int i = 0; i < 4; ++i)
-                    for (int j = 0; j < 4; ++j) V::store(out + (4 * i + j) * step, transformed[i][j]);
+                store<N>(tiles + tile * channels + channel, shape.step(), transformed);
             }
         }
     }
 }
 
 // Gradients of images are sums over tiles.
-template <int N, class T>
+template <int SIDE, int N, class T>
 void transform_images_backward(const T *tiles, T *images, Shape shape) {
     using V = Vector<N>;
-    const long channels = shape.channels, step = shape.step(), of_image = shape.high * shape.wide;
-    const long padded_high = std::max(shape.height, 2 * shape.high) + 2;
-    const long padded_wide = std::max(shape.width, 2 * shape.wide) + 2;
+    constexpr int SIZE = SIDE + 2;
+    const long channels = shape.channels, of_image = shape.high * shape.wide;
+    const long padded_high = std::max(shape.height, SIDE * shape.high) + 2;
+    const long padded_wide = std::max(shape.width, SIDE * shape.wide) + 2;
 #pragma omp parallel
     {
         Buffer<float> sums(padded_high * padded_wide * channels);
@@ -73,15 +91,13 @@ void transform_images_backward(const T *tiles, T *images, Shape shape) {
         for (long image = 0; image < shape.images; ++image) {
             sums.zero();
             for (long tile = image * of_image; tile < (image + 1) * of_image; ++tile) {
-                const Corner at(tile, shape);
+                const Corner<SIDE> at(tile, shape);
                 for (long channel = 0; channel < channels; channel += N) {
-                    typename V::floats gradient[4][4], patch[4][4];
-                    for (int i = 0; i < 4; ++i)
-                        for (int j = 0; j < 4; ++j)
-                            gradient[i][j] = V::load(tiles + (4 * i + j) * step + tile * channels + channel);
+                    typename V::floats gradient[SIZE][SIZE], patch[SIZE][SIZE];
+                    load<N>(tiles + tile * channels + channel, shape.step(), gradient);
                     transform_patch_backward(gradient, patch);
-                    for (int i = 0; i < 4; ++i)
-                        for (int j = 0; j < 4; ++j) {
+                    for (int i = 0; i < SIZE; ++i)
+                        for (int j = 0; j < SIZE; ++j) {
                             float *sum = sums.at(((at.y + i) * padded_wide + at.x + j) * channels + channel);
                             V::store(sum, V::load(sum) + patch[i][j]);
                         }
@@ -98,117 +114,134 @@ void transform_images_backward(const T *tiles, T *images, Shape shape) {
     }
 }
 
-template <int N, class T>
+// Windows beyond the image are left out.
+template <int SIDE, int N, class T>
 void pool_products(const T *products, T *pooled, uint8_t *places, Shape shape) {
     using V = Vector<N>;
-    const long channels = shape.channels, step = shape.step();
+    constexpr int WINDOWS = SIDE / 2;
+    const Shape windows = shape.pooled();
 #pragma omp parallel for schedule(static)
-    for (long tile = 0; tile < shape.tiles(); ++tile)
-        for (long channel = 0; channel < channels; channel += N) {
-            const long at = tile * channels + channel;
-            typename V::floats product[4][4], largest;
-            typename V::words place;
-            for (int i = 0; i < 4; ++i)
-                for (int j = 0; j < 4; ++j) product[i][j] = V::load(products + (4 * i + j) * step + at);
+    for (long tile = 0; tile < shape.tiles(); ++tile) {
+        const Corner<WINDOWS> at(tile, shape);
+        for (long channel = 0; channel < shape.channels; channel += N) {
+            typename V::floats product[SIDE + 2][SIDE + 2], largest[WINDOWS][WINDOWS];
+            typename V::words place[WINDOWS][WINDOWS];
+            load<N>(products + tile * shape.channels + channel, shape.step(), product);
             pool(product, largest, place);
-            V::store(pooled + at, largest);
-            V::store_bytes(places + at, place);
+            for (int i = 0; i < WINDOWS; ++i)
+                for (int j = 0; j < WINDOWS; ++j)
+                    if (windows.has(at.y + i, at.x + j)) {
+                        const long to = windows.pixel(at.image, at.y + i, at.x + j) + channel;
+                        V::store(pooled + to, largest[i][j]);
+                        V::store_bytes(places + to, place[i][j]);
+                    }
         }
+    }
 }
 
-template <int N, class T>
+template <int SIDE, int N, class T>
 void pool_products_backward(const T *pooled, const uint8_t *places, T *products, Shape shape) {
     using V = Vector<N>;
-    const long channels = shape.channels, step = shape.step();
+    constexpr int WINDOWS = SIDE / 2;
+    const Shape windows = shape.pooled();
 #pragma omp parallel for schedule(static)
-    for (long tile = 0; tile < shape.tiles(); ++tile)
-        for (long channel = 0; channel < channels; channel += N) {
-            const long at = tile * channels + channel;
-            typename V::floats product[4][4];
-            pool_backward(V::load(pooled + at), V::load_bytes(places + at), product);
-            for (int i = 0; i < 4; ++i)
-                for (int j = 0; j < 4; ++j) V::store(products + (4 * i + j) * step + at, product[i][j]);
+    for (long tile = 0; tile < shape.tiles(); ++tile) {
+        const Corner<WINDOWS> at(tile, shape);
+        for (long channel = 0; channel < shape.channels; channel += N) {
+            typename V::floats gradient[WINDOWS][WINDOWS] = {}, product[SIDE + 2][SIDE + 2];
+            typename V::words place[WINDOWS][WINDOWS] = {};
+            for (int i = 0; i < WINDOWS; ++i)
+                for (int j = 0; j < WINDOWS; ++j)
+                    if (windows.has(at.y + i, at.x + j)) {
+                        const long from = windows.pixel(at.image, at.y + i, at.x + j) + channel;
+                        gradient[i][j] = V::load(pooled + from);
+                        place[i][j] = V::load_bytes(places + from);
+                    }
+            pool_backward(gradient, place, product);
+            store<N>(products + tile * shape.channels + channel, shape.step(), product);
         }
+    }
 }
 
 // Outputs beyond the image are left out.
-template <int N, class T>
+template <int SIDE, int N, class T>
 void join_products(const T *products, T *images, Shape shape) {
     using V = Vector<N>;
-    const long channels = shape.channels, step = shape.step();
 #pragma omp parallel for schedule(static)
     for (long tile = 0; tile < shape.tiles(); ++tile) {
-        const Corner at(tile, shape);
-        for (long channel = 0; channel < channels; channel += N) {
-            typename V::floats product[4][4], out[2][2];
-            for (int i = 0; i < 4; ++i)
-                for (int j = 0; j < 4; ++j)
-                    product[i][j] = V::load(products + (4 * i + j) * step + tile * channels + channel);
+        const Corner<SIDE> at(tile, shape);
+        for (long channel = 0; channel < shape.channels; channel += N) {
+            typename V::floats product[SIDE + 2][SIDE + 2], out[SIDE][SIDE];
+            load<N>(products + tile * shape.channels + channel, shape.step(), product);
             join(product, out);
-            for (int i = 0; i < 2; ++i)
-                for (int j = 0; j < 2; ++j)
+            for (int i = 0; i < SIDE; ++i)
+                for (int j = 0; j < SIDE; ++j)
                     if (shape.has(at.y + i, at.x + j))
                         V::store(images + shape.pixel(at.image, at.y + i, at.x + j) + channel, out[i][j]);
         }
     }
 }
 
-template <int N, class T>
+template <int SIDE, int N, class T>
 void join_products_backward(const T *images, T *products, Shape shape) {
     using V = Vector<N>;
-    const long channels = shape.channels, step = shape.step();
 #pragma omp parallel for schedule(static)
     for (long tile = 0; tile < shape.tiles(); ++tile) {
-        const Corner at(tile, shape);
-        for (long channel = 0; channel < channels; channel += N) {
-            typename V::floats out[2][2] = {}, product[4][4];
-            for (int i = 0; i < 2; ++i)
-                for (int j = 0; j < 2; ++j)
+        const Corner<SIDE> at(tile, shape);
+        for (long channel = 0; channel < shape.channels; channel += N) {
+            typename V::floats out[SIDE][SIDE] = {}, product[SIDE + 2][SIDE + 2];
+            for (int i = 0; i < SIDE; ++i)
+                for (int j = 0; j < SIDE; ++j)
                     if (shape.has(at.y + i, at.x + j))
                         out[i][j] = V::load(images + shape.pixel(at.image, at.y + i, at.x + j) + channel);
             join_backward(out, product);
-            for (int i = 0; i < 4; ++i)
-                for (int j = 0; j < 4; ++j)
-                    V::store(products + (4 * i + j) * step + tile * channels + channel, product[i][j]);
+            store<N>(products + tile * shape.channels + channel, shape.step(), product);
         }
     }
 }
 
-template <class T>
+template <int SIDE, class T>
 void transform_filters(T *transformed, const float *filters, long size) {
     using V = Vector<8>;
 #pragma omp parallel for schedule(static)
     for (long at = 0; at < size; at += 8) {
-        V::floats filter[3][3], out[4][4];
-        for (int i = 0; i < 3; ++i)
-            for (int j = 0; j < 3; ++j) filter[i][j] = V::load(filters + (3 * i + j) * size + at);
+        V::floats filter[3][3], out[SIDE + 2][SIDE + 2];
+        load<8>(filters + at, size, filter);
         transform_filter(filter, out);
-        for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) V::store(transformed + (4 * i + j) * size + at, out[i][j]);
+        store<8>(transformed + at, size, out);
     }
 }
 
+template <int SIDE>
 void transform_filters_backward(const float *transformed, float *filters, long size) {
     using V = Vector<8>;
 #pragma omp parallel for schedule(static)
     for (long at = 0; at < size; at += 8) {
-        V::floats in[4][4], filter[3][3];
-        for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) in[i][j] = V::load(transformed + (4 * i + j) * size + at);
+        V::floats in[SIDE + 2][SIDE + 2], filter[3][3];
+        load<8>(transformed + at, size, in);
         transform_filter_backward(in, filter);
-        for (int i = 0; i < 3; ++i)
-            for (int j = 0; j < 3; ++j) V::store(filters + (3 * i + j) * size + at, filter[i][j]);
+        store<8>(filters + at, size, filter);
     }
+}
+
+template <int VALUE>
+using Number = std::integral_constant<int, VALUE>;
+
+// Call a function of a tile's side and of the length of vectors: the longest that suits the channels.
+template <class Call>
+void with_sizes(long side, long channels, Call call) {
+    const bool is_long = WIDEST == 16 && channels % 16 == 0;
+    if (side == 4) is_long ? call(Number<4>{}, Number<16>{}) : call(Number<4>{}, Number<8>{});
+    else is_long ? call(Number<2>{}, Number<16>{}) : call(Number<2>{}, Number<8>{});
 }
 
 }  // namespace
 
-#define SHAPE long n, long h, long w, long c, long high, long wide
-// By the widest vectors that suit the channels.
-#define CALL(function, ...)                                            \
-    const Shape shape{n, h, w, c, high, wide};                         \
-    if (WIDEST == 16 && c % 16 == 0) function<16>(__VA_ARGS__, shape); \
-    else function<8>(__VA_ARGS__, shape);
+#define SHAPE long n, long h, long w, long c, long high, long wide, long side
+#define CALL(function, ...)                                                            \
+    with_sizes(side, c, [&](auto size, auto width) {                                   \
+        function<size, width>(__VA_ARGS__, Shape{n, h, w, c, high, wide});             \
+    });
 
 #define FOR(T, type)                                                                                        \
     void transform_images_##type(const T *images, T *tiles, SHAPE) { CALL(transform_images, images, tiles) } \
@@ -225,14 +258,16 @@ void transform_filters_backward(const float *transformed, float *filters, long s
     void join_products_backward_##type(const T *images, T *products, SHAPE) {                                \
         CALL(join_products_backward, images, products)                                                       \
     }                                                                                                        \
-    void transform_filters_##type(T *transformed, const float *filters, long size) {                         \
-        transform_filters(transformed, filters, size);                                                       \
+    void transform_filters_##type(T *transformed, const float *filters, long size, long side) {              \
+        if (side == 4) transform_filters<4>(transformed, filters, size);                                     \
+        else transform_filters<2>(transformed, filters, size);                                               \
     }
 
 extern "C" {
 FOR(float, fp32)
 FOR(bf16, bf16)
-void transform_filters_backward_fp32(const float *transformed, float *filters, long size) {
-    transform_filters_backward(transformed, filters, size);
+void transform_filters_backward_fp32(const float *transformed, float *filters, long size, long side) {
+    if (side == 4) transform_filters_backward<4>(transformed, filters, size);
+    else transform_filters_backward<2>(transformed, filters, size);
 }
 }

@@ -74,19 +74,31 @@ inline void join_backward(Floats g[2][2], Floats m[4][4]) {
     }
 }
 
-// The largest of the 2x2 of A' m A, and which of the four it is. NaN stays, as in torch.
+// The largest of the four of a 2x2 window, and which one it is. NaN stays, as in torch.
 template <class Floats, class Words>
-inline void pool(Floats m[4][4], Floats &largest, Words &place) {
-    Floats out[2][2];
-    join(m, out);
-    largest = out[0][0];
+inline void largest_of(const Floats window[4], Floats &largest, Words &place) {
+    largest = window[0];
     place = Words{};
     for (uint32_t k = 1; k < 4; ++k) {
-        const Floats other = out[k / 2][k % 2];
+        const Floats other = window[k];
         const auto larger = (other > largest) | (other != other);
         largest = larger ? other : largest;
         place = larger ? Words{} + k : place;
     }
+}
+
+// The largest of the 2x2 of A' m A, and which of the four it is.
+template <class Floats, class Words>
+inline void pool(Floats m[4][4], Floats &largest, Words &place) {
+    Floats out[2][2];
+    join(m, out);
+    const Floats window[] = {out[0][0], out[0][1], out[1][0], out[1][1]};
+    largest_of(window, largest, place);
+}
+
+template <class Floats, class Words>
+inline void pool(Floats m[4][4], Floats largest[1][1], Words place[1][1]) {
+    pool(m, largest[0][0], place[0][0]);
 }
 
 // m = A g A', where g is 0 but at the place of the largest
@@ -95,6 +107,11 @@ inline void pool_backward(Floats gradient, Words place, Floats m[4][4]) {
     Floats g[2][2];
     for (uint32_t k = 0; k < 4; ++k) g[k / 2][k % 2] = place == Words{} + k ? gradient : Floats{};
     join_backward(g, m);
+}
+
+template <class Floats, class Words>
+inline void pool_backward(Floats gradient[1][1], Words place[1][1], Floats m[4][4]) {
+    pool_backward(gradient[0][0], place[0][0], m);
 }
 
 // out = G g G'

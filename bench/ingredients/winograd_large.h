@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "winograd.h"
+
 namespace large {
 
 constexpr float NEAR = 2.f / 3, NEAR2 = NEAR * NEAR, NEAR3 = NEAR2 * NEAR;
@@ -103,19 +105,11 @@ inline void pool(Floats m[6][6], Floats largest[2][2], Words place[2][2]) {
     Floats out[4][4];
     join(m, out);
 #pragma GCC unroll 4
-    for (int window = 0; window < 4; ++window) {
-        const int y = window / 2, x = window % 2;
-        Floats most = out[2 * y][2 * x];
-        Words where{};
-#pragma GCC unroll 3
-        for (uint32_t k = 1; k < 4; ++k) {
-            const Floats other = out[2 * y + k / 2][2 * x + k % 2];
-            const auto larger = (other > most) | (other != other);
-            most = larger ? other : most;
-            where = larger ? Words{} + k : where;
-        }
-        largest[y][x] = most;
-        place[y][x] = where;
+    for (int k = 0; k < 4; ++k) {
+        const int i = k / 2, j = k % 2;
+        const Floats *top = &out[2 * i][2 * j], *bottom = &out[2 * i + 1][2 * j];
+        const Floats window[] = {top[0], top[1], bottom[0], bottom[1]};
+        largest_of(window, largest[i][j], place[i][j]);
     }
 }
 

@@ -1,15 +1,17 @@
-"""Winograd's minimal filtering F(2×2, 3×3) on a CPU: what the convs have in common that are computed so.
+"""Winograd's minimal filtering on a CPU: what the convs have in common that are computed so.
 
-Four outputs of a 3×3 conv, a 2×2 window, take 16 multiplications for each pair of channels instead of 36. Tiles, 4×4
+F(2×2, 3×3): four outputs of a 3×3 conv, a 2×2 window, take 16 multiplications for each pair of channels instead of 36.
+F(4×4, 3×3): 16 outputs take 36 instead of 144, and rounding to bf16 costs three times the error. Tiles, 4×4 or 6×6
 patches of the images, and filters are transformed, multiplied, and the products transformed back.
 
-Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308); B, G and A are theirs.
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308). B, G and A are theirs
+for 2×2 outputs; for 4×4 they are of other points, which docs/research/winograd_tiles.md compares.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -22,7 +24,11 @@ from bench.host import native
 WIDTH = 8
 # The number of images whose products stay in cache until they are transformed.
 CHUNK_BYTES = 4 << 20
+# How many times fewer multiplications tiles of 4×4 outputs need to take, or those of 2×2 are used.
+LARGE_GAIN = 1.2
 SOURCE = Path(__file__).with_name("winograd.cpp")
+# The outputs of a tile, in each direction.
+SIDES = (2, 4)
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -30,10 +36,11 @@ class TiledConv(nn.Conv2d):
     """A 3×3 conv without stride, padded by zeros, with the parameter objects of another one.
 
     A subclass says in `_tiled` how it is computed. Images that it does not suit, and those of other types than `TYPES`,
-    are computed in the usual way.
+    are computed in the usual way. `large`, it may use tiles of 4×4 outputs.
     """
 
-    _settled: Tensor | None = None
+    large = False
+    _settled: Mapping[int, Tensor] = {}  # by the side of a tile
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> Self:
@@ -43,7 +50,7 @@ class TiledConv(nn.Conv2d):
 
     def settle(self, dtype: torch.dtype) -> None:
         """Transform the filters once, for images of this type; the weights must not change afterwards."""
-        self._settled = transformed(self.weight, dtype)
+        self._settled = {side: transformed(self.weight, dtype, side) for side in (SIDES if self.large else SIDES[:1])}
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
@@ -75,41 +82,56 @@ def suits(conv: nn.Module) -> bool:
 
 
 class Tiling(NamedTuple):
-    """The windows of images of `height` and `width`: `high` rows of `wide` tiles each."""
+    """The tiles of images of `height` and `width`: `high` rows of `wide` tiles, each for `side` × `side` outputs."""
 
     height: int
     width: int
     high: int
     wide: int
+    side: int
 
     @classmethod
-    def pooled(cls, images: Tensor) -> Tiling:
-        """Only whole windows, as pooling has them."""
+    def pooled(cls, images: Tensor, large: bool = False) -> Tiling:
+        """Of whole 2×2 windows only, as pooling has them."""
         height, width = images.shape[-2:]
-        return cls(height, width, height // 2, width // 2)
+        return cls._over(images, height // 2 * 2, width // 2 * 2, large)
 
     @classmethod
-    def whole(cls, images: Tensor) -> Tiling:
-        """Every output is in a window."""
-        height, width = images.shape[-2:]
-        return cls(height, width, -(-height // 2), -(-width // 2))
+    def whole(cls, images: Tensor, large: bool = False) -> Tiling:
+        """Of every output."""
+        return cls._over(images, *images.shape[-2:], large)
+
+    @classmethod
+    def _over(cls, images: Tensor, rows: int, columns: int, large: bool) -> Tiling:
+        small, larger = (cls(*images.shape[-2:], -(-rows // side), -(-columns // side), side) for side in SIDES)
+        return larger if large and small.multiplications >= LARGE_GAIN * larger.multiplications else small
+
+    @property
+    def places(self) -> int:
+        """The numbers in a tile: 16 or 36."""
+        return (self.side + 2) ** 2
+
+    @property
+    def multiplications(self) -> int:
+        """For each image and pair of channels."""
+        return self.places * self.high * self.wide
 
     def chunks(self, images: Tensor, outs: int) -> Iterator[slice]:
         """Images that are processed together."""
-        size = max(1, CHUNK_BYTES // (16 * self.high * self.wide * outs * images.element_size()))
+        size = max(1, CHUNK_BYTES // (self.multiplications * outs * images.element_size()))
         for start in range(0, len(images), size):
             yield slice(start, min(start + size, len(images)))
 
     def tiles(self, images: Tensor) -> Tensor:
-        """The transformed 4×4 patches of images [N, C, H, W], [16, N · high · wide, C]."""
+        """The transformed patches of images [N, C, H, W], [places, N · high · wide, C]."""
         count, channels = images.shape[:2]
-        tiles = images.new_empty(16, count * self.high * self.wide, channels)
+        tiles = images.new_empty(self.places, count * self.high * self.wide, channels)
         self.call("transform_images", count, channels, images, tiles)
         return tiles
 
     def call(self, function: str, count: int, channels: int, *tensors: Tensor) -> None:
         """Call a function of winograd.cpp for so many images and channels, and tensors of the first one's type."""
-        _call(function, tensors, (count, self.height, self.width, channels, self.high, self.wide))
+        _call(function, tensors, (count, self.height, self.width, channels, self.high, self.wide, self.side))
 
 
 def gradients(
@@ -121,7 +143,7 @@ def gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Those of the images and of the transformed filters, where `wanted`.
 
-    `of_products` writes those of the products of some images into a tensor [16, N · high · wide, outs].
+    `of_products` writes those of the products of some images into a tensor [places, N · high · wide, outs].
     """
     of_images = torch.empty_like(images) if wanted[0] else None
     of_filters = torch.zeros(filters.shape) if wanted[1] else None
@@ -129,7 +151,7 @@ def gradients(
     with torch.autocast("cpu", enabled=False):
         for chunk in tiling.chunks(images, outs):
             tiles = tiling.tiles(images[chunk])
-            products = tiles.new_empty(16, tiles.shape[1], outs)
+            products = tiles.new_empty(*tiles.shape[:2], outs)
             of_products(chunk, products)
             if of_filters is not None:
                 of_filters += torch.bmm(products.mT, tiles)
@@ -139,20 +161,20 @@ def gradients(
     return of_images, of_filters
 
 
-def transformed(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """G g Gᵀ of filters [out, in, 3, 3], [16, out, in]."""
+def transformed(weight: Tensor, dtype: torch.dtype, side: int) -> Tensor:
+    """G g Gᵀ of filters [out, in, 3, 3], [places, out, in], for tiles of `side` × `side` outputs."""
     outs, ins = weight.shape[:2]
     planes = weight.detach().float().permute(2, 3, 0, 1).contiguous()
-    filters = planes.new_empty(16, outs, ins, dtype=dtype)
-    _call("transform_filters", (filters, planes), (outs * ins,))
+    filters = planes.new_empty((side + 2) ** 2, outs, ins, dtype=dtype)
+    _call("transform_filters", (filters, planes), (outs * ins, side))
     return filters
 
 
-def transformed_backward(gradient: Tensor) -> Tensor:
-    """Gᵀ g G of float32 [16, out, in], [out, in, 3, 3]."""
+def transformed_backward(gradient: Tensor, side: int) -> Tensor:
+    """Gᵀ g G of float32 [places, out, in], [out, in, 3, 3]."""
     gradient = gradient.contiguous()
     planes = gradient.new_empty(3, 3, *gradient.shape[1:])
-    _call("transform_filters_backward", (gradient, planes), (gradient[0].numel(),))
+    _call("transform_filters_backward", (gradient, planes), (gradient[0].numel(), side))
     return planes.permute(2, 3, 0, 1)
 
 

@@ -104,7 +104,7 @@ class Recipe(Strict):
     cuda_graph: CudaGraphConfig | None = None
     """GPU only: replay each step as one CUDA graph; needs `warm_up_steps`."""
     winograd: WinogradConfig | None = None
-    """CPU only: 3×3 convs before a pooling by Winograd; `fused`: narrow ones in one pass; `every`: wide ones alone."""
+    """CPU only: 3×3 convs by Winograd; `fused`: some in one pass; `every`: unpooled ones too; `large`: larger tiles."""
     fused_activations: FusedActivationsConfig | None = None
     """CPU only: compute a batch norm and the activation after it together; `auto` if there is a compiler."""
     huge_pages: HugePagesConfig | None = None

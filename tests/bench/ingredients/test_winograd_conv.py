@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench import models
-from bench.ingredients import winograd_conv
+from bench.ingredients import narrow_conv, winograd_conv, winograd_tiles
 from bench.ingredients.pooled_conv import PooledConv
 from bench.ingredients.winograd_conv import WinogradConv, use_winograd_alone
+from bench.ingredients.winograd_tiles import Tiling
 from bench.measures import assembly
 from bench.measures.fusion import fold_batch_norms
 from bench.profiling.footprint import footprint
@@ -28,9 +29,9 @@ def conv(ins: int = 128, outs: int = 128, **options: object) -> nn.Conv2d:
     return nn.Conv2d(ins, outs, **({"kernel_size": 3, "padding": 1, "bias": False} | options)).to(memory_format=LAST)
 
 
-def sped_up(one: nn.Conv2d) -> nn.Module:
+def sped_up(one: nn.Conv2d, large: bool = False) -> nn.Module:
     net = nn.Sequential(copy.deepcopy(one))
-    assert use_winograd_alone(net) == 1
+    assert use_winograd_alone(net, large) == 1
     assert isinstance(net[0], WinogradConv)
     return net[0]
 
@@ -38,38 +39,84 @@ def sped_up(one: nn.Conv2d) -> nn.Module:
 @settings(max_examples=40, deadline=None)
 @given(
     images=st.integers(1, 5),
-    height=st.integers(1, 12),
-    width=st.integers(1, 12),
+    height=st.integers(1, 17),
+    width=st.integers(1, 17),
     ins=st.sampled_from([8, 24, 64]),
     outs=st.sampled_from([8, 40]),
     bias=st.booleans(),
     channels_last=st.booleans(),
+    large=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_in_fp32_it_is_a_conv(images, height, width, ins, outs, bias, channels_last, seed):
+def test_in_fp32_it_is_a_conv(images, height, width, ins, outs, bias, channels_last, large, seed):
     torch.manual_seed(seed)
     one, x = conv(ins, outs, bias=bias), torch.randn(images, ins, height, width)
     if channels_last:
         x = x.contiguous(memory_format=LAST)
     with pytest.MonkeyPatch.context() as patch:  # convs as small as a test can afford
         patch.setattr(winograd_conv, "LEAST_CHANNELS", 8)
+        patch.setattr(winograd_conv, "LEAST_CHANNELS_OF_LARGE", 8)
         patch.setattr(winograd_conv, "LEAST_GAIN", 0)
-        fast = work(sped_up(one), x)
+        patch.setattr(winograd_tiles, "LARGE_GAIN", 0)
+        fast = work(sped_up(one, large), x)
     assert fast[0].is_contiguous(memory_format=LAST)
     for result, expected in zip(fast, work(one.double(), x.double()), strict=True):
         assert result.shape == expected.shape
         assert distance(result, expected) < 1e-5
 
 
-def test_in_bf16_it_errs_little_more_than_torch_does():
+@pytest.mark.parametrize(
+    ("channels", "pixels", "large", "times"), [(128, 7, False, 3), (128, 7, True, 10), (64, 15, True, 10)]
+)
+def test_in_bf16_it_errs_little_more_than_torch_does(channels, pixels, large, times):
     torch.manual_seed(0)
-    one, x = conv(), torch.randn(40, 128, 7, 7).contiguous(memory_format=LAST).bfloat16()
-    fast_one, exact = sped_up(one), work(copy.deepcopy(one).double(), x.double())
+    one = conv(channels, channels)
+    x = torch.randn(40, channels, pixels, pixels).contiguous(memory_format=LAST).bfloat16()
+    fast_one, exact = sped_up(one, large), work(copy.deepcopy(one).double(), x.double())
     with torch.autocast("cpu", torch.bfloat16):
         fast, usual = work(fast_one, x), work(one, x)
     assert [each.dtype for each in fast] == [torch.bfloat16, torch.bfloat16, torch.float32]
     for result, expected, other in zip(fast, exact, usual, strict=True):
-        assert distance(result, expected) < 3 * distance(other, expected)
+        assert distance(result, expected) < times * distance(other, expected)
+
+
+@pytest.mark.parametrize(
+    ("side", "pooled", "alone"),
+    [
+        (
+            2,
+            [2, 3, 6, 7],
+            [1, 2, 5, 6],
+        ),  # at 3×3 pixels, 5×5 and 6×6 both sizes take as many multiplications, or almost
+        (4, [4, 5, 8, 9, 11, 13, 15, 27, 31], [3, 4, 7, 8, 11, 13, 15, 31]),
+    ],
+)
+def test_the_tile_that_takes_clearly_fewer_multiplications_is_used(side, pooled, alone):
+    for tiling, sizes in ((Tiling.pooled, pooled), (Tiling.whole, alone)):
+        for pixels in sizes:
+            images = torch.empty(1, 8, pixels, pixels)
+            assert (tiling(images, large=True).side, tiling(images).side) == (side, 2), pixels
+
+
+def test_the_number_of_threads_makes_no_difference_to_the_transforms():
+    torch.manual_seed(0)
+    images, threads, results = (
+        torch.randn(5, 32, 11, 13).contiguous(memory_format=LAST).bfloat16(),
+        torch.get_num_threads(),
+        [],
+    )
+    tiling = Tiling.whole(images, large=True)
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            tiles, back, joined = tiling.tiles(images), torch.empty_like(images), torch.empty_like(images)
+            tiling.call("transform_images_backward", 5, 32, tiles, back)
+            tiling.call("join_products", 5, 32, tiles, joined)
+            results.append((tiles, back, joined))
+    finally:
+        torch.set_num_threads(threads)
+    for result in results[1:]:
+        assert all(map(torch.equal, result, results[0]))
 
 
 def test_what_is_frozen_gets_no_gradient():
@@ -98,23 +145,41 @@ def test_what_does_not_pay_is_left_alone(one):
     assert net[0] is one
 
 
-def test_a_recipe_may_have_every_conv_so():
+@torch.no_grad()
+def test_few_channels_need_large_tiles_and_images_that_they_suit():
+    torch.manual_seed(0)
+    one, net = conv(64, 128), nn.Sequential(conv(56, 128))
+    assert use_winograd_alone(net, large=True) == 0
+    for pixels, is_usual in ((7, False), (6, True)):
+        x = torch.randn(2, 64, pixels, pixels)
+        assert torch.equal(sped_up(one, large=True)(x), one(x)) == is_usual
+
+
+@pytest.mark.parametrize(("value", "alone"), [("every", 2), ("large", 3)])
+def test_a_recipe_may_have_every_conv_so(value, alone):
     net = models.build("speedrun", {}, in_channels=3, classes=10, image_size=32)
     before, state = dict(net.named_parameters()), list(net.state_dict())
-    facts = assembly.speed_up(recipes.load("cifar94_cpu", "cpu", ["winograd=every"]), net, "cpu")
-    assert facts.items() >= {"winograd": 3, "winograd_alone": 2}.items()
+    facts = assembly.speed_up(recipes.load("cifar94_cpu", "cpu", [f"winograd={value}"]), net, "cpu")
+    assert facts.items() >= {"winograd": 3, "winograd_alone": alone}.items()
+    assert facts.get("winograd_large") == (6 - facts["winograd_fused"] if value == "large" else None)
     assert sum(isinstance(module, PooledConv) for module in net.modules()) == 3
     assert all(dict(net.named_parameters())[name] is parameter for name, parameter in before.items())
     assert list(net.state_dict()) == state
 
 
 def test_flops_are_those_that_are_computed():
-    whole, fewer = (
+    fused, every, large = (
         footprint(recipes.load("cifar94_cpu", "cpu", [f"winograd={said}"]), "cpu").forward_flops_per_example
-        for said in ("fused", "every")
+        for said in ("fused", "every", "large")
     )
     # The last conv, of 3×3 pixels, goes the usual way.
-    assert whole - fewer == 2 * 256 * 256 * (9 * 7**2 - 16 * 4**2)
+    assert fused - every == 2 * 256 * 256 * (9 * 7**2 - 16 * 4**2)
+    # Now it does not, and neither does the one of 15×15 pixels.
+    saved = 64 * 64 * (9 * 15**2 - 36 * 4**2) + 256 * 256 * (16 * 4**2 - 36 * 2**2 + 9 * 3**2 - 36)
+    saved += 64 * 256 * (16 * 7**2 - 36 * 4**2)
+    if not narrow_conv.suits(conv(24, 64)):
+        saved += 24 * 64 * (16 * 15**2 - 36 * 8**2)
+    assert every - large == 2 * saved
 
 
 @torch.no_grad()
