@@ -48,6 +48,47 @@ inline void store(T *to, long step, const typename Vector<N>::floats (&values)[S
         for (int j = 0; j < SIZE; ++j) Vector<N>::store(to + (SIZE * i + j) * step, values[i][j]);
 }
 
+// Where a thread writes its tiles into [PLACES][tiles][channels], one after the other.
+//
+// If the places lie whole pages apart, all compete for the same few lines of a cache, and each of its lines is fetched and
+// written back for every vector. Then some tiles are gathered here first, and written place by place.
+template <int SIDE, class T>
+class TileWriter {
+public:
+    TileWriter(T *tiles, Shape shape)
+        : tiles_(tiles), channels_(shape.channels), step_(shape.step()),
+          most_(step_ * sizeof(T) % HALF_PAGE ? 0 : std::max(GATHERED / channels_, 1L)),
+          gathered_(PLACES * most_ * channels_) {}
+    ~TileWriter() { flush(); }
+
+    template <int N>
+    void write(long tile, long channel, const typename Vector<N>::floats (&values)[SIDE + 2][SIDE + 2]) {
+        if (most_) store<N>(gathered_.at(count_ * channels_ + channel), most_ * channels_, values);
+        else store<N>(tiles_ + tile * channels_ + channel, step_, values);
+    }
+
+    void finish(long tile) {
+        if (!most_) return;
+        end_ = tile + 1;
+        if (++count_ == most_) flush();
+    }
+
+private:
+    static constexpr long PLACES = (SIDE + 2) * (SIDE + 2), HALF_PAGE = 2048, GATHERED = 256;
+    T *const tiles_;
+    const long channels_, step_, most_;
+    const Buffer<T> gathered_;
+    long count_ = 0, end_ = 0;  // the tiles that are gathered, and the one after them
+
+    void flush() {
+        for (long place = 0; place < PLACES; ++place) {
+            const T *from = gathered_.at(place * most_ * channels_);
+            std::copy(from, from + count_ * channels_, tiles_ + place * step_ + (end_ - count_) * channels_);
+        }
+        count_ = 0;
+    }
+};
+
 template <int SIDE, int N, class T>
 void transform_images(const T *images, T *tiles, Shape shape) {
     using V = Vector<N>;
@@ -56,6 +97,7 @@ void transform_images(const T *images, T *tiles, Shape shape) {
 #pragma omp parallel
     {
         const Buffer<T> zeros(channels);
+        TileWriter<SIDE, T> writer(tiles, shape);
 #pragma omp for schedule(static)
         for (long tile = 0; tile < shape.tiles(); ++tile) {
             const Corner<SIDE> at(tile, shape);
@@ -70,8 +112,9 @@ void transform_images(const T *images, T *tiles, Shape shape) {
                 for (int i = 0; i < SIZE; ++i)
                     for (int j = 0; j < SIZE; ++j) patch[i][j] = V::load(pixels[i][j] + channel);
                 transform_patch(patch, transformed);
-                store<N>(tiles + tile * channels + channel, shape.step(), transformed);
+                writer.template write<N>(tile, channel, transformed);
             }
+            writer.finish(tile);
         }
     }
 }
@@ -144,21 +187,26 @@ void pool_products_backward(const T *pooled, const uint8_t *places, T *products,
     using V = Vector<N>;
     constexpr int WINDOWS = SIDE / 2;
     const Shape windows = shape.pooled();
-#pragma omp parallel for schedule(static)
-    for (long tile = 0; tile < shape.tiles(); ++tile) {
-        const Corner<WINDOWS> at(tile, shape);
-        for (long channel = 0; channel < shape.channels; channel += N) {
-            typename V::floats gradient[WINDOWS][WINDOWS] = {}, product[SIDE + 2][SIDE + 2];
-            typename V::words place[WINDOWS][WINDOWS] = {};
-            for (int i = 0; i < WINDOWS; ++i)
-                for (int j = 0; j < WINDOWS; ++j)
-                    if (windows.has(at.y + i, at.x + j)) {
-                        const long from = windows.pixel(at.image, at.y + i, at.x + j) + channel;
-                        gradient[i][j] = V::load(pooled + from);
-                        place[i][j] = V::load_bytes(places + from);
-                    }
-            pool_backward(gradient, place, product);
-            store<N>(products + tile * shape.channels + channel, shape.step(), product);
+#pragma omp parallel
+    {
+        TileWriter<SIDE, T> writer(products, shape);
+#pragma omp for schedule(static)
+        for (long tile = 0; tile < shape.tiles(); ++tile) {
+            const Corner<WINDOWS> at(tile, shape);
+            for (long channel = 0; channel < shape.channels; channel += N) {
+                typename V::floats gradient[WINDOWS][WINDOWS] = {}, product[SIDE + 2][SIDE + 2];
+                typename V::words place[WINDOWS][WINDOWS] = {};
+                for (int i = 0; i < WINDOWS; ++i)
+                    for (int j = 0; j < WINDOWS; ++j)
+                        if (windows.has(at.y + i, at.x + j)) {
+                            const long from = windows.pixel(at.image, at.y + i, at.x + j) + channel;
+                            gradient[i][j] = V::load(pooled + from);
+                            place[i][j] = V::load_bytes(places + from);
+                        }
+                pool_backward(gradient, place, product);
+                writer.template write<N>(tile, channel, product);
+            }
+            writer.finish(tile);
         }
     }
 }
@@ -185,17 +233,22 @@ void join_products(const T *products, T *images, Shape shape) {
 template <int SIDE, int N, class T>
 void join_products_backward(const T *images, T *products, Shape shape) {
     using V = Vector<N>;
-#pragma omp parallel for schedule(static)
-    for (long tile = 0; tile < shape.tiles(); ++tile) {
-        const Corner<SIDE> at(tile, shape);
-        for (long channel = 0; channel < shape.channels; channel += N) {
-            typename V::floats out[SIDE][SIDE] = {}, product[SIDE + 2][SIDE + 2];
-            for (int i = 0; i < SIDE; ++i)
-                for (int j = 0; j < SIDE; ++j)
-                    if (shape.has(at.y + i, at.x + j))
-                        out[i][j] = V::load(images + shape.pixel(at.image, at.y + i, at.x + j) + channel);
-            join_backward(out, product);
-            store<N>(products + tile * shape.channels + channel, shape.step(), product);
+#pragma omp parallel
+    {
+        TileWriter<SIDE, T> writer(products, shape);
+#pragma omp for schedule(static)
+        for (long tile = 0; tile < shape.tiles(); ++tile) {
+            const Corner<SIDE> at(tile, shape);
+            for (long channel = 0; channel < shape.channels; channel += N) {
+                typename V::floats out[SIDE][SIDE] = {}, product[SIDE + 2][SIDE + 2];
+                for (int i = 0; i < SIDE; ++i)
+                    for (int j = 0; j < SIDE; ++j)
+                        if (shape.has(at.y + i, at.x + j))
+                            out[i][j] = V::load(images + shape.pixel(at.image, at.y + i, at.x + j) + channel);
+                join_backward(out, product);
+                writer.template write<N>(tile, channel, product);
+            }
+            writer.finish(tile);
         }
     }
 }

@@ -66,7 +66,7 @@ def test_in_fp32_it_is_a_conv_and_a_max_pooling(images, height, width, ins, outs
 
 @pytest.mark.parametrize(
     ("ins", "outs", "pixels", "large", "times"),
-    [(24, 64, 31, False, 3), (64, 256, 15, False, 3), (256, 256, 7, False, 3), (64, 256, 15, True, 10)],
+    [(24, 64, 31, False, 3), (64, 256, 15, False, 3), (256, 256, 7, False, 3), (64, 256, 15, True, 8)],
 )
 def test_in_bf16_it_errs_little_more_than_torch_does(ins, outs, pixels, large, times):
     torch.manual_seed(0)
