@@ -3,7 +3,7 @@
 // A tile makes SIDE x SIDE outputs, SIDE 2 or 4, and has PLACES = (SIDE + 2)^2 numbers of each channel. Images are
 // [n][h][w][channels], tiles and their products [PLACES][n * high * wide][channels]: tile (ty, tx) is the patch that the
 // outputs at (SIDE ty, SIDE tx) see, one pixel of zeros around the image. Filters are [9][size] and [PLACES][size].
-// Channels and sizes are a multiple of 8. All sums are fp32; half precision is only how numbers lie in memory.
+// Channels are a multiple of 8, sizes of 64. All sums are fp32; half precision is only how numbers lie in memory.
 
 #include "winograd.h"
 
@@ -253,27 +253,35 @@ void join_products_backward(const T *images, T *products, Shape shape) {
     }
 }
 
+// Filters are written like tiles of so many channels.
+constexpr long FILTERS = 64;
+
 template <int SIDE, class T>
 void transform_filters(T *transformed, const float *filters, long size) {
-    using V = Vector<8>;
-#pragma omp parallel for schedule(static)
-    for (long at = 0; at < size; at += 8) {
-        V::floats filter[3][3], out[SIDE + 2][SIDE + 2];
-        load<8>(filters + at, size, filter);
-        transform_filter(filter, out);
-        store<8>(transformed + at, size, out);
+#pragma omp parallel
+    {
+        TileWriter<SIDE, T> writer(transformed, Shape{size / FILTERS, 0, 0, FILTERS, 1, 1});
+#pragma omp for schedule(static)
+        for (long tile = 0; tile < size / FILTERS; ++tile) {
+            for (long at = 0; at < FILTERS; at += 16) {
+                Vector<16>::floats filter[3][3], out[SIDE + 2][SIDE + 2];
+                load<16>(filters + tile * FILTERS + at, size, filter);
+                transform_filter(filter, out);
+                writer.template write<16>(tile, at, out);
+            }
+            writer.finish(tile);
+        }
     }
 }
 
 template <int SIDE>
 void transform_filters_backward(const float *transformed, float *filters, long size) {
-    using V = Vector<8>;
 #pragma omp parallel for schedule(static)
-    for (long at = 0; at < size; at += 8) {
-        V::floats in[SIDE + 2][SIDE + 2], filter[3][3];
-        load<8>(transformed + at, size, in);
+    for (long at = 0; at < size; at += 16) {
+        Vector<16>::floats in[SIDE + 2][SIDE + 2], filter[3][3];
+        load<16>(transformed + at, size, in);
         transform_filter_backward(in, filter);
-        store<8>(filters + at, size, filter);
+        store<16>(filters + at, size, filter);
     }
 }
 
