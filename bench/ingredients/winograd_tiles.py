@@ -94,16 +94,18 @@ class Tiling(NamedTuple):
     def pooled(cls, images: Tensor, large: bool = False) -> Tiling:
         """Of whole 2×2 windows only, as pooling has them."""
         height, width = images.shape[-2:]
-        return cls._over(images, height // 2 * 2, width // 2 * 2, large)
+        return cls._over(height, width, height // 2 * 2, width // 2 * 2, large)
 
     @classmethod
     def whole(cls, images: Tensor, large: bool = False) -> Tiling:
         """Of every output."""
-        return cls._over(images, *images.shape[-2:], large)
+        height, width = images.shape[-2:]
+        return cls._over(height, width, height, width, large)
 
     @classmethod
-    def _over(cls, images: Tensor, rows: int, columns: int, large: bool) -> Tiling:
-        small, larger = (cls(*images.shape[-2:], -(-rows // side), -(-columns // side), side) for side in SIDES)
+    def _over(cls, height: int, width: int, rows: int, columns: int, large: bool) -> Tiling:
+        """Of the first `rows` and `columns`, by the larger tile if that takes clearly fewer multiplications."""
+        small, larger = (cls(height, width, -(-rows // side), -(-columns // side), side) for side in SIDES)
         return larger if large and small.multiplications >= LARGE_GAIN * larger.multiplications else small
 
     @property
