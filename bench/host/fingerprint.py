@@ -30,6 +30,9 @@ CPU_FLAGS = (
     "sve", "sve2", "i8mm",
 )  # fmt: skip
 
+# Those that multiply whole numbers of 8 bits, for oneDNN. On other CPUs it is slower, and sums may overflow.
+_VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
+
 # Not in the id: the versions of the kernel and of Python, the exact bytes of memory (they change with the kernel), and
 # facts that need torch to be loaded. OMP_NUM_THREADS is in it, the usual reason why a machine is suddenly slower.
 _IDENTITY = (
@@ -140,6 +143,10 @@ def lack_of_precision(precision: str, device: str) -> str | None:
     """Why a device cannot compute in a precision; None if it can."""
     if precision == "tf32" and device != "cuda":
         return "precision: tf32 is a format of CUDA's tensor cores; on a CPU use fp32 or bf16"
+    if precision == "int8" and device == "cuda":
+        return "inference.precision: int8 is made for a CPU; on a GPU use pure_fp16"
+    if precision == "int8" and not _VNNI & set(_cpu()["cpu_flags"]):
+        return f"inference.precision: int8 needs a CPU with one of {', '.join(sorted(_VNNI))}; use fp32 on this one"
     return None
 
 

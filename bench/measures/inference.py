@@ -6,10 +6,10 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from bench.host.gc_pause import heap_frozen
 from bench.ingredients.winograd_tiles import TiledConv
 from bench.measures import assembly
 from bench.measures.base import Measure, parameter_count, remarks, seconds, verdict
+from bench.measures.frozen import compiled, constant_weights
 from bench.measures.fusion import fold_batch_norms
 from bench.measures.throttle import throttle_gauge
 from bench.models import ImpossibleModel
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
     from bench.spec.job import Job
 
 LATENCY = "latency"
+INT8 = "int8"
 BATCH_SIZES = (1, 32, 256)
 # The number of test images requested in turn if no accuracy is needed.
 REQUEST_IMAGES = 1024
+# The training images from which the ranges for int8 are taken.
+CALIBRATION_IMAGES = 1000
 # Enough requests for ten of them to lie beyond the 99th percentile.
 LATENCY_LEAST_SAMPLES = 1000
 LEAST_WARM_UP_STEPS = 3
@@ -66,9 +70,10 @@ class Inference(Measure):
         with clock.span("init"):
             model = self._ready(model, data)
             self._forward: Callable[[Tensor], Tensor] = self._compiled(model) if self.recipe.compile else model
+            constant = constant_weights(self.device.is_cuda) if self.recipe.compile else nullcontext()
             self._batches_done = self._images_done = 0
         # Entered once, as in an evaluation, so that autocast converts the weights only once.
-        with torch.no_grad(), self.precision.autocast():
+        with torch.no_grad(), constant, self.precision.autocast():
             with clock.span("compile"):
                 test.warm_up()
                 images, labels = _requests(test, len(data.test) if trained else REQUEST_IMAGES)
@@ -115,17 +120,26 @@ class Inference(Measure):
             model = fused.model
         if wanted and wanted.mirror:
             model = Mirrored(model)
+        if self.precision.name == INT8:
+            self._quantize(model, data)
         self.precision.prepare(model, self.placement.memory_format)
         for module in model.modules():
             if isinstance(module, TiledConv):
                 module.settle(self.precision.inputs)
         return model
 
+    def _quantize(self, model: nn.Module, data: Dataset) -> None:
+        from bench.measures.quantization import quantize_convs
+
+        images = assembly.normalised(data, CALIBRATION_IMAGES, self.device.torch)
+        try:
+            quantized, left = quantize_convs(model, images)
+        except ValueError as error:
+            raise ImpossibleModel(f"inference.precision: int8: {error}; use pure_bf16 for it") from None
+        self.tell_resolved(quantized_convs=quantized, convs_left=left)
+
     def _compiled(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
-        """The network compiled with its weights as constants, with a CUDA graph for each batch size."""
-        options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": self.device.is_cuda}
-        # Not dynamic, because a network for all batch sizes is not the fastest for each.
-        return torch.compile(model, dynamic=False, options=options)
+        return compiled(model, self.device.is_cuda)
 
     def _judge(self, images: Tensor, labels: Tensor) -> tuple[Status, str | None]:
         """The accuracy over all test images, from the timed forward passes."""

@@ -401,7 +401,8 @@ def _cell(
     config, cell = recipes.identify(config | _special(values), device, measure)
     if recipe is not None:
         lack = recipes.lack_of_devices(recipe, device, measure, *found)
-        skip = lack or lack_of_precision(recipe.precision, device) or _lack_for_task(recipe, measure)
+        precision = (recipe.for_inference() if measure == "inference" else recipe).precision
+        skip = lack or lack_of_precision(precision, device) or _lack_for_task(recipe, measure)
     return Cell(values, cell, config, recipe, skip)
 
 

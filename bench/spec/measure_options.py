@@ -16,16 +16,24 @@ class InferenceOptions(Strict):
     """How `--measure inference` runs the trained network; what is null is as in training.
 
     `fuse` folds each batch norm into the conv before it. `mirror` answers by the mean of an image and its mirror
-    image, which go through the network together, as `evaluation.tta: 1` does after training.
+    image, which go through the network together, as `evaluation.tta: 1` does after training. With `precision: int8`,
+    convs of many channels are in int8, with ranges from training images, and the rest is as in `pure_bf16`, or in fp32
+    where bf16 is not native. With `compile`, or in int8, `winograd` is off unless it is said here.
     """
 
     fuse: bool = False
     mirror: bool = False
-    precision: NumberFormat | None = None
+    precision: Literal[NumberFormat, "int8"] | None = None
     memory_format: MemoryFormat | None = None
     compile: bool | None = None
     winograd: bool | Literal["auto"] | None = None
     threads: Threads | None = None
+
+    @model_validator(mode="after")
+    def _is_one_form(self) -> Self:
+        if self.precision == "int8" and self.winograd:
+            raise ValueError("inference.winograd: is not for int8; leave one of the two out")
+        return self
 
 
 class FindLrOptions(Strict):

@@ -377,6 +377,9 @@ class Recipe(Strict):
         said = self.inference.model_dump(exclude={"fuse", "mirror"}, exclude_none=True) if self.inference else {}
         if "winograd" in said:
             said["winograd"] = WinogradConfig.model_validate(said["winograd"]) if said["winograd"] else None
+        elif said.get("compile") or said.get("precision") == "int8":
+            # What is compiled would be in pieces between convs of this form, and there are none in int8.
+            said["winograd"] = None
         # What is fused with an activation cannot be folded into a conv, which `fuse` asks for and which is faster.
         return self.model_copy(update={**said, "fused_activations": None})
 

@@ -3,6 +3,9 @@
 `fp32`, `tf32` (CUDA), `bf16` and `fp16` (autocast over fp32 weights; fp16 with a gradient scaler), and `pure_fp16` /
 `pure_bf16` (weights and activations in half precision, batch norm in fp32 unless `half_norms` says otherwise, no
 scaler). `auto` is the half precision that the device computes natively, else fp32.
+
+`int8` is for inference on a CPU: `bench.measures.quantization` puts convs into it, and the rest is in the half
+precision that the CPU computes natively, else in fp32.
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ class Precision:
             raise UsageError(lack)
         self.name = name
         self.device = device
-        pure = name.startswith("pure_")
-        half = _HALF.get(name.removeprefix("pure_"))
+        rest = f"pure_{native_precision(device.kind)}" if name == "int8" else name
+        pure = rest.startswith("pure_")
+        half = _HALF.get(rest.removeprefix("pure_"))
         self.weights = half if pure and half is not None else torch.float32
         self._autocast = None if pure else half
         self._half_norms = half_norms and pure

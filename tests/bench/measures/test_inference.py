@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from bench.errors import UsageError
-from bench.host import native
+from bench.host import fingerprint, native
+from bench.host.fingerprint import lack_of_precision
 from bench.measures import assembly, inference
+from bench.models import ImpossibleModel
 from bench.pipelines.augment import Augment
 from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Placement
@@ -155,6 +157,41 @@ def test_inference_has_settings_of_its_own(make_job, run_here, monkeypatch):
     resolved = resolved_of(told)
     assert (resolved["precision"], resolved["threads"], resolved["norms_left"]) == ("pure_bf16", 1, 0)
     assert {parameter.dtype for parameter in seen[0].parameters()} == {torch.bfloat16}
+
+
+needs_vnni = pytest.mark.skipif(lack_of_precision("int8", "cpu") is not None, reason="this CPU has no VNNI")
+WIDE = "model={name: speedrun, widths: [32, 32]}"
+
+
+@needs_vnni
+def test_in_int8_the_accuracy_is_nearly_the_trainings(tmp_path, make_job, run_here):
+    net = ["precision=fp32", "target_accuracy=null", WIDE, "winograd=auto"]
+    short = ["epochs=6", "batch_size=32", "optimizer.lr=0.01"]
+    told = run_here(replace(make_job("time_to_accuracy", *net, *short), keep_weights=tmp_path / "kept.pt"))
+    weights = WeightsFile(tmp_path / "kept.pt", resolved_of(told)["kept_weights"]["sha256"])
+    trained = last(told)["metrics"]["accuracy"]
+    assert trained > 0.3
+    bounds = Bounds(relative_error=10.0, least_samples=1, least_s=0.0, timeout_s=60.0)
+    job = make_job("inference", *net, "inference={precision: int8, fuse: true}", sampling=bounds)
+    told = run_here(replace(job, weights=weights))
+    assert last(told)["metrics"]["accuracy"] == pytest.approx(trained, abs=0.03)
+    resolved = resolved_of(told)
+    # All but the whitening and the one behind it.
+    assert (resolved["precision"], resolved["quantized_convs"], resolved["convs_left"]) == ("int8", 3, 2)
+    assert "winograd" not in resolved
+
+
+@needs_vnni
+def test_in_int8_a_net_without_wide_convs_is_refused(make_job, run_here):
+    with pytest.raises(ImpossibleModel, match=r"inference.precision: int8: no conv .* 32 or more input.*use pure_bf16"):
+        run_here(make_job("inference", "inference={precision: int8}"))
+
+
+def test_int8_on_a_machine_that_cannot_is_refused(make_job, run_here, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_cpu", lambda: {"cpu_flags": ["avx2"]})
+    with pytest.raises(UsageError, match="int8 needs a CPU with one of amx_int8, avx512_vnni, avx_vnni; use fp32"):
+        run_here(make_job("inference", WIDE, "inference={precision: int8}"))
+    assert lack_of_precision("int8", "cuda") == "inference.precision: int8 is made for a CPU; on a GPU use pure_fp16"
 
 
 @pytest.mark.usefixtures("cxx")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bench.documents.document import Document
 from bench.errors import UsageError
+from bench.host.fingerprint import lack_of_precision
 from bench.spec import matrix as matrices
 from bench.spec import recipes
 from bench.spec.matrix import Matrix, expand, schedule
@@ -161,6 +162,8 @@ def test_a_format_that_a_device_has_not_is_a_reason_to_skip():
     assert fine.skip is None
     assert without.skip.startswith("precision: tf32 is a format of CUDA's tensor cores")
     assert [cell.skip for cell in cells("cuda", axes={"precision": ["fp32", "tf32"]})] == [None, None]
+    fine, without = cells("cuda", measure="inference", axes={"inference.precision": [None, "int8"]})
+    assert (fine.skip, without.skip) == (None, lack_of_precision("int8", "cuda"))
 
 
 def test_more_devices_than_there_are_is_a_reason_to_skip():
