@@ -26,6 +26,7 @@ def whole(shape: tuple[int, ...], low: int, high: int) -> torch.Tensor:
     return torch.randint(low, high + 1, shape).float()
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("name", CONVS)
 @torch.no_grad()
 def test_whole_numbers_are_computed_exactly_to_the_edge_of_the_image(name):
