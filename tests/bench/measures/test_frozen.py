@@ -5,10 +5,10 @@ from torch import nn
 from bench.measures.frozen import compiled, constant_weights
 
 
+@pytest.mark.slow  # the first time, torch compiles its own headers
 @pytest.mark.usefixtures("cxx")
 @torch.no_grad()
-def test_a_compiled_net_has_its_weights_as_constants(monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+def test_a_compiled_net_has_its_weights_as_constants():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU()).to(memory_format=torch.channels_last).eval()
     images = torch.randn(2, 3, 6, 6).contiguous(memory_format=torch.channels_last)
