@@ -64,6 +64,13 @@ class UnsureChoice(StrEnum):
     own_code = "own-code"
 
 
+class LengthBy(StrEnum):
+    """The names of bench.gate.length_unit.LENGTH_UNITS."""
+
+    seconds = "seconds"
+    flop = "flop"
+
+
 class ReportFormat(StrEnum):
     terminal = "terminal"
     markdown = "markdown"

@@ -52,6 +52,16 @@ def count(number: float | None) -> str:
     return f"{number:,.0f}"
 
 
+def flop(number: float | None) -> str:
+    """Floating-point operations: `85 FLOP`, `1.2 GFLOP`, `0.0871 PFLOP`; PFLOP from 0.01 PFLOP on."""
+    if number is None:
+        return MISSING
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if number >= 0.01 * size:
+            return f"{number / size:.3g} {prefix}FLOP"
+    return f"{number:.0f} FLOP"
+
+
 def rate(per_s: float | None) -> str:
     """Samples per second, three significant digits below 1,000."""
     if per_s is None:

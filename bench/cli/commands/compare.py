@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.gate_options import GATE_EXIT_CODES, Margins, ReportFormat, ReportOutput, accuracy
+from bench.cli.gate_options import GATE_EXIT_CODES, LengthBy, Margins, ReportFormat, ReportOutput, accuracy
 from bench.cli.options import Pin, Results
 from bench.errors import UsageError
 from bench.gate import compare as comparison
 from bench.gate.equal_accuracy import EqualAccuracy, compare_at
 from bench.gate.hosts import on_common_hosts, on_machine
+from bench.gate.length_unit import LENGTH_UNITS, SECONDS
 from bench.gate.report import Report, Side
 from bench.gate.source import read
 from bench.report.terminal.equal_accuracy import print_equal_accuracy, to_json
@@ -48,17 +49,33 @@ def compare(
             help="Compare two recipes by the time to this accuracy, such as 0.94; run each at a few numbers of epochs.",
         ),
     ] = None,
+    by: Annotated[
+        LengthBy | None,
+        typer.Option(
+            help="With --at-accuracy: compare by seconds of training (the default) or by FLOPs, which are the same on "
+            "every machine.",
+        ),
+    ] = None,
     output: ReportOutput = ReportOutput(),
     results: Results = Path("results"),
 ) -> int:
     """Raises UsageError for a side that means nothing, StoreError for files that cannot be read."""
+    if by is not None and at_accuracy is None:
+        raise UsageError("--by says what --at-accuracy compares: add --at-accuracy 0.94, or leave out --by")
     choice = HostChoice(pin)
     of_base, of_head = (on_machine(read(side, results), choice, side) for side in (base, head))
     if same_machine:
         of_base, of_head = on_common_hosts(of_base, of_head)
     if at_accuracy is not None:
         found = compare_at(
-            at_accuracy, of_base, of_head, (base, head), margins.margin, margins.unsure.value, any_machine
+            at_accuracy,
+            of_base,
+            of_head,
+            (base, head),
+            margins.margin,
+            margins.unsure.value,
+            any_machine,
+            SECONDS if by is None else LENGTH_UNITS[by.value],
         )
         write_equal_accuracy(found, output, console)
         return found.exit_code

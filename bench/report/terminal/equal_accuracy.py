@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.gate.equal_accuracy import EqualAccuracy, RecipeSide
+from bench.gate.length_unit import LengthUnit
 from bench.gate.verdict import Verdict
 from bench.report.terminal.gate_files import finite
 from bench.statistics.estimates import Estimate
 from bench.text import units
 from bench.text.console import say
 
-SECONDS_OF_RATE = 10.0
-WORDS = {
-    Verdict.SAME: "is as fast as",
-    Verdict.BETTER: "is faster than",
-    Verdict.WORSE: "is slower than",
-    Verdict.UNSURE: "may be faster or slower than",
-}
-
 
 def print_equal_accuracy(console: Console, found: EqualAccuracy) -> None:
     """Print a row for each recipe, the ratio, and the verdict."""
-    table = Table("", "runs", "epochs", f"time to {units.percent(found.target)}", "rate there")
+    unit, step = found.unit, _step(found.base.length.value)
+    table = Table("", "runs", "epochs", f"{unit.noun} to {units.percent(found.target)}", "rate there")
     for side in (found.base, found.head):
-        epochs = ", ".join(f"{length:g}" for length in side.lengths) or units.MISSING
-        table.add_row(side.name, str(side.n), epochs, interval(side.time_s, units.duration), _rates(side))
+        epochs = ", ".join(f"{one:g}" for one in side.epochs) or units.MISSING
+        table.add_row(side.name, str(side.n), epochs, interval(side.length, unit.show), _rates(side, unit, step))
     console.print(table)
     for line in remarks(found):
         say(console, line)
@@ -40,30 +36,35 @@ def remarks(found: EqualAccuracy) -> list[str]:
     """The verdict first, then what a reader must know."""
     ratio, base, head = found.ratio, found.base.name, found.head.name
     lines = [
-        f"{head} {WORDS[found.verdict]} {base}: at {units.percent(found.target)} its training takes "
-        f"{interval(ratio, lambda value: f'{value:.3f}')} times as long (n = {ratio.n})."
+        f"{head} {found.unit.words[found.verdict]} {base}: at {units.percent(found.target)} its training takes "
+        f"{interval(ratio, lambda value: f'{value:.3f}')} {found.unit.times} (n = {ratio.n})."
     ]
     if ratio.low is None:
-        lines.append("There is no interval: the rise of the accuracy may be chance. Run more seeds, or other lengths.")
+        lines.append(
+            "There is no interval: the runs are few, or the rise of the accuracy may be chance. Run more seeds, or "
+            "other lengths."
+        )
     elif found.verdict is Verdict.UNSURE:
         lines.append(f"Not decided within {found.margin:.0%}: run more seeds.")
     if found.shares_rate:
-        lines.append("One of the two has a single length, so both are taken to gain accuracy at the same rate.")
+        lines.append(
+            "One of the two has a single length, or too few runs, so both are taken to gain accuracy at the same rate."
+        )
     for side in (found.base, found.head):
         if side.is_extrapolated:
             lines.append(
-                f"{side.name}: no run is on the other side of the target, so its time lies outside of its runs."
+                f"{side.name}: no run is on the other side of the target, so its figures there are extrapolated."
             )
     return lines
 
 
 def to_json(found: EqualAccuracy) -> str:
-    """All figures; accuracies and rates are fractions."""
-    sides = {name: asdict(side) for name, side in (("base", found.base), ("head", found.head))}
+    """All figures; accuracies and rates are fractions. The names of lengths and rates end in their unit."""
+    sides = {name: _side(side, found.unit) for name, side in (("base", found.base), ("head", found.head))}
     # JSON has no infinity: a bound that is none is null.
-    said = {"target": found.target, "ratio": asdict(found.ratio), "shares_rate": found.shares_rate}
-    whole = said | sides | {"verdict": found.verdict.value, "margin": found.margin}
-    return json.dumps(finite(whole), indent=2)
+    said = {"target": found.target, "by": found.unit.name, "ratio": asdict(found.ratio)}
+    judged = {"shares_rate": found.shares_rate, "verdict": found.verdict.value, "margin": found.margin}
+    return json.dumps(finite(said | sides | judged), indent=2)
 
 
 def interval(estimate: Estimate, show: Callable[[float | None], str]) -> str:
@@ -73,11 +74,25 @@ def interval(estimate: Estimate, show: Callable[[float | None], str]) -> str:
     return f"{show(estimate.value)} ({show(estimate.low)} to {show(estimate.high)})"
 
 
-def _rates(side: RecipeSide) -> str:
-    """Percentage points for each epoch, if the epochs are known, and for each ten seconds."""
-    per_s = side.points_per_s.scaled(100 * SECONDS_OF_RATE, "points")
-    told = [f"{interval(per_s, lambda value: f'{value:.2g}')} points in {SECONDS_OF_RATE:g} s"]
-    if side.points_per_epoch is not None:
-        per_epoch = side.points_per_epoch.scaled(100, "points")
-        told.insert(0, f"{interval(per_epoch, lambda value: f'{value:.2g}')} points an epoch")
-    return "\n".join(told)
+def _side(side: RecipeSide, unit: LengthUnit) -> dict[str, Any]:
+    renamed = {
+        "length": f"length_{unit.symbol}",
+        "per_length": f"accuracy_per_{unit.symbol}",
+        "per_epoch": "accuracy_per_epoch",
+    }
+    return {renamed.get(name, name): value for name, value in asdict(side).items()}
+
+
+def _step(length: float) -> float:
+    """The power of ten, at most a fifth of the length, that rates are told for."""
+    return float(10 ** math.floor(math.log10(length / 5)))
+
+
+def _rates(side: RecipeSide, unit: LengthUnit, step: float) -> str:
+    """Percentage points for each epoch, if the epochs are known, and for each step of length."""
+    rates = [(side.per_epoch, 1.0, "an epoch"), (side.per_length, step, f"in {unit.show_step(step)}")]
+    return "\n".join(
+        f"{interval(rate.scaled(100 * times, 'points'), '{:.2g}'.format)} points {per}"
+        for rate, times, per in rates
+        if rate is not None
+    )

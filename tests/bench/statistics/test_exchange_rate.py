@@ -48,8 +48,9 @@ def shares(base, head, faster=1.0):
         (([9.0, 10.0, 11.0], 3), ([8.5, 9.5, 10.5], 3)),
         (([9.0, 10.0, 11.0], 5), ([9.5], 5)),
         (([8.0, 12.0], 5), ([7.5, 11.5], 3)),
+        (([7.5, 12.0], 2), ([7.5, 12.0], 2)),
     ],
-    ids=["three lengths each", "one length of the shortened", "two lengths"],
+    ids=["three lengths each", "one length of the shortened", "two lengths", "two seeds"],
 )
 def test_a_recipe_shortened_by_half_an_epoch_is_the_same_in_95_percent(base, head):
     covers, _ = shares(base, head)
@@ -63,10 +64,10 @@ def test_a_recipe_that_is_faster_is_found_and_by_how_much():
 
 
 def test_the_rates_and_the_time_are_those_of_the_line():
-    lengths = [300.0, 400.0, 500.0]
+    lengths = [300.0, 350.0, 400.0, 500.0]
     trend = Trend.of(lengths, [0.94 + 0.02 * math.log(length / 400) for length in lengths])
     (slope,) = slopes(trend)
-    found = length_at(0.945, trend, slope)
+    found = length_at(0.945, trend, slope, "s")
     assert found.value == pytest.approx(400 * math.exp(0.25))
     assert found.low == pytest.approx(found.high) == pytest.approx(found.value)
     rate = rate_at(found.value, trend, slope, "1/s")
@@ -77,9 +78,23 @@ def test_the_interval_of_the_time_covers_it():
     draws, covers = np.random.default_rng(1), 0
     for _ in range(TRIALS):
         trend = runs(draws, [9.0, 10.0, 11.0], 3)
-        found = length_at(TARGET, trend, slopes(trend)[0])
+        found = length_at(TARGET, trend, slopes(trend)[0], "s")
         covers += found.low is None or found.low <= 10 * EPOCH_S <= found.high
     assert covers / TRIALS >= 0.936
+
+
+def test_a_single_degree_of_freedom_gives_values_alone():
+    draws = np.random.default_rng(0)
+    base, head = (runs(draws, [8.0, 12.0], 1) for _ in range(2))
+    (slope, _), found = slopes(base, head), ratio_at(TARGET, base, head)
+    assert slope.shared
+    rate, length = rate_at(400.0, base, slope, "1/s"), length_at(TARGET, base, slope, "s")
+    assert {(one.low, one.high) for one in (found, rate, length)} == {(None, None)}
+    assert found.value == pytest.approx(1, abs=0.2)
+    # One run more, and both still share the rate, which now has an interval.
+    more = runs(draws, [8.0, 10.0, 12.0], 1)
+    assert [one.shared for one in slopes(more, head)] == [True, True]
+    assert rate_at(400.0, more, slopes(more, head)[0], "1/s").low is not None
 
 
 def test_without_a_clear_rise_there_is_no_interval():

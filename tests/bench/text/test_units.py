@@ -22,6 +22,22 @@ def test_counts(number, shown):
     assert units.count(number) == shown
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (None, "–"),
+        (85, "85 FLOP"),
+        (1.234e9, "1.23 GFLOP"),
+        (9e12, "9 TFLOP"),
+        (1e13, "0.01 PFLOP"),
+        (8.708e13, "0.0871 PFLOP"),
+        (2.5e15, "2.5 PFLOP"),
+    ],
+)
+def test_flops(number, shown):
+    assert units.flop(number) == shown
+
+
 @pytest.mark.parametrize(("per_s", "shown"), [(3.14159, "3.14/s"), (550.4, "550/s"), (12876.2, "12,876/s")])
 def test_rates(per_s, shown):
     assert units.rate(per_s) == shown
