@@ -27,7 +27,8 @@ class RecipeSide:
     """The runs of one recipe: how many, at which numbers of epochs (empty if unknown), and what accuracy costs it.
 
     `length` is that at the target, in the comparison's unit. `per_length` and `per_epoch` are the rise of the accuracy
-    there, as a fraction of 1, with one more unit or epoch.
+    there, as a fraction of 1, with one more unit or epoch. `left_out` counts runs with an accuracy that is not finite,
+    or without a recorded length.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RecipeSide:
     per_length: Estimate
     per_epoch: Estimate | None
     is_extrapolated: bool
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def _numbers(metrics: Mapping[str, Any] | None, metric: str) -> tuple[float, flo
 def _side(name: str, side: Sequence[Result], target: float, trend: Trend, slope: Slope, unit: LengthUnit) -> RecipeSide:
     length = length_at(target, trend, slope, unit.symbol)
     metric = unit.metrics[side[0].measure]
+    with_accuracy = sum((result.metrics or {}).get("accuracy") is not None for result in side)
     side = [result for result in side if _numbers(result.metrics, metric) is not None]  # as in the trend
     epochs = [(result.metrics or {}).get("epochs") for result in side]
     known = [float(one) for one in epochs if one]
@@ -165,9 +168,14 @@ def _side(name: str, side: Sequence[Result], target: float, trend: Trend, slope:
         mean = math.exp(math.fsum(map(math.log, known)) / len(known))
         at_target = mean * length.value / math.exp(trend.mean_x)
         per_epoch = rate_at(at_target, trend, slope, "1/epoch")
-    reached = [accuracy for result in side if (accuracy := (result.metrics or {}).get("accuracy")) is not None]
-    outside = not min(reached) <= target <= max(reached)
-    per_length = rate_at(length.value, trend, slope, f"1/{unit.symbol}")
+    reached = [result.metrics["accuracy"] for result in side if result.metrics]
     return RecipeSide(
-        name, trend.n, tuple(sorted({round(one, 6) for one in known})), length, per_length, per_epoch, outside
+        name,
+        trend.n,
+        tuple(sorted({round(one, 6) for one in known})),
+        length,
+        rate_at(length.value, trend, slope, f"1/{unit.symbol}"),
+        per_epoch,
+        is_extrapolated=not min(reached) <= target <= max(reached),
+        left_out=with_accuracy - trend.n,
     )

@@ -51,6 +51,11 @@ def remarks(found: EqualAccuracy) -> list[str]:
             "One of the two has a single length, or too few runs, so both are taken to gain accuracy at the same rate."
         )
     for side in (found.base, found.head):
+        if side.left_out:
+            lines.append(
+                f"{side.name}: {units.counted(side.left_out, 'run')} left out, for lack of {found.unit.noun} or of a "
+                "finite accuracy."
+            )
         if side.is_extrapolated:
             lines.append(
                 f"{side.name}: no run is on the other side of the target, so its figures there are extrapolated."

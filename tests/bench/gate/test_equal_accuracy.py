@@ -10,6 +10,7 @@ from bench.gate.equal_accuracy import compare_at
 from bench.gate.length_unit import FLOP
 from bench.gate.source import of_run
 from bench.gate.verdict import Verdict
+from bench.report.terminal.equal_accuracy import remarks
 
 NAMES = ("before", "after")
 
@@ -108,6 +109,9 @@ def test_runs_that_count_no_flops_are_refused_with_what_to_do(runs, make_run):
         del run.metrics["train_flops"]
     with pytest.raises(UsageError, match=r"no run of after has both train_flops and an accuracy; .* run it again"):
         compared(base, old, unit=FLOP)
+    some = compared(base, base + old, unit=FLOP)
+    assert (some.head.n, some.head.left_out, some.base.left_out) == (9, 9, 0)
+    assert "after: 9 runs left out, for lack of FLOPs or of a finite accuracy." in remarks(some)
     metrics = {"wall_s": 9.0, "accuracy": 0.9, "train_flops": 1e13}
     command = make_run(recipe="command", config={"command": "train"}, metrics=metrics, machine={"id": "m"})
     with pytest.raises(UsageError, match=r"--by flop: after has runs of a command, .* leave out --by"):
