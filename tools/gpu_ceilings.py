@@ -27,7 +27,7 @@ from bench.pipelines.loader import Placement
 from bench.spec import recipes
 from bench.training.device import Device
 from bench.training.examples import Examples
-from bench.training.muon import orthogonalize_all
+from bench.training.orthogonalization import orthogonalize_all
 from bench.training.precision import Precision
 
 WARM, REPEATS = 3, 20

@@ -36,6 +36,8 @@ class OptimizerGroup(Strict):
     """Muon: steps of the orthogonalisation."""
     newton_schulz_coefficients: tuple[Number, Number, Number] | None = None
     """Muon: coefficients of its polynomial."""
+    newton_schulz_form: Literal["gram"] | None = None
+    """Muon: `gram` computes the polynomial on small Gram matrices, in less time on a CPU; null on the filters."""
     unit_filters: bool | None = None
     """Muon: rescale filters to unit length."""
     unit_filters_every: tuple[Count, Count] | None = None
@@ -68,6 +70,7 @@ _OPTIMIZER_OPTIONS = {
         "nesterov",
         "newton_schulz_steps",
         "newton_schulz_coefficients",
+        "newton_schulz_form",
         "unit_filters",
         "unit_filters_every",
     },

@@ -35,6 +35,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": SGD,
     "adamw": {"name": "adamw", "lr": 0.001},
     "muon": {"name": "muon", "lr": 0.01, "newton_schulz_steps": 3},
+    "muon_gram": {"name": "muon", "lr": 0.01, "newton_schulz_steps": 3, "newton_schulz_form": "gram"},
 }
 
 on_device = pytest.mark.benchmark(timer=device_seconds, min_rounds=5, max_time=0.5, warmup=True, warmup_iterations=2)
@@ -68,7 +69,7 @@ def test_augment_a_batch(name: str, noise: Dataset, device: torch.device, benchm
 def test_optimizer_step(name: str, device: torch.device, benchmark: BenchmarkFixture) -> None:
     """One step of every parameter of a small Darknet, with the gradients there."""
     model = Darknet(blocks=(1, 1, 1), width=32).to(device)
-    groups = {role: SGD for role in roles(model) if role != "filters"} if name == "muon" else {}
+    groups = {role: SGD for role in roles(model) if role != "filters"} if name.startswith("muon") else {}
     optimizers = Optimizers(model, OPTIMIZERS[name], groups, linear(), 1000, 100)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)

@@ -131,6 +131,11 @@ def test_what_is_on_is_another_cell(write, setting):
         ),
         ("optimizer: {name: muon, lr: 0.1, unit_filters_every: [0, 17]}", r"unit_filters_every.0 is 0"),
         ("optimizer: {name: muon, lr: 0.1, newton_schulz_coefficients: [3, -4]}", r"newton_schulz_coefficients"),
+        (
+            "optimizer: {name: muon, lr: 0.1, newton_schulz_form: grams}",
+            r"7: optimizer.newton_schulz_form is 'grams' \(did you mean 'gram'\?\); allowed: 'gram'",
+        ),
+        ("optimizer: {lr: 0.1, newton_schulz_form: gram}", r"optimizer.newton_schulz_form: sgd has no such option"),
         ("ghost_batch: 1", r"7: ghost_batch is 1: input should be greater than or equal to 2"),
         ("accumulate: 3", r"7: accumulate: 3 equal parts cannot be made of a batch_size of 512"),
         ("ema: {decay: 1}", r"7: ema.decay is 1: input should be less than 1"),
@@ -186,6 +191,15 @@ def test_parts_of_every_batch_size_have_to_be_equal(write):
 def test_what_is_said_to_be_as_usual_is_the_same_cell(write, setting):
     off, said = recipes.load(write(""), "cpu"), recipes.load(write(""), "cpu", [setting])
     assert cell_id(off.config()) == cell_id(said.config())
+
+
+def test_the_form_of_newton_schulz_makes_another_cell_unless_it_is_null():
+    plain, null, gram = (
+        recipes.load("speedrun94", "cpu", some)
+        for some in ([], ["optimizer.newton_schulz_form=null"], ["optimizer.newton_schulz_form=gram"])
+    )
+    assert cell_id(plain.config()) == cell_id(null.config()) != cell_id(gram.config())
+    assert gram.config()["optimizer"]["newton_schulz_form"] == "gram"
 
 
 def test_a_null_option_of_what_has_a_name_is_absent():

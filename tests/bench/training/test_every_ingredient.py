@@ -71,6 +71,7 @@ optimizers = {
         "unit_filters": st.booleans(),
         "unit_filters_every": st.sampled_from([None, [1, 3]]),
         "newton_schulz_coefficients": st.sampled_from([None, [3.4576, -4.7391, 2.0843]]),
+        "newton_schulz_form": st.sampled_from([None, "gram"]),
     },
 }
 # Muon trains matrices alone, and each network has other roles beside them.

@@ -2,28 +2,19 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
 from bench.models.darknet import Darknet
 from bench.models.speedrun import SpeedrunNet
-from bench.training.muon import (
-    KERNELS_A_STEP,
-    LAUNCH_FLOPS,
-    NEWTON_SCHULZ,
-    Muon,
-    batches,
-    orthogonalize,
-    orthogonalize_all,
-    rescaling_steps,
-)
+from bench.training.muon import Muon, rescaling_steps
 from bench.training.optimizers import Optimizers, roles
+from bench.training.orthogonalization import NEWTON_SCHULZ, orthogonalize
 from bench.training.schedules import constant, linear, one_cycle
+
+HIVERGES = (3.4576, -4.7391, 2.0843)
 
 
 @pytest.fixture
@@ -34,50 +25,6 @@ def net():
 
 def make(net, common, groups=None, schedule=None, total_steps=10, steps_per_epoch=5, **options):
     return Optimizers(net, common, groups or {}, schedule or constant(), total_steps, steps_per_epoch, **options)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 3), st.integers(2, 24), st.integers(2, 24), st.integers(0, 2**31))
-def test_orthogonalize_brings_singular_values_near_one(batch, rows, columns, seed):
-    generator = torch.Generator().manual_seed(seed)
-    matrices = torch.randn(batch, rows, columns, generator=generator)
-    # Directions far weaker than the rest take more steps, so the claim is about well-conditioned ones.
-    u, _, vh = torch.linalg.svd(matrices, full_matrices=False)
-    matrices = u @ torch.diag_embed(torch.linspace(0.5, 1, min(rows, columns)).expand(batch, -1)) @ vh
-    values = torch.linalg.svdvals(orthogonalize(matrices, 5).float())
-    assert values.min() > 0.6
-    assert values.max() < 1.3
-
-
-HIVERGES = (3.4576, -4.7391, 2.0843)
-
-
-@pytest.mark.parametrize("coefficients", [NEWTON_SCHULZ, HIVERGES])
-def test_orthogonalize_follows_the_quintic_on_singular_values(coefficients):
-    """Against the same polynomial applied to the singular values in float64; the rest is bfloat16's rounding."""
-    generator = torch.Generator().manual_seed(1)
-    matrix = torch.randn(1, 16, 40, generator=generator)
-    u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
-    s = s / s.norm()
-    for _ in range(3):
-        s = coefficients[0] * s + coefficients[1] * s**3 + coefficients[2] * s**5
-    expected = u @ torch.diag_embed(s) @ vh
-    assert torch.allclose(orthogonalize(matrix, 3, coefficients).double(), expected, atol=0.03)
-
-
-def test_orthogonalize_treats_tall_and_wide_alike():
-    matrix = torch.randn(1, 30, 7)
-    assert torch.equal(orthogonalize(matrix, 3), orthogonalize(matrix.mT, 3).mT)
-
-
-@pytest.mark.parametrize("pad", [False, True])
-def test_matrices_of_many_shapes_are_orthogonalised_as_each_alone(pad):
-    shapes = [(8, 30), (30, 8), (8, 8), (8, 30), (5, 30), (1, 4)]
-    matrices = [torch.randn(shape) for shape in shapes]
-    updates = orthogonalize_all(matrices, 3, pad)
-    for matrix, update in zip(matrices, updates, strict=True):
-        assert update.shape == matrix.shape
-        assert torch.allclose(update.float(), orthogonalize(matrix[None], 3)[0].float(), atol=0.03)
 
 
 def test_muon_does_the_same_in_each_memory_format():
@@ -146,6 +93,24 @@ def test_muon_takes_the_coefficients_that_it_is_given():
         expected = orthogonalize(1.95 * first.cos()[None], 3, options.get("newton_schulz_coefficients", NEWTON_SCHULZ))
         assert torch.allclose(weight, first - expected[0].float(), atol=1e-2)
     assert not torch.allclose(*weights, atol=1e-2)
+
+
+def test_muon_takes_the_form_that_it_is_given_and_remembers_the_same():
+    first = torch.randn(8, 24, generator=torch.Generator().manual_seed(0))
+    weights = {form: nn.Parameter(first.clone()) for form in (None, "gram")}
+    momenta = []
+    gradient = first.cos()
+    direction = 0.95 * gradient + gradient
+    for form, weight in weights.items():
+        weight.grad = gradient.clone()
+        muon = Muon([weight], lr=1.0, unit_filters=False, newton_schulz_form=form)
+        muon.step()
+        assert torch.equal(weight, first - orthogonalize(direction[None], 3, form=form)[0].float())
+        momenta.append(muon.state[weight])
+    assert [list(state) for state in momenta] == [["momentum"]] * 2
+    assert torch.equal(momenta[0]["momentum"], momenta[1]["momentum"])
+    assert not torch.equal(*weights.values())
+    assert torch.allclose(*weights.values(), atol=0.05)
 
 
 def test_hiverges_rescaling_becomes_rarer():
@@ -447,28 +412,3 @@ def test_a_momentum_that_the_schedule_sets_is_told(net):
     made = make(net, {"name": "sgd", "lr": 2.0, "momentum": 0.9}, {}, one_cycle(20, 20, 0.95, 0.85))
     made.set_progress(0)
     assert made.momentum == 0.95
-
-
-# Rows and columns of the filters of SpeedrunNet and of a wide ResNet, each at most as many rows as columns.
-SPEEDRUN = [(64, 216), (64, 576), (256, 576), (256, 2304), (256, 2304), (256, 2304)]
-WIDE = [(640, 2880), (640, 5760), (640, 5760), (640, 5760), (640, 320)]
-
-
-@pytest.mark.parametrize(("shapes", "batch_sizes"), [(SPEEDRUN, [4, 2]), (WIDE, [3, 1, 1])])
-def test_zeros_are_multiplied_where_that_is_cheaper_than_to_launch_kernels(shapes, batch_sizes):
-    """Measured in FLOPs: what the padding adds to a step against the kernels of the batches that it saves."""
-    flops, found = {}, {pad: batches(shapes, pad) for pad in (False, True)}
-    assert [len(batch) for batch in found[True]] == batch_sizes
-    with torch.device("meta"):
-        for pad in found:
-            with FlopCounterMode(display=False) as counter:
-                orthogonalize_all([torch.empty(shape) for shape in shapes], 1, pad)
-            flops[pad] = counter.get_total_flops()
-    saved = KERNELS_A_STEP * (len(found[False]) - len(found[True]))
-    assert flops[True] - flops[False] <= saved * LAUNCH_FLOPS
-    assert flops[True] < 1.25 * flops[False]
-
-
-def test_without_padding_each_shape_is_a_batch_in_order():
-    assert batches([(4, 8), (4, 16), (4, 8), (2, 8)], False) == [[0, 2], [1], [3]]
-    assert sorted(map(sorted, batches([(4, 8), (4, 16), (4, 8), (2, 8)], True))) == [[0, 1, 2], [3]]
