@@ -56,7 +56,9 @@ def chart_of(frames: Frames, runs: pd.DataFrame, x: str, y: str, by: str | None 
     x_name, y_name = _x_column(finished, x), column(finished, y, "--y")
     if not is_number(finished[y_name]):
         raise UsageError(f"--y {y}: holds no numbers; choose a metric, such as accuracy, train_s or total_s")
-    groups = [(label, rows[rows[x_name].notna() & rows[y_name].notna()]) for label, rows in groups]
+    both = finished[x_name].notna() & finished[y_name].notna()
+    told += _lacking(int((~both).sum()), f"{x} or {y}")
+    groups = [(label, rows[both[rows.index]]) for label, rows in groups]
     groups = [(label, rows) for label, rows in groups if not rows.empty]
     if not groups:
         raise UsageError(f"no finished run has both {x} and {y}")
@@ -115,6 +117,7 @@ def _over_epochs(
             series.append(ChartSeries(f"{label} (n = {len(points)})", points, number, "both", faint=len(points) > 1))
     if not series:
         raise UsageError(f"no finished run recorded {y} by {x}; `bench results columns` lists what runs have")
+    told += _lacking(int((~runs["run_id"].isin(list(by_run))).sum()), f"{y} by epoch")
     xs, ys = ([point[axis] for one in series for line in one.lines for point in line] for axis in (0, 1))
     targets = _targets(runs) if y == "accuracy" else []
     cut = f" Drawn are the first {drawn} runs." if drawn == MOST_LINES else ""
@@ -241,6 +244,10 @@ def _mixed_told(groups: Sequence[tuple[str, pd.DataFrame]], x: str) -> str:
 
 def _targets(runs: pd.DataFrame) -> list[float]:
     return sorted(runs["target_accuracy"].dropna().unique().tolist()) if "target_accuracy" in runs else []
+
+
+def _lacking(count: int, what: str) -> str:
+    return f" Not drawn: {units.counted(count, 'run')} without {what}." if count else ""
 
 
 def _left_out(runs: pd.DataFrame, finished: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bench.errors import UsageError
 from bench.report.charts.chart import DotChart, XYChart
@@ -129,6 +130,25 @@ def test_runs_that_are_invalid_are_left_out_and_said(frames):
     runs.loc[runs["seed"] == 0, "status"] = "invalid"
     caption = chart_of(frames, runs, "model.width", "train_s").caption
     assert "Left out: 1 run that did not finish, 8 runs declared invalid." in caption
+
+
+def test_runs_without_what_is_drawn_are_said(frames, tmp_path):
+    """A run that is evaluated at its end alone has no accuracies by epoch."""
+    store = Store(tmp_path / "runs" / "runs.jsonl")
+    for run in crossed_sweep():
+        at_end = [epoch | {"accuracy": None} for epoch in run.epochs] if run.seed == 0 else run.epochs
+        store.append(replace(run, epochs=at_end))
+    some = load(results=tmp_path)
+    chart = chart_of(some, some.runs, "time", "accuracy")
+    assert [one.label for one in chart.series] == ["all runs (n = 15)"]
+    assert "Not drawn: 8 runs without accuracy by epoch." in chart.caption
+    runs = some.runs.copy()
+    runs.loc[runs["seed"] == 0, "accuracy"] = None
+    for x, n in (("train_s", "15"), ("model.width", "7 to 8 a dot")):
+        chart = chart_of(some, runs, x, "accuracy")
+        assert [one.label for one in chart.series] == [f"all runs (n = {n})"]
+        assert f"Not drawn: 8 runs without {x} or accuracy." in chart.caption
+    assert "Not drawn" not in chart_of(frames, frames.runs, "time", "accuracy").caption
 
 
 def test_settings_that_one_mean_mixes_are_said(frames):
