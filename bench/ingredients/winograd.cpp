@@ -1,8 +1,9 @@
 // The transforms of Winograd's F(2x2, 3x3) and F(4x4, 3x3) around the matrix products of winograd_tiles.py, channels last.
 //
 // A tile makes SIDE x SIDE outputs, SIDE 2 or 4, and has PLACES = (SIDE + 2)^2 numbers of each channel. Images are
-// [n][h][w][channels], tiles and their products [PLACES][n * high * wide][channels]: tile (ty, tx) is the patch that the
-// outputs at (SIDE ty, SIDE tx) see, one pixel of zeros around the image. Filters are [9][size] and [PLACES][size].
+// [n][h][w][channels], tiles and their products [PLACES][rows][channels], with a row for each of n * high * wide tiles at
+// least: tile (ty, tx) is the patch that the outputs at (SIDE ty, SIDE tx) see, one pixel of zeros around the image.
+// Filters are [9][size] and [PLACES][size].
 // Channels are a multiple of 8, sizes of 64. All sums are fp32; half precision is only how numbers lie in memory.
 
 #include "winograd.h"
@@ -17,13 +18,13 @@
 namespace {
 
 struct Shape {
-    long images, height, width, channels, high, wide;
+    long images, height, width, channels, high, wide, rows;
 
     long tiles() const { return images * high * wide; }
-    long step() const { return tiles() * channels; }  // from one place of a tile to the next
+    long step() const { return rows * channels; }  // from one place of a tile to the next
     bool has(long y, long x) const { return 0 <= y && y < height && 0 <= x && x < width; }
     long pixel(long image, long y, long x) const { return ((image * height + y) * width + x) * channels; }
-    Shape pooled() const { return {images, height / 2, width / 2, channels, high, wide}; }
+    Shape pooled() const { return {images, height / 2, width / 2, channels, high, wide, rows}; }
 };
 
 // The first of the pixels of which a tile makes outputs.
@@ -260,7 +261,7 @@ template <int SIDE, class T>
 void transform_filters(T *transformed, const float *filters, long size) {
 #pragma omp parallel
     {
-        TileWriter<SIDE, T> writer(transformed, Shape{size / FILTERS, 0, 0, FILTERS, 1, 1});
+        TileWriter<SIDE, T> writer(transformed, Shape{size / FILTERS, 0, 0, FILTERS, 1, 1, size / FILTERS});
 #pragma omp for schedule(static)
         for (long tile = 0; tile < size / FILTERS; ++tile) {
             for (long at = 0; at < FILTERS; at += 16) {
@@ -298,10 +299,10 @@ void with_sizes(long side, long channels, Call call) {
 
 }  // namespace
 
-#define SHAPE long n, long h, long w, long c, long high, long wide, long side
+#define SHAPE long n, long h, long w, long c, long high, long wide, long rows, long side
 #define CALL(function, ...)                                                            \
     with_sizes(side, c, [&](auto size, auto width) {                                   \
-        function<size, width>(__VA_ARGS__, Shape{n, h, w, c, high, wide});             \
+        function<size, width>(__VA_ARGS__, Shape{n, h, w, c, high, wide, rows});       \
     });
 
 #define FOR(T, type)                                                                                        \

@@ -26,6 +26,8 @@ WIDTH = 8
 CHUNK_BYTES = 4 << 20
 # How many times fewer multiplications tiles of 4×4 outputs need to take, or those of 2×2 are used.
 LARGE_GAIN = 1.2
+# So many tiles that one more costs nothing.
+MANY_TILES = 128
 SOURCE = Path(__file__).with_name("winograd.cpp")
 # The outputs of a tile, in each direction.
 SIDES = (2, 4)
@@ -89,6 +91,7 @@ class Tiling(NamedTuple):
     high: int
     wide: int
     side: int
+    large: bool  # whether tiles of 4×4 outputs may be used
 
     @classmethod
     def pooled(cls, images: Tensor, large: bool = False) -> Tiling:
@@ -105,7 +108,7 @@ class Tiling(NamedTuple):
     @classmethod
     def _over(cls, height: int, width: int, rows: int, columns: int, large: bool) -> Tiling:
         """Of the first `rows` and `columns`, by the larger tile if that takes clearly fewer multiplications."""
-        small, larger = (cls(height, width, -(-rows // side), -(-columns // side), side) for side in SIDES)
+        small, larger = (cls(height, width, -(-rows // side), -(-columns // side), side, large) for side in SIDES)
         return larger if large and small.multiplications >= LARGE_GAIN * larger.multiplications else small
 
     @property
@@ -120,20 +123,39 @@ class Tiling(NamedTuple):
 
     def chunks(self, images: Tensor, outs: int) -> Iterator[slice]:
         """Images that are processed together."""
-        size = max(1, CHUNK_BYTES // (self.multiplications * outs * images.element_size()))
+        # The sums of the filters' gradients are read and written for each chunk.
+        sums = 4 * self.places * images.shape[1] * outs if self.large else 0
+        size = max(1, max(CHUNK_BYTES, 2 * sums) // (self.multiplications * outs * images.element_size()))
         for start in range(0, len(images), size):
             yield slice(start, min(start + size, len(images)))
 
+    def rows(self, count: int) -> int:
+        """Those of the matrices that are multiplied for so many images: one for each tile.
+
+        With many large tiles, there is one of zeros more if it makes the number odd. Otherwise the numbers of a tile
+        would lie whole pages apart, and compete for the same few lines of a cache.
+        """
+        tiles = count * self.high * self.wide
+        return tiles | 1 if self.side > 2 and tiles >= MANY_TILES else tiles
+
+    def empty(self, images: Tensor, channels: int) -> Tensor:
+        """For tiles of images, or their products, [places, rows, channels]; a row of zeros is there already."""
+        rows = self.rows(len(images))
+        tiles = images.new_empty(self.places, rows, channels)
+        tiles[:, len(images) * self.high * self.wide :] = 0
+        return tiles
+
     def tiles(self, images: Tensor) -> Tensor:
-        """The transformed patches of images [N, C, H, W], [places, N · high · wide, C]."""
+        """The transformed patches of images [N, C, H, W], [places, rows, C]."""
         count, channels = images.shape[:2]
-        tiles = images.new_empty(self.places, count * self.high * self.wide, channels)
+        tiles = self.empty(images, channels)
         self.call("transform_images", count, channels, images, tiles)
         return tiles
 
     def call(self, function: str, count: int, channels: int, *tensors: Tensor) -> None:
         """Call a function of winograd.cpp for so many images and channels, and tensors of the first one's type."""
-        _call(function, tensors, (count, self.height, self.width, channels, self.high, self.wide, self.side))
+        sizes = (count, self.height, self.width, channels, self.high, self.wide, self.rows(count), self.side)
+        _call(function, tensors, sizes)
 
 
 def gradients(
@@ -145,7 +167,7 @@ def gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Those of the images and of the transformed filters, where `wanted`.
 
-    `of_products` writes those of the products of some images into a tensor [places, N · high · wide, outs].
+    `of_products` writes those of the products of some images into a tensor [places, rows, outs].
     """
     of_images = torch.empty_like(images) if wanted[0] else None
     of_filters = torch.zeros(filters.shape) if wanted[1] else None
@@ -153,7 +175,7 @@ def gradients(
     with torch.autocast("cpu", enabled=False):
         for chunk in tiling.chunks(images, outs):
             tiles = tiling.tiles(images[chunk])
-            products = tiles.new_empty(*tiles.shape[:2], outs)
+            products = tiling.empty(images[chunk], outs)
             of_products(chunk, products)
             if of_filters is not None:
                 of_filters += torch.bmm(products.mT, tiles)
