@@ -1,10 +1,11 @@
-// A 3x3 conv of few channels and the 2x2 max pooling behind it, by Winograd's F(2x2, 3x3), in one pass over the images.
+// A 3x3 conv of few channels, alone or with the 2x2 max pooling behind it, by Winograd's F(2x2, 3x3) or F(4x4, 3x3), in
+// one pass over the images.
 //
 // winograd.cpp transforms all tiles, then torch multiplies them, then the products are transformed. With few channels
 // that is more traffic than work. Here a block of tiles goes through all three steps while it is in a core's cache.
 //
-// Images are [n][h][w][ins] in bf16, outputs [n][h / 2][w / 2][outs]. Products are of pairs (pair_products.h), so that
-// factors lie in memory with the two numbers of a pair side by side.
+// Images are [n][h][w][ins] in bf16, outputs [n][h][w][outs], or [n][h / 2][w / 2][outs] if pooled. Products are of pairs
+// (pair_products.h), so that factors lie in memory with the two numbers of a pair side by side.
 
 #include "vectors.h"
 
@@ -13,205 +14,169 @@
 #include <omp.h>
 
 #include "buffer.h"
+#include "narrow_outputs.h"
+#include "narrow_tiles.h"
 #include "pair_products.h"
-#include "winograd.h"
 
 namespace {
 
-constexpr long PLACES = 16;  // of a tile
-constexpr long BLOCK = 48;   // tiles; even, and a multiple of ROWS
-constexpr int NARROW = 8;    // channels of an image are a multiple of it
+constexpr long BLOCK = 48;  // tiles; even, and a multiple of the rows of products
 
-using Wide = Vector<LANES>;
-using Half = Vector<NARROW>;
-
-struct Shape {
-    long images, height, width, ins, outs;
-
-    long wide() const { return width / 2; }
-    long tiles() const { return height / 2 * wide(); }  // of an image
-    bool has(long y, long x) const { return 0 <= y && y < height && 0 <= x && x < width; }
-    // The first of the pixels of which a tile makes outputs.
-    long top(long tile) const { return 2 * (tile / wide()); }
-    long left(long tile) const { return 2 * (tile % wide()); }
-};
-
-// A tile of an image to [16][ins].
-inline void transform_tile(const bf16 *image, long tile, const bf16 *zeros, bf16 *out, Shape shape) {
-    const long top = shape.top(tile) - 1, left = shape.left(tile) - 1;
-    const bf16 *pixels[4][4];
-    for (long i = 0; i < 4; ++i)
-        for (long j = 0; j < 4; ++j) {
-            const long y = top + i, x = left + j;
-            pixels[i][j] = shape.has(y, x) ? image + (y * shape.width + x) * shape.ins : zeros;
-        }
-    for (long channel = 0; channel < shape.ins; channel += NARROW) {
-        Half::floats patch[4][4], transformed[4][4];
-        for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) patch[i][j] = Half::load(pixels[i][j] + channel);
-        transform_patch(patch, transformed);
-        for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) Half::store(out + (4 * i + j) * shape.ins + channel, transformed[i][j]);
-    }
-}
-
-// Two rows of numbers become a row of pairs.
-inline void pair_up(const bf16 *first, const bf16 *second, bf16 *out, long size) {
-    for (long at = 0; at < size; at += LANES) {
-        Wide::halves low, high;
-        std::memcpy(&low, first + at, sizeof low);
-        std::memcpy(&high, second + at, sizeof high);
-        const Wide::words both = widened(low) | widened(high) << 16;
-        std::memcpy(out + 2 * at, &both, sizeof both);
-    }
-}
-
-// The outputs of a tile from its products, [16][outs].
-inline void write_pooled(const float *products, bf16 *pooled, uint8_t *places, long outs) {
-    for (long channel = 0; channel < outs; channel += LANES) {
-        Wide::floats product[4][4], largest;
-        Wide::words place;
-        for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) product[i][j] = Wide::load(products + (4 * i + j) * outs + channel);
-        pool(product, largest, place);
-        Wide::store(pooled + channel, largest);
-        Wide::store_bytes(places + channel, place);
-    }
-}
-
-// Filters are [16][ins / 2][outs][2].
-void forward(const bf16 *images, const bf16 *filters, bf16 *pooled, uint8_t *places, Shape shape) {
-    const long ins = shape.ins, outs = shape.outs, of_image = shape.tiles(), all = shape.images * of_image;
-    const long pixels = shape.height * shape.width;
+// Filters are [places][ins / 2][outs][2].
+template <class Form>
+void forward(const bf16 *images, const bf16 *filters, Form form, Shape shape) {
+    using Tiles = Tiling<Form::SIDE>;
+    constexpr long PATCH = Tiles::PATCH, PLACES = Tiles::PLACES;
+    const Tiles tiling = form.tiling();
+    const long ins = shape.ins, outs = shape.outs, all = shape.images * tiling.of_image;
 #pragma omp parallel
     {
-        Buffer<bf16> zeros(ins), tiles(BLOCK * PLACES * ins);
+        PaddedImage<Form::SIDE> image(images, shape, tiling);
+        Buffer<bf16> tiles(BLOCK * PLACES * ins);
         Buffer<float> products(BLOCK * PLACES * outs);
 #pragma omp for schedule(static)
         for (long begin = 0; begin < all; begin += BLOCK) {
             const long count = std::min(BLOCK, all - begin);
             for (long t = 0; t < count; ++t) {
-                const long n = (begin + t) / of_image, tile = (begin + t) % of_image;
-                transform_tile(images + n * pixels * ins, tile, zeros.at(0), tiles.at(t * PLACES * ins), shape);
+                const Corner at = tiling.corner(begin + t);
+                image.hold(at.image);
+                by_vectors(ins, [&](auto v, long channel) {
+                    typename decltype(v)::floats tile[PATCH][PATCH];
+                    image.transform(v, at, channel, tile);
+                    store_tile<PATCH>(v, tiles.at(t * PLACES * ins + channel), ins, tile);
+                });
             }
             for (long place = 0; place < PLACES; ++place)
                 multiply(
                     {tiles.at(place * ins), PLACES * ins, 2}, filters + place * ins * outs, 2 * outs, ins / 2,
                     products.at(place * outs), PLACES * outs, false, count, outs);
             for (long t = 0; t < count; ++t) {
-                const long at = (begin + t) * outs;
-                write_pooled(products.at(t * PLACES * outs), pooled + at, places + at, outs);
+                const Corner at = tiling.corner(begin + t);
+                by_widest(outs, [&](Wide v, long channel) {
+                    Wide::floats product[PATCH][PATCH];
+                    load_tile<PATCH>(v, products.at(t * PLACES * outs + channel), outs, product);
+                    form.write(product, at, channel);
+                });
             }
         }
     }
 }
 
-// What a thread needs for gradients of a block of tiles.
-struct Workspace {
-    Shape shape;
-    long columns;  // of the gradients of tiles: `ins`, in whole vectors
-    Buffer<bf16> zeros, tiles, products, tile_pairs, product_pairs;
-    Buffer<float> of_tiles, image, of_filters;
+// The gradients that a thread computes, those of filters summed over its images.
+template <class Form>
+class Gradients {
+    static constexpr int SIDE = Form::SIDE;
+    static constexpr long PATCH = SIDE + 2, PLACES = PATCH * PATCH;
 
-    Workspace(Shape shape, long columns)
-        : shape(shape), columns(columns), zeros(shape.ins), tiles(BLOCK * PLACES * shape.ins),
-          products(BLOCK * PLACES * shape.outs), tile_pairs(BLOCK * PLACES * shape.ins),
-          product_pairs(BLOCK * PLACES * shape.outs), of_tiles(BLOCK * PLACES * columns),
-          image((shape.height + 2) * (shape.width + 2) * shape.ins), of_filters(PLACES * shape.ins * shape.outs) {}
+public:
+    Buffer<float> of_filters;  // [places][ins][outs]
+    PaddedSums<SIDE> of_images;
 
-    // Gradients of the products of a block, from those of its outputs.
-    void take(const bf16 *gradient, const uint8_t *places, long count) {
-        for (long t = 0; t < count; ++t)
-            for (long channel = 0; channel < shape.outs; channel += LANES) {
-                Wide::floats product[4][4];
-                const long at = t * shape.outs + channel;
-                pool_backward(Wide::load(gradient + at), Wide::load_bytes(places + at), product);
-                bf16 *out = products.at(t * PLACES * shape.outs + channel);
-                for (int i = 0; i < 4; ++i)
-                    for (int j = 0; j < 4; ++j) Wide::store(out + (4 * i + j) * shape.outs, product[i][j]);
-            }
+    // `columns` are `ins`, in whole vectors.
+    Gradients(const bf16 *images, Form form, bf16 *of_images, Shape shape, long columns)
+        : of_filters(PLACES * shape.ins * shape.outs), of_images(of_images, shape, form.tiling()), form_(form),
+          tiling_(form.tiling()), ins_(shape.ins), outs_(shape.outs), columns_(columns),
+          image_(images, shape, form.tiling()), products_(BLOCK * PLACES * outs_), product_pairs_(PLACES * pairs(outs_)),
+          tile_pairs_(PLACES * pairs(ins_)), of_tiles_(BLOCK * PLACES * columns) {}
+
+    // Gradients of the products of a block, from those of its outputs: as factors of the images' and the filters'.
+    void take(long begin, long count, bool for_images, bool for_filters) {
+        for (long t = 0; t < count; t += 2) {
+            const Corner at = tiling_.corner(begin + t), next = tiling_.corner(begin + t + 1);
+            by_widest(outs_, [&](Wide v, long channel) {
+                Wide::floats first[PATCH][PATCH], second[PATCH][PATCH];
+                form_.read(first, at, channel);
+                form_.read(second, next, channel);
+                if (for_images) {
+                    bf16 *out = products_.at(t * PLACES * outs_ + channel);
+                    store_tile<PATCH>(v, out, outs_, first);
+                    store_tile<PATCH>(v, out + PLACES * outs_, outs_, second);
+                }
+                if (for_filters) store_both(product_pairs_.at(t * outs_ + 2 * channel), pairs(outs_), first, second);
+            });
+        }
     }
 
-    // Add a block's part to the gradients of filters, [16][ins][outs].
-    void add_to_filters(const bf16 *images, long begin, long count) {
-        const long ins = PLACES * shape.ins, outs = PLACES * shape.outs;
-        for (long t = 0; t < count; ++t) transform_tile(images, begin + t, zeros.at(0), tiles.at(t * ins), shape);
-        if (count % 2) {
-            std::fill(tiles.at(count * ins), tiles.at((count + 1) * ins), bf16{});
-            std::fill(products.at(count * outs), products.at((count + 1) * outs), bf16{});
-        }
-        const long pairs = (count + 1) / 2;
-        for (long pair = 0; pair < pairs; ++pair) {
-            pair_up(tiles.at(2 * pair * ins), tiles.at((2 * pair + 1) * ins), tile_pairs.at(2 * pair * ins), ins);
-            pair_up(
-                products.at(2 * pair * outs), products.at((2 * pair + 1) * outs), product_pairs.at(2 * pair * outs), outs);
-        }
+    // Add a block's part. filters: [places][outs / 2][columns][2]
+    void add_to_images(const bf16 *filters, long begin, long count) {
         for (long place = 0; place < PLACES; ++place)
             multiply(
-                {tile_pairs.at(place * 2 * shape.ins), 2, 2 * ins}, product_pairs.at(place * 2 * shape.outs), 2 * outs,
-                pairs, of_filters.at(place * shape.ins * shape.outs), shape.outs, true, shape.ins, shape.outs);
-    }
-
-    // Add a block's part to the gradient of the image. filters: [16][outs / 2][columns][2]
-    void add_to_image(const bf16 *filters, long begin, long count) {
-        const long ins = shape.ins, outs = shape.outs, padded = (shape.width + 2);
-        for (long place = 0; place < PLACES; ++place)
-            multiply(
-                {products.at(place * outs), PLACES * outs, 2}, filters + place * outs * columns, 2 * columns, outs / 2,
-                of_tiles.at(place * columns), PLACES * columns, false, count, columns);
+                {products_.at(place * outs_), PLACES * outs_, 2}, filters + place * outs_ * columns_, 2 * columns_,
+                outs_ / 2, of_tiles_.at(place * columns_), PLACES * columns_, false, count, columns_);
         for (long t = 0; t < count; ++t) {
-            const long top = shape.top(begin + t), left = shape.left(begin + t);
-            for (long channel = 0; channel < ins; channel += NARROW) {
-                Half::floats gradient[4][4], patch[4][4];
-                for (int i = 0; i < 4; ++i)
-                    for (int j = 0; j < 4; ++j)
-                        gradient[i][j] = Half::load(of_tiles.at((t * PLACES + 4 * i + j) * columns + channel));
-                transform_patch_backward(gradient, patch);
-                for (int i = 0; i < 4; ++i)
-                    for (int j = 0; j < 4; ++j) {
-                        float *sum = image.at(((top + i) * padded + left + j) * ins + channel);
-                        Half::store(sum, Half::load(sum) + patch[i][j]);
-                    }
-            }
+            const Corner at = tiling_.corner(begin + t);
+            of_images.hold(at.image);
+            by_vectors(ins_, [&](auto v, long channel) {
+                typename decltype(v)::floats tile[PATCH][PATCH];
+                load_tile<PATCH>(v, of_tiles_.at(t * PLACES * columns_ + channel), columns_, tile);
+                of_images.add(v, at, channel, tile);
+            });
         }
     }
 
-    void write_image(bf16 *out) {
-        for (long y = 0; y < shape.height; ++y) {
-            const float *in = image.at(((y + 1) * (shape.width + 2) + 1) * shape.ins);
-            for (long at = 0; at < shape.width * shape.ins; at += NARROW)
-                Half::store(out + y * shape.width * shape.ins + at, Half::load(in + at));
+    void add_to_filters(long begin, long count) {
+        for (long t = 0; t < count; t += 2) {
+            const Corner at = tiling_.corner(begin + t), next = tiling_.corner(begin + t + 1);
+            image_.hold(at.image);
+            by_vectors(ins_, [&](auto v, long channel) {
+                typename decltype(v)::floats first[PATCH][PATCH], second[PATCH][PATCH];
+                image_.transform(v, at, channel, first);
+                image_.transform(v, next, channel, second);
+                store_both(tile_pairs_.at(t * ins_ + 2 * channel), pairs(ins_), first, second);
+            });
         }
+        for (long place = 0; place < PLACES; ++place)
+            multiply(
+                {tile_pairs_.at(place * pairs(ins_)), 2, 2 * ins_}, product_pairs_.at(place * pairs(outs_)), 2 * outs_,
+                count / 2, of_filters.at(place * ins_ * outs_), outs_, true, ins_, outs_);
+    }
+
+private:
+    Form form_;
+    Tiling<SIDE> tiling_;
+    long ins_, outs_, columns_;
+    PaddedImage<SIDE> image_;
+    Buffer<bf16> products_;                    // [tile][place][outs]
+    Buffer<bf16> product_pairs_, tile_pairs_;  // [place][pair of tiles][channel][2]
+    Buffer<float> of_tiles_;                   // [tile][place][columns]
+
+    // From one place to the next. They would share the few lines of a cache's set at a multiple of 4096 bytes.
+    static long pairs(long channels) { return BLOCK * channels + 32; }
+
+    template <class Floats>
+    static void store_both(bf16 *out, long step, Floats (*first)[PATCH], Floats (*second)[PATCH]) {
+#pragma GCC unroll 6
+        for (int i = 0; i < PATCH; ++i)
+#pragma GCC unroll 6
+            for (int j = 0; j < PATCH; ++j, out += step) store_pairs(out, first[i][j], second[i][j]);
     }
 };
 
 // `filters` and `of_images` are null if gradients of images are not wanted, and `of_filters` if theirs are not.
-void backward(
-    const bf16 *images, const bf16 *filters, const bf16 *gradient, const uint8_t *places, bf16 *of_images,
-    float *of_filters, Shape shape) {
-    const long of_image = shape.tiles(), pixels = shape.height * shape.width * shape.ins;
-    const long size = PLACES * shape.ins * shape.outs, columns = (shape.ins + LANES - 1) / LANES * LANES;
-    const long threads = omp_get_max_threads();
-    Buffer<float> parts(of_filters ? threads * size : 0);
-#pragma omp parallel num_threads(threads)
+template <class Form>
+void backward(const bf16 *images, const bf16 *filters, Form form, bf16 *of_images, float *of_filters, Shape shape) {
+    using Tiles = Tiling<Form::SIDE>;
+    const long of_image = form.tiling().of_image, size = Tiles::PLACES * shape.ins * shape.outs;
+    const long columns = (shape.ins + LANES - 1) / LANES * LANES, most = omp_get_max_threads();
+    Buffer<float> parts(of_filters ? most * size : 0);
+#pragma omp parallel num_threads(most)
     {
-        Workspace own(shape, columns);
-#pragma omp for schedule(static)
-        for (long n = 0; n < shape.images; ++n) {
-            if (of_images) own.image.zero();
-            for (long begin = 0; begin < of_image; begin += BLOCK) {
-                const long count = std::min(BLOCK, of_image - begin), at = (n * of_image + begin) * shape.outs;
-                own.take(gradient + at, places + at, count);
-                if (of_images) own.add_to_image(filters, begin, count);
-                if (of_filters) own.add_to_filters(images + n * pixels, begin, count);
-            }
-            if (of_images) own.write_image(of_images + n * pixels);
+        Gradients<Form> own(images, form, of_images, shape, columns);
+        const long thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        const long share = shape.images / threads, more = shape.images % threads;
+        const long first = thread * share + std::min(thread, more), last = first + share + (thread < more);
+        for (long begin = first * of_image; begin < last * of_image; begin += BLOCK) {
+            const long count = std::min(BLOCK, last * of_image - begin);
+            own.take(begin, count, of_images, of_filters);
+            if (of_images) own.add_to_images(filters, begin, count);
+            if (of_filters) own.add_to_filters(begin, count);
         }
-        if (of_filters) std::copy(own.of_filters.at(0), own.of_filters.at(size), parts.at(omp_get_thread_num() * size));
+        own.of_images.write();
+        if (of_filters) std::copy_n(own.of_filters.at(0), size, parts.at(thread * size));
     }
     if (!of_filters) return;
     std::fill(of_filters, of_filters + size, 0.f);
-    for (long thread = 0; thread < threads; ++thread)
+    for (long thread = 0; thread < most; ++thread)
         for (long at = 0; at < size; ++at) of_filters[at] += *parts.at(thread * size + at);
 }
 
@@ -225,15 +190,31 @@ int is_fast() { return 0; }
 int is_fast() { return 1; }
 #endif
 
-void narrow_conv(
-    const bf16 *images, const bf16 *filters, bf16 *pooled, uint8_t *places, long n, long h, long w, long ins, long outs) {
-    forward(images, filters, pooled, places, Shape{n, h, w, ins, outs});
+// A tile's outputs are `side` x `side`.
+#define SIZES long n, long h, long w, long ins, long outs, long side
+
+void narrow_conv(const bf16 *images, const bf16 *filters, bf16 *pooled, uint8_t *places, SIZES) {
+    const Shape shape{n, h, w, ins, outs};
+    if (side == 2) forward(images, filters, Pooled<2>(pooled, places, shape), shape);
+    else forward(images, filters, Pooled<4>(pooled, places, shape), shape);
 }
 
 void narrow_conv_backward(
-    const bf16 *images, const bf16 *filters, const bf16 *gradient, const uint8_t *places, bf16 *of_images,
-    float *of_filters, long n, long h, long w, long ins, long outs) {
-    backward(images, filters, gradient, places, of_images, of_filters, Shape{n, h, w, ins, outs});
+    const bf16 *images, const bf16 *filters, bf16 *gradient, uint8_t *places, bf16 *of_images, float *of_filters, SIZES) {
+    const Shape shape{n, h, w, ins, outs};
+    if (side == 2) backward(images, filters, Pooled<2>(gradient, places, shape), of_images, of_filters, shape);
+    else backward(images, filters, Pooled<4>(gradient, places, shape), of_images, of_filters, shape);
+}
+
+void narrow_conv_alone(const bf16 *images, const bf16 *filters, bf16 *out, SIZES) {
+    const Shape shape{n, h, w, ins, outs};
+    forward(images, filters, Alone<4>(out, shape), shape);
+}
+
+void narrow_conv_alone_backward(
+    const bf16 *images, const bf16 *filters, bf16 *gradient, bf16 *of_images, float *of_filters, SIZES) {
+    const Shape shape{n, h, w, ins, outs};
+    backward(images, filters, Alone<4>(gradient, shape), of_images, of_filters, shape);
 }
 }
 

@@ -52,15 +52,15 @@ def products_of(name: str, args: Sequence[Any], result: Any) -> tuple[Product, .
 
 
 def _narrow(name: str, args: Sequence[Any]) -> tuple[Product, ...]:
-    """Those of a conv in Winograd's form, one for each of the 16 places of a tile."""
+    """Those of a conv in Winograd's form, one for each place of a tile."""
     images, filters = args[:2]
     places, outs, ins = filters.shape
-    if name == "narrow_conv":
-        return (Product(places, tiles_of(images.shape), ins, outs, images.dtype),)
-    tiles, wanted = tiles_of(images.shape), args[4]
+    tiles = tiles_of(images.shape, filters.shape, pooled="alone" not in name)
+    if not name.endswith("backward"):
+        return (Product(places, tiles, ins, outs, images.dtype),)
     of_images = Product(places, tiles, outs, ins, images.dtype)
     of_filters = Product(places, outs, tiles, ins, images.dtype)
-    return tuple(one for one, asked in zip((of_images, of_filters), wanted, strict=True) if asked)
+    return tuple(one for one, asked in zip((of_images, of_filters), args[-1], strict=True) if asked)
 
 
 def _sizes(weight: Tensor, output: Tensor, groups: int) -> tuple[int, int, int]:
