@@ -34,7 +34,7 @@ def use_winograd(model: nn.Module, fused: bool = False, large: bool = False) -> 
     number.
 
     Names and parameters are unchanged. With `fused`, convs of few channels are computed in one pass (`narrow_conv`);
-    `large`, the others may use tiles of 4×4 outputs. Raises `MissingError` without a C++ compiler for the transforms.
+    `large`, they may use tiles of 4×4 outputs. Raises `MissingError` without a C++ compiler for the transforms.
     """
     count = 0
     for sequence in model.modules():
@@ -46,7 +46,7 @@ def use_winograd(model: nn.Module, fused: bool = False, large: bool = False) -> 
                 native.load(SOURCE)
                 pooled = PooledConv.of(conv)
                 pooled.in_one_pass = fused and narrow_conv.suits(conv)
-                pooled.large = large and not pooled.in_one_pass
+                pooled.large = large
                 sequence[index], sequence[index + 1] = pooled, nn.Identity().train(pool.training)
                 count += 1
     return count
@@ -55,10 +55,8 @@ def use_winograd(model: nn.Module, fused: bool = False, large: bool = False) -> 
 class PooledConv(TiledConv):
     """[B, C, H, W] to the max-pooled output of a conv, [B, channels out, H // 2, W // 2], channels last.
 
-    In fp32 and bf16; other types are computed in the usual way. `in_one_pass`, those in bf16 are by `narrow_conv`.
+    In fp32 and bf16; other types are computed in the usual way.
     """
-
-    in_one_pass = False
 
     def _suits(self, x: Tensor) -> bool:
         return min(x.shape[-2:]) >= 2
@@ -67,8 +65,7 @@ class PooledConv(TiledConv):
         return F.max_pool2d(super()._usual(x), 2)
 
     def _tiled(self, x: Tensor) -> Tensor:
-        tiling, in_one_pass = Tiling.pooled(x, self.large), self.in_one_pass and x.dtype == torch.bfloat16
-        return _Pooled.apply(x, self.weight, self._settled.get(tiling.side), tiling, in_one_pass)  # type: ignore[no-any-return, no-untyped-call]
+        return self._applied(_Pooled, x, Tiling.pooled(x, self.large))
 
 
 class _Pooled(torch.autograd.Function):

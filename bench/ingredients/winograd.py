@@ -30,7 +30,7 @@ class WinogradConfig(RootModel[Literal[True, "auto", "fused", "every", "large"]]
         return on_cpu(key, lambda: self._replace(key, model), device, optional=self.root is not True)
 
     def _replace(self, key: str, model: nn.Module) -> dict[str, Any]:
-        from bench.ingredients.pooled_conv import PooledConv, use_winograd
+        from bench.ingredients.pooled_conv import use_winograd
         from bench.ingredients.winograd_conv import use_winograd_alone
         from bench.ingredients.winograd_tiles import TiledConv
 
@@ -42,4 +42,4 @@ class WinogradConfig(RootModel[Literal[True, "auto", "fused", "every", "large"]]
             facts[f"{key}_alone"] = use_winograd_alone(model, large)
         if large:
             facts[f"{key}_large"] = sum(isinstance(one, TiledConv) and one.large for one in model.modules())
-        return facts | {f"{key}_fused": sum(isinstance(one, PooledConv) and one.in_one_pass for one in model.modules())}
+        return facts | {f"{key}_fused": sum(isinstance(one, TiledConv) and one.in_one_pass for one in model.modules())}

@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from bench.host import native
 
@@ -38,10 +39,12 @@ class TiledConv(nn.Conv2d):
     """A 3×3 conv without stride, padded by zeros, with the parameter objects of another one.
 
     A subclass says in `_tiled` how it is computed. Images that it does not suit, and those of other types than `TYPES`,
-    are computed in the usual way. `large`, it may use tiles of 4×4 outputs.
+    are computed in the usual way. `large`, it may use tiles of 4×4 outputs; `in_one_pass`, those in bf16 are by
+    `bench.ingredients.narrow_conv`.
     """
 
     large = False
+    in_one_pass = False
     _settled: Mapping[int, Tensor] = {}  # by the side of a tile
 
     @classmethod
@@ -71,6 +74,11 @@ class TiledConv(nn.Conv2d):
 
     def _tiled(self, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _applied(self, function: type[Function], x: Tensor, tiling: Tiling) -> Tensor:
+        """The result of a subclass's function of images, weight, settled filters, tiling, and whether in one pass."""
+        in_one_pass = self.in_one_pass and x.dtype == torch.bfloat16
+        return function.apply(x, self.weight, self._settled.get(tiling.side), tiling, in_one_pass)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def suits(conv: nn.Module) -> bool:

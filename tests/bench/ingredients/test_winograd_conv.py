@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bench import models
-from bench.ingredients import narrow_conv, winograd_conv, winograd_tiles
+from bench.ingredients import winograd_conv, winograd_tiles
 from bench.ingredients.pooled_conv import PooledConv
 from bench.ingredients.winograd_conv import WinogradConv, use_winograd_alone
 from bench.ingredients.winograd_tiles import Tiling
@@ -159,7 +159,7 @@ def test_a_recipe_may_have_every_conv_so(value, alone):
     before, state = dict(net.named_parameters()), list(net.state_dict())
     facts = assembly.speed_up(recipes.load("cifar94_cpu", "cpu", [f"winograd={value}"]), net, "cpu")
     assert facts.items() >= {"winograd": 3, "winograd_alone": alone}.items()
-    assert facts.get("winograd_large") == (6 - facts["winograd_fused"] if value == "large" else None)
+    assert facts.get("winograd_large") == (6 if value == "large" else None)
     assert sum(isinstance(module, PooledConv) for module in net.modules()) == 3
     assert all(dict(net.named_parameters())[name] is parameter for name, parameter in before.items())
     assert list(net.state_dict()) == state
@@ -174,9 +174,7 @@ def test_flops_are_those_that_are_computed():
     assert fused - every == 2 * 256 * 256 * (9 * 7**2 - 16 * 4**2)
     # Now it does not, and neither does the one of 15×15 pixels.
     saved = 64 * 64 * (9 * 15**2 - 36 * 4**2) + 256 * 256 * (16 * 4**2 - 36 * 2**2 + 9 * 3**2 - 36)
-    saved += 64 * 256 * (16 * 7**2 - 36 * 4**2)
-    if not narrow_conv.suits(conv(24, 64)):
-        saved += 24 * 64 * (16 * 15**2 - 36 * 8**2)
+    saved += 64 * 256 * (16 * 7**2 - 36 * 4**2) + 24 * 64 * (16 * 15**2 - 36 * 8**2)
     assert every - large == 2 * saved
 
 
