@@ -37,7 +37,7 @@ class OptimizerGroup(Strict):
     newton_schulz_coefficients: tuple[Number, Number, Number] | None = None
     """Muon: coefficients of its polynomial."""
     newton_schulz_form: Literal["gram"] | None = None
-    """Muon: `gram` computes the polynomial on small Gram matrices, in less time on a CPU; null on the filters."""
+    """Muon: `gram` makes two steps at once on small Gram matrices, in less time on a CPU; null one by one."""
     unit_filters: bool | None = None
     """Muon: rescale filters to unit length."""
     unit_filters_every: tuple[Count, Count] | None = None

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,11 +11,10 @@ from bench.training.orthogonalization import (
     LAUNCH_FLOPS,
     NEWTON_SCHULZ,
     batches,
-    gram_runs,
     iterate,
-    iterate_by_gram,
     orthogonalize,
     orthogonalize_all,
+    two_steps_by_gram,
 )
 
 HIVERGES = (3.4576, -4.7391, 2.0843)
@@ -63,14 +64,13 @@ def test_zeros_stay_zeros_and_one_nan_is_everywhere_in_its_matrix_alone(form):
 
 
 @pytest.mark.parametrize("coefficients", [NEWTON_SCHULZ, HIVERGES])
-@pytest.mark.parametrize("steps", [1, 2, 3, 5])
-def test_by_gram_matrices_it_is_the_same_polynomial(steps, coefficients):
+def test_two_steps_by_the_gram_matrix_are_the_same_polynomial(coefficients):
     """In float64, where rounding hides nothing, with singular values from 0 to 1."""
     x = matrix_with(torch.linspace(0, 1, 12), columns=30).double()
     x = x / x.norm()
-    expected = iterate(x, steps, coefficients)
-    assert torch.allclose(iterate_by_gram(x, steps, coefficients), expected, atol=1e-9)
-    assert not torch.allclose(expected, x, atol=0.01)
+    expected = iterate(x, 2, coefficients)
+    assert torch.allclose(two_steps_by_gram(x, coefficients), expected, atol=1e-9)
+    assert not torch.allclose(iterate(x, 1, coefficients), expected, atol=0.01)
 
 
 RANKS = torch.arange(1, 65, dtype=torch.float64)
@@ -85,47 +85,50 @@ SPECTRA = {
 }
 
 
+@pytest.mark.parametrize("form", [None, "gram"])
 @pytest.mark.parametrize("coefficients", [NEWTON_SCHULZ, HIVERGES])
 @pytest.mark.parametrize("spectrum", SPECTRA)
-def test_by_gram_matrices_three_steps_are_as_good(spectrum, coefficients):
-    """Errors of a singular value in the mean, in bfloat16: 0.006 to 0.013 in the usual form, and 0.003 to 0.033 here.
+def test_three_steps_are_near_the_exact_polynomial(spectrum, coefficients, form):
+    """Errors of a singular value in the mean, in bfloat16: 0.006 to 0.013 in both forms.
 
     The polynomial itself brings singular values only to about 0.7 to 1.2.
     """
     matrix = matrix_with(SPECTRA[spectrum], columns=216)
     exact = iterate((matrix / matrix.norm()).double(), 3, coefficients)
-    for form, allowed in ((None, 0.02), ("gram", 0.045)):
-        found = orthogonalize(matrix, 3, coefficients, form).double()
-        assert (found - exact).norm() / len(RANKS) ** 0.5 < allowed
-        assert torch.linalg.svdvals(found).max() < 1.3
+    found = orthogonalize(matrix, 3, coefficients, form).double()
+    assert (found - exact).norm() / len(RANKS) ** 0.5 < 0.02
+    assert torch.linalg.svdvals(found).max() < 1.3
 
 
-@pytest.mark.parametrize("spectrum", SPECTRA)
-@pytest.mark.parametrize("steps", [4, 5, 7, 10, 40])
-def test_by_gram_matrices_many_steps_stay_bounded(spectrum, steps):
-    """In one run, or in runs of three, ten steps of some of these end beyond 1e15."""
-    found = orthogonalize(matrix_with(SPECTRA[spectrum], columns=216), steps, form="gram")
-    assert torch.linalg.svdvals(found.float()).max() < 1.3
+@pytest.mark.parametrize("form", [None, "gram"])
+@pytest.mark.parametrize("steps", [2, 3, 4, 5, 7, 10])
+def test_ill_conditioned_matrices_stay_bounded(steps, form):
+    """Of these, three steps at once by one Gram matrix would leave some with singular values beyond 1.35."""
+    generator = torch.Generator().manual_seed(0)
+    for rows in (1, 3, 9, 16, 33):
+        matrices = torch.randn(32, rows, 2 * rows + 3, generator=generator)
+        left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+        decay = 3 * torch.rand(32, 1, generator=generator)
+        second = 0.2 * torch.rand(32, 1, generator=generator)
+        for values in (torch.exp(-decay * torch.arange(rows)), torch.where(torch.arange(rows) == 0, 1.0, second)):
+            found = orthogonalize(left * values.unsqueeze(-2) @ right, steps, form=form)
+            assert torch.linalg.svdvals(found.float()).max() < 1.3
 
 
-@pytest.mark.parametrize("steps", range(1, 20))
-def test_every_step_is_in_a_run(steps):
-    runs = gram_runs(steps)
-    assert sum(runs) == steps
-    assert all(runs)
-    assert max(runs) <= 3
-    assert max(runs[1:], default=0) <= 2
-
-
-def test_by_gram_matrices_two_products_are_large():
+def test_by_gram_matrices_fewer_products_are_large():
     """Without values, which no step may read: a GPU would wait."""
     rows, columns, flops = 256, 2304, {}
-    for form in (None, "gram"):
+    for form, steps in itertools.product((None, "gram"), (2, 3)):
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            orthogonalize_all([torch.empty(rows, columns)], 3, False, form=form)
-        flops[form] = counter.get_total_flops()
+            orthogonalize_all([torch.empty(rows, columns)], steps, False, form=form)
+        flops[form, steps] = counter.get_total_flops()
     large, small = 2 * rows**2 * columns, 2 * rows**3
-    assert flops == {None: 6 * large + 3 * small, "gram": 2 * large + 9 * small}
+    assert flops == {
+        (None, 2): 4 * large + 2 * small,
+        (None, 3): 6 * large + 3 * small,
+        ("gram", 2): 2 * large + 5 * small,
+        ("gram", 3): 4 * large + 6 * small,
+    }
 
 
 def matrix_with(singular_values, columns):
