@@ -58,6 +58,7 @@ def test_in_fp32_it_is_a_conv(images, height, width, ins, outs, bias, channels_l
         patch.setattr(winograd_conv, "LEAST_CHANNELS_OF_LARGE", 8)
         patch.setattr(winograd_conv, "LEAST_GAIN", 0)
         patch.setattr(winograd_tiles, "LARGE_GAIN", 0)
+        patch.setattr(winograd_tiles, "MANY_TILES", 10)
         fast = work(sped_up(one, large), x)
     assert fast[0].is_contiguous(memory_format=LAST)
     for result, expected in zip(fast, work(one.double(), x.double()), strict=True):
