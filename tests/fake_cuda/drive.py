@@ -109,22 +109,25 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
     }
 
 
-def count(recipe: str, settings: list[str], part: str) -> dict[str, Any]:
-    """What a step of the recipe's first stage does there, `part` of it: at the recipe's own batch size."""
+def count(recipe: str, settings: list[str], parts: list[str]) -> dict[str, dict[str, Any]]:
+    """What a step of the recipe's first stage does there, by part: at the recipe's own batch size."""
     whole = recipes.load(recipe, "cuda", settings)
     with FakeGpu():
         workbench = Workbench(whole, "cuda", stand_in_data(whole, 64, 1))
-        trainer, parts = workbench.trainer(NoBatches(100)), Parts()
-        mark_parts(trainer, parts)
+        trainer, marked = workbench.trainer(NoBatches(100)), Parts()
+        mark_parts(trainer, marked)
         optimizers = trainer.train_step.make_optimizers()
         size = whole.of_one_device(whole.batch_size) // trainer.curriculum.stage(0).steps
         trainer.train_step(Examples(*workbench.batch(size)), optimizers, 0)
-        step = step_made(trainer, optimizers, workbench.batch(size), 0, parts)
-    found = [operation for operation in step.each if operation.part.startswith(part)]
+        step = step_made(trainer, optimizers, workbench.batch(size), 0, marked)
+    found = {part: [operation for operation in step.each if operation.part.startswith(part)] for part in parts}
     return {
-        "operations": [operation.name for operation in found],
-        "bytes": sum(operation.bytes for operation in found),
-        "flops": sum(operation.flops for operation in found),
+        part: {
+            "operations": [operation.name for operation in operations],
+            "bytes": sum(operation.bytes for operation in operations),
+            "flops": sum(operation.flops for operation in operations),
+        }
+        for part, operations in found.items()
     }
 
 
@@ -179,4 +182,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for argument in sys.argv[2:]:
         job = json.loads(argument)
-        print(json.dumps((count if "part" in job else train)(**job)), flush=True)
+        print(json.dumps((count if "parts" in job else train)(**job)), flush=True)

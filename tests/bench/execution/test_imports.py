@@ -38,17 +38,24 @@ def test_modules_of_the_current_folder_are_never_imported(tmp_path, arguments):
     assert [record["status"] for record in records(tmp_path)] == ["ok"]
 
 
-@pytest.mark.slow  # compiles a copy of the whole tree
-@pytest.mark.parametrize(("options", "is_copy"), [((), True), (("-P",), False)], ids=["python -m bench", "bench"])
-def test_in_another_tree_all_processes_run_the_code_of_one(tmp_path, options, is_copy):
+@pytest.fixture(scope="module")
+def another_tree(tmp_path_factory):
+    """A copy of the whole tree, each of whose packages says that it is imported."""
+    root = tmp_path_factory.mktemp("another") / "tree"
     for name in imports.PACKAGES:
-        shutil.copytree(Path(imports.ROOT, name), tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-        with (tmp_path / name / "__init__.py").open("a") as file:
+        shutil.copytree(Path(imports.ROOT, name), root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        with (root / name / "__init__.py").open("a") as file:
             file.write(f"\nprint('{name} of the copy')\n")
-    (tmp_path / "mine.yaml").write_text(MATRIX)
-    done = bench("sweep", "mine.yaml", cwd=tmp_path, python=options)
+    (root / "mine.yaml").write_text(MATRIX)
+    return root
+
+
+@pytest.mark.slow  # compiles the copy
+@pytest.mark.parametrize(("options", "is_copy"), [((), True), (("-P",), False)], ids=["python -m bench", "bench"])
+def test_in_another_tree_all_processes_run_the_code_of_one(another_tree, tmp_path, options, is_copy):
+    done = bench("sweep", "mine.yaml", "--results", tmp_path, cwd=another_tree, python=options)
     assert done.returncode == 0, done.stdout + done.stderr
-    logs = [path.read_text() for path in (tmp_path / "results" / "logs").glob("*.log")]
+    logs = [path.read_text() for path in (tmp_path / "logs").glob("*.log")]
     told = "".join([done.stdout, *logs])
     assert all((f"{name} of the copy" in told) == is_copy for name in imports.PACKAGES)
 

@@ -16,7 +16,7 @@ from bench.measures import assembly, time_to_accuracy
 from bench.spec.job import Job
 from bench.training.in_place import become
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = (0, 1, 2)
 DECIDED = (
     "accuracy",
     "loss",
@@ -165,7 +165,7 @@ def test_a_seed_that_diverges_leaves_no_trace_in_the_next(both, monkeypatch):
 
     monkeypatch.setattr(assembly, "build_model", poisoned)
     shared, separate = both(SMALL_DATA, *EVERY_STATE)
-    assert [record["status"] for record in shared] == ["ok", "diverged", "ok", "ok"]
+    assert [record["status"] for record in shared] == ["ok", "diverged", "ok"]
     assert [results(record) for record in shared if record["status"] == "ok"] == [
         results(record) for record in separate if record["status"] == "ok"
     ]
