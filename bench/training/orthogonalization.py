@@ -59,7 +59,7 @@ def two_steps_by_gram(x: Tensor, coefficients: Coefficients) -> Tensor:
 
     A third step at once would save more but is not safe in bfloat16: rounding turns zero eigenvalues of A negative, and
     each further step multiplies those by a². Source: Zhang, Amsel, Chen and Dao,
-    https://dao-ailab.github.io/blog/2026/gram-newton-schulz/.
+    https://tridao.me/blog/2026/gram-newton-schulz/.
     """
     a, b, c = coefficients
     gram = x @ x.mT
