@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,23 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs") from None
 
 
+def _check_memo(content: bytes) -> None:
+    """Raise UnpicklingError for a place of the memo beyond the number of operations.
+
+    Unpickling makes room for all places up to it, so that one damaged byte would take gigabytes.
+    """
+    for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        if operation.name.endswith("PUT") and argument is not None and argument > count:
+            raise pickle.UnpicklingError(f"it uses place {argument} of the memo after {count} operations")
+
+
 def load_arrays(content: bytes, where: str) -> dict[str, Any]:
     """A dictionary of numpy arrays and plain containers; Python 2 strings become text by latin-1.
 
     Raises DataCorrupt, naming `where`, for anything else; no other code is ever looked up or called.
     """
     try:
+        _check_memo(content)
         loaded = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
     except Exception as error:  # a damaged pickle may raise anything
         raise DataCorrupt(f"{where} was refused as a pickle of arrays: {error}.") from error

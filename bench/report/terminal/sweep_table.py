@@ -62,6 +62,7 @@ OF_EVERY_RUN = {
     "contended",
     "peak_host_bytes",
     "peak_device_bytes",
+    "huge_page_bytes",
 }
 # Of a user's own measure.
 MOST_OWN_FIGURES = 4

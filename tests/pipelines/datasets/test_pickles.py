@@ -50,6 +50,13 @@ def test_nothing_but_array_parts_can_be_named(asked: str) -> None:
         load_arrays(b"c" + asked.encode() + b"\n.", "a")
 
 
+def test_a_place_of_the_memo_that_would_take_gigabytes_is_refused() -> None:
+    damaged = b"}r" + (2**30).to_bytes(4, "little") + b"."
+    assert pickle.loads(damaged.replace((2**30).to_bytes(4, "little"), b"\x01\x00\x00\x00")) == {}
+    with pytest.raises(DataCorrupt, match="place 1073741824 of the memo after 1 operations"):
+        load_arrays(damaged, "a")
+
+
 @given(st.binary(max_size=300))
 def test_garbage_is_corrupt(content: bytes) -> None:
     with contextlib.suppress(DataCorrupt):
