@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,8 @@ from bench.profiling.workbench import Workbench
 from bench.spec import recipes
 from bench.training.examples import Examples
 
+Result = TypeVar("Result")
+
 
 def work(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What comes out, and the gradients of the images and the weights for one of what came out."""
@@ -21,6 +25,18 @@ def work(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     weights = next(net.parameters())
     gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
     return out, *torch.autograd.grad(out, [images, weights], gradient)
+
+
+def by_threads(work: Callable[[], Result]) -> list[Result]:
+    """What is computed by one, two and three threads of torch."""
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(work())
+    finally:
+        torch.set_num_threads(threads)
+    return results
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from bench.ingredients.activated_norm import ActivatedNorm, fuse_norms
 from bench.ingredients.ghost_batch_norm import GhostBatchNorm2d
 from bench.spec import recipes
 from bench.training.activations import KeptActivations
-from tests.bench.ingredients.native_layers import losses_of_a_training
+from tests.bench.ingredients.native_layers import by_threads, losses_of_a_training
 
 pytestmark = pytest.mark.usefixtures("cxx")
 ACTIVATIONS = {"relu": nn.ReLU(), "leaky": nn.LeakyReLU(0.1), "silu": nn.SiLU(), "gelu": nn.GELU()}
@@ -114,15 +114,9 @@ def test_what_is_no_number_stays_none():
 def test_the_number_of_threads_makes_no_difference():
     torch.manual_seed(0)
     net, x = fused(norm_and_activation(nn.SiLU(), 32)), images(9, 32, 11, 13).bfloat16()
-    threads, results = torch.get_num_threads(), []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            results.append(work(net, x))
-    finally:
-        torch.set_num_threads(threads)
-    for result in results[1:]:
-        assert all(map(torch.equal, result, results[0]))
+    first, *others = by_threads(lambda: work(net, x))
+    for result in others:
+        assert all(map(torch.equal, result, first))
 
 
 def test_only_the_input_is_kept():

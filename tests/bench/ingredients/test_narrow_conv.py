@@ -20,7 +20,7 @@ from bench.ingredients.winograd_tiles import TiledConv, transformed, transformed
 from bench.measures import assembly
 from bench.profiling.operations import Operations, WithoutProducts
 from bench.spec import recipes
-from tests.bench.ingredients.native_layers import distance
+from tests.bench.ingredients.native_layers import by_threads, distance
 
 # Of what is computed with tiles of 4×4 outputs; measured are 0.016 at most. Torch's own convs in bf16 err by 0.002.
 ERROR = 0.03
@@ -163,34 +163,24 @@ def test_it_errs_less_than_in_three_steps(kind):
         assert 0 < errors[1] < 0.3
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_any_number_of_threads_will_do(count):
+def test_any_number_of_threads_will_do():
     torch.manual_seed(0)
     net, x = conv(), whole(2, 24, 13, 13).contiguous(memory_format=LAST)
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(count)
-        of_weight = work(fused(net), x.bfloat16())[2]
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(of_weight, work(net, x)[2])
+    exact = work(net, x)[2]
+    for of_weight in by_threads(lambda: work(fused(net), x.bfloat16())[2]):
+        assert torch.equal(of_weight, exact)
 
 
 @pytest.mark.parametrize("kind", ["large", "alone"])
 def test_threads_change_no_output(kind):
     torch.manual_seed(0)
-    net, threads, results = of_kind(kind), torch.get_num_threads(), []
+    net = of_kind(kind)
     x = images_for(net, 5, 13, 14)
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            results.append(work(net, x))
-    finally:
-        torch.set_num_threads(threads)
-    for out, of_images, of_weight in results[1:]:
-        assert torch.equal(out, results[0][0])
-        assert torch.equal(of_images, results[0][1])
-        torch.testing.assert_close(of_weight, results[0][2], rtol=1e-4, atol=1e-3)
+    first, *others = by_threads(lambda: work(net, x))
+    for out, of_images, of_weight in others:
+        assert torch.equal(out, first[0])
+        assert torch.equal(of_images, first[1])
+        torch.testing.assert_close(of_weight, first[2], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

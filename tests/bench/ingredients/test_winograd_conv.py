@@ -19,7 +19,7 @@ from bench.measures import assembly
 from bench.measures.fusion import fold_batch_norms
 from bench.profiling.footprint import footprint
 from bench.spec import recipes
-from tests.bench.ingredients.native_layers import distance, work
+from tests.bench.ingredients.native_layers import by_threads, distance, work
 
 pytestmark = pytest.mark.usefixtures("cxx")
 LAST = torch.channels_last
@@ -102,20 +102,19 @@ def test_the_tile_that_takes_clearly_fewer_multiplications_is_used(side, pooled,
 def test_the_number_of_threads_makes_no_difference_to_the_transforms():
     torch.manual_seed(0)
     images = torch.randn(8, 32, 11, 13).contiguous(memory_format=LAST).bfloat16()
-    tiling, threads, results = Tiling.whole(images, large=True), torch.get_num_threads(), []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            tiles = tiling.tiles(images)
-            of_images, joined, of_products = (torch.empty_like(one) for one in (images, images, tiles))
-            tiling.call("transform_images_backward", 8, 32, tiles, of_images)
-            tiling.call("join_products", 8, 32, tiles, joined)
-            tiling.call("join_products_backward", 8, 32, images, of_products)
-            results.append((tiles, of_images, joined, of_products))
-    finally:
-        torch.set_num_threads(threads)
-    for result in results[1:]:
-        assert all(map(torch.equal, result, results[0]))
+    tiling = Tiling.whole(images, large=True)
+
+    def transforms():
+        tiles = tiling.tiles(images)
+        of_images, joined, of_products = (torch.empty_like(one) for one in (images, images, tiles))
+        tiling.call("transform_images_backward", 8, 32, tiles, of_images)
+        tiling.call("join_products", 8, 32, tiles, joined)
+        tiling.call("join_products_backward", 8, 32, images, of_products)
+        return tiles, of_images, joined, of_products
+
+    first, *others = by_threads(transforms)
+    for result in others:
+        assert all(map(torch.equal, result, first))
 
 
 def test_what_is_frozen_gets_no_gradient():
