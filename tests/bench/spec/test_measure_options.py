@@ -10,8 +10,8 @@ def of_inference(*settings):
 
 @pytest.mark.parametrize("setting", ["inference.compile=true", "inference.precision=int8"])
 def test_what_is_compiled_or_in_int8_goes_without_winograd(setting):
-    assert of_inference().winograd.root == "auto"
-    assert of_inference(setting).winograd is None
+    assert of_inference("inference.compile=false").winograd.root == "large"
+    assert of_inference("inference.compile=false", setting).winograd is None
 
 
 def test_what_is_compiled_has_winograd_where_inference_asks_for_it():
