@@ -47,7 +47,7 @@ def fold_batch_norms(model: nn.Module) -> Folded:
     modules: dict[str, nn.Module] = dict(model.named_modules())
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     convs: dict[str, nn.Module] = {}
-    norms = 0
+    norms = folded = 0
     for node in list(graph.nodes):
         norm = _module(node, modules)
         if not isinstance(norm, nn.BatchNorm2d):
@@ -56,8 +56,10 @@ def fold_batch_norms(model: nn.Module) -> Folded:
         source = _conv_of(node, norm, modules)
         if source is None or calls[source.target] > 1:
             continue
-        conv: Any = modules[str(source.target)]
-        convs[str(source.target)] = fuse_conv_bn_eval(conv, norm)
+        name = str(source.target)
+        conv: Any = convs.get(name, modules[name])  # with the norm before this one, if two follow it
+        convs[name] = fuse_conv_bn_eval(conv, norm)
+        folded += 1
         node.replace_all_uses_with(node.args[0])
         graph.erase_node(node)
     graph.lint()
@@ -65,7 +67,7 @@ def fold_batch_norms(model: nn.Module) -> Folded:
     for name, conv in convs.items():
         fused.set_submodule(name, conv)
     fused.eval()
-    return Folded(fused, len(convs), norms - len(convs))
+    return Folded(fused, folded, norms - folded)
 
 
 def _conv_of(node: fx.Node, norm: nn.BatchNorm2d, modules: Mapping[str, nn.Module]) -> fx.Node | None:

@@ -81,6 +81,13 @@ def test_behind_a_pooling_only_rising_norms_are_folded():
         assert_same(net, fused.model, torch.randn(2, 2, 8, 8))
 
 
+def test_two_norms_behind_one_conv_are_both_folded():
+    net = trained_alike(nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.BatchNorm2d(3)))
+    fused = fold_batch_norms(net)
+    assert (fused.folded, fused.left) == (2, 0)
+    assert_same(net, fused.model, torch.randn(2, 2, 8, 8))
+
+
 def test_ghost_batches_are_folded_as_other_norms():
     net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4))
     use_ghost_batches(net, 2)
