@@ -53,9 +53,11 @@ def count(number: float | None) -> str:
 
 
 def flop(number: float | None) -> str:
-    """Floating-point operations: `85 FLOP`, `1.2 GFLOP`, `0.0871 PFLOP`; PFLOP from 0.01 PFLOP on."""
-    if number is None:
+    """Floating-point operations: `85 FLOP`, `1.2 GFLOP`, `0.0871 PFLOP` (from 0.01 PFLOP on), `∞`."""
+    if number is None or math.isnan(number):
         return MISSING
+    if number == math.inf:
+        return "∞"
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if number >= 0.01 * size:
             return f"{number / size:.3g} {prefix}FLOP"

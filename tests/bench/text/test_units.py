@@ -32,6 +32,8 @@ def test_counts(number, shown):
         (1e13, "0.01 PFLOP"),
         (8.708e13, "0.0871 PFLOP"),
         (2.5e15, "2.5 PFLOP"),
+        (float("nan"), "–"),
+        (float("inf"), "∞"),
     ],
 )
 def test_flops(number, shown):
