@@ -62,10 +62,7 @@ def use_huge_pages() -> None:
 
 def huge_page_bytes(process: Path | str = "/proc/self") -> int | None:
     """How much of a process's memory is in huge pages at the moment; None if the system does not say."""
-    for line in proc.read(process, "smaps_rollup").splitlines():
-        if line.startswith(b"AnonHugePages:"):
-            return int(line.split()[1]) * 1024
-    return None
+    return proc.size_bytes(process, "smaps_rollup", b"AnonHugePages")
 
 
 def _glibc() -> ctypes.CDLL:

@@ -33,3 +33,12 @@ def stat_of(proc: Path | str, pid: int | str) -> list[bytes]:
     """The fields of a process's `stat` behind its name, the state first; empty if there is no such process."""
     _, _, behind = read(proc, f"{pid}/stat").rpartition(b")")  # the name may hold brackets and spaces
     return behind.split()
+
+
+def size_bytes(proc: Path | str, name: str, key: bytes) -> int | None:
+    """The bytes in a file's line such as `VmHWM:   1234 kB`, by its key; None if it has no such line."""
+    _, _, behind = (b"\n" + read(proc, name)).partition(b"\n" + key + b":")
+    try:
+        return int(behind.split(maxsplit=1)[0]) * 1024
+    except (ValueError, IndexError):
+        return None

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.host.proc import pids, read, stat_of
+from bench.host.peak_memory import MAXRSS_BYTES
+from bench.host.proc import pids, read, size_bytes, stat_of
 
 # Looking at every process of the machine takes 1 ms for 100 of them, and their memory some 0.1 ms for each GiB.
 WATCH_SHARE = 0.002
@@ -25,7 +25,6 @@ SAMPLE_S = 0.1
 FIRST_SAMPLE_S = 0.02
 # Shared pages are counted again when the sum has grown by this factor.
 GROWTH = 1.02
-MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class Process(NamedTuple):
@@ -119,7 +118,7 @@ class ProcessTree:
         elif total > self._largest_sum * GROWTH:
             self._largest_sum = total
             # Pages that forked processes share are counted once.
-            self._raise_peak(sum(self._number(f"{pid}/smaps_rollup", b"Pss:") for pid in self._members))
+            self._raise_peak(sum(self._size(f"{pid}/smaps_rollup", b"Pss") for pid in self._members))
 
     def _raise_peak(self, size: int) -> None:
         if size > (self.peak_bytes or 0):
@@ -131,15 +130,10 @@ class ProcessTree:
 
     def _largest_bytes(self, pid: int) -> int:
         """The kernel's peak for this process, which includes the time between two samples."""
-        return self._number(f"{pid}/status", b"VmHWM:")
+        return self._size(f"{pid}/status", b"VmHWM")
 
-    def _number(self, name: str, key: bytes) -> int:
-        """Bytes from a line such as `VmHWM:   1234 kB`."""
-        _, _, rest = read(self._proc, name).partition(b"\n" + key)
-        try:
-            return int(rest.split(maxsplit=1)[0]) * 1024
-        except (ValueError, IndexError):
-            return 0
+    def _size(self, name: str, key: bytes) -> int:
+        return size_bytes(self._proc, name, key) or 0
 
     def _read(self, pid: int) -> Process | None:
         fields = stat_of(self._proc, pid)

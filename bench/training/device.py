@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import resource
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 
 from bench.errors import MissingError
 from bench.host import malloc
+from bench.host.peak_memory import peak_host_bytes
 
 
 class Device:
@@ -77,8 +76,7 @@ class Device:
 
     def peak_memory(self) -> dict[str, int | None]:
         """Peak bytes on the host (resident set of this process) and on the device."""
-        unit = 1 if sys.platform == "darwin" else 1024
         return {
-            "peak_host_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+            "peak_host_bytes": peak_host_bytes(),
             "peak_device_bytes": torch.cuda.max_memory_allocated() if self.is_cuda else None,
         }
