@@ -15,7 +15,7 @@ from bench.ingredients.activated_norm import ActivatedNorm, fuse_norms
 from bench.ingredients.ghost_batch_norm import GhostBatchNorm2d
 from bench.spec import recipes
 from bench.training.activations import KeptActivations
-from tests.bench.ingredients.native_layers import by_threads, losses_of_a_training
+from tests.bench.ingredients.native_layers import by_threads, distance, losses_of_a_training
 
 pytestmark = pytest.mark.usefixtures("cxx")
 ACTIVATIONS = {"relu": nn.ReLU(), "leaky": nn.LeakyReLU(0.1), "silu": nn.SiLU(), "gelu": nn.GELU()}
@@ -46,11 +46,6 @@ def work(net: nn.Module, x: Tensor) -> list[Tensor]:
     out = net(x)
     gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
     return [out, *torch.autograd.grad(out, [x, *net.parameters()], gradient)]
-
-
-@torch.no_grad()
-def distance(result: Tensor, exact: Tensor) -> float:
-    return float((result.double() - exact).norm() / exact.norm())
 
 
 @settings(max_examples=40, deadline=None)
