@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-# The first kind fits whose part of a name is found.
+# The first kind fits whose part of a name is found. Operations on lists count as what they do to each tensor: on a CPU,
+# the profiler gives their time to those.
 KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("pooled conv", ("_Pooled",)),
+    ("Winograd transforms", ("_Pooled", "_Alone")),  # of bench.ingredients.pooled_conv and winograd_conv
     ("activated norm", ("_Activated", "activated_norm")),
-    ("optimiser's lists", ("_foreach", "_fused_sgd", "_fused_adam")),
+    ("fused optimiser", ("_fused_sgd", "_fused_adam")),
+    ("resizing", ("upsample",)),
     ("conv or matrix product", ("conv", "mm", "linear", "matmul", "attention", "lstm", "gru")),
     ("norm", ("_norm",)),
     ("pooling", ("pool",)),
