@@ -67,6 +67,12 @@ def test_accuracies_and_facts(cifar_run):
     )
 
 
+def test_a_batch_is_that_of_all_devices_and_goes_through_in_so_many_parts(cifar_run):
+    for config, expected in (({}, (2000, 1)), ({"devices": 2, "batch_per": "device", "accumulate": 4}, (4000, 4))):
+        values = {key: event[0]["value"] for key, event in by_key(cifar_run(config=config)).items()}
+        assert (values["global_batch_size"], values["gradient_accumulation_steps"]) == expected
+
+
 def test_what_makes_no_log(cifar_run, put_train):
     for run, reason in (
         (cifar_run(measure="loading"), "no target"),
