@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,25 @@ def run(job, monkeypatch):
         return execute(job, on_event, "fork", **options)
 
     return run
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds on the clock of time limits, in a list. A test says when they pass, however busy the machine is."""
+    seconds = [0.0]
+    monkeypatch.setattr("bench.execution.time_limit.time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    return seconds
+
+
+@pytest.fixture
+def hurry(clock):
+    """Takes events: each takes a second, from the first phase on."""
+
+    def on_event(event):
+        if clock[0] or event["kind"] == "phase":
+            clock[0] += 1.0
+
+    return on_event
 
 
 def end(send, status="ok", reason=None):
@@ -108,9 +128,8 @@ def test_a_refusal_is_raised(run):
 
 
 @pytest.mark.parametrize("work", [sleep, sleep_whatever_happens, end_when_told])
-def test_a_worker_that_takes_too_long_is_ended(run, work, monkeypatch):
-    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 0.3)
-    measured = run(work, timeout_s=0.5)
+def test_a_worker_that_takes_too_long_is_ended(run, work, hurry):
+    measured = run(work, hurry, timeout_s=0.5)
     assert measured.status == "timeout"
     assert measured.reason == "not done after timeout_s = 0.5 seconds; its last phase was train"
     assert measured.metrics == ({"accuracy": 0.5} if work is end_when_told else {})
@@ -146,10 +165,10 @@ def fail_when_told(send):
     sleep(send)
 
 
-def test_what_breaks_because_it_was_asked_to_end_was_interrupted_or_too_long(run):
+def test_what_breaks_because_it_was_asked_to_end_was_interrupted_or_too_long(run, hurry):
     on_event, _ = interrupting(signal.SIGINT)
     assert run(fail_when_told, on_event).status == "interrupted"
-    assert run(fail_when_told, timeout_s=0.5).status == "timeout"
+    assert run(fail_when_told, hurry, timeout_s=0.5).status == "timeout"
     failed = run(lambda send: end(send, "failed", "RuntimeError: lost"))
     assert (failed.status, failed.reason) == ("failed", "RuntimeError: lost")
 
@@ -180,13 +199,22 @@ def test_a_worker_that_is_started_while_all_are_stopped_is_ended_too(job, monkey
         assert execute(job, lambda event: None, "fork", interrupts=interrupts).status == "interrupted"
 
 
-def test_patience_lets_the_worker_finish(run):
+def test_patience_lets_the_worker_finish(run, tmp_path):
+    told = tmp_path / "told"
+
     def work(send):
         send({"kind": "phase", "name": "train", "spans": []})
-        time.sleep(1)
+        while not told.exists():
+            time.sleep(0.01)
         end(send)
 
-    on_event, kinds = interrupting(signal.SIGINT)
+    interrupt, kinds = interrupting(signal.SIGINT)
+
+    def on_event(event):
+        interrupt(event)
+        if event["kind"] == "finishing":
+            told.touch()
+
     with Interrupts(patience=1) as interrupts:
         measured = run(work, on_event, interrupts=interrupts)
     assert (measured.status, interrupts.count, interrupts.stopping) == ("ok", 1, False)
@@ -356,17 +384,17 @@ def test_a_worker_that_dies_in_the_second_of_three_leaves_the_third(run_shared):
     assert measured[1].metrics == {}
 
 
-def test_each_of_several_jobs_has_the_time_that_one_has(run_shared, monkeypatch):
-    monkeypatch.setattr("bench.execution.time_limit.GRACE_S", 0.3)
-
+def test_each_of_several_jobs_has_the_time_that_one_has(run_shared, clock):
     def work(seed, send):
-        if seed == 2:
+        if seed == 3:
             sleep(send)
-        time.sleep(0.4)
         end_and_wait(seed, send)
 
-    measured = run_shared(work, 1, 2, timeout_s=0.7)
-    assert [one.status for one in measured] == ["ok", "ok", "timeout"]
+    def on_event(event):
+        clock[0] += {"end": 0.4, "phase": 1.0}.get(event["kind"], 0.0)
+
+    measured = run_shared(work, 1, 2, 3, on_event=on_event, timeout_s=0.7)
+    assert [one.status for one in measured] == ["ok", "ok", "ok", "timeout"]
 
 
 def test_ctrl_c_ends_the_one_of_several_that_runs(run_shared):

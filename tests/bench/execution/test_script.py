@@ -316,7 +316,8 @@ def test_ctrl_z_stops_the_script_too_and_is_told(tmp_path):
     program = (
         "import json\nfrom pathlib import Path\nfrom bench.execution.script import run_script\n"
         "from bench.spec.command import Command\n"
-        'script = \'import os, time; open("pid", "w").write(str(os.getpid())); time.sleep(0.5)\'\n'
+        'script = \'import os, time\\nopen("pid", "w").write(str(os.getpid()))'
+        '\\nwhile not os.path.exists("go"): time.sleep(0.01)\'\n'
         f"done = run_script(Command(argv=[{sys.executable!r}, '-c', script]), 0, Path(), Path('log'))\n"
         "print(json.dumps([done.status, done.reason, done.metrics['paused_s'], done.metrics['wall_s']]))"
     )
@@ -338,6 +339,7 @@ def test_ctrl_z_stops_the_script_too_and_is_told(tmp_path):
         assert state != "Z"
         time.sleep(0.02)
     time.sleep(0.8)
+    (tmp_path / "go").touch()
     bench.send_signal(signal.SIGCONT)
     status, reason, paused_s, wall_s = json.loads(bench.communicate()[0])
     assert status == "ok"
