@@ -21,10 +21,11 @@ from bench.runs.annotation import DECLARED
 from bench.runs.disturbed import MOST_TOLD, disturbed
 from bench.runs.readings import readings
 from bench.runs.run import FINISHED, INVALID, Run
-from bench.scores.rules.timing import RunTimeline, Timing, at, number
+from bench.scores.rules.timing import RunTimeline, Timing, number
 from bench.statistics import clustered, shortage
 from bench.statistics.estimates import Estimate, SignificanceTest
 from bench.statistics.reading import Reading
+from bench.text import units
 from bench.text.canonical import canonical_json
 from bench.text.units import counted
 
@@ -254,7 +255,7 @@ class Rule(ABC):
             if best is not None and best >= trials.target:
                 shown += ", of a run that did not end, or has no evaluation that says when"
             yield Finding("not_reached", f"no run reached {trials.target:.2%}: {shown}", True)
-        if any(at(run.config, "imported") for run in runs):
+        if any(run.config.get("imported") for run in runs):
             text = "made by others, and imported" + ("" if self.takes_imported else ": their clock was not this one")
             yield Finding("imported", text, not self.takes_imported)
         yield from self._start_findings(runs)
@@ -355,7 +356,7 @@ def task(run: Run) -> str:
 
 def data_name(run: Run) -> str:
     """The name of the data set; with other numbers of images than usual it is another set, whose name contains them."""
-    name = run.data.get("name") or at(run.config, "data", "name") or "unknown"
+    name = run.data.get("name") or units.get(run.config, "data", "name") or "unknown"
     info = DATASETS.get(name)
     told = run.data.get("train_count"), run.data.get("test_count")
     if info is None or not info.learnable or not all(isinstance(count, int) for count in told):
@@ -371,7 +372,7 @@ def is_subset(run: Run) -> bool:
 
 def has_other_quality(run: Run) -> bool:
     """Whether it is judged by something other than accuracy, such as a GAN's images. No rule book scores that."""
-    return at(run.config, "task", "name") is not None
+    return units.get(run.config, "task", "name") is not None
 
 
 def is_own_data(run: Run) -> bool:
@@ -419,12 +420,12 @@ def _by_accuracy_alone(timing: Timing, target: float | None) -> Timing:
 
 
 def _target_of(run: Run) -> float | None:
-    target = run.metrics.get("target_accuracy") or at(run.config, "target_accuracy")
+    target = run.metrics.get("target_accuracy") or run.config.get("target_accuracy")
     return None if target is None else float(target)
 
 
 def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:
-    return frozenset(at(run.config, "resolved", "price_source", "kind") for run in runs)
+    return frozenset(units.get(run.config, "resolved", "price_source", "kind") for run in runs)
 
 
 def _invalid_findings(runs: Sequence[Run], is_all: bool) -> Iterator[Finding]:
@@ -454,6 +455,6 @@ def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]
     # An entry of others is taken at its word, and so is a script. Nobody publishes a user's own data, whose name tells
     # it from all other.
     if not all(
-        run.data.get("official") or is_own_data(run) or at(run.config, "imported") or run.is_script for run in runs
+        run.data.get("official") or is_own_data(run) or run.config.get("imported") or run.is_script for run in runs
     ):
         yield Finding("data_not_official", "data not official: not checked against the publisher's files", disqualifies)

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from bench.runs.run import Run
 from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, task
-from bench.scores.rules.timing import RunTimeline, Timing, at, number
+from bench.scores.rules.timing import RunTimeline, Timing, number
 from bench.statistics import clustered, estimates
 from bench.statistics.estimates import Estimate
 from bench.statistics.reading import Reading
+from bench.text import units
 
 
 class DawnBenchInference(Rule):
@@ -53,9 +54,9 @@ class DawnBenchInference(Rule):
             yield Finding(
                 "accuracy_unknown", "the network that was timed is untrained, so its accuracy is unknown", True
             )
-        if not all(at(run.config, "imported") or _asked_for_all(run) for run in trials.runs):
+        if not all(run.config.get("imported") or _asked_for_all(run) for run in trials.runs):
             yield Finding("requests", "the mean of requests drawn from the first test images, not one for each of them")
-        if any(at(run.config, "inference", "mirror") for run in trials.runs):
+        if any(units.get(run.config, "inference", "mirror") for run in trials.runs):
             yield Finding("tta", "each answer is of an image and its mirror image, level 1 of test-time augmentation")
         remarks = {run.reason for run in trials.runs if run.reason}
         if remarks:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bench.runs.run import FINISHED, Run
 from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
-from bench.scores.rules.timing import RunTimeline, TimelinePiece, Timing, at, number
+from bench.scores.rules.timing import RunTimeline, TimelinePiece, Timing, number
 from bench.statistics import clustered
 from bench.statistics.estimates import SignificanceTest
 from bench.statistics.reading import Reading
@@ -63,11 +63,11 @@ class Speedrun(Rule):
         mean = clustered.mean(accuracies).value if accuracies else None
         if mean is not None and trials.target is not None and mean < trials.target - ROUNDING:
             yield Finding("mean_below_target", f"mean accuracy {mean:.3%} is below {trials.target:.2%}", True)
-        if any(at(run.config, "stop_at_target") for run in trials.runs):
+        if any(run.config.get("stop_at_target") for run in trials.runs):
             yield Finding(
                 "epochs_not_fixed", "stop_at_target ends runs early; the rule wants a fixed number of epochs", True
             )
-        if any(at(run.config, "device") == "cuda" and not _warmed_up(run) for run in trials.runs):
+        if any(run.config.get("device") == "cuda" and not _warmed_up(run) for run in trials.runs):
             yield Finding("no_warm_up", "no warm-up before the clock; set warm_up_steps to 10 or so", True)
         test = _p_value(trials)
         if test is not None and (test.p is None or test.p >= CONVINCING_P):
@@ -79,7 +79,7 @@ class Speedrun(Rule):
         levels = {timing.reached_by.tta for timing in trials.timings if timing.reached_by} - {0}
         if levels:
             yield Finding("tta", f"with test-time augmentation, level {', '.join(map(str, sorted(levels)))}")
-        if not all(_warmed_up(run) or at(run.config, "device") == "cuda" for run in trials.runs):
+        if not all(_warmed_up(run) or run.config.get("device") == "cuda" for run in trials.runs):
             yield Finding("no_warm_up_on_cpu", "no warm-up: the first epoch pays one-time costs")
 
 
@@ -98,4 +98,4 @@ def _accuracies(trials: Trials) -> list[Reading]:
 
 
 def _warmed_up(run: Run) -> bool:
-    return bool(at(run.config, "warm_up_steps") or run.reported & {"warm_up", "compile"})
+    return bool(run.config.get("warm_up_steps") or run.reported & {"warm_up", "compile"})

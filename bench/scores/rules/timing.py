@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bench.host.contention import Usage, by_span
 from bench.runs.plausible import impossible
 from bench.runs.run import FINISHED, Run
+from bench.text import units
 
 # Time between spans: the harness's own bookkeeping.
 BETWEEN = "between"
@@ -121,7 +122,7 @@ class RunTimeline:
 
     def tta(self, which: str = "tta") -> int:
         """The level of test-time augmentation of the final evaluation (`tta`), or of the others (`epoch_tta`)."""
-        return int(at(self.run.config, "evaluation", which) or 0)
+        return int(units.get(self.run.config, "evaluation", which) or 0)
 
     def timed(
         self,
@@ -162,10 +163,3 @@ def number(run: Run, metric: str) -> float | None:
     """A metric of the run; None if it is missing or not a finite number."""
     value = run.metrics.get(metric)
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def at(config: Any, *keys: str) -> Any:
-    """The value at nested keys of a config; None if there is none."""
-    for key in keys:
-        config = config.get(key) if isinstance(config, dict) else None
-    return config
