@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bench.statistics.estimates import CONFIDENCE, Estimate
 
@@ -74,7 +74,7 @@ class Slope:
 
     @property
     def quantile(self) -> float:
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees))
+        return float(special.stdtrit(self.degrees, (1 + CONFIDENCE) / 2))
 
     @property
     def uncertainty(self) -> float:
