@@ -125,6 +125,8 @@ def _outputs(images: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _alone(images: Tensor, filters: Tensor) -> Tensor:
+    if SIDES[len(filters)] != 4:
+        raise ValueError("a conv alone needs filters transformed for tiles of 4×4 outputs")
     out = _alone_made(images, filters)
     _call("narrow_conv_alone", (images, _in_pairs(filters), out), images, filters)
     return out

@@ -7,12 +7,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.runs.run import NOT_IDENTITY, Run
+from bench.text import units
 from bench.text.canonical import canonical_json
 
 MOST_KEYS = 4
 # Before the names that a matrix gives the parts of a command that it varies.
 PARAMETER = "parameters."
-ID_DIGITS = 8
 # Keys left out of labels: they follow from the machine, are the same in the whole board, or make no difference.
 _NOT_SHOWN = (*NOT_IDENTITY, "resolved", "imported", "target_accuracy")
 
@@ -64,14 +64,14 @@ def labels(runs: Sequence[Run]) -> list[str]:
             told = {key: value for key, value in told.items() if not usual or show(value) != usual[key]}
             parts = [f"{key.removeprefix(PARAMETER)}={show(value)}" for key, value in list(told.items())[:MOST_KEYS]]
             if len(told) > MOST_KEYS:
-                parts.append(f"… {runs[position].cell[:ID_DIGITS]}")
+                parts.append(f"… {runs[position].cell[: units.ID_DIGITS]}")
             if parts:
                 names[position] = f"{runs[position].recipe} ({', '.join(parts)})"
     cells: dict[str, set[str]] = defaultdict(set)
     for name, run in zip(names, runs, strict=True):
         cells[name].add(run.cell)
     return [
-        name if len(cells[name]) == 1 else f"{name} {run.cell[:ID_DIGITS]}"
+        name if len(cells[name]) == 1 else f"{name} {run.cell[: units.ID_DIGITS]}"
         for name, run in zip(names, runs, strict=True)
     ]
 

@@ -266,6 +266,12 @@ def test_other_types_go_in_steps(kind):
     assert torch.equal(net(x), in_steps(net)(x))
 
 
+def test_a_conv_alone_refuses_filters_for_small_tiles():
+    images = torch.zeros(1, 8, 4, 4, dtype=torch.bfloat16).contiguous(memory_format=LAST)
+    with pytest.raises(ValueError, match="tiles of 4×4"):
+        narrow_conv.alone(images, torch.zeros(16, 16, 8, dtype=torch.bfloat16))
+
+
 def test_a_record_says_how_many_are_fused():
     recipe = recipes.load("cifar94_cpu", "cpu", ["winograd=fused", "fused_activations=null"])
     net = nn.Sequential(conv(), conv(64, 72))

@@ -1,6 +1,6 @@
 """What a sweep keeps when it is killed at random moments, and when the disk is full.
 
-`BENCH_KILLS=10 pytest tests/bench/commands/test_kill.py -s -o timeout=3600` does it ten times in each way, and
+`BENCH_KILLS=10 pytest tests/bench/cli/commands/test_kill.py -s -o timeout=3600` does it ten times in each way, and
 prints the counts.
 """
 
