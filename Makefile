@@ -35,7 +35,7 @@ $(FFCV): $(READY)
 bench: $(FFCV)  ## Train on embedded handwritten digits to the target; needs no network and no data
 	@$(BIN)/bench run digits $(ARGS)
 
-bench-cifar94: $(FFCV)  ## Train on CIFAR-10 to 94 %: 5 seeds on a GPU, 3 on a CPU
+bench-cifar94: $(FFCV)  ## Train on CIFAR-10 to 94 %, with five seeds
 	@$(BIN)/bench run cifar94 $(ARGS)
 
 test: $(FFCV)  ## Run the tests, in a process for each core, up to eight

@@ -23,7 +23,8 @@ T = TypeVar("T")
 MOST_NAME_CHARS = 200
 
 Runs = Annotated[
-    list[str], typer.Argument(metavar="RUN…", help="The beginning of a run's id, or a .jsonl file: all its runs.")
+    list[str],
+    typer.Argument(metavar="RUN…", help="The beginning of a run's id, `last`, or a .jsonl file: all its runs."),
 ]
 
 

@@ -84,7 +84,7 @@ Margin = Annotated[
         "--margin",
         metavar="PERCENT",
         parser=fraction,
-        help="A time that changes by less is the same: 3% where not given.",
+        help="A time that changes by less counts as the same; default: 3%, for a command 2%.",
     ),
 ]
 Matrices = Annotated[
@@ -107,7 +107,7 @@ class Margins:
         typer.Option(
             metavar="PERCENT",
             parser=fraction,
-            help="The same for an accuracy, in percentage points: 0.2% where not given.",
+            help="The same for an accuracy, in percentage points; default: 0.2%.",
         ),
     ] = None
     floor_s: Annotated[

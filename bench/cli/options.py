@@ -91,7 +91,7 @@ SamplingTimeout = Annotated[
         "--sampling-timeout",
         metavar="SECONDS",
         parser=seconds_to_wait,
-        help="End the sampling of each figure then at the latest (60); for measures other than time_to_accuracy.",
+        help="The longest time to sample a figure (60); for --measure throughput, inference and loading.",
     ),
 ]
 RunFiles = Annotated[

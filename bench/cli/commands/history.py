@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.gate_options import GATE_EXIT_CODES
 from bench.cli.picture_file import check_picture_file, write_charts
 from bench.errors import MissingError, UsageError
 from bench.gate.history import REF, Chain, chains, read
@@ -20,7 +19,7 @@ from bench.report.html.plots.commits import CHARTS, TITLE, commit_charts
 from bench.report.terminal.commits import print_history, to_json
 from bench.text.console import LastingConsole, say, write_out
 
-EPILOG = GATE_EXIT_CODES
+EPILOG = "Exit codes: 0 fine; 2 wrong usage; 3 no commit has a note, or the picture cannot be written."
 
 
 @dataclass(frozen=True)
