@@ -116,14 +116,13 @@ class Margins:
             "--floor",
             metavar="TIME",
             parser=seconds,
-            help="A time that changes by less is the same, however many percent: 10us by default, 1ns in a benchmark.",
+            help="A change of a time below this never counts; default: 10us, for files of pytest-benchmark 1ns.",
         ),
     ] = None
     unsure: Annotated[
         UnsureChoice,
         typer.Option(
-            help="What is made of what cannot be decided: told, with exit code 0; passed or failed; or told with "
-            "code 4."
+            help="If undecided: say and pass exit with 0 (in JUnit: skipped, passed), fail with 1, own-code with 4."
         ),
     ] = UnsureChoice.say
 

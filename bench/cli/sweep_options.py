@@ -48,7 +48,7 @@ class SweepOptions:
     rerun: Annotated[
         str | None, typer.Option(metavar="failed|all|CELL", help="Run these again although they are done.")
     ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Take as done only what the present sources made.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Count only runs of the present sources as done.")] = False
     limit: Annotated[
         int | None, typer.Option(metavar="N", parser=whole(1, MOST_COUNT), help="Make at most this many runs now.")
     ] = None

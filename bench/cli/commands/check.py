@@ -1,4 +1,4 @@
-"""Say what each DAWNBench entry amounts to, or all that is wrong with it; 1 where something is wrong."""
+"""Check DAWNBench entries: say what each claims, or everything that is wrong with it."""
 
 from __future__ import annotations
 

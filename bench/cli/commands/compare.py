@@ -1,4 +1,4 @@
-"""Say of each cell whether B is the same as A, faster, slower, or whether that cannot be said."""
+"""Compare runs B with runs A, cell by cell: faster, slower, the same, or not decided."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def init(options: InitOptions, console: Console) -> None:
     files = pages_files(_kinds(options.ci, top), source) if options.pages else gate_files(top, options, source)
     there = [name for name in files if (top / name).exists()]
     if there and not options.force:
-        raise UsageError(f"{top} has {' and '.join(there)} already, which nothing was done to; --force overwrites")
+        raise UsageError(f"{top} has {' and '.join(there)} already, so nothing was written; --force overwrites")
     for name, content in files.items():
         _write(top / name, content)
         say(console, f"Wrote {top / name}")

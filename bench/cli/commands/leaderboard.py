@@ -58,9 +58,12 @@ def leaderboard(
     files: RunFiles = None,
     rule: Annotated[
         str | None,
-        typer.Option(help="Only dawnbench, mlperf, speedrun or coldstart.", autocompletion=completion.rules),
+        typer.Option(
+            help="Only this rule book: dawnbench, mlperf, speedrun, coldstart, or yours.",
+            autocompletion=completion.rules,
+        ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Only this one, such as cifar10/train.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task, such as cifar10/train.")] = None,
     metric: Annotated[
         MetricChoice | None, typer.Option(help="What to rank by; default: time, and latency for inference.")
     ] = None,
@@ -73,7 +76,7 @@ def leaderboard(
         typer.Option(
             metavar="N",
             parser=whole(0, MOST_COUNT),
-            help="Rows of a section, beside our own: terminal 10, Markdown all; 0 is all.",
+            help="Rows of a section, besides all of your own runs; default: 10 in the terminal, else all; 0 is all.",
         ),
     ] = None,
     format: Annotated[

@@ -39,7 +39,7 @@ def list_(
         str | None,
         typer.Argument(
             metavar="[KIND]",
-            help=f"One of {', '.join(completion.kinds(''))}; default: all that can be your own.",
+            help=f"One of {', '.join(completion.kinds(''))}; default: all kinds that you can add to.",
             autocompletion=completion.kinds,
         ),
     ] = None,

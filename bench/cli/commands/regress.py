@@ -83,7 +83,7 @@ class RegressOptions:
         ),
     ] = None
     margins: Margins = field(default_factory=Margins)
-    fresh: Annotated[bool, typer.Option("--fresh", help="Take up nothing of an earlier call.")] = False
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of continuing an earlier call.")] = False
     note: Annotated[
         bool,
         typer.Option("--note", help="Make all rounds, and keep the ratios in git notes, for `bench history`."),

@@ -1,4 +1,4 @@
-"""Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached there and here.
+"""Say what RECIPE does: its source, ingredients, size, FLOPs and memory, and what it reached elsewhere and here.
 
 With --device cuda also what a step asks of a GPU: operations, launches, waits and bytes, counted without one.
 """

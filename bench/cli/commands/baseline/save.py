@@ -1,4 +1,4 @@
-"""Measure and keep it, with the noise between equal runs; one of the same machine and matrix is replaced."""
+"""Measure a baseline and keep it, with the noise between equal runs; it replaces one of the same machine and matrix."""
 
 from __future__ import annotations
 

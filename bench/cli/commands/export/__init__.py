@@ -1,3 +1,3 @@
-"""Write runs in a foreign format, or to an experiment tracker."""
+"""Write runs as DAWNBench entries or MLPerf logs, or hand them to an experiment tracker."""
 
 COMMANDS = ("dawnbench", "mllog", "mlflow", "wandb", "tensorboard")
