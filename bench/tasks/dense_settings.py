@@ -89,7 +89,7 @@ class RestorationGanSettings(TaskSettings):
     critic_lr_factor: Positive = 5.0
     """The rate of the critic once both are trained, as a multiple of the recipe's."""
     features: KeptNet | None = None
-    """The classifier whose features judge the images: a recipe whose newest kept run it is, a run's id, a file."""
+    """The classifier whose features judge the images: a recipe (its newest kept run), a run's id, or a file."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

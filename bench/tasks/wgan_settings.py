@@ -37,7 +37,7 @@ class WganSettings(TaskSettings):
     generator_batch: Count = 64
     """Images of a step of the generator."""
     features: KeptNet | None = None
-    """The classifier whose features judge the images: a recipe whose newest kept run it is, a run's id, or a file."""
+    """The classifier whose features judge the images: a recipe (its newest kept run), a run's id, or a file."""
     samples: Annotated[int, Field(ge=2, le=MOST_COUNT)] = 2000
     """Images of each evaluation, generated ones and test images."""
     nearest: Count = 100
