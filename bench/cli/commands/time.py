@@ -52,7 +52,11 @@ class TimeOptions:
         typer.Argument(metavar="-- COMMAND…", help="What to run, as by hand; {seed} in it becomes each run's seed."),
     ]
     target: Annotated[
-        float | None, typer.Option(metavar="FRACTION", help="The accuracy to be reached, such as 0.94.")
+        float | None,
+        typer.Option(
+            metavar="FRACTION",
+            help="The accuracy to be reached, such as 0.94; --epoch-pattern must find it, or events report it.",
+        ),
     ] = None
     seeds: Annotated[int, typer.Option(metavar="N", parser=whole(1, MOST_SEEDS), help="Runs, with seeds 0, 1, …")] = 1
     first_seed: Annotated[
