@@ -82,7 +82,7 @@ Price = Annotated[
 ]
 Pin = Annotated[
     str | None,
-    typer.Option(metavar="FINGERPRINT", help="Only this machine or host: digits of machine.id or machine.host."),
+    typer.Option(metavar="FINGERPRINT", help="Only this machine or host: how its machine.id or machine.host begins."),
 ]
 Results = Annotated[Path, typer.Option("--results", help="Where runs, logs, baselines and caches are kept.")]
 SamplingTimeout = Annotated[

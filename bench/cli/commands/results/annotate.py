@@ -33,7 +33,7 @@ def annotate(
     ],
     console: Console,
     invalid: Annotated[
-        str | None, typer.Option(metavar="REASON", help="They do not count: no board ranks them, no mean holds them.")
+        str | None, typer.Option(metavar="REASON", help="Declare them invalid: no board ranks them, no mean has them.")
     ] = None,
     valid: Annotated[bool, typer.Option("--valid", help="Take an earlier --invalid back.")] = False,
     tags: Tags = None,
