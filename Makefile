@@ -39,7 +39,7 @@ bench-cifar94: $(FFCV)  ## Train on CIFAR-10 to 94 %, with five seeds
 	@$(BIN)/bench run cifar94 $(ARGS)
 
 test: $(FFCV)  ## Run the tests, in a process for each core, up to eight
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 benchmark: $(FFCV)  ## Time the harness's own parts
 	@$(BIN)/python -m pytest tests/benchmarks --benchmark-only $(ARGS)

@@ -62,7 +62,7 @@ class TestMake:
         [
             ("bench", "bench run digits --x"),
             ("bench-cifar94", "bench run cifar94 --x"),
-            ("test", "-m pytest -n logical --maxprocesses 8 --dist loadfile --x"),
+            ("test", "-m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --x"),
             ("benchmark", "-m pytest tests/benchmarks --benchmark-only --x"),
             ("leaderboard", "bench leaderboard --x"),
             ("report", "bench report --x"),
