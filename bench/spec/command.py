@@ -16,7 +16,7 @@ from bench.documents.limits import LARGEST_SEED
 from bench.documents.strict import Seconds, Strict
 from bench.host.script_sources import SOURCES
 from bench.runs.run import cell_id
-from bench.spec.epoch_pattern import BadPattern, EpochPattern
+from bench.spec.epoch_pattern import EXAMPLE, BadPattern, EpochPattern
 
 SEED = "seed"
 # Set for every script, whether or not its command line has a {seed}.
@@ -109,6 +109,15 @@ class Command(Strict):
     def uses_seed(self) -> bool:
         """Whether the seed stands in the command line or the environment."""
         return SEED in self.placeholders
+
+    def target_note(self, pattern: str) -> str | None:
+        """What must report the accuracy for a target, where no `pattern` (the option's name) does; else None."""
+        if self.target is None or self.epoch_pattern is not None:
+            return None
+        return (
+            f"without {pattern}, a run fails unless the script itself sends its accuracy in an epoch event "
+            f"(docs/script.md); if the script prints its accuracy, give {pattern}, such as {EXAMPLE}"
+        )
 
     @property
     def placeholders(self) -> set[str]:

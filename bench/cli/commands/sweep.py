@@ -129,6 +129,8 @@ def _run_on(
             host=host,
         )
         made.notes += hosts.notes
+        if made.actions["run"] and spec.command is not None and (note := spec.command.target_note("epoch_pattern")):
+            made.notes.append(note)
         if is_here and options.device == "auto" and device == "cpu" and (why := recorder.machine["gpu_unused"]):
             made.notes.append(f"runs on the CPU: {why}")
         _announce(console, matrix, made, device, order, hosts.slots)

@@ -145,7 +145,7 @@ class TimedScript(SeedRuns):
         return mean_here_s(self.cell, self.recorder.machine["id"], [*self._known, *self.finished])
 
     def announce(self, load_check: LoadCheck) -> None:
-        """Print the command, its target and how long it took before."""
+        """Print the command, its target, how long it took before, and what a reader must know before it starts."""
         command = self.command
         target = f" to {units.percent(command.target)}" if command.target is not None else ""
         self.say(f"{self.recorder.recipe}: {shlex.join(command.argv)}{target}, {self.device}, {self.counted_seeds}")
@@ -155,6 +155,8 @@ class TimedScript(SeedRuns):
             self.say(
                 "Note: the command has no {seed}, so that its runs differ only where it reads BENCH_SEED or has no seed"
             )
+        if note := command.target_note("--epoch-pattern"):
+            self.say(f"Note: {note}")
         if warning := load_check.warning(self.device, wait=False):
             self.say(f"Warning: {warning}")
 

@@ -23,6 +23,14 @@ def test_buffered_leaves_python_as_it_is():
     assert "PYTHONUNBUFFERED" not in Command(argv="python t.py", buffered=True).env_of(0)
 
 
+def test_a_note_tells_what_serves_a_target_only_where_no_pattern_does():
+    note = Command(argv="x", target=0.9).target_note("--epoch-pattern")
+    assert note is not None
+    assert note.startswith("without --epoch-pattern, a run fails unless")
+    assert Command(argv="x").target_note("--epoch-pattern") is None
+    assert Command(argv="x", target=0.9, epoch_pattern=r"acc (?P<accuracy>\S+)").target_note("--epoch-pattern") is None
+
+
 @pytest.mark.parametrize(
     ("said", "word"),
     [

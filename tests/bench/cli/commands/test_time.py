@@ -139,6 +139,21 @@ def test_a_failure_is_a_result_and_the_next_seed_has_its_turn(tmp_path):
     assert "the command has no {seed}" in result.stdout
 
 
+def test_a_target_that_no_pattern_serves_is_told_before_the_first_run(tmp_path):
+    send = """echo '{"event": "epoch", "accuracy": 0.95}' >> "$BENCH_EVENTS" """
+    result = bench("time", "--target", "0.9", "--", "sh", "-c", send, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = result.stdout.index("Note: without --epoch-pattern, a run fails unless the script itself sends its accuracy")
+    assert told < result.stdout.index("sh, seed 0: ok, accuracy 95.00 %")
+
+
+def test_the_plan_of_a_matrix_tells_it_too(tmp_path, bench):
+    (tmp_path / "mine.yaml").write_text("command:\n  argv: sh run.sh\n  target: 0.5\n")
+    planned = bench("sweep", "mine.yaml", "--dry-run")
+    assert planned.code == 0, planned.err
+    assert "Note: without epoch_pattern, a run fails unless the script itself sends its accuracy" in planned.out
+
+
 def test_ctrl_c_ends_the_command_and_leaves_its_record(tmp_path):
     process = start("time", "--seeds", "3", "--", "sh", "-c", "echo begun; sleep 60", cwd=tmp_path)
     logs = tmp_path / "results" / "logs" / ".running"
