@@ -248,7 +248,7 @@ class Rule(ABC):
         if n < self.least_runs:
             yield Finding("too_few_runs", f"too few runs: {n} of at least {self.least_runs}; add --seeds", True)
         if trials.target is None:
-            yield Finding("no_target", "there is no target accuracy; set target_accuracy in the recipe", True)
+            yield Finding("no_target", f"there is no target accuracy{_target_remedy(runs)}", True)
         elif n and not trials.reached:
             best = max((timing.accuracy for timing in trials.timings if timing.accuracy is not None), default=None)
             shown = "no accuracy is known" if best is None else f"the best accuracy is {best:.2%}"
@@ -422,6 +422,15 @@ def _by_accuracy_alone(timing: Timing, target: float | None) -> Timing:
 def _target_of(run: Run) -> float | None:
     target = run.metrics.get("target_accuracy") or run.config.get("target_accuracy")
     return None if target is None else float(target)
+
+
+def _target_remedy(runs: Sequence[Run]) -> str:
+    """What follows `there is no target accuracy`: how to give one, or that no rule book scores such runs."""
+    if any(has_other_quality(run) for run in runs):
+        return ": its task is judged by something other than accuracy, which no rule book scores"
+    if any(run.is_script for run in runs):
+        return "; give `bench time` a --target, or the command of the matrix a target"
+    return "; set target_accuracy in the recipe"
 
 
 def _price_kinds(runs: Sequence[Run]) -> frozenset[str | None]:

@@ -163,6 +163,14 @@ def test_no_target_no_verdict(make_run: Callable[..., Run], codes: Codes, name: 
     assert "no_target" in codes(rule(name).score([make_run()]).reasons)
 
 
+def test_a_task_without_accuracy_is_given_no_remedy_that_its_recipe_refuses(
+    make_run: Callable[..., Run], name: str
+) -> None:
+    score = rule(name).score([make_run(config={"task": {"name": "wgan"}})])
+    (reason,) = [one for one in score.reasons if one.code == "no_target"]
+    assert reason.text.endswith("judged by something other than accuracy, which no rule book scores")
+
+
 def test_only_repeats_of_one_another_are_scored(trained: Callable[..., Run], name: str) -> None:
     here, there = trained([0.95]), trained([0.95], machine={"id": "other"})
     with pytest.raises(ValueError, match="2 cells or machines"):

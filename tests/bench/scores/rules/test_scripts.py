@@ -62,6 +62,14 @@ def test_one_that_tells_nothing_is_a_cold_start(scores):
     assert "give --epoch-pattern, or send epoch events" in found["dawnbench"].reasons[0].text
 
 
+def test_without_a_target_the_remedy_is_an_option_and_no_recipe(scores):
+    config = {"command": ["python", "train.py"], "data": {"name": "shapes"}, "target_accuracy": None, "device": "cpu"}
+    found = scores(SPANS, [], config=config, metrics={"accuracy": 0.95, "total_s": 9.0})
+    (reason,) = [one for one in found["coldstart"].reasons if one.code == "no_target"]
+    assert "give `bench time` a --target" in reason.text
+    assert "recipe" not in reason.text
+
+
 def test_a_sweep_of_scripts_is_as_cold_as_a_script_by_hand(scores):
     assert not scores(SPANS, [])["coldstart"].reasons
 
