@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.commands.report import START
+from bench.cli.commands.report import FOLDER, START
 from bench.cli.options import Results
 from bench.errors import MissingError
 from bench.text.console import LastingConsole, say
@@ -23,10 +23,11 @@ def open_(
     results: Results = Path("results"),
 ) -> None:
     """Raises MissingError where there is no such page yet."""
-    folder = out or results / "report"
+    folder = out or results / FOLDER
     page = folder / START if sweep is None else _page_of(sweep, folder, results)
     if not page.is_file():
-        raise MissingError(f"there is no report in {folder} yet: `bench report --out {folder}` makes one")
+        made_by = f"--results {results}" if out is None else f"--out {out}"
+        raise MissingError(f"there is no report in {folder} yet: `bench report {made_by}` makes one")
     console = LastingConsole()
     say(console, str(page))
     if not webbrowser.open(page.resolve().as_uri()):

@@ -15,6 +15,8 @@ from bench.report.html.pages import site
 from bench.text import units
 from bench.text.console import LastingConsole, say
 
+# Where a report is, below the results.
+FOLDER = "report"
 START = "index.html"
 # What the foot of every page says.
 SIGNATURE = "Made by <code>bench report</code>"
@@ -22,23 +24,26 @@ SIGNATURE = "Made by <code>bench report</code>"
 
 def report(
     files: RunFiles = None,
-    out: Annotated[Path, typer.Option(help="The folder; its index.html is where to begin.")] = Path("results/report"),
+    out: Annotated[
+        Path | None, typer.Option(help="The folder, by default `report` below --results; begin with its index.html.")
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
     """Pages that are there are replaced.
 
     Raises UsageError for a folder of something else, MissingError where it cannot be written.
     """
-    if out.exists() and not _is_ours(out):
-        raise UsageError(f"--out {out}: there is something else already; name a new folder, or an older report's")
-    _make(out)
+    folder = out or results / FOLDER
+    if folder.exists() and not _is_ours(folder):
+        raise UsageError(f"--out {folder}: there is something else already; name a new folder, or an older report's")
+    _make(folder)
     with collector_paused():
         runs, records = read_all(files or (), results)
         made = site(runs, records, results)
         for name, content in made.items():
-            write(out / name, content)
+            write(folder / name, content)
     read = f"{units.counted(len(runs), 'run')} and {units.counted(len(records), 'record')}"
-    say(LastingConsole(), f"{read} in {len(made)} files; open {out / START}")
+    say(LastingConsole(), f"{read} in {len(made)} files; open {folder / START}")
 
 
 def _is_ours(out: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,16 @@ class TestOpen:
         assert [Path(address).name for address in opened] == ["index.html", "crossed.html"]
         assert all(address.startswith("file://") for address in opened)
 
+    def test_a_report_stands_below_its_results_where_it_is_looked_for(
+        self, bench: Bench, stored: Path, tmp_path: Path, opened: list[str]
+    ) -> None:
+        results = shutil.copytree(stored, tmp_path / "others")
+        made = bench("report", "--results", results)
+        assert made.code == 0, made.err
+        assert bench("open", "--results", results).code == 0
+        assert opened == [(results / "report" / "index.html").as_uri()]
+        assert not (tmp_path / "results").exists()
+
     def test_the_newer_page_of_a_sweep_is_opened(self, bench: Bench, tmp_path: Path, opened: list[str]) -> None:
         pages = [tmp_path / "results" / place / "crossed.html" for place in ("report/sweeps", "sweeps")]
         for number, page in enumerate(pages):
@@ -117,7 +128,8 @@ class TestOpen:
     def test_without_a_report_it_says_how_to_make_one(self, bench: Bench, opened: list[str]) -> None:
         answer = bench("open")
         assert answer.code == 3
-        assert "`bench report --out" in answer.err
+        assert "`bench report --results results` makes one" in answer.err
+        assert "`bench report --out pages` makes one" in bench("open", "--out", "pages").err
         answer = bench("open", "crossed")
         assert answer.code == 3
         assert "unknown sweep 'crossed'" in answer.err
