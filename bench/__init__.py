@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bench.api.calls import leaderboard, load_recipe, run, sweep
+    from bench.api.loading import load
     from bench.errors import BenchError, MissingError, UsageError
-    from bench.runs.frames import Frames, load
+    from bench.runs.frames import Frames
     from bench.spec.recipe import Recipe
 
 __version__ = about.VERSION
@@ -38,7 +39,7 @@ _WHERE = {
     "Recipe": "bench.spec.recipe",
     "UsageError": "bench.errors",
     "leaderboard": "bench.api.calls",
-    "load": "bench.runs.frames",
+    "load": "bench.api.loading",
     "load_recipe": "bench.api.calls",
     "run": "bench.api.calls",
     "sweep": "bench.api.calls",

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
+from bench.api.loading import load
 from bench.cli.commands import leaderboard as boards
 from bench.cli.commands.run import run_seeds
 from bench.cli.commands.sweep import run_cells
@@ -32,7 +33,7 @@ from bench.errors import STOPPED, UsageError
 from bench.execution.runner import end_fork_server
 from bench.host.fingerprint import chosen_device
 from bench.report.terminal.leaderboard import CSV_COLUMNS, bare_rows
-from bench.runs.frames import Frames, load
+from bench.runs.frames import Frames
 from bench.runs.run import Run
 from bench.scores.leaderboard import Metric
 from bench.spec import recipes
@@ -94,7 +95,8 @@ def run(
     with _as_guest(call):
         on = chosen_device(_choice(DeviceChoice, "device", device))
         if isinstance(recipe, str | Path):
-            asked, called = recipes.load(str(recipe), on, _settings(settings)), name or str(recipe)
+            file = os.path.expanduser(str(recipe))
+            asked, called = recipes.load(file, on, _settings(settings)), name or file
         elif isinstance(recipe, Mapping | Recipe):
             asked, called = recipes.made_of(recipe, _settings(settings)), name or NAMELESS
         else:
@@ -110,7 +112,7 @@ def run(
             measure=measure,
             sampling_timeout_s=sampling_timeout_s,
             keep_weights=keep_weights,
-            weights=None if weights is None else str(weights),
+            weights=None if weights is None else os.path.expanduser(str(weights)),
             shared_process=shared_process,
             keep_compiled=keep_compiled,
             remarks=RemarkOptions([tags] if isinstance(tags, str) else list(tags), note, machine_label),
@@ -161,7 +163,7 @@ def sweep(
     _check_whole(limit=(limit, 1, MOST_COUNT))
     _check_seconds("sampling_timeout_s", sampling_timeout_s)
     options = SweepOptions(
-        matrix=str(matrix),
+        matrix=os.path.expanduser(str(matrix)),
         only=[f"{key}={json.dumps(value)}" for key, values in (only or {}).items() for value in _list(values)],
         rerun=rerun,
         resume=resume,
@@ -204,14 +206,15 @@ def leaderboard(
     The runs are those in `paths`, files or folders, else those below `results`. Raises UsageError where nothing is
     ranked so, and StoreError for a path that cannot be read.
     """
-    runs, records = boards.read_all([Path(path) for path in paths], Path(results))
+    runs, records = boards.read_all([Path(path).expanduser() for path in paths], Path(results).expanduser())
     made = boards.boards(runs, records, rule, task, metric, None if price is None else str(price))
     return pd.DataFrame(bare_rows(made), columns=list(CSV_COLUMNS))
 
 
 def load_recipe(name: str | Path, settings: Mapping[str, Any] | None = None, device: Device = "auto") -> Recipe:
     """A shipped recipe, or that of a .yaml file, as it is on a device, with `settings` on top. Raises UsageError."""
-    return recipes.load(str(name), chosen_device(_choice(DeviceChoice, "device", device)), _settings(settings))
+    on = chosen_device(_choice(DeviceChoice, "device", device))
+    return recipes.load(os.path.expanduser(str(name)), on, _settings(settings))
 
 
 @contextmanager
@@ -253,7 +256,7 @@ def _as_python(value: Any) -> str:
 
 
 def _frames(made: Iterable[Run], results: str | Path) -> Frames:
-    return load(results=Path(results).expanduser(), run_ids=[one.run_id for one in made])
+    return load(results=results, run_ids=[one.run_id for one in made])
 
 
 def _slurm(settings: Mapping[str, Any] | None) -> list[str] | None:

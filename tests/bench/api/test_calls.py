@@ -182,3 +182,22 @@ def test_a_leaderboard_is_a_frame(tmp_path):
     assert set(ranked["unit"]) == {"USD"}
     assert ranked["value"].is_monotonic_increasing
     assert len(ranked) > 10
+
+
+def test_every_path_may_begin_at_the_home_folder(no_workers, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "hers.yaml").write_text("extends: digits\nepochs: 2\n")
+    (home / "widths.yaml").write_text(MATRIX)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HOME", str(home))
+    made = bench.run("~/hers.yaml", seeds=1, device="cpu", results="~/results", quiet=True)
+    assert made.runs["recipe"].tolist() == ["hers"]
+    assert bench.load_recipe("~/hers.yaml", device="cpu").epochs == 2
+    with pytest.raises(bench.UsageError, match="does not vary 'width'"):
+        bench.sweep("~/widths.yaml", only={"width": 3}, device="cpu", results="~/results")
+    for where in ({"results": "~/results"}, {"paths": ["~/results/runs"]}):
+        assert bench.load(**where).runs["run_id"].tolist() == made.runs["run_id"].tolist()
+        assert "hers" in set(bench.leaderboard("digits/train", **where)["system"])
+    assert not list((tmp_path / "elsewhere").iterdir())
