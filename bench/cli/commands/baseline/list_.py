@@ -13,6 +13,8 @@ from bench.errors import MissingError
 from bench.gate import baseline as baselines
 from bench.host.fingerprint import fingerprint
 
+EPILOG = "Exit codes: 0 fine; 2 wrong usage; 3 there are none, or one cannot be read."
+
 
 def list_(console: Console, results: Results = Path("results")) -> None:
     """Raises MissingError where there is none."""

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from bench.cli.baselines import Name
-from bench.cli.gate_options import GATE_EXIT_CODES, Margin
+from bench.cli.gate_options import Margin
 from bench.cli.options import Results, whole
 from bench.documents.limits import MOST_SEEDS
 from bench.errors import UsageError
@@ -20,7 +20,10 @@ from bench.report.terminal.gate import study_table
 from bench.text.console import say
 from bench.text.fitting import print_table
 
-EPILOG = GATE_EXIT_CODES
+EPILOG = (
+    "Exit codes: 0 fine, whatever the rates are; 2 wrong usage, too few runs, or not exactly one baseline has such a "
+    "name; 3 it cannot be read; 130 stopped by Ctrl-C."
+)
 
 
 def noise(

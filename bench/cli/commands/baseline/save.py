@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.cli.baselines import noise_of
 from bench.cli.commands.regress import COMMAND, ROOT, gate_matrices, sigterm_interrupts
-from bench.cli.gate_options import GATE_EXIT_CODES, Matrices
+from bench.cli.gate_options import Matrices
 from bench.cli.options import DataDir, Device, DeviceChoice, Results, whole
 from bench.documents.limits import MOST_SEEDS
 from bench.errors import BenchError
@@ -28,7 +28,10 @@ from bench.report.terminal.gate import progress
 from bench.text import streams
 from bench.text.console import say
 
-EPILOG = GATE_EXIT_CODES
+EPILOG = (
+    "Exit codes: 0 saved; 1 a run failed, and nothing was saved of its matrix; 2 wrong usage or config; 3 hardware "
+    "missing, or the baseline cannot be written; 130 stopped by Ctrl-C."
+)
 # As many A/A runs as tell the noise to a quarter of itself.
 RUNS = 20
 

@@ -15,6 +15,8 @@ from bench.statistics.estimates import median
 from bench.text import units
 from bench.text.console import say
 
+EPILOG = "Exit codes: 0 fine; 2 wrong usage, or not exactly one baseline has such a name; 3 it cannot be read."
+
 
 def show(name: Name, console: Console, results: Results = Path("results")) -> None:
     """Raises UsageError for a name that means none, or several."""
