@@ -122,7 +122,7 @@ class Measure(ABC):
             own_s = self.clock.elapsed_s()
             self.clock.origin_s += own_s - self.ranks.gather([own_s])[0][0]
         self.clock.agree = self.ranks.slowest
-        self.energy = EnergyMeter(open_counter(self.device.is_cuda, recipe.devices_of_a_node))
+        self.energy = self._energy_meter()
         if job.resume is not None:
             self.energy.carry(job.resume.values.energy_j)
         self.precision = Precision(recipe.precision, self.device, half_norms=bool(recipe.half_norms))
@@ -140,8 +140,12 @@ class Measure(ABC):
         self.clock.timeline = self.device
         self.device.begin_peak_memory()
         self.precision.reset()
-        self.energy = EnergyMeter(open_counter(self.device.is_cuda, self.recipe.device_count))
+        self.energy = self._energy_meter()
         self._tell_how()
+
+    def _energy_meter(self) -> EnergyMeter:
+        """One of the devices on this host, which cannot see the energy of another's."""
+        return EnergyMeter(open_counter(self.device.is_cuda, self.recipe.devices_of_a_node))
 
     def _tell_how(self) -> None:
         job = self.job

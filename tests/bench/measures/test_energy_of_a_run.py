@@ -1,8 +1,11 @@
 """Energy through a whole run of a measure, with a counter that is made up: a joule for each reading."""
 
 import itertools
+from types import SimpleNamespace
 
+from bench.host.clock import Clock
 from bench.measures import base
+from bench.measures.time_to_accuracy import TimeToAccuracy
 
 
 class OneMoreEachTime:
@@ -32,6 +35,16 @@ def test_training_has_its_part_of_the_whole(monkeypatch, make_job, run_here):
     assert asked == [(False, 1)]
     facts = next(event for event in told if event["kind"] == "facts" and "resolved" in event)
     assert facts["resolved"]["energy_counter"] == "made up"
+
+
+def test_a_host_counts_the_devices_that_it_has(monkeypatch, make_job):
+    asked = []
+    monkeypatch.setattr(base, "open_counter", lambda is_cuda, count: asked.append((is_cuda, count)))
+    job = make_job("time_to_accuracy", "devices=4", "nodes=2")
+    measured = TimeToAccuracy(job, Clock(), lambda *_, **__: None)
+    measured.device = SimpleNamespace(is_cuda=True)
+    assert measured._energy_meter().source is None
+    assert asked == [(True, 2)]
 
 
 def test_without_a_counter_it_is_null(monkeypatch, make_job, run_here):
