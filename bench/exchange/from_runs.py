@@ -149,7 +149,7 @@ def _submission(run: Run, submitter: Submitter) -> dict[str, Any]:
         "command": run.command,
         "run": run.run_id,
         "seed": run.seed,
-        "batchSize": 1 if infers else config.get("batch_size"),
+        "batchSize": 1 if infers else run.global_batch_size,
         "precision": units.get(config, "resolved", "precision"),
         "optimizer": units.get(config, "optimizer", "name"),
         "testTimeAugmentation": int(mirrors) if infers else units.get(config, "evaluation", "tta"),

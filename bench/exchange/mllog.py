@@ -8,7 +8,7 @@ and our runs load data before they build the network. `init_stop` and `run_start
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -76,19 +76,13 @@ def _facts(run: Run) -> dict[str, Any]:
         "submission_status": "research",
         "submission_platform": hardware(run),
         "seed": run.seed,
-        "global_batch_size": _global_batch_size(config),
+        "global_batch_size": run.global_batch_size,
         "gradient_accumulation_steps": config.get("accumulate") or 1,
         "train_samples": run.data.get("train_count"),
         "eval_samples": run.data.get("test_count"),
         "opt_name": units.get(config, "optimizer", "name"),
         "opt_base_learning_rate": units.get(config, "optimizer", "lr"),
     }
-
-
-def _global_batch_size(config: Mapping[str, Any]) -> int | None:
-    """The examples of a step on all devices together; None of a script, which does not say it."""
-    size: int | None = config.get("batch_size")
-    return size * (config.get("devices") or 1) if size and config.get("batch_per") == "device" else size
 
 
 def _training(line: RunTimeline) -> Iterator[Event]:

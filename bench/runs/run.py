@@ -102,6 +102,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return "command" in self.config
 
     @property
+    def global_batch_size(self) -> int | None:
+        """The examples of a training step on all devices together; None of a script, which does not say it."""
+        size, devices = self.config.get("batch_size"), self.config.get("devices")
+        if not isinstance(size, int):
+            return None
+        return size * devices if isinstance(devices, int) and self.config.get("batch_per") == "device" else size
+
+    @property
     def reported(self) -> frozenset[str]:
         """The spans that a script told of, and `epochs` where it is known when they ended."""
         told = self._resolved("reported")

@@ -59,6 +59,12 @@ def test_what_it_knows_and_what_it_is_told(cifar_run):
     assert entry.code_url == "https://example.org"
 
 
+def test_a_batch_is_that_of_all_devices(cifar_run):
+    assert entry_of(cifar_run(), AUTHOR).misc["batchSize"] == 2000
+    for config, expected in (({"devices": 2}, 2000), ({"devices": 2, "batch_per": "device"}, 4000)):
+        assert entry_of(cifar_run(config=config), AUTHOR).misc["batchSize"] == expected
+
+
 def test_the_gpus_that_were_used(cifar_run):
     machine = {"memory_bytes": 2**37, "usable_cores": 16, "gpus": [{"name": "NVIDIA H200", "count": 8}]}
     run = cifar_run(config={"device": "cuda", "devices": 2}, machine=machine)
