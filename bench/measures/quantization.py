@@ -8,6 +8,7 @@ Source: Krishnamoorthi, "Quantizing deep convolutional networks for efficient in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -54,15 +55,31 @@ def quantize_convs(model: nn.Module, images: Tensor) -> tuple[int, int]:
         hook.remove()
     used = {name: seen for name, seen in ranges.items() if seen.shape}
     if not used:
-        raise ValueError(f"no conv of this network has {LEAST_CHANNELS} or more input channels")
+        raise ValueError(_why_none(list(every.values())))
     for name, seen in used.items():
         model.set_submodule(name, Int8Conv.of(every[name], seen))
     return len(used), len(every) - len(used)
 
 
+def _why_none(convs: Sequence[nn.Conv2d]) -> str:
+    """Why none of a network's convs can be in int8: too few channels, another kind, or never called."""
+    wide = [conv for conv in convs if _is_wide(conv)]
+    if not wide:
+        return f"no conv of this network sees {LEAST_CHANNELS} or more input channels"
+    kinds = Counter(type(conv).__name__ for conv in wide if type(conv) is not nn.Conv2d)
+    told = [f"{count} of the kind {kind}, which int8 does not have" for kind, count in sorted(kinds.items())]
+    if unused := len(wide) - kinds.total():
+        told.append(f"{unused} never called")
+    return f"no conv of this network that sees {LEAST_CHANNELS} or more input channels fits: {', '.join(told)}"
+
+
 def _suits(conv: nn.Conv2d) -> bool:
     # Its subclasses compute something else, such as a pooling too.
-    return type(conv) is nn.Conv2d and conv.in_channels // conv.groups >= LEAST_CHANNELS
+    return type(conv) is nn.Conv2d and _is_wide(conv)
+
+
+def _is_wide(conv: nn.Conv2d) -> bool:
+    return conv.in_channels // conv.groups >= LEAST_CHANNELS
 
 
 class Int8Conv(nn.Module):

@@ -110,6 +110,24 @@ def test_a_conv_that_is_never_used_or_computes_more_is_left():
     assert quantize_convs(Net().eval(), torch.randn(2, 32, 4, 4)) == (1, 2)
 
 
-def test_a_net_without_wide_convs_is_refused():
-    with pytest.raises(ValueError, match="no conv of this network has 32 or more input channels"):
-        quantize_convs(nn.Sequential(nn.Conv2d(3, 8, 3)), torch.randn(2, 3, 8, 8))
+class Unused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(32, 8, 1)
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (nn.Sequential(nn.Conv2d(32, 8, 3, groups=8)), "no conv of this network sees 32 or more input channels"),
+        (nn.Sequential(PooledConv.of(nn.Conv2d(32, 8, 3, padding=1))), "fits: 1 of the kind PooledConv, which int8"),
+        (Unused(), "fits: 1 never called"),
+    ],
+    ids=["narrow", "of another kind", "never called"],
+)
+def test_a_net_without_a_conv_that_fits_is_refused_with_the_reason(net, reason):
+    with pytest.raises(ValueError, match=reason):
+        quantize_convs(net.eval(), torch.randn(2, 32, 8, 8))
