@@ -54,6 +54,10 @@ class Scale:
         return -math.log10(max(1 - value, LEAST_ERROR)) if self.kind == "error" else value
 
 
+# Of no values, or none above zero: no tick tells a number that nobody measured.
+_UNKNOWN_LOG = Scale(1.0, 10.0, (), "log")
+
+
 def scale_of(metric: str, values: Iterable[float], from_zero: bool = False) -> Scale:
     """A linear scale of a metric, whose unit is the ending of its name."""
     low, high = _ends(values)
@@ -83,9 +87,11 @@ def ticks_of(metric: str, least: float, most: float) -> Ticks:
 
 
 def log_durations(values: Iterable[float]) -> Scale:
-    """A logarithmic scale of seconds."""
-    low, high = _ends(value for value in values if value > 0)
-    least, most = low / 1.3, high * 1.3
+    """A logarithmic scale of seconds, without ticks where none is positive."""
+    positive = _positive(values)
+    if not positive:
+        return _UNKNOWN_LOG
+    least, most = min(positive) / 1.3, max(positive) * 1.3
     decades = [10.0**power for power in range(-7, 0)]
     late = [10.0**power * 86400 for power in range(1, 5)]
     inside = [tick for tick in (*decades, *_LOG_STEPS_S, *late) if least <= tick <= most]
@@ -100,8 +106,11 @@ def times(values: Iterable[float]) -> Scale:
 
 
 def log_numbers(values: Iterable[float]) -> Scale:
-    """A logarithmic scale of positive numbers without a unit, such as learning rates."""
-    least, most = _ends(value for value in values if value > 0)
+    """A logarithmic scale of numbers without a unit, such as learning rates; without ticks where none is positive."""
+    positive = _positive(values)
+    if not positive:
+        return _UNKNOWN_LOG
+    least, most = min(positive), max(positive)
     powers = range(math.ceil(math.log10(least) - 1e-9), math.floor(math.log10(most) + 1e-9) + 1)
     return Scale(least, most, tuple((10.0**power, f"{10.0**power:.0e}") for power in _thinned(list(powers))), "log")
 
@@ -190,6 +199,11 @@ def number_name(value: float) -> str:
 def _ends(values: Iterable[float]) -> tuple[float, float]:
     finite = [value for value in values if math.isfinite(value)]
     return (min(finite), max(finite)) if finite else (0.0, 1.0)
+
+
+def _positive(values: Iterable[float]) -> list[float]:
+    """Those that a logarithmic scale has a place for."""
+    return [value for value in values if 0 < value < math.inf]
 
 
 def _multiples(step: float, least: float, most: float, name: Callable[[float], str]) -> Ticks:

@@ -39,7 +39,8 @@ def rate_curve(name: str, title: str, runs: Sequence[Run]) -> XYChart:
     series: list[ChartSeries] = []
     suggestions: list[ReferenceLine] = []
     curves = [(run, curve) for run in runs if (curve := curve_of(run))]
-    top = HEADROOM * max(curve["smoothed"][0] for _, curve in curves)
+    firsts = [first for _, curve in curves if (first := curve["smoothed"][0]) is not None and math.isfinite(first)]
+    top = HEADROOM * max(firsts, default=1.0)
     for position, (run, curve) in enumerate(curves):
         colour = position % PALETTE_SIZE
         if position == 0:

@@ -13,6 +13,7 @@ from bench.text.console import LastingConsole
 from tests.command import bench
 
 CURVE = {"rate": [0.1, 0.2, 0.4], "loss": [2.0, 1.0, None], "smoothed": [2.0, 1.5, 9.0]}
+UNKNOWN = {"rate": [0.0, 0.0], "loss": [None, None], "smoothed": [None, None]}
 SURFACE = {"steps": [-1.0, 0.0, 1.0], "loss": [[3.0, 2.0, 3.0], [2.0, 0.0, None], [3.0, 2.0, 30.0]]}
 
 
@@ -47,7 +48,7 @@ def test_a_recorded_curve_is_drawn_again_as_svg(found, tmp_path):
     assert "1e-03" in svg
 
 
-@pytest.mark.parametrize(("key", "value"), [("curve", CURVE), ("surface", SURFACE)])
+@pytest.mark.parametrize(("key", "value"), [("curve", CURVE), ("curve", UNKNOWN), ("surface", SURFACE)])
 def test_what_a_record_lacks_or_has_as_null_is_no_obstacle(key, value, make_run, tmp_path):
     run = make_run(measure="surface", config={"resolved": {key: value}})
     again = Run.from_json_line(run.to_json_line())

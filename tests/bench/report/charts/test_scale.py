@@ -92,6 +92,15 @@ def test_equal_values_and_none_have_a_scale_too():
         assert scale.least < scale.most
 
 
+def test_a_logarithmic_scale_of_nothing_positive_has_no_ticks():
+    for made in (log_numbers, log_durations):
+        for values in ([], [0.0, -1.0], [math.nan, math.inf]):
+            scale = made(values)
+            assert (scale.ticks, scale.kind) == ((), "log")
+            assert scale.place(0.0) == 0.0
+    assert labels(log_numbers([0.0, 0.01, 1.0])) == ["1e-02", "1e-01", "1e+00"]
+
+
 def test_a_wide_range_of_times_is_logarithmic():
     assert times([1.0, 20.0]).kind == "linear"
     assert times([1.0, 2000.0]).kind == "log"
