@@ -26,6 +26,8 @@ PHASES = {
     "eval": "evaluating",
     "final_eval": "final evaluation",
     "checkpoint": "writing a checkpoint",
+    "exact_index": "building the exact index",
+    "approximate_index": "building the approximate index",
     "measure": "measuring",
     "rest": "running",
 }

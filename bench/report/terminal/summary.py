@@ -35,8 +35,9 @@ SPANS = (
     "final_eval",
     "checkpoint",
     "lost",
+    "exact_index",
+    "approximate_index",
     "measure",
-    "index",
     "stored",
     "surface",
 )

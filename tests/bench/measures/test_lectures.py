@@ -56,11 +56,14 @@ def test_neighbours_of_the_index_are_nearly_those_of_brute_force(make_job, run_h
     pytest.importorskip("faiss")
     settings = ("data=digits", "neighbours={base: 1000, queries: 50, k: 5}")
     for index in ("hnsw", "ivf"):
-        metrics, _ = end_of(
-            run_here(make_job("neighbours", *settings, f"neighbours.index={index}", recipe="neighbours"))
-        )
+        told = run_here(make_job("neighbours", *settings, f"neighbours.index={index}", recipe="neighbours"))
+        metrics, _ = end_of(told)
         assert metrics["recall"] > 0.95, index
         assert metrics["speed_up"] == pytest.approx(metrics["brute_s"] / metrics["approximate_s"])
+        took_s = {span["name"]: span["end_s"] - span["start_s"] for span in told[-1]["spans"]}
+        assert metrics["build_s"] == pytest.approx(took_s["approximate_index"])
+        assert "exact_index" in took_s
+        assert "build" not in took_s  # which is a network's
 
 
 def test_more_images_than_there_are_is_refused(make_job, run_here):

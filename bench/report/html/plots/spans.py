@@ -14,7 +14,7 @@ MOST_CELLS = 12
 PARTS = {
     "start and import": ("start", "import", "device"),
     "data": ("data",),
-    "build and init": ("build", "init"),
+    "build and init": ("build", "init", "exact_index", "approximate_index"),
     "compile and warm-up": ("compile", "warm_up"),
     "train": ("train",),
     "evaluate": ("eval", "final_eval"),
