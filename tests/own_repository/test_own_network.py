@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +13,14 @@ from bench.errors import UsageError
 from bench.spec import recipes
 from bench.training.optimizers import own
 from bench.training.registries import OPTIMIZERS
+from tests import command
 
 SHORT = ("--set", "epochs=1", "--set", "data.train_count=200")
 
 
-def bench(*arguments: str, cwd: Path, code: int = 0, path: Path | None = None) -> str:
+def bench(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> str:
     """What a command says in a folder; its exit code is `code`."""
-    environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
-    ran = subprocess.run(
-        [sys.executable, "-m", "bench", *arguments], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    ran = command.bench(*arguments, cwd=cwd, **environment)
     assert ran.returncode == code, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
 
@@ -67,7 +62,7 @@ def test_an_installed_package_and_a_file_of_equal_source_give_one_record_but_for
     (info / "entry_points.txt").write_text("[bench.models]\nshapes_net = shapes_kit.cnn:Cnn\n")
     runs = []
     for name in ("shapes_net", "nets/cnn.py:Cnn"):
-        bench("run", "recipe.yaml", *SHORT, "--set", f"model={name}", cwd=root, code=1, path=site)
+        bench("run", "recipe.yaml", *SHORT, "--set", f"model={name}", cwd=root, code=1, PYTHONPATH=str(site))
         runs.append(last_run(root))
         runs[-1]["config"].pop("resolved")  # the moment of its process' start stands in it
     package, file = runs
