@@ -20,11 +20,17 @@ from bench.errors import UsageError
 from bench.host.fingerprint import lack_of_precision, native_precision
 from bench.training.device import Device
 
-PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16", "pure_fp16", "pure_bf16")
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
+    """A number format on a device: the types of weights and inputs, and training steps with what the format needs.
+
+    `name` is one of the formats above, without `auto`, which is resolved when it is made. Only `fp16` has a loss scale.
+    Making one says for the whole process whether a GPU may round matrix products to TF32. Raises `UsageError` for a
+    format that the device does not have.
+    """
+
     def __init__(self, name: str, device: Device, half_norms: bool = False) -> None:
         if name == "auto":
             name = native_precision(device.kind)

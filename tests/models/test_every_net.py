@@ -1,6 +1,7 @@
 """What holds for each net, here in a small size of it, on real images: it learns, all of it, in every number format."""
 
 import os
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from bench import models
+from bench.spec.formats import NumberFormat
 from bench.training.compiled import compiled
 from bench.training.device import Device
-from bench.training.precision import PRECISIONS, Precision
+from bench.training.precision import Precision
 
 HERE = "cuda" if torch.cuda.is_available() else "cpu"
-FORMATS = [name for name in PRECISIONS if name != "auto" and (name != "tf32" or HERE == "cuda")]
+FORMATS = [name for name in get_args(NumberFormat) if name != "tf32" or HERE == "cuda"]
 # The root mean square error of the logits against float32's, in their standard deviations. Significands have 24, 11
 # (float16, tf32) or 8 (bfloat16) bits, and some twenty layers of rounding lose up to five of them. float32 in two
 # memory layouts may lose more where a batch norm divides by a small variance; 11 bits would lose far more.

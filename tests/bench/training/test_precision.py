@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,9 +9,10 @@ from bench.errors import MissingError, UsageError
 from bench.host.fingerprint import native_precision
 from bench.models.darknet import Darknet
 from bench.models.speedrun import SpeedrunNet
+from bench.spec.formats import NumberFormat
 from bench.training.device import Device
 from bench.training.optimizers import Optimizers
-from bench.training.precision import PRECISIONS, Precision
+from bench.training.precision import Precision
 from bench.training.schedules import constant
 
 HERE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -18,7 +21,7 @@ BOUND = {"fp32": 2**-17, "tf32": 2**-5, "fp16": 2**-5, "pure_fp16": 2**-4, "bf16
 
 
 def precisions():
-    return [name for name in PRECISIONS if name != "auto" and (name != "tf32" or HERE == "cuda")]
+    return [name for name in get_args(NumberFormat) if name != "tf32" or HERE == "cuda"]
 
 
 @pytest.fixture
