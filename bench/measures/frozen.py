@@ -1,4 +1,4 @@
-"""A network compiled for inference, with its weights as constants.
+"""A network compiled for inference, on a CPU with its weights as constants.
 
 As constants, weights of convs lie in memory as oneDNN computes with them; else it rearranges them for each batch, which
 takes longer than the conv of a single image.
@@ -19,10 +19,11 @@ def compiled(model: nn.Module, is_cuda: bool) -> Callable[[Tensor], Tensor]:
 
     On a CPU, call it within `constant_weights` and without gradients. The weights must not change afterwards.
     """
-    options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": is_cuda}
+    options: dict[str, Any] = {"triton.cudagraphs": is_cuda}
     if not is_cuda:
-        # The calls between kernels take microseconds less from C++ than from Python.
-        options["cpp_wrapper"] = True
+        # The calls between kernels take microseconds less from C++ than from Python. Not frozen on a GPU: tracing has
+        # made inputs of the weights, and the pass forgets that they stay in place, so that each replay would copy them.
+        options |= {"freezing": True, "cpp_wrapper": True}
     # Not dynamic, because a network for all batch sizes is not the fastest for each.
     return torch.compile(model, dynamic=False, options=options)
 

@@ -22,3 +22,11 @@ def test_a_compiled_net_has_its_weights_as_constants():
     assert (found - expected).abs().max() < 1e-5
     assert not torch.allclose(net(images), expected)
     torch.compiler.reset()
+
+
+def test_a_gpus_graph_reads_the_weights_where_they_are(monkeypatch):
+    """Frozen without `constant_weights`, they would be inputs that each replay copies."""
+    asked = {}
+    monkeypatch.setattr(torch, "compile", lambda _, **arguments: asked.update(arguments))
+    compiled(nn.Identity(), is_cuda=True)
+    assert asked["options"] == {"triton.cudagraphs": True}
