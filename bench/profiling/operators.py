@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
+
+from torch._C._autograd import DeviceType
 
 from bench.measures.throughput import Steps
 from bench.pipelines.loader import Loader
@@ -25,8 +29,16 @@ def operator_seconds(trainer: Trainer, loader: Loader) -> dict[str, float]:
     with profiler_of(device) as profiler:
         steps.run(itertools.islice(batches, STEPS))
         device.synchronize()
-    return {row.key: _self_us(row, device.is_cuda) / 1e6 / STEPS for row in profiler.key_averages()}
+    return {name: seconds / STEPS for name, seconds in own_seconds(profiler.key_averages(), device.is_cuda).items()}
 
 
-def _self_us(row: Any, on_gpu: bool) -> float:
-    return float(row.self_device_time_total if on_gpu else row.self_cpu_time_total)
+def own_seconds(rows: Iterable[Any], on_gpu: bool) -> dict[str, float]:
+    """The seconds of each operator by itself, by name, of the rows of a profile.
+
+    Of a GPU, a profile has rows for kernels too, whose seconds those of the operators contain.
+    """
+    found: dict[str, float] = defaultdict(float)
+    for row in rows:
+        if row.device_type == DeviceType.CPU:
+            found[row.key] += (row.self_device_time_total if on_gpu else row.self_cpu_time_total) / 1e6
+    return dict(found)
