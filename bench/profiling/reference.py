@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from bench.measures.throttle import gpu_handle
 from bench.statistics.sampling import Bounds, Samples, sample
@@ -77,10 +78,16 @@ class Kernel:
 def matrix_product(device: Device, dtype: torch.dtype = torch.float32) -> Kernel:
     """A square matrix product in `dtype`, in FLOP: a multiply-add counts as two. TF32 is used if it is switched on."""
     side = MATRIX_SIDE[device.kind]
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(side, side, generator=generator).to(device.torch, dtype) for _ in range(2))
+    left, right = normal_factors(device, dtype, (side, side), (side, side))
     out = torch.empty_like(left)
     return Kernel(device, 2.0 * side**3, lambda: torch.mm(left, right, out=out))
+
+
+def normal_factors(device: Device, dtype: torch.dtype, *shapes: Sequence[int]) -> list[Tensor]:
+    """Normal numbers of these shapes, equal in each call. Drawn on the device, because a host needs seconds to draw
+    and to send what a GPU multiplies in milliseconds."""
+    generator = torch.Generator(device.torch).manual_seed(0)
+    return [torch.randn(*shape, generator=generator, device=device.torch).to(dtype) for shape in shapes]
 
 
 def memory_copy(device: Device) -> Kernel:

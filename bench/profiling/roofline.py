@@ -14,7 +14,7 @@ import torch
 
 from bench.profiling.operations import Operation
 from bench.profiling.products import Product
-from bench.profiling.reference import Kernel, Rate, memory_copy, seconds_of
+from bench.profiling.reference import Kernel, Rate, memory_copy, normal_factors, seconds_of
 from bench.statistics.sampling import Bounds, sample
 from bench.training.device import Device
 
@@ -61,9 +61,8 @@ def measured(device: Device, operations: Iterable[Operation], peak: Rate, bounds
 def _product(device: Device, product: Product) -> Kernel:
     """A plain product of this size, or of a shorter one if it is large, in FLOP."""
     size = shortened(product, MOST_FLOPS[device.kind])
-    generator = torch.Generator().manual_seed(0)
-    left = torch.randn(size.batch, size.rows, size.inner, generator=generator).to(device.torch, size.dtype)
-    right = torch.randn(size.batch, size.inner, size.columns, generator=generator).to(device.torch, size.dtype)
+    shapes = (size.batch, size.rows, size.inner), (size.batch, size.inner, size.columns)
+    left, right = normal_factors(device, size.dtype, *shapes)
     out = torch.empty(size.batch, size.rows, size.columns, dtype=size.dtype, device=device.torch)
     if size.batch == 1:
         left, right, out = left[0], right[0], out[0]

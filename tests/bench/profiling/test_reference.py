@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bench.profiling import reference
-from bench.profiling.reference import Rate, matrix_product, memory_copy, seconds_of
+from bench.profiling.reference import Rate, matrix_product, memory_copy, normal_factors, seconds_of
 from bench.statistics.sampling import Bounds, Samples, Stop
 from bench.training.device import Device
 
@@ -42,6 +42,23 @@ def test_the_product_multiplies(device):
     assert out.dtype == torch.float64
     assert product.work == 2 * 64**3
     assert product.measure(HASTY).n >= 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_factors_are_drawn_where_they_are_used(device, monkeypatch, dtype):
+    """On a host it takes longer than all that a GPU then does with them."""
+    drawn, randn = [], torch.randn
+
+    def noted(*shape, **where):
+        drawn.append(where["device"])
+        return randn(*shape, **where)
+
+    monkeypatch.setattr(torch, "randn", noted)
+    first, again = (normal_factors(device, dtype, (2, 3), (3, 4)) for _ in range(2))
+    assert drawn == [device.torch] * 4
+    assert [(tuple(factor.shape), factor.dtype) for factor in first] == [((2, 3), dtype), ((3, 4), dtype)]
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert not torch.equal(first[0].flatten(), first[1].flatten()[:6])
 
 
 def test_the_copy_copies(device):
