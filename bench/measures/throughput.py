@@ -103,6 +103,9 @@ class Throughput(Measure):
             next(batches)
         if self._block.lead_in:
             self._steps.run([self._batch])
+        if self._block.steps == self._train.steps_per_epoch:
+            # To the loader's own end, as in a training, because there it may prepare the next epoch.
+            return self._timed(batches)
         return self._timed(itertools.islice(batches, self._block.steps))
 
     def _block_without_loader(self) -> float:

@@ -65,6 +65,29 @@ def test_what_a_loader_has_ready_does_not_flatter_a_part_of_an_epoch(slow_loader
     assert metrics["step_min_s"] > WAIT_S
 
 
+def test_a_block_that_is_an_epoch_has_the_loaders_end_in_it_as_a_training_has(monkeypatch, make_job, run_here):
+    """On a GPU the resident loader draws the next epoch there, while the last steps are computed."""
+    ended = []
+    make_loader = assembly.make_loader
+
+    def noting(*args, **kwargs):
+        loader = make_loader(*args, **kwargs)
+        batches_of = loader._batches
+
+        def batches(*of_epoch):
+            yield from batches_of(*of_epoch)
+            ended.append(of_epoch[0])
+
+        loader._batches = batches
+        return loader
+
+    monkeypatch.setattr(assembly, "make_loader", noting)
+    monkeypatch.setattr(throughput, "block_of", lambda _, steps_per_epoch, __: Block(steps_per_epoch, 0))
+    metrics = run_here(make_job("throughput"))[-1]["metrics"]
+    assert metrics["block_steps"] == 22
+    assert ended == list(range(metrics["n"]))
+
+
 def test_every_step_is_the_training_loops_with_lookahead_after_the_recipes_warm_up(monkeypatch, make_job, run_here):
     updates = []
     monkeypatch.setattr(Lookahead, "after_step", lambda self, step, total_steps: updates.append((step, total_steps)))
