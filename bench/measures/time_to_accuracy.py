@@ -88,6 +88,9 @@ class TimeToAccuracy(Measure):
             test.warm_up()
             if recipe.compile or recipe.cuda_graph:
                 self._warm_up(trainer, images, labels)
+            if recipe.cuda_graph:
+                # Once more, because a capture gives back what is unused, the memory that the loader has pinned too.
+                train.warm_up()
         if self._warm_up_steps and not (recipe.compile or recipe.cuda_graph):
             with clock.span("warm_up"):
                 self._warm_up(trainer, images, labels)

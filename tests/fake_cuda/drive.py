@@ -157,7 +157,7 @@ def faults(events: list[Event], phases: Counter[str]) -> list[str]:
         said = f"{event.kind}: {event.what} at {event.where}, in {event.phase}"
         if event.captured:
             found[f"{said}, while a graph is captured"] += 1
-        elif event.kind in ("device", "layout") or (event.kind == "copy" and event.phase in TIMED):
+        elif event.kind in ("device", "layout") or (event.kind in ("copy", "pin") and event.phase in TIMED):
             found[said] += 1
         elif event.kind == "wait" and event.phase in TIMED:
             if _is_allowed(event):

@@ -34,7 +34,8 @@ GPU = torch.device("cuda", 0)
 
 @dataclass(frozen=True)
 class Event:
-    """`kind`: device (a tensor on the wrong one), wait, copy (from memory that is not pinned) or layout."""
+    """`kind`: device (a tensor on the wrong one), wait, copy (from memory that is not pinned), pin (memory that CUDA
+    has to pin first, which is slow) or layout."""
 
     kind: str
     what: str
@@ -56,6 +57,7 @@ class FakeGpu(TorchDispatchMode):
         self.capturing = False
         self.events: list[Event] = []
         self._pinned: set[int] = set()
+        self._pinned_sizes: set[int] = set()
         self._kept: list[Tensor] = []  # pinned ones, or another would have their place
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._patches = contextlib.ExitStack()
@@ -151,6 +153,11 @@ class FakeGpu(TorchDispatchMode):
             return tree_map(_to_channels_last, result)
 
     def pin(self, tensor: Tensor) -> Tensor:
+        # torch keeps what is freed, in sizes that are powers of two.
+        size = 1 << (tensor.nbytes - 1).bit_length() if tensor.nbytes else 0
+        if size not in self._pinned_sizes:
+            self.note("pin", f"{size} bytes, and there are none of an earlier tensor")
+        self._pinned_sizes.add(size)
         pinned = tensor.clone()
         self._kept.append(pinned)
         self._pinned.add(pinned.untyped_storage()._cdata)
@@ -201,6 +208,8 @@ def _install(gpu: FakeGpu, patches: contextlib.ExitStack) -> None:
 
     @contextlib.contextmanager
     def graph(_graph: Any, **_: Any) -> Iterator[None]:
+        # torch.cuda.graph gives back all unused memory of the device and of the host before it captures.
+        gpu._pinned_sizes.clear()
         gpu.capturing = True
         try:
             yield

@@ -84,6 +84,7 @@ PLANTS = {
         _batches(lambda x: torch.zeros(len(x), dtype=torch.int64).to(x.device, non_blocking=True)),
     ),
     "a blocking copy": _changed(ResidentLoader, "_batches", _batches(lambda x: _pinned(x).to(x.device))),
+    "a loader that is not warmed up": _changed(ResidentLoader, "warm_up", lambda *_: None),
     "contiguous images": _changed(SpeedrunNet, "forward", _contiguous),
     "contiguous weights": _changed(SpeedrunNet, "forward", _lost_within),
 }

@@ -1,7 +1,7 @@
 """Every shipped recipe's on_cuda form, from its loader to its last evaluation, on a GPU that computes nothing.
 
-It tells a tensor on the wrong device, a wait of the host within an epoch, a copy from memory that is not pinned, and a
-memory format that is lost on the way.
+It tells a tensor on the wrong device, a wait of the host within an epoch, a copy from memory that is not pinned or must
+be pinned first, and a memory format that is lost on the way.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def test_a_cpu_counts_what_a_gpu_would_do(reports, part):
         ("synchronize", "wait: synchronize"),
         ("a copy of pageable memory", "copy: _to_copy of (16,), from memory that is not pinned"),
         ("a blocking copy", "copy: _to_copy of (16,), a blocking copy"),
+        ("a loader that is not warmed up", "pin: 512 bytes"),
         ("contiguous images", "layout: convolution: its input (16, 3, 32, 32) is not in channels_last"),
         ("contiguous weights", "layout: convolution: its weight (4, 24, 3, 3) is not in channels_last"),
     ],
