@@ -147,7 +147,7 @@ def around_the_network(bench: Bench) -> None:
     recipe = recipe.model_copy(update={"compile": False, "cuda_graph": None})
     sizes = {"train_count": 50_000, "test_count": 2000} if bench.large else {"train_count": 64, "test_count": 8}
     data = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, **sizes})
-    precision = Precision(recipe.precision, bench.device)
+    precision = Precision(recipe.precision, bench.device, half_norms=bool(recipe.half_norms))
     memory_format = assembly.MEMORY_FORMATS[recipe.memory_format]
     place = Placement(bench.device.torch, precision.inputs, memory_format)
     for turn in ("first", "second", "third"):
