@@ -13,36 +13,11 @@ from torch import Tensor, nn
 from bench.errors import UsageError
 from bench.registry.registry import Found
 from bench.registry.signature import check_options, parameters_of
-from bench.training.lists import by_format
 from bench.training.muon import Muon, rescaling_steps
 from bench.training.registries import OPTIMIZERS
 from bench.training.schedules import Schedule
+from bench.training.sgd import SGD, SGDW
 from bench.training.state import State, of_optimizer, put_optimizer
-
-
-class SGDW(torch.optim.SGD):
-    """SGD whose weight decay is decoupled: weights shrink by lr · weight_decay, and no momentum sees it.
-
-    Source: Loshchilov and Hutter, arXiv 1711.05101, with AdamW's convention that the rate includes the schedule.
-    """
-
-    def __init__(self, params: list[dict[str, Any]], fused: bool | None = None) -> None:
-        decays = [group.pop("weight_decay", 0.0) for group in params]
-        super().__init__([group | {"decay": decay} for group, decay in zip(params, decays, strict=True)], fused=fused)
-
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        """One step; a parameter without a gradient keeps its value."""
-        for group in self.param_groups:
-            trained = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if trained and group["decay"]:
-                shrinks = group["lr"] * group["decay"]
-                # With fused kernels, a loss scaler relies on them to skip a step with an overflowed gradient.
-                overflowed = getattr(self, "found_inf", None)
-                factor = 1 - (shrinks if overflowed is None else shrinks * (1 - overflowed))
-                for (some,) in by_format(trained):
-                    torch._foreach_mul_(some, factor)
-        super().step()
 
 
 Groups = list[dict[str, Any]]
@@ -51,7 +26,7 @@ Groups = list[dict[str, Any]]
 def sgd(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:
     """SGD; its weight decay is part of the gradient unless it is `decoupled`."""
     kernels = True if fused else None  # None leaves the choice to torch
-    return SGDW(groups, fused=kernels) if decoupled else torch.optim.SGD(groups, fused=kernels)
+    return SGDW(groups, fused=kernels) if decoupled else SGD(groups, fused=kernels)
 
 
 def adamw(groups: Groups, decoupled: bool | None, fused: bool) -> torch.optim.Optimizer:

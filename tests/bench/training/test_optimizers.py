@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.models.darknet import Darknet
 from bench.models.speedrun import SpeedrunNet
 from bench.training.muon import Muon, rescaling_steps
-from bench.training.optimizers import Optimizers, roles
+from bench.training.optimizers import Optimizers, roles, sgd
 from bench.training.orthogonalization import NEWTON_SCHULZ, orthogonalize
 from bench.training.schedules import constant, linear, one_cycle
 
@@ -238,6 +238,16 @@ def two_steps(common, lr_factors=(1.0, 1.0)):
         for optimizer in made.all:
             optimizer.step()
     return model.weight.detach().double(), [gradient.double() for gradient in gradients]
+
+
+def test_fused_sgd_takes_up_a_parameter_whose_gradients_come_later():
+    weights = [nn.Parameter(torch.ones(2)) for _ in range(2)]
+    optimizer = sgd([{"params": weights, "lr": 1.0, "momentum": 0.5}], None, fused=True)
+    for trained in (weights[:1], weights):
+        for weight in trained:
+            weight.grad = torch.ones(2)
+        optimizer.step()
+    assert [weight.tolist() for weight in weights] == [[-1.5] * 2, [0.0] * 2]
 
 
 LR, DECAY, MOMENTUM = 0.1, 0.05, 0.9

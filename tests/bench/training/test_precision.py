@@ -152,3 +152,19 @@ def test_a_loss_scaler_steps_on_when_all_that_one_optimiser_trains_has_stopped(d
         precision.step(optimizers.all)
         optimizers.zero_grad()
     assert not torch.equal(model.head.weight, head)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_first_step_that_the_loss_scaler_skips_leaves_no_momentum(device, monkeypatch, decoupled):
+    """torch's fused kernels would take for one what they find in the memory; here that is no number."""
+    monkeypatch.setattr(torch, "empty_like", lambda like, **_: torch.full_like(like, torch.nan))
+    precision = Precision("fp16", device)
+    model = precision.prepare(nn.Linear(4, 1, bias=False), torch.channels_last)
+    common = {"name": "sgd", "lr": 1.0, "momentum": 0.5, "decoupled": decoupled}
+    optimizers = Optimizers(model, common, {}, constant(), 10, 10, fused=True)
+    before, images = model.weight.detach().clone(), torch.ones(1, 4, device=device.torch)
+    for factor in (torch.inf, 1.0, 1.0):
+        precision.backward((model(images) * factor).sum())
+        precision.step(optimizers.all)
+        optimizers.zero_grad()
+    assert torch.allclose(model.weight, before - 1 - 1.5)
