@@ -51,6 +51,8 @@ TELL_EVERY_S = 0.25
 MAY_LACK = ("rank_s", "host")
 # After these ends, everything can be reset in place; after an error the state is unknown.
 LEAVES_ORDER: tuple[Status, ...] = (*FINISHED, "diverged")
+# What other errors than torch's own say: a CPU's, CUDA's outside of torch's allocator, and those of cuBLAS and cuDNN.
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 Split = Literal["train", "test"]
 
@@ -419,6 +421,6 @@ def status_of(error: Exception) -> tuple[Status, str]:
     first_line = (str(error).splitlines() or [""])[0]
     if isinstance(error, Diverged):
         return "diverged", first_line
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in OUT_OF_MEMORY):
         return "oom", first_line or "out of memory"
     return "failed", f"{type(error).__name__}: {first_line}"

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.execution.runner import execute
-from bench.measures.base import Measure
+from bench.measures.base import Measure, status_of
 from bench.measures.lookup import measure_class
 from bench.runs.run import Run
 from bench.spec.measures import MEASURES
@@ -78,6 +78,20 @@ def test_a_time_out_leaves_figures_and_says_what_they_lack(name, make_job, run_h
     timed_out = [value for key, value in end["metrics"].items() if key.endswith("timed_out")]
     assert timed_out
     assert all(timed_out)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory",
+        "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the documentation of CUDA",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_ran_out_outside_of_torchs_allocator_is_known_by_its_words(text):
+    assert status_of(RuntimeError(text)) == ("oom", text.splitlines()[0])
+    assert status_of(RuntimeError("CUDA error: an illegal memory access was encountered"))[0] == "failed"
 
 
 def test_every_measure_has_its_class():
