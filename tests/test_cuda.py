@@ -20,6 +20,22 @@ SMALL = [
 PLAIN = ("half_norms=false", "cuda_graph=false", "compile=false")
 
 
+@pytest.fixture
+def bench(tmp_path):
+    """Runs a command on the GPU, with settings; what it printed, and the only record, if it left one."""
+
+    def run(*words, settings=()):
+        options = [word for setting in settings for word in ("--set", setting)]
+        command = [sys.executable, "-m", "bench", *words, "--device", "cuda", *options]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        runs = tmp_path / "results" / "runs" / "runs.jsonl"
+        lines = runs.read_text().splitlines() if runs.exists() else []
+        return result.stdout, *map(json.loads, lines)
+
+    return run
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -31,15 +47,23 @@ PLAIN = ("half_norms=false", "cuda_graph=false", "compile=false")
         [*PLAIN, "precision=tf32", "warm_up_steps=0", "loader=torch", "drop_easy=null"],
     ],
 )
-def test_a_run_on_the_gpu_is_timed_by_its_events(tmp_path, settings):
-    options = [word for setting in SMALL + settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "bench", "run", "cifar94", "--device", "cuda", "--seeds", "1", *options]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    (line,) = (tmp_path / "results" / "runs" / "runs.jsonl").read_text().splitlines()
-    record = json.loads(line)
+def test_a_run_on_the_gpu_is_timed_by_its_events(bench, settings):
+    _, record = bench("run", "cifar94", "--seeds", "1", settings=SMALL + settings)
     assert record["metrics"]["peak_device_bytes"] > 0
     assert record["machine"]["gpus"]
     for span in record["spans"]:
         if span["name"] in ("train", "final_eval"):
             assert 0 < span["device_s"] <= (span["end_s"] - span["start_s"]) * 1.05
+
+
+def test_a_compiled_network_answers_requests_on_the_gpu(bench):
+    words = ("run", "cifar94_inference", "--measure", "inference", "--seeds", "1", "--sampling-timeout", "2")
+    _, record = bench(*words, settings=SMALL[:2])
+    assert record["status"] == "ok"
+    assert 0 < record["metrics"]["latency_min_ms"] <= record["metrics"]["latency_p50_ms"]
+
+
+def test_a_step_on_the_gpu_is_profiled(bench):
+    printed, *records = bench("profile", "cifar94", "--batch-size", "256")
+    assert records == []
+    assert "whiten" in printed
