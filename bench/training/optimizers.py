@@ -196,6 +196,11 @@ class Optimizers:
             if "rescales_at" in group:
                 _set(group, "rescales", step in group["rescales_at"])
             if setting.momentum is not None:
+                if isinstance(group["lr"], Tensor):
+                    raise UsageError(
+                        "cuda_graph: the schedule sets the momentum, and a graph keeps that of its capture; leave out "
+                        "cuda_graph, or the momentum in the schedule"
+                    )
                 if "betas" in group:
                     group["betas"] = (setting.momentum, group["betas"][1])
                 else:

@@ -385,6 +385,12 @@ def test_a_frozen_part_stays_as_it_is_and_what_comes_before_it_needs_no_gradient
     assert all(parameter.grad is not None for parameter in free if parameter.requires_grad)
 
 
+def test_a_momentum_that_changes_is_refused_where_a_graph_would_keep_it(net):
+    made = make(net, {"name": "sgd", "lr": 0.1, "momentum": 0.9}, schedule=one_cycle(), lr_on=torch.device("cpu"))
+    with pytest.raises(UsageError, match="cuda_graph: the schedule sets the momentum"):
+        made.set_progress(0)
+
+
 def test_a_role_the_model_lacks_is_refused(net):
     with pytest.raises(UsageError, match=r"optimizer.groups.norm_weights: this model has only biases, filters"):
         make(net, {"name": "sgd", "lr": 1.0}, {"norm_weights": {"lr": 1.0}})
