@@ -45,10 +45,10 @@ def gpu_handle(device: Device) -> Any:
 
 
 def _default_mhz(handle: Any) -> int:
-    """The default application clock; consumer GPUs report only their highest clock."""
+    """The default application clock; the highest where none is told, as of consumer GPUs and from CUDA 14 on."""
     import pynvml
 
     try:
         return int(pynvml.nvmlDeviceGetDefaultApplicationsClock(handle, pynvml.NVML_CLOCK_SM))
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError, AttributeError):
         return int(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))

@@ -63,6 +63,13 @@ def test_the_highest_clock_stands_in_for_a_default_that_is_not_told(nvml):
     assert gauge() is False
 
 
+def test_a_newer_nvml_that_has_no_default_clock_is_asked_for_the_highest(nvml, monkeypatch):
+    monkeypatch.delattr(sys.modules["pynvml"], "nvmlDeviceGetDefaultApplicationsClock")
+    gauge = throttle_gauge(SimpleNamespace(is_cuda=True, torch=torch.device("cuda")))
+    nvml.now_mhz = 1499
+    assert gauge() is True
+
+
 def test_a_gpu_that_tells_nothing_is_never_throttled(nvml):
     nvml.default_mhz = nvml.highest_mhz = None
     assert throttle_gauge(SimpleNamespace(is_cuda=True, torch=torch.device("cuda")))() is False
