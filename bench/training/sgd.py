@@ -20,12 +20,16 @@ class SGD(torch.optim.SGD):
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """One step; a parameter without a gradient keeps its value."""
+        if len(self.state) < sum(len(group["params"]) for group in self.param_groups):
+            self._begin_momenta()
+        super().step()
+
+    def _begin_momenta(self) -> None:
         for group in self.param_groups:
             if group["fused"] and group["momentum"]:
                 for parameter in group["params"]:
-                    if parameter.grad is not None and "momentum_buffer" not in self.state[parameter]:
+                    if parameter.grad is not None and parameter not in self.state:
                         self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        super().step()
 
 
 class SGDW(SGD):
