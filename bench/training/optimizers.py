@@ -19,7 +19,6 @@ from bench.training.schedules import Schedule
 from bench.training.sgd import SGD, SGDW
 from bench.training.state import State, of_optimizer, put_optimizer
 
-
 Groups = list[dict[str, Any]]
 
 
