@@ -1,15 +1,17 @@
-"""What tests of the harness share: a run to vary, and DAWNBench's entries where this machine has them."""
+"""What tests of the harness share: a run to vary, a fork server, and DAWNBench's entries where there are any."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.execution import runner
 from bench.runs.run import Run, new_run_id
+from tests.command import ENVIRONMENT
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,22 @@ def make_run() -> Callable[..., Run]:
         return Run(**standard | fields)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def fork_server() -> Iterator[None]:
+    """One fork server for all workers of a module: otherwise each of them, or the server of each sweep, imports torch.
+
+    Its environment is that of `tests.command`, as it was when the module began: workers see no later change.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", ENVIRONMENT["OMP_NUM_THREADS"])
+        patch.setenv("PYTHONSAFEPATH", "1")  # as the server's start sets it, so that it goes with the module
+        # Where a new start costs little, a sweep renews the server for another seed.
+        patch.setattr("bench.execution.executors.local.RENEWAL_SHARE", 0.0)
+        runner.renew_fork_server()
+        yield
+        runner.end_fork_server()
 
 
 @pytest.fixture(scope="session")
