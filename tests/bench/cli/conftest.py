@@ -20,21 +20,26 @@ class Answer:
     err: str
 
 
+def exit_code_of_main() -> int:
+    """The exit code of the command in `sys.argv`; an exception is a traceback, and raised."""
+    with warnings.catch_warnings():
+        try:
+            main()
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else int(bool(error.code))
+    return 0
+
+
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """`bench("run", "digits")` as a user would type it in an empty folder; an exception is a traceback, and raised."""
+    """`bench("run", "digits")` as a user would type it in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
 
     def call(*arguments: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
         capfd.readouterr()
-        with warnings.catch_warnings():
-            try:
-                main()
-                code = 0
-            except SystemExit as error:
-                code = error.code if isinstance(error.code, int) else int(bool(error.code))
+        code = exit_code_of_main()
         sys.stdout.flush()
         printed = capfd.readouterr()
         return Answer(code, printed.out, printed.err)
