@@ -8,14 +8,13 @@ import pytest
 from PIL import Image
 
 from bench.runs.store import Store
-from tests.command import bench
 
 NOISE = "name: random, shape: [3, 16, 16], train_count: 32, test_count: 8"
 SHORT = ["--set", "batch_size=16", "--set", "epochs=2", "--set", "precision=fp32"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(here, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with results of one training of each kind."""
     folder = tmp_path_factory.mktemp("dense")
     for name, targets, model in (
@@ -27,7 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = ["--set", data, "--set", f"model={model}", "--set", "augment.shift_pixels=0"]
         if name == "restore_gan":
             settings += ["--set", "task.features=null"]
-        bench("run", name, *SHORT, *settings, cwd=folder, check=True)
+        answer = here(folder, "run", name, *SHORT, *settings)
+        assert answer.code == 0, answer.out + answer.err
     return folder
 
 
@@ -78,9 +78,9 @@ def mine(folder: Path, *, images: int) -> Path:
     return folder / "mine"
 
 
-def test_a_folder_with_one_image_is_refused_before_training(tmp_path):
+def test_a_folder_with_one_image_is_refused_before_training(here, tmp_path):
     data = f"data={{name: {mine(tmp_path, images=1)}, held_out: 1}}"
-    done = bench("run", "unet", "--set", data, "--set", "model.widths=[8, 8]", cwd=tmp_path)
-    assert done.returncode == 3
-    assert "mine/images holds 1 images; it needs 2 at least" in done.stderr
-    assert "Traceback" not in done.stderr
+    answer = here(tmp_path, "run", "unet", "--set", data, "--set", "model.widths=[8, 8]")
+    assert answer.code == 3
+    assert "mine/images holds 1 images; it needs 2 at least" in answer.err
+    assert "Traceback" not in answer.err
