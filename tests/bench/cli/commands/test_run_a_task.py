@@ -10,18 +10,18 @@ from PIL import Image
 
 from bench.runs.run import Run
 from bench.runs.store import Store
-from tests.command import bench
 
 QUICK = ["--set", "model.width=4", "--set", "epochs=1", "--set", "target_accuracy=null"]
 TINY = ["--set", "model.width=4", "--set", "epochs=4", "--set", "evaluation.every_epochs=2", "--set", "task.samples=60"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(here, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with results of one classifier that kept its weights, and of one WGAN."""
     folder = tmp_path_factory.mktemp("task")
-    bench("run", "digits", "--keep-weights", *QUICK, cwd=folder, check=True)
-    bench("run", "wgan_smoke", *TINY, cwd=folder, check=True)
+    for arguments in (("digits", "--keep-weights", *QUICK), ("wgan_smoke", *TINY)):
+        answer = here(folder, "run", *arguments)
+        assert answer.code == 0, answer.out + answer.err
     return folder
 
 
@@ -65,18 +65,18 @@ def test_show_tells_the_settings_and_the_quality_that_was_reached(folder, bench,
     assert "frechet_distance" in shown
 
 
-def test_without_a_network_that_judges_nothing_starts(tmp_path):
-    done = bench("run", "wgan_smoke", cwd=tmp_path)
-    assert done.returncode == 3
-    assert "bench run digits --keep-weights" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_without_a_network_that_judges_nothing_starts(here, tmp_path):
+    answer = here(tmp_path, "run", "wgan_smoke")
+    assert answer.code == 3
+    assert "bench run digits --keep-weights" in answer.err
+    assert "Traceback" not in answer.err
     assert not (tmp_path / "results" / "runs" / "runs.jsonl").exists()
 
 
-def test_a_sweep_skips_the_cells_whose_network_is_not_here(tmp_path):
+def test_a_sweep_skips_the_cells_whose_network_is_not_here(here, tmp_path):
     (tmp_path / "mine.yaml").write_text("recipe: wgan_smoke\naxes:\n  epochs: [1, 2]\n")
-    done = bench("sweep", "mine.yaml", cwd=tmp_path)
-    assert done.returncode == 3
+    answer = here(tmp_path, "sweep", "mine.yaml")
+    assert answer.code == 3
     lines = (tmp_path / "results" / "runs" / "runs.jsonl").read_text().splitlines()
     assert {json.loads(line)["status"] for line in lines} == {"skipped"}
     assert all("bench run digits --keep-weights" in json.loads(line)["reason"] for line in lines)
