@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import io
 import os
 import sys
@@ -36,5 +37,5 @@ def _call(folder: Path, *arguments: object, **environment: str) -> Answer:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        code = exit_code_of_main()
+        code = contextvars.copy_context().run(exit_code_of_main)  # which sets the folder of results, for itself alone
     return Answer(code, out.getvalue(), err.getvalue())
