@@ -15,7 +15,7 @@ from bench.errors import MissingError, UsageError
 from bench.runs.store import Store
 from tests.bench.claims.conftest import CLAIM
 from tests.bench.cli.commands.sweeping import wait_for_workers
-from tests.command import TIMEOUT_S, bench, read_until, records, start, statuses
+from tests.command import TIMEOUT_S, read_until, records, start, statuses
 
 COUNTED = """
 statement: An activation in place saves memory.
@@ -62,19 +62,19 @@ def told(**options):
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def measured(here, tmp_path_factory):
     """A claim that was measured, and the folder that it was measured in."""
     folder = tmp_path_factory.mktemp("measured")
     (folder / "claim.yaml").write_text(COUNTED)
     (folder / "memory.yaml").write_text(MEMORY)
-    return bench("claims", "claim.yaml", cwd=folder), folder
+    return here(folder, "claims", "claim.yaml"), folder
 
 
 def test_what_is_missing_is_measured_and_judged(measured):
-    result, folder = measured
-    assert result.returncode == 0, result.stdout + result.stderr
+    answer, folder = measured
+    assert answer.code == 0, answer.out + answer.err
     assert statuses(folder) == ["ok", "ok"]
-    assert "1 claim: 1 confirmed" in result.stdout
+    assert "1 claim: 1 confirmed" in answer.out
     assert {one["sweep"] for one in records(folder)} == {"memory"}
 
 
@@ -129,24 +129,24 @@ def test_what_cannot_be_tested_here_says_what_is_missing(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(here, tmp_path_factory):
     """A claim about a task that a network judges which no run had trained, and the folder that it was measured in."""
     folder = tmp_path_factory.mktemp("judged")
     (folder / "claim.yaml").write_text(JUDGED)
     (folder / "clips.yaml").write_text(CLIPS)
-    return bench("claims", "claim.yaml", cwd=folder), folder
+    return here(folder, "claims", "claim.yaml"), folder
 
 
 def test_a_network_that_judges_is_trained_first(judged):
-    result, folder = judged
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "claim needs a network that digits trains, and no run here kept one" in result.stdout
+    answer, folder = judged
+    assert answer.code == 0, answer.out + answer.err
+    assert "claim needs a network that digits trains, and no run here kept one" in answer.out
     judge, *trained = records(folder)
     assert (judge["recipe"], judge["sweep"], judge["seed"]) == ("digits", None, 0)
     assert {one["config"]["resolved"]["nets"]["features"] for one in trained} == {judge["run_id"]}
     assert len(trained) == 6
-    assert "1 claim: 1 " in result.stdout
-    assert "not measured" not in result.stdout
+    assert "1 claim: 1 " in answer.out
+    assert "not measured" not in answer.out
 
 
 def test_a_network_that_is_there_is_not_trained_again(judged, monkeypatch):
