@@ -10,7 +10,6 @@ from bench.cli.commands.picture import picture, write_picture
 from bench.errors import UsageError
 from bench.runs.run import Run
 from bench.text.console import LastingConsole
-from tests.command import bench
 
 CURVE = {"rate": [0.1, 0.2, 0.4], "loss": [2.0, 1.0, None], "smoothed": [2.0, 1.5, 9.0]}
 UNKNOWN = {"rate": [0.0, 0.0], "loss": [None, None], "smoothed": [None, None]}
@@ -18,11 +17,12 @@ SURFACE = {"steps": [-1.0, 0.0, 1.0], "loss": [[3.0, 2.0, 3.0], [2.0, 0.0, None]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(here, tmp_path_factory):
     """The folder of results, and what the command printed."""
     results = tmp_path_factory.mktemp("results")
-    done = bench("find-lr", "digits", "--set", "model.width=8", "--results", results, cwd=results.parent, check=True)
-    return results, done.stdout
+    answer = here(results.parent, "find-lr", "digits", "--set", "model.width=8", "--results", results)
+    assert answer.code == 0, answer.out + answer.err
+    return results, answer.out
 
 
 def test_it_leaves_a_record_and_a_picture_and_says_what_to_try(found):
@@ -66,18 +66,10 @@ def test_other_runs_have_nothing_to_draw_and_a_picture_is_a_png_or_an_svg(make_r
         picture([], Path("x.gif"), LastingConsole(), tmp_path)
 
 
-def test_where_the_loss_never_falls_a_lower_start_is_named(bench):
+def test_where_the_loss_never_falls_a_lower_start_is_named(here, tmp_path):
     """The first rate already destroys the network; of one batch there is no curve to draw."""
-    done = bench(
-        "find-lr",
-        "digits",
-        "--set",
-        "model.width=4",
-        "--set",
-        "find_lr={start: 1e6, end: 1e9}",
-        "--set",
-        "optimizer.lr=1",
-    )
-    assert done.code == 1
-    assert "No rate can be suggested, because the loss never fell" in done.out
-    assert "--set find_lr.start=1e+03" in done.out
+    settings = ("model.width=4", "find_lr={start: 1e6, end: 1e9}", "optimizer.lr=1")
+    answer = here(tmp_path, "find-lr", "digits", *(text for setting in settings for text in ("--set", setting)))
+    assert answer.code == 1
+    assert "No rate can be suggested, because the loss never fell" in answer.out
+    assert "--set find_lr.start=1e+03" in answer.out
