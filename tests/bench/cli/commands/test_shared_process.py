@@ -13,17 +13,16 @@ from bench.cli.commands import run as command
 from bench.cli.commands.run import RunOptions
 from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured
-from tests.command import bench, records
+from tests.command import records
 
 BRIEF = ("--device", "cpu", "--set", "epochs=1", "--set", "target_accuracy=null", "--set", "model.width=4")
 
 
-@pytest.mark.slow  # processes that import torch, one after the other
-def test_three_seeds_of_digits_are_the_same_in_one_process_and_in_three(tmp_path):
+def test_three_seeds_of_digits_are_the_same_in_one_process_and_in_three(here, tmp_path):
     results = {}
     for name, options in {"shared": ["--shared-process"], "separate": []}.items():
-        done = bench("run", "digits", "--seeds", 3, *BRIEF, *options, "--results", name, cwd=tmp_path)
-        assert done.returncode == 0, done.stdout + done.stderr
+        answer = here(tmp_path, "run", "digits", "--seeds", 3, *BRIEF, *options, "--results", name)
+        assert answer.code == 0, answer.out + answer.err
         results[name] = records(tmp_path, name)
     for shared, separate in zip(results["shared"], results["separate"], strict=True):
         assert shared["seed"] == separate["seed"]
