@@ -1,4 +1,4 @@
-"""`bench sweep` as a user meets it: real processes, real files, signals, and a store that is resumed."""
+"""`bench sweep` as a user meets it: real workers, real files, signals, and a store that is resumed."""
 
 import re
 import signal
@@ -80,12 +80,12 @@ def test_every_worker_starts_from_what_one_process_has_imported(swept):
     assert len(set(starts)) == 1
 
 
-def test_a_second_call_runs_nothing(swept):
+def test_a_second_call_runs_nothing(swept, here):
     _, folder = swept
     before = (folder / "results" / "runs" / "runs.jsonl").read_bytes()
-    result = bench("sweep", "mine.yaml", cwd=folder)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "4 done, 0 to run" in result.stdout
+    answer = here(folder, "sweep", "mine.yaml")
+    assert answer.code == 0, answer.out + answer.err
+    assert "4 done, 0 to run" in answer.out
     assert (folder / "results" / "runs" / "runs.jsonl").read_bytes() == before
 
 
@@ -127,7 +127,7 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, bench, argumen
     assert not (tmp_path / "results").exists()
 
 
-def test_statuses_are_mixed_and_the_sweep_goes_on(tmp_path):
+def test_statuses_are_mixed_and_the_sweep_goes_on(here, tmp_path):
     (tmp_path / "mine.yaml").write_text(
         """
 recipe: digits
@@ -142,8 +142,8 @@ include:
 timeout_s: 3
 """,
     )
-    result = bench("sweep", "mine.yaml", cwd=tmp_path)
-    assert result.returncode == 1, result.stdout + result.stderr
+    answer = here(tmp_path, "sweep", "mine.yaml")
+    assert answer.code == 1, answer.out + answer.err
     made = {record["config"]["arm"]: record for record in records(tmp_path)}
     assert {arm: record["status"] for arm, record in made.items()} == {
         "explodes": "diverged",
@@ -159,10 +159,10 @@ timeout_s: 3
     assert made["many"]["reason"].startswith("needs 8 CPU cores, found ")
     assert made["endless"]["reason"].startswith("not done after timeout_s = 3 seconds")
     assert made["endless"]["metrics"]["steps"] > 0
-    assert "3 skipped, 1 diverged, 1 timeout, 1 ok" in result.stdout
-    assert "--rerun failed" in result.stdout
-    again = bench("sweep", "mine.yaml", cwd=tmp_path)
-    assert (again.returncode, "6 done, 0 to run" in again.stdout) == (1, True), again.stdout
+    assert "3 skipped, 1 diverged, 1 timeout, 1 ok" in answer.out
+    assert "--rerun failed" in answer.out
+    again = here(tmp_path, "sweep", "mine.yaml")
+    assert (again.code, "6 done, 0 to run" in again.out) == (1, True), again.out
     assert len(records(tmp_path)) == 6
 
 
@@ -267,26 +267,27 @@ def test_a_reader_that_goes_away_ends_neither_the_sweep_nor_its_rows(tmp_path):
     assert statuses(tmp_path) == ["ok"] * 4
 
 
-def test_data_that_no_cell_can_have_is_told_once_before_anything_runs(tmp_path):
+def test_data_that_no_cell_can_have_is_told_once_before_anything_runs(here, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.pipelines.datasets.fetch.RETRY_DELAYS_S", ())
     (tmp_path / "mine.yaml").write_text("recipe: darknet\nmeasure: throughput\naxes: {model.width: [8, 16, 32]}\n")
-    result = bench("sweep", "mine.yaml", cwd=tmp_path, BENCH_DATA_URL="http://127.0.0.1:9/", BENCH_DATA=str(tmp_path))
-    assert result.returncode == 3, result.stdout + result.stderr
-    assert result.stderr.count("cifar10 is not on this machine") == 1
-    assert "Traceback" not in result.stderr
+    answer = here(tmp_path, "sweep", "mine.yaml", BENCH_DATA_URL="http://127.0.0.1:9/", BENCH_DATA=str(tmp_path))
+    assert answer.code == 3, answer.out + answer.err
+    assert answer.err.count("cifar10 is not on this machine") == 1
+    assert "Traceback" not in answer.err
     assert records(tmp_path) == []
 
 
-def test_what_this_machine_cannot_run_is_said_and_is_no_failure(tmp_path):
+def test_what_this_machine_cannot_run_is_said_and_is_no_failure(here, tmp_path):
     (tmp_path / "mine.yaml").write_text(TWO_BY_TWO.replace("[4, 8]", "[4]").replace("[fp32, bf16]", "[fp32, tf32]"))
-    result = bench("sweep", "mine.yaml", cwd=tmp_path)
+    answer = here(tmp_path, "sweep", "mine.yaml")
     assert sorted(statuses(tmp_path)) == ["ok", "skipped"]
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert re.search("precision=tf32, seed 0: skipped: .*tf32", result.stdout), result.stdout
-    only_tf32 = bench("sweep", "mine.yaml", "--only", "precision=tf32", cwd=tmp_path)
-    assert only_tf32.returncode == 3, only_tf32.stdout
+    assert answer.code == 0, answer.out + answer.err
+    assert re.search("precision=tf32, seed 0: skipped: .*tf32", answer.out), answer.out
+    only_tf32 = here(tmp_path, "sweep", "mine.yaml", "--only", "precision=tf32")
+    assert only_tf32.code == 3, only_tf32.out
 
 
-def test_sampling_stops_as_the_matrix_and_the_command_line_say(tmp_path, plan):
+def test_sampling_stops_as_the_matrix_and_the_command_line_say(here, tmp_path, plan):
     matrix = """
 recipe: digits
 measure: throughput
@@ -296,38 +297,38 @@ sampling: {relative_error: 1.0e-9, timeout_s: 0.5}
 seeds: 5
 """
     (tmp_path / "mine.yaml").write_text(matrix)
-    result = bench("sweep", "mine.yaml", "--sampling-timeout", 0, "--order", "grouped", cwd=tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
+    answer = here(tmp_path, "sweep", "mine.yaml", "--sampling-timeout", 0, "--order", "grouped")
+    assert answer.code == 0, answer.out + answer.err
     made = records(tmp_path)
     assert [one["config"]["arm"] for one in made] == ["a"] * 5 + ["b"] * 5
     assert {one["metrics"]["n"] for one in made} == {1}
     assert made[0]["config"]["resolved"]["sampling"] == {
         "relative_error": 1e-9, "least_samples": 10, "least_s": 0.5, "timeout_s": 0.0
     }  # fmt: skip
-    assert re.search(r"a / b: ratio of the medians \d\.\d{4} \[\d", result.stdout), result.stdout
+    assert re.search(r"a / b: ratio of the medians \d\.\d{4} \[\d", answer.out), answer.out
     # How well a figure is known is no part of what it is a figure of.
     (tmp_path / "mine.yaml").write_text(matrix.replace("timeout_s: 0.5", "timeout_s: 9"))
     assert "10 done, 0 to run" in plan(tmp_path)
 
 
-def test_a_run_interrupted_while_it_samples_keeps_its_figures(tmp_path):
+def test_a_run_interrupted_while_it_samples_keeps_its_figures(here, tmp_path):
     (tmp_path / "mine.yaml").write_text(
         "recipe: digits\nmeasure: throughput\nset: {model.width: 4}\n"
         "sampling: {relative_error: 1.0e-9, least_s: 600, timeout_s: 600}\ntimeout_s: 4\n",
     )
-    result = bench("sweep", "mine.yaml", cwd=tmp_path)
-    assert result.returncode == 1, result.stdout + result.stderr
+    answer = here(tmp_path, "sweep", "mine.yaml")
+    assert answer.code == 1, answer.out + answer.err
     (made,) = records(tmp_path)
     assert (made["status"], made["reason"].split(";")[0]) == ("timeout", "not done after timeout_s = 4 seconds")
     assert made["metrics"]["samples_per_s"] > 0
     assert made["metrics"]["n"] >= 1
 
 
-def test_the_page_of_a_sweep_is_one_file_with_its_table_and_its_charts(swept):
+def test_the_page_of_a_sweep_is_one_file_with_its_table_and_its_charts(swept, here):
     _, folder = swept
-    result = bench("sweep", "mine.yaml", "--report", cwd=folder)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "Page: results/sweeps/mine.html" in result.stdout
+    answer = here(folder, "sweep", "mine.yaml", "--report")
+    assert answer.code == 0, answer.out + answer.err
+    assert "Page: results/sweeps/mine.html" in answer.out
     page = (folder / "results" / "sweeps" / "mine.html").read_text()
     for words in ("Sweep mine", "4 cells × 1 seed", "accuracy by width", "training time by precision", "settings"):
         assert words.lower() in page.lower()
@@ -345,10 +346,10 @@ class Answer(Measure):
 """
 
 
-def test_a_users_own_measure_has_its_own_numbers_in_the_table(tmp_path):
+def test_a_users_own_measure_has_its_own_numbers_in_the_table(here, tmp_path):
     (tmp_path / "own.py").write_text(OWN_MEASURE)
     (tmp_path / "mine.yaml").write_text("recipe: digits\nmeasure: own.py:Answer\nset: {target_accuracy: null}\n")
-    said = bench("sweep", "mine.yaml", cwd=tmp_path).stdout
+    said = here(tmp_path, "sweep", "mine.yaml").out
     assert "mine, run 1 of 1: ok, answer 42," in said
     table = said[said.index("┏") :].splitlines()
     assert [heading.strip() for heading in table[1].strip("┃").split("┃")][1:4] == ["answer", "question s", "total"]
