@@ -1,4 +1,4 @@
-"""What holds for each measure that samples: one real run in a process of its own, and the registry."""
+"""What holds for each measure that samples: one real run in a worker, and the registry."""
 
 import re
 import subprocess
@@ -48,9 +48,9 @@ SPANS = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_run_in_its_process(name, make_job, make_run):
+def test_a_run_in_its_process(name, fork_server, make_job, make_run):
     events = []
-    measured = execute(make_job(name), events.append)
+    measured = execute(make_job(name), events.append, "forkserver")
     assert measured.status == "ok", (measured.reason, measured.log_tail)
     assert FIGURES[name] | {"peak_host_bytes", "total_s"} <= set(measured.metrics)
     assert [span["name"] for span in measured.spans] == SPANS[name]
