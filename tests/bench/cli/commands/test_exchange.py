@@ -12,7 +12,7 @@ from bench.exchange.entry import EntryRow, TrainEntry
 from bench.exchange.to_runs import run_of
 from bench.runs.run import Run
 from bench.runs.store import Store
-from tests import command
+from tests.command import records
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "results" / "published" / "cifar94.jsonl"
 ENTRY = TrainEntry(
@@ -29,7 +29,7 @@ ENTRY = TrainEntry(
 
 @pytest.fixture
 def call(bench):
-    """The command in this process, in a folder of its own: these commands start no other."""
+    """The command in this process, in a folder of its own."""
     return bench
 
 
@@ -146,10 +146,10 @@ def test_wrong_usage_is_one_message_and_exit_code_2(call, tmp_path):
         assert words in result.err
 
 
-def test_a_named_price_is_recorded_with_its_date(tmp_path):
+def test_a_named_price_is_recorded_with_its_date(call, tmp_path):
     tiny = ["--device", "cpu", "--set", "epochs=0.2", "--set", "target_accuracy=null", "--price", "p2.xlarge"]
-    command.bench("run", "digits", *tiny, cwd=tmp_path, check=True)
-    (record,) = command.records(tmp_path)
+    assert call("run", "digits", *tiny).code == 0
+    (record,) = records(tmp_path)
     assert record["price_per_hour"] == 0.9
     assert record["config"]["resolved"]["price_source"]["date"] == "2017-10-11"
     # No driver counts here, or NVML or RAPL does; in either case it is said.
