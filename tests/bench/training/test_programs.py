@@ -7,7 +7,7 @@ a graph that breaks is none.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.measures import assembly
 from bench.pipelines.datasets import load_dataset
 from bench.profiling.workbench import Workbench
 from bench.spec import recipes
+from bench.spec.recipe import Recipe
 from bench.training.trainer import Trainer
 
 COMPILING = [name for name in recipes.names() if recipes.load(name, "cuda").compile]
@@ -63,13 +64,32 @@ def _forgotten():
     torch._dynamo.reset()
 
 
-def trainer_of(name: str, backend: Noting, monkeypatch: pytest.MonkeyPatch, *settings: str) -> Trainer:
-    """The recipe's CUDA form on small batches, whose numbers stand to each other as the recipe's do."""
+def small(name: str, *settings: str) -> tuple[Recipe, int]:
+    """The recipe's CUDA form on small batches, and how many test images: these numbers stand as the recipe's do."""
     whole = recipes.load(name, "cuda")
     train, test = 8, 8 if whole.evaluation.batch_size == whole.batch_size else 12
     recipe = recipes.load(name, "cuda", [*SMALL, f"batch_size={train}", f"evaluation.batch_size={test}", *settings])
     left_over = 5 if 10_000 % whole.evaluation.batch_size else 0
-    counts = {"train_count": STEPS_PER_EPOCH * train + 3, "test_count": 2 * test + left_over}
+    return recipe, 2 * test + left_over
+
+
+def shortened(name: str) -> str:
+    # The fourth epoch is the first after every role that stops early.
+    return f"epochs={min(4, recipes.load(name, 'cuda').epochs)}"
+
+
+def alike() -> list[list[str]]:
+    """The recipes that compile, those together that are the same when they are small and shortened."""
+    groups = defaultdict(list)
+    for name in COMPILING:
+        recipe, test_count = small(name, shortened(name))
+        groups[recipes.identify(recipe.config(), "cuda", "time_to_accuracy")[1], test_count].append(name)
+    return list(groups.values())
+
+
+def trainer_of(name: str, backend: Noting, monkeypatch: pytest.MonkeyPatch, *settings: str) -> Trainer:
+    recipe, test_count = small(name, *settings)
+    counts = {"train_count": STEPS_PER_EPOCH * recipe.batch_size + 3, "test_count": test_count}
     data = load_dataset("random", options={"shape": [3, 32, 32], "classes": 10, **counts})
     bench = Workbench(recipe, "cpu", data)
     loaders = [
@@ -109,10 +129,9 @@ def test_a_recipe_has_one_program_for_each_need(monkeypatch):
 
 
 @pytest.mark.slow  # ten to twenty seconds each
-@pytest.mark.parametrize("name", COMPILING)
-def test_every_compiled_recipe_has_one_program_for_each_need(name, monkeypatch):
-    # The fourth epoch is the first after every role that stops early.
-    check(name, monkeypatch, f"epochs={min(4, recipes.load(name, 'cuda').epochs)}")
+@pytest.mark.parametrize("names", alike(), ids=", ".join)
+def test_every_compiled_recipe_has_one_program_for_each_need(names, monkeypatch):
+    check(names[0], monkeypatch, shortened(names[0]))
 
 
 @pytest.mark.slow  # as those above
