@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from xml.etree import ElementTree
 
 import pytest
@@ -53,9 +55,12 @@ def copied(tmp_path_factory) -> Path:
         source, count = re.subn(pattern, instead, (root / name).read_text())
         assert count == 1
         (root / name).write_text(source)
+    # Each of many starts would compile every module. A module that is checked by its source's hash is good in every
+    # checkout, and is part of the commit, so that both sides have it.
+    compileall.compile_dir(root, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     (root / ".gitignore").write_text("__pycache__/\n/results/\n")
     git(root, "init", "--quiet", "--initial-branch=main")
-    git(root, "add", ".")
+    git(root, "add", "--force", ".")
     git(root, "commit", "--quiet", "--message", "All")
     return root
 
