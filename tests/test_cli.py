@@ -105,32 +105,12 @@ def test_seeds_make_a_run_each_and_a_seed_repeats_itself(tmp_path):
     assert losses[0] != losses[1] == losses[2]
 
 
-def test_a_target_out_of_reach_is_recorded_and_exits_1(tmp_path):
-    result = command.bench("run", "digits", "--set", "epochs=0.2", "--set", "target_accuracy=0.999", cwd=tmp_path)
-    assert result.returncode == 1
-    (record,) = records(tmp_path)
-    assert record["status"] == "not_reached"
-    assert "below the target of 99.90%" in record["reason"]
-
-
-def test_a_loss_that_explodes_is_recorded_as_diverged(tmp_path):
-    result = command.bench("run", "digits", "--set", "optimizer.lr=1e30", cwd=tmp_path)
-    assert result.returncode == 1
-    (record,) = records(tmp_path)
-    assert record["status"] == "diverged"
-    assert "the loss is" in record["reason"]
-
-
-# All others are told in the tests' own process, by tests/bench/cli/commands/test_hostile_input.py.
+# All others are told in the tests' own process, by test_hostile_input.py and test_run.py in tests/bench/cli/commands.
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["run", "digts"], [r"unknown recipe 'digts' \(did you mean 'digits'\?\)"]),
         (["ruin"], ["ruin"]),
-        # These are told by the worker.
-        (["run", "digits", "--set", "model.widht=3"], [r"no option 'widht' \(did you mean 'width'\?\)"]),
-        (["run", "digits", "--set", "precision=tf32"], ["tf32 is a format of CUDA"]),
-        (["run", "digits", "--set", "model.blocks=[1,1,1,1,1]"], ["needs 16 pixels, not 8"]),
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(tmp_path, arguments, words):
