@@ -8,7 +8,6 @@ from rich.console import Console
 
 from bench.cli.commands.run import RunOptions, run
 from bench.errors import UsageError
-from tests import command
 
 # It trains and evaluates on as many images as CIFAR-10 has.
 pytestmark = pytest.mark.slow
@@ -45,19 +44,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def call(folder):
-    return lambda *arguments: command.bench(*arguments, cwd=folder)
-
-
-@pytest.fixture(scope="module")
-def runs(folder, call):
+def runs(folder, here):
     """The output of a training and of the inference by its weights, and their records."""
-    training = call("run", "easy.yaml", "--data", folder, "--keep-weights")
-    assert training.returncode == 0, training.stdout + training.stderr
+    training = here(folder, "run", "easy.yaml", "--data", folder, "--keep-weights")
+    assert training.code == 0, training.out + training.err
     (kept,) = (folder / "results" / "runs" / "weights").iterdir()
     options = ["--measure", "inference", "--weights", kept.stem, "--price", "3.6", "--sampling-timeout", "1"]
-    inference = call("run", "easy.yaml", "--data", folder, *options)
-    assert inference.returncode == 0, inference.stdout + inference.stderr
+    inference = here(folder, "run", "easy.yaml", "--data", folder, *options)
+    assert inference.code == 0, inference.out + inference.err
     lines = (folder / "results" / "runs" / "runs.jsonl").read_text().splitlines()
     return [training, inference], [json.loads(line) for line in lines]
 
@@ -71,9 +65,9 @@ def test_the_records_belong_together(runs):
     # What inference is to be like is no part of what was trained.
     assert "inference" not in trained["config"]
     assert timed["metrics"]["accuracy"] >= 0.94
-    assert f"--measure inference --weights {trained['run_id']}" in training.stdout
+    assert f"--measure inference --weights {trained['run_id']}" in training.out
     for words in ("cost of 10,000 images", "latency, mean", "One view an image"):
-        assert words in inference.stdout
+        assert words in inference.out
 
 
 def test_it_is_ranked_exported_and_valid(runs, bench, folder, monkeypatch):
