@@ -42,6 +42,7 @@ def machine_of(bench):
     return json.loads(bench("env", "--json").out)["machine"]
 
 
+@pytest.mark.usefixtures("here")  # whose workers are forked
 def test_a_record_has_the_key_of_its_host_and_no_name(bench, store, host):
     host("node-17")
     here = machine_of(bench)
@@ -69,6 +70,7 @@ def test_a_pin_of_this_machine_is_no_obstacle(bench):
         assert bench("sweep", "digits", "--dry-run", "--pin", pin).code == 0
 
 
+@pytest.mark.usefixtures("here")
 def test_with_same_machine_what_another_host_did_is_run_again(bench, store, host, tmp_path):
     (tmp_path / "m.yaml").write_text(MATRIX)
     host("a")
