@@ -38,7 +38,7 @@ from bench.gate.study import COMPARISONS, Outcome, Times, append, neighbours, st
 from bench.gate.verdict import Case, threshold_of
 from bench.host.fingerprint import default_device, device_count, fingerprint
 from bench.host.git import SHORT_COMMIT
-from bench.host.provenance import PACKAGES
+from bench.host.source_paths import PACKAGES
 from bench.report.terminal.gate import say, study_table
 from bench.statistics import shift
 from bench.text import units

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.host.provenance import NOT_PYTHONS_OWN, Bytecode, Sources
+from bench.host.bytecode import Bytecode
+from bench.host.provenance import NOT_PYTHONS_OWN, Sources
 from bench.host.script_sources import ScriptSources
 
 

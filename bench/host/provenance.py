@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import marshal
 import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from bench.files import PACKAGE, sha256_of_files
 from bench.host.git import GitFailed, git
+from bench.host.source_paths import BESIDE, COMPILED, PACKAGES, SOURCES, source_paths
 
-PACKAGES = ("bench", "models", "pipelines")
-# Other files at the top of the tree that decide which code runs; Python imports the last two by itself.
-BESIDE = ("constraints.txt", "pyproject.toml", "sitecustomize.py", "usercustomize.py")
 STARTUP_MODULES = ("sitecustomize", "usercustomize")
-SOURCES = (".py", ".yaml", ".cpp", ".h")
-# Suffixes of files that Python would import in place of a source, or without one.
-COMPILED = (*EXTENSION_SUFFIXES, ".pyc")
 # Packages that can change a result or a time; those not installed are left out.
 DISTRIBUTIONS = (
     "torch", "torchvision", "triton", "numpy", "ffcv", "numba", "pillow", "scikit-learn", "nvidia-cudnn-cu12",
     "nvidia-cudnn-cu13", "nvidia-ml-py", "pandas", "pyarrow",
 )  # fmt: skip
 GIT_TIMEOUT_S = 10
-
-
-# The flags of a compiled module (PEP 552) that contains a hash of its source which Python does not check.
-HASHED, CHECKED = 0b01, 0b10
 # How many changed files are named.
 MOST_NAMES = 3
 NOT_PYTHONS_OWN = ", not of this Python"
@@ -60,7 +48,9 @@ class Sources:
     def now(cls, root: Path | None = None) -> Self:
         """The sources in `root` now, by default the running ones. Takes some ten milliseconds."""
         root = root or own_root()
-        return cls(root, {path.relative_to(root).as_posix(): file for path in _paths(root) if (file := _read(path))})
+        return cls(
+            root, {path.relative_to(root).as_posix(): file for path in source_paths(root) if (file := _read(path))}
+        )
 
     @cached_property
     def sha256(self) -> str:
@@ -114,34 +104,6 @@ class Sources:
             return True
         stored = git(self.root, "hash-object", "--stdin-paths", stdin="\n".join(names), timeout_s=GIT_TIMEOUT_S)
         return stored.split() != [committed[name] for name in names]
-
-
-class Bytecode:
-    """The compiled modules beside the sources in `root`; each is examined again only after it has changed."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._seen: dict[Path, tuple[int, bool]] = {}
-
-    def not_of_its_source(self) -> list[str]:
-        """The sources for which Python would run a compiled module that was not made from them.
-
-        Python trusts a compiled module that states its source's size and time, or an unchecked hash. The first call
-        takes a tenth of a second.
-        """
-        return [path.relative_to(self._root).as_posix() for path in _paths(self._root) if self._is_wrong(path)]
-
-    def _is_wrong(self, source: Path) -> bool:
-        if source.suffix != ".py":
-            return False
-        try:
-            compiled = Path(importlib.util.cache_from_source(str(source)))
-            changed_ns = max(source.stat().st_ctime_ns, compiled.stat().st_ctime_ns)
-            if self._seen.get(source, (0, False))[0] != changed_ns:
-                self._seen[source] = changed_ns, _would_run_other_code(source.read_bytes(), source, compiled)
-            return self._seen[source][1]
-        except (OSError, NotImplementedError):  # there is none; Python will compile the source
-            return False
 
 
 def own_root() -> Path:
@@ -216,51 +178,9 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
-def _paths(root: Path) -> Iterator[Path]:
-    packages = [root / package for package in PACKAGES]
-    own = {os.path.realpath(package) for package in packages}
-    for package in packages:
-        for folder, folders, names in os.walk(package, followlinks=True):
-            # bench/models is a link to models; its files count once, under the name that git has for them.
-            folders[:] = [name for name in folders if os.path.realpath(os.path.join(folder, name)) not in own]
-            if Path(folder).name == "__pycache__":
-                folders.clear()
-                yield from (Path(folder) / name for name in names if _is_unchecked(Path(folder) / name))
-            else:
-                yield from (Path(folder) / name for name in names if name.endswith((*SOURCES, *COMPILED)))
-    yield from (root / name for name in BESIDE)
-
-
 def _counts(name: str) -> bool:
     """Whether a file of the commit is one that decides which code runs."""
     return name in BESIDE or (name.endswith((*SOURCES, *COMPILED)) and "__pycache__" not in name.split("/"))
-
-
-def _is_unchecked(compiled: Path) -> bool:
-    """Whether Python would run this compiled module without comparing it with its source."""
-    try:
-        with open(compiled, "rb") as file:
-            head = file.read(8)
-    except OSError:
-        return False
-    flags = int.from_bytes(head[4:8], "little")
-    return head[:4] == importlib.util.MAGIC_NUMBER and bool(flags & HASHED) and not flags & CHECKED
-
-
-def _would_run_other_code(text: bytes, source: Path, compiled: Path) -> bool:
-    content, stat = compiled.read_bytes(), source.stat()
-    flags = int.from_bytes(content[4:8], "little")
-    if content[:4] != importlib.util.MAGIC_NUMBER:
-        return False
-    if flags & HASHED:
-        is_believed = not flags & CHECKED or content[8:16] == importlib.util.source_hash(text)
-    else:
-        made_of = tuple(int.from_bytes(content[at : at + 4], "little") for at in (8, 12))
-        is_believed = made_of == (int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
-    try:
-        return is_believed and marshal.loads(content[16:]) != compile(text, source, "exec", dont_inherit=True)
-    except (ValueError, EOFError, TypeError, SyntaxError):
-        return True
 
 
 def _read(path: Path) -> File | None:

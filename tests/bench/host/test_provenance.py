@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import compileall
 import hashlib
 import importlib.util
 import json
-import marshal
 import os
 import platform
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -21,6 +18,7 @@ import pytest
 import bench
 from bench.host import provenance
 from bench.host.provenance import Sources
+from bench.host.source_paths import PACKAGES
 
 # The head of a compiled module that names its source's hash, which nobody is to compare (PEP 552).
 UNCHECKED = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
@@ -149,33 +147,6 @@ def test_compiled_modules_that_python_checks_are_no_sources(checkout: Path, flag
     assert provenance.code_identity(checkout)["dirty"] is False
 
 
-@pytest.mark.parametrize("mode", py_compile.PycInvalidationMode)
-def test_a_compiled_module_is_held_against_its_source(project: Path, mode: py_compile.PycInvalidationMode) -> None:
-    source = project / "models" / "b.py"
-    bytecode = provenance.Bytecode(project)
-    assert bytecode.not_of_its_source() == []
-    py_compile.compile(str(source), invalidation_mode=mode)
-    assert bytecode.not_of_its_source() == []
-    compiled = Path(importlib.util.cache_from_source(str(source)))
-    head = compiled.read_bytes()[:16]
-    time.sleep(0.02)  # a file system's clock ticks a hundred times a second
-    compiled.write_bytes(head + marshal.dumps(compile("b = 3", "b.py", "exec")))
-    assert bytecode.not_of_its_source() == ["models/b.py"]
-    compiled.write_bytes(head + b"torn")
-    assert provenance.Bytecode(project).not_of_its_source() == ["models/b.py"]
-    # What Python does not believe does not run.
-    compiled.write_bytes(b"\0\0\0\0" + head[4:] + b"torn")
-    assert provenance.Bytecode(project).not_of_its_source() == []
-
-
-def test_the_running_sources_compile_to_what_python_keeps_of_them(tmp_path: Path) -> None:
-    root = Path(bench.__file__).parents[1]
-    for package in provenance.PACKAGES:
-        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    compileall.compile_dir(tmp_path, quiet=2)
-    assert provenance.Bytecode(tmp_path).not_of_its_source() == []
-
-
 def test_what_is_staged_and_what_is_gone_is_not_committed(checkout: Path) -> None:
     (checkout / "models" / "b.py").unlink()
     assert provenance.code_identity(checkout)["dirty"] is True
@@ -302,7 +273,7 @@ def test_versions() -> None:
 
 
 def test_the_commit_is_known_in_a_folder_whatever_its_name(tmp_path: Path) -> None:
-    for package in provenance.PACKAGES:
+    for package in PACKAGES:
         (tmp_path / "two\nlines" / package).mkdir(parents=True)
     root = tmp_path / "two\nlines"
     (root / "bench" / "a.py").write_text("")
