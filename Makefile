@@ -38,8 +38,11 @@ bench: $(FFCV)  ## Train on embedded handwritten digits to the target; needs no 
 bench-cifar94: $(FFCV)  ## Train on CIFAR-10 to 94 %, with five seeds
 	@$(BIN)/bench run cifar94 $(ARGS)
 
+# The tests start hundreds of processes, for which the sources are compiled once. What the tests copy and change within
+# a second must not be: Python tells compiled modules of other sources by the second.
 test: $(FFCV)  ## Run the tests, in a process for each core, up to eight
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m compileall -q bench models pipelines
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 benchmark: $(FFCV)  ## Time the harness's own parts
 	@$(BIN)/python -m pytest tests/benchmarks --benchmark-only $(ARGS)
