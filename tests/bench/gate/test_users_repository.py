@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Theirs:
 def theirs(tmp_path, monkeypatch) -> Theirs:
     made = Theirs(tmp_path / "theirs", LastingConsole(width=200))
     # These are measured by torch, and are about the machine alone.
-    monkeypatch.setattr(users_side, "reference_kernels", lambda device: {})
+    monkeypatch.setattr(users_side, "measured_apart", lambda kernels, device: None)
     monkeypatch.setattr("bench.gate.lock.lock_path", lambda: tmp_path / "lock")
     monkeypatch.chdir(made.root)
     return made
@@ -77,6 +78,17 @@ def theirs(tmp_path, monkeypatch) -> Theirs:
 
 def verdicts(report: dict) -> dict[str, str]:
     return {one.get("metric", "cell"): one["verdict"] for one in report["findings"]}
+
+
+def of_which_process(_device):
+    return {"process": float(os.getpid())}
+
+
+def test_the_gate_holds_no_gpu_while_commands_are_timed(tmp_path, monkeypatch):
+    """Reference kernels on a GPU would leave a context and their memory to the process that calls them."""
+    monkeypatch.setattr(users_side, "reference_kernels", of_which_process)
+    side = users_side.UsersSide(None, None, tmp_path, lambda: None)
+    assert side.ask("reference", device="cpu")["process"] != os.getpid()
 
 
 @pytest.mark.slow  # ten rounds, ten more in the second checkout, and the profiles
