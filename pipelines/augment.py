@@ -23,9 +23,12 @@ def seeded_generator(*key: object) -> torch.Generator:
 
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on the device, without waiting: a GPU copies it from pinned memory while the host continues."""
+    """The tensor on the device, without waiting: a GPU copies it from pinned memory while the host continues.
+
+    The host first copies into such memory what is not pinned.
+    """
     if device.type == "cuda" and not tensor.is_cuda:
-        tensor = tensor.pin_memory()
+        tensor = tensor.pin_memory()  # itself, if it is pinned
     return tensor.to(device, non_blocking=True)
 
 
@@ -46,6 +49,9 @@ class Draws:
 
     def to(self, device: torch.device) -> Draws:
         return Draws(**{name: sent(vector, device) for name, vector in self.vectors().items()})
+
+    def pin_memory(self) -> Draws:
+        return Draws(**{name: vector.pin_memory() for name, vector in self.vectors().items()})
 
     def vectors(self) -> dict[str, torch.Tensor]:
         """The existing draws, by field name."""

@@ -16,7 +16,8 @@ class ResidentLoader(Loader):
     """Uses (H + 2 * shift) * (W + 2 * shift) * C bytes for each image, twice that with a flip.
 
     Nothing waits for the device within an epoch: draws are copied to it once, at the beginning. While a GPU still works
-    on the last batches of an epoch, the host draws the next; a warm-up draws the first.
+    on the last batches of an epoch, the host draws the next into pinned memory, from which they are copied at once; a
+    warm-up draws the first.
     """
 
     cuts_margin = True
@@ -41,12 +42,12 @@ class ResidentLoader(Loader):
             rows = slice(start, start + self.batch_size)
             yield self._renderer.render_crops(self._canvas, first_pixels[rows], draws[rows]), labels[rows]
         if self.training and self._looks_ahead:
-            self._ahead = epoch + 1, super().shuffled(epoch + 1), super().draws(epoch + 1)
+            self._draw_ahead(epoch + 1)
 
     def warm_up(self) -> None:
         """Draw the first epoch in advance."""
         if self.training:
-            self._ahead = 0, super().shuffled(0), super().draws(0)
+            self._draw_ahead(0)
         super().warm_up()
 
     def reseed(self, seed: int) -> None:
@@ -58,6 +59,13 @@ class ResidentLoader(Loader):
 
     def draws(self, epoch: int) -> Draws:
         return self._ahead[2] if self._ahead and self._ahead[0] == epoch else super().draws(epoch)
+
+    def _draw_ahead(self, epoch: int) -> None:
+        self._ahead = None  # first, because its pinned memory serves again; pinning more takes long
+        order, draws = super().shuffled(epoch), super().draws(epoch)
+        if self.placement.device.type == "cuda":
+            order, draws = order.pin_memory(), draws.pin_memory()
+        self._ahead = epoch, order, draws
 
     def _release(self) -> None:
         del self._canvas, self._labels

@@ -77,7 +77,8 @@ class Parent:
 
 
 def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[str, Any]:
-    """A whole run; what it waited for, and `faults`, what a GPU would have against it, in words."""
+    """A whole run; what it waited for, what the host copied into pinned memory before a GPU could have it, and
+    `faults`, what a GPU would have against it, in words."""
     few = with_few_batches(recipe, settings)
     gpu = FakeGpu(few.memory_format == "channels_last")
     parent = Parent(gpu)
@@ -103,6 +104,9 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
         "waits_in_training": sum(
             event.kind == "wait" and event.phase == "train" and "bench/host/clock.py" not in event.where
             for event in gpu.events
+        ),
+        "pinned_on_the_way": sum(
+            event.kind == "pinned" and event.phase == "train" and event.where.endswith(" sent") for event in gpu.events
         ),
         "weights_on": sorted({str(value.device) for value in trainer.model.state_dict().values()}) if trainer else [],
         "faults": faults(gpu.events, parent.phases) + ([ended] if ended else []),

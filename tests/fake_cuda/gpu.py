@@ -35,7 +35,7 @@ GPU = torch.device("cuda", 0)
 @dataclass(frozen=True)
 class Event:
     """`kind`: device (a tensor on the wrong one), wait, copy (from memory that is not pinned), pin (memory that CUDA
-    has to pin first, which is slow) or layout."""
+    has to pin first, which is slow), pinned (a copy of the host into pinned memory) or layout."""
 
     kind: str
     what: str
@@ -153,6 +153,9 @@ class FakeGpu(TorchDispatchMode):
             return tree_map(_to_channels_last, result)
 
     def pin(self, tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage()._cdata in self._pinned:
+            return tensor
+        self.note("pinned", f"{tensor.nbytes} bytes")
         # torch keeps what is freed, in sizes that are powers of two.
         size = 1 << (tensor.nbytes - 1).bit_length() if tensor.nbytes else 0
         if size not in self._pinned_sizes:

@@ -70,6 +70,13 @@ def test_nothing_in_a_run_stands_in_a_gpus_way(reports, title):
     check(RUNS[title][0], reports[title])
 
 
+@pytest.mark.parametrize("title", RUNS)
+def test_an_epochs_draws_were_pinned_before_it(reports, title):
+    """A GPU has nothing to do while the host copies them into pinned memory."""
+    assert reports[title]["pinned_on_the_way"] == 0
+    assert reports["a loader that is not warmed up"]["pinned_on_the_way"] > 0
+
+
 @pytest.mark.slow  # a minute for all of them, of their own sizes
 @pytest.mark.parametrize("name", trained_names())
 def test_nothing_in_a_shipped_recipe_stands_in_a_gpus_way(shipped, name):

@@ -48,3 +48,23 @@ def test_a_warm_up_makes_the_draws_of_the_first_epoch(dataset: Dataset, monkeypa
     # Another seed in the same place draws its own.
     warm.reseed(4)
     assert not torch.equal(next(warm.epoch(0))[0], first[0][0])
+
+
+def test_the_memory_of_an_epochs_draws_is_free_before_the_next_are_made(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU it is pinned, and to pin more within an epoch takes long."""
+    loader = ResidentLoader(dataset, "train", 8, Augment(flip="random"), Placement(torch.device("cpu")), seed=3)
+    loader._looks_ahead = True
+    kept: list[object] = []
+    draw = Augment.draw
+
+    def noted(augment: Augment, *key: int) -> Draws:
+        kept.append(loader._ahead)
+        return draw(augment, *key)
+
+    monkeypatch.setattr(Augment, "draw", noted)
+    loader.warm_up()
+    list(loader.epoch(0))
+    list(loader.epoch(1))
+    assert kept == [None, None, None]
