@@ -27,7 +27,7 @@ case "$*" in
     *gpu_sheets*.data_b*) mkdir -p "$WORK/data/cifar10" "$WORK/ref/cifar10"; touch "$WORK/data/cifar10/cifar10.npz" ;;
     *"$FAILS"*) exit 1 ;;
 esac
-echo "did $*"
+echo "did $*${PYTHONDONTWRITEBYTECODE:+, without bytecode}"
 """
 
 
@@ -42,7 +42,7 @@ def day(tmp_path):
     def run(part: str, limit_s: int = 600, status: int = 0, **environment: object) -> tuple[str, list[str]]:
         calls.write_text("")
         own = {"WORK": tmp_path / "work", "OUT": tmp_path / "out", "PYTHON": python, "CALLS": calls}
-        own |= {"HANGS": "nothing does", "FAILS": "nothing does"} | environment
+        own |= {"HANGS": "nothing does", "FAILS": "nothing does", "PYTHONDONTWRITEBYTECODE": 1} | environment
         told = subprocess.run(
             [ROOT / "tools" / "gpu_day.sh", part, str(limit_s)],
             env=os.environ | {name: str(value) for name, value in own.items()},
@@ -88,6 +88,26 @@ def test_both_parts_do_all_their_steps(day, tmp_path):
     with tarfile.open(tmp_path / "out" / "results_B.tgz") as kept:
         assert {"logs/A-tests.log", "logs/B-seeds.log", "logs/B-formats.log"} <= set(kept.getnames())
     assert (tmp_path / "out" / "log_A.txt").read_text() == first
+
+
+def test_what_the_tests_of_part_a_disturbed_is_chosen_again(day, tmp_path):
+    """Which form of a kernel is the fastest cannot be told on a busy card; all of them stay compiled."""
+    programs = tmp_path / "work" / "cache" / "bench" / "compiled" / "ab"
+    programs.mkdir(parents=True)
+    for name in ("kernel.py", "chosen.best_config"):
+        (programs / name).touch()
+    day("A", STEPS="found")
+    assert len(list(programs.iterdir())) == 2
+    day("B", STEPS="found")
+    assert [path.name for path in programs.iterdir()] == ["kernel.py"]
+
+
+def test_no_timed_step_compiles_bench_itself(day, tmp_path):
+    """Without the compiled sources that a user has, its start would take seconds longer."""
+    day("B", STEPS="user")
+    log = (tmp_path / "work" / "logs" / "B-user.log").read_text()
+    assert "did -m bench run" in log
+    assert "without bytecode" not in log
 
 
 def test_every_command_is_one_that_bench_takes(day):
