@@ -24,8 +24,11 @@ class FakePool:
         return len(self._kept)
 
     def shown(self, fakes: Tensor) -> Tensor:
-        """What the critic sees for these new fakes [B, C, H, W]: as many, detached."""
-        return torch.stack([self._shown(fake) for fake in fakes.detach()])
+        """What the critic sees for these new fakes [B, C, H, W]: as many, detached, and in their memory format."""
+        shown = torch.empty_like(fakes)
+        for place, fake in zip(shown, fakes.detach(), strict=True):
+            place.copy_(self._shown(fake))
+        return shown
 
     def _shown(self, fake: Tensor) -> Tensor:
         if len(self._kept) < self._size:

@@ -65,3 +65,12 @@ def test_a_pool_goes_on_where_another_was():
     shown_numbers(one, [5, 5])
     other.restore(one.state())
     assert shown_numbers(other, [4, 4]) == shown_numbers(one, [4, 4])
+
+
+def test_the_critic_sees_them_in_the_memory_format_of_its_network():
+    some_pool = pool(2)
+    for number in range(5):
+        fakes = torch.full((2, 3, 4, 4), float(number)).contiguous(memory_format=torch.channels_last)
+        shown = some_pool.shown(fakes)
+        assert shown.is_contiguous(memory_format=torch.channels_last)
+        assert not shown.is_contiguous()
