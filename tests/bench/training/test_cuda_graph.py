@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch._dynamo  # which keeps classes of torch.cuda, before they are replaced here
 from torch import nn
 
 from bench.errors import UsageError
@@ -106,6 +107,13 @@ def test_nothing_dead_is_found_in_the_middle_of_a_capture(graphs):
     Captured(work, [torch.zeros(1)])
     assert seen[-1] == (True, False, False)
     assert gc.isenabled()
+
+
+def test_what_is_compiled_only_in_a_capture_is_told(graphs):
+    """Otherwise the compiler would wait for the device, and CUDA say that the capture has failed."""
+    double = torch.compile(lambda x: 2 * x, backend="eager")
+    with pytest.raises(RuntimeError, match="Detected recompile"):
+        Captured(lambda x: double(x) if graphs else x, [torch.zeros(1)])
 
 
 def test_a_cpu_has_no_graphs():
