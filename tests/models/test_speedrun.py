@@ -4,7 +4,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import models
-from bench.models.speedrun import WHITEN_EPS, ConvGroup, SpeedrunNet
+from bench.models.speedrun import WHITEN_EPS, ConvGroup, SpeedrunNet, _gram_by_image, _patches
 from bench.profiling.operations import Operations
 
 
@@ -176,3 +176,8 @@ def test_whitening_launches_as_many_kernels_for_many_images_as_for_few(images):
         counts.append(operations.by_name)
     assert counts[0] == counts[1]
     assert "im2col" not in counts[0]
+
+
+def test_whitening_on_a_gpu_sums_the_same_products(images):
+    patches = _patches(images.double())
+    assert torch.allclose(_gram_by_image(patches, len(images)), patches @ patches.T, rtol=1e-12)
