@@ -7,6 +7,8 @@ import torch
 from bench.measures.throttle import throttle_gauge
 from bench.training.device import Device
 
+POWER_LIMIT, HEAT = 0x04, 0x20
+
 
 class NVMLError(Exception):
     pass
@@ -15,10 +17,10 @@ class NVMLError(Exception):
 @pytest.fixture
 def nvml(monkeypatch):
     """A GPU whose clock is what the test sets; asking for one that is None fails, as it does in NVML."""
-    gpu = SimpleNamespace(default_mhz=1000, highest_mhz=2000, now_mhz=1000, asked_for=None)
+    gpu = SimpleNamespace(default_mhz=1000, highest_mhz=2000, now_mhz=1000, reasons=0, asked_for=None)
 
     def ask(name):
-        def question(handle, _):
+        def question(handle, *_):
             if getattr(gpu, name) is None:
                 raise NVMLError(f"{name} not supported")
             return getattr(gpu, name)
@@ -36,6 +38,12 @@ def nvml(monkeypatch):
         nvmlDeviceGetDefaultApplicationsClock=ask("default_mhz"),
         nvmlDeviceGetMaxClockInfo=ask("highest_mhz"),
         nvmlDeviceGetClockInfo=ask("now_mhz"),
+        nvmlDeviceGetCurrentClocksEventReasons=ask("reasons"),
+        nvmlClocksEventReasonSwPowerCap=POWER_LIMIT,
+        nvmlClocksEventReasonHwSlowdown=0x08,
+        nvmlClocksEventReasonSwThermalSlowdown=HEAT,
+        nvmlClocksEventReasonHwThermalSlowdown=0x40,
+        nvmlClocksEventReasonHwPowerBrakeSlowdown=0x80,
     )
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="0-1-2"))
@@ -67,6 +75,20 @@ def test_a_newer_nvml_that_has_no_default_clock_is_asked_for_the_highest(nvml, m
     monkeypatch.delattr(sys.modules["pynvml"], "nvmlDeviceGetDefaultApplicationsClock")
     gauge = throttle_gauge(SimpleNamespace(is_cuda=True, torch=torch.device("cuda")))
     nvml.now_mhz = 1499
+    assert gauge() is True
+
+
+@pytest.mark.parametrize(
+    ("reasons", "throttled"), [(0, True), (POWER_LIMIT, False), (POWER_LIMIT | HEAT, True), (HEAT, True), (None, True)]
+)
+def test_a_power_limit_keeps_from_the_highest_clock_and_throttles_nothing(nvml, reasons, throttled):
+    nvml.default_mhz, nvml.now_mhz, nvml.reasons = None, 1300, reasons
+    gauge = throttle_gauge(SimpleNamespace(is_cuda=True, torch=torch.device("cuda")))
+    assert gauge() is throttled
+
+
+def test_a_default_clock_should_be_kept_within_the_power_limit(nvml, gauge):
+    nvml.now_mhz, nvml.reasons = 700, POWER_LIMIT
     assert gauge() is True
 
 
