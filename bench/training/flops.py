@@ -22,21 +22,27 @@ def count_flops(work: Callable[[], object]) -> int:
 
 
 @contextmanager
-def _untuned() -> Iterator[None]:
-    """Without cuDNN's benchmark mode, which would take seconds to try all algorithms for a batch of one image."""
-    tunes = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = False
+def _untuned(model: nn.Module) -> Iterator[None]:
+    """Without cuDNN's benchmark mode, which would take seconds to try all algorithms for a batch of one image.
+
+    A recurrent network does without cuDNN: its products there are part of one operation that is not counted, and which
+    refuses a backward pass in evaluation mode.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.enabled, cudnn.benchmark
+    cudnn.enabled = cudnn.enabled and not any(isinstance(module, nn.RNNBase) for module in model.modules())
+    cudnn.benchmark = False
     try:
         yield
     finally:
-        torch.backends.cudnn.benchmark = tunes
+        cudnn.enabled, cudnn.benchmark = before
 
 
 @torch.no_grad()
 def forward_flops(model: nn.Module, image: Tensor) -> int:
     """FLOPs of one forward pass for one image [1, C, H, W]; the model is left in training mode."""
     model.eval()
-    with _untuned():
+    with _untuned(model):
         flops = count_flops(lambda: model(image))
     model.train()
     return flops
@@ -53,7 +59,7 @@ def training_flops(model: nn.Module, image: Tensor, trained: Set[nn.Parameter]) 
         parameter.requires_grad_(parameter in trained)
     # In evaluation mode, which has the same products, so that no statistics change.
     model.eval()
-    with _untuned():
+    with _untuned(model):
         flops = count_flops(lambda: model(image).float().sum().backward())
     model.train()
     for parameter, needed_gradient, gradient in before:

@@ -49,3 +49,31 @@ def test_no_algorithm_is_sought_for_one_image_and_training_goes_on_with_its_own(
     training_flops(net, torch.randn(1, 8), set(net.parameters()))
     assert tuned == [False, False]
     assert torch.backends.cudnn.benchmark
+
+
+def test_a_recurrent_network_is_counted_without_cudnn():
+    """Whose products are not counted, and which refuses a backward pass in evaluation mode."""
+    used = []
+
+    class Net(nn.GRU):
+        def forward(self, x):
+            used.append(torch.backends.cudnn.enabled)
+            return super().forward(x)[0]
+
+    before = torch.backends.cudnn.enabled
+    net = Net(8, 4, batch_first=True)
+    # Three gates, of products with 8 inputs and 4 hidden values, at each of 5 steps.
+    forward = 2 * 3 * 4 * (8 + 4) * 5
+    assert forward_flops(net, torch.randn(1, 5, 8)) == forward
+    assert training_flops(net, torch.randn(1, 5, 8), set(net.parameters())) > 2 * forward
+    assert used == [False, False]
+    assert torch.backends.cudnn.enabled == before
+
+
+def test_a_convolution_keeps_cudnn(monkeypatch):
+    used = []
+    net = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Identity())
+    net[1].register_forward_hook(lambda *_: used.append(torch.backends.cudnn.enabled))
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", True)
+    forward_flops(net, torch.randn(1, 1, 2, 2))
+    assert used == [True]
