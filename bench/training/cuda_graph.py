@@ -38,7 +38,7 @@ class Captured:
         # If the garbage collector finds a dead Triton kernel or graph during a capture, it is unloaded, which ends the
         # capture with an error. From torch 2.9 on, `torch.cuda.graph` does not collect beforehand.
         gc.collect()
-        # It is the very call that was just made, so nothing should have to be compiled anew. If it does, torch names it;
+        # It is the very call that was just made, so nothing should be compiled anew. If something is, torch names it;
         # otherwise, the compiler would end the capture with an error that tells of neither.
         as_compiled = torch.compiler.set_stance("fail_on_recompile")
         # By default, a possibly waiting call in any thread ends the capture with an error, for instance in a loader.
