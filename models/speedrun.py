@@ -155,5 +155,5 @@ def _gram_by_image(patches: Tensor, images: int) -> Tensor:
 
     A GPU would leave a single product of such long matrices to few of its processors.
     """
-    each = patches.unflatten(1, (images, -1)).transpose(0, 1)
+    each = patches.view(len(patches), images, -1).transpose(0, 1)
     return (each @ each.mT).sum(0)

@@ -168,7 +168,7 @@ class UsersSide:
             told: dict[str, float | None] = self._agent.ask("reference", device=device)
             return told
         # In this process they would keep a CUDA context, and memory of the GPU, while the commands are timed.
-        return measured_apart(reference_kernels, device) or {}
+        return dict(measured_apart(reference_kernels, device) or {})
 
 
 def epoch_times(spans: Sequence[Mapping[str, Any]]) -> dict[str, float]:
