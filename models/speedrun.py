@@ -128,7 +128,7 @@ class SpeedrunNet(nn.Module):
         products, count = torch.zeros((), dtype=torch.float64, device=images.device), 0
         for some in torch.split(images[: self.init_images], at_once):
             patches = _patches(some.double())
-            products = products + (_gram_by_image(patches, len(some)) if patches.is_cuda else patches @ patches.T)
+            products = products + (gram_by_image(patches, len(some)) if patches.is_cuda else patches @ patches.T)
             count += patches.shape[1]
         eigenvalues, eigenvectors = torch.linalg.eigh(products.cpu() / count)
         filters = (eigenvectors / torch.sqrt(eigenvalues + WHITEN_EPS)).T.flip(0)
@@ -150,8 +150,8 @@ def _patches(images: Tensor) -> Tensor:
     return torch.stack([values.transpose(0, 1).flatten(1) for values in shifted], dim=1).flatten(0, 1)
 
 
-def _gram_by_image(patches: Tensor, images: int) -> Tensor:
-    """`patches @ patches.T` as the sum of a product for each image.
+def gram_by_image(patches: Tensor, images: int) -> Tensor:
+    """`patches @ patches.T`, [C·2·2, C·2·2], as the sum of a product for each of the `images`.
 
     A GPU would leave a single product of such long matrices to few of its processors.
     """
