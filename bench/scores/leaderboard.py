@@ -15,7 +15,7 @@ from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.run import Run
 from bench.scores.published import PublishedResult
 from bench.scores.rules import Rule, RunTimeline, Score, groups, position, rules_for
-from bench.scores.rules.base import is_subset, task
+from bench.scores.rules.base import is_subset, representative, task
 from bench.statistics.estimates import Estimate
 from bench.text import units
 
@@ -196,7 +196,8 @@ def _competes(record: PublishedResult, target: float) -> bool:
 def _scored(
     runs: Sequence[Run], rule: str | None, task_name: str | None, price_per_hour: float | None
 ) -> Iterable[tuple[Key, Rule, Row]]:
-    cells = groups(run for run in runs if task_name in (None, task(run)) and not is_subset(run))
+    cells = groups(run for run in runs if not is_subset(run))
+    cells = [cell for cell in cells if task_name in (None, task(representative(cell)))]
     names = labels([cell[0] for cell in cells])
     for cell, system in zip(cells, names, strict=True):
         books = [book for book in rules_for(cell[0].measure) if rule in (None, book.name)]

@@ -13,7 +13,7 @@ from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.readings import readings
 from bench.runs.run import INVALID, Run
 from bench.scores.rules import Kind, groups
-from bench.scores.rules.base import task
+from bench.scores.rules.base import representative, task
 from bench.scores.rules.timing import number
 from bench.statistics import LEAST_FOR_INTERVAL, clustered
 from bench.statistics.reading import Reading
@@ -42,9 +42,10 @@ class CellPage:
     page: str
     runs: tuple[Run, ...]
 
-    @property
+    @cached_property
     def first(self) -> Run:
-        return self.runs[0]
+        """One that stands for all: the first that got as far as its data, if one did."""
+        return representative(self.runs)
 
     @property
     def kind(self) -> Kind:

@@ -364,6 +364,11 @@ def data_name(run: Run) -> str:
     return name if told == (info.train_count, info.test_count) else f"{name}-{told[0]}-{told[1]}"
 
 
+def representative(runs: Sequence[Run]) -> Run:
+    """The first of repeats that says which data it used, else the first: one that crashed early never had any."""
+    return next((run for run in runs if run.data), runs[0])
+
+
 def is_subset(run: Run) -> bool:
     """Whether it used only some of the images of a published set, for a quick try: its figures compare with nothing."""
     data = run.config.get("data")
@@ -398,6 +403,7 @@ class Kind(NamedTuple):
 
 
 def _one_kind(runs: Sequence[Run]) -> Run:
+    """The `representative` of runs that are repeats of each other. Raises ValueError for others, and without runs."""
     if not runs:
         raise ValueError("there is no run to score")
     kinds = {Kind.of(run) for run in runs}
@@ -410,7 +416,7 @@ def _one_kind(runs: Sequence[Run]) -> Run:
             "some of the runs shared a process, kept programs or were resumed and others were not, and a score is of "
             "one kind"
         )
-    return runs[0]
+    return representative(runs)
 
 
 def _by_accuracy_alone(timing: Timing, target: float | None) -> Timing:
@@ -459,6 +465,8 @@ def _impossible_findings(trials: Trials) -> Iterator[Finding]:
 
 
 def _data_findings(runs: Sequence[Run], disqualifies: bool) -> Iterator[Finding]:
+    # A run that ended before its data was loaded used no other data than the rest.
+    runs = [run for run in runs if run.data or run.status in FINISHED]
     if len({run.data.get("fingerprint") for run in runs}) > 1:
         yield Finding("data_differ", "the runs were made on different data", True)
     # An entry of others is taken at its word, and so is a script. Nobody publishes a user's own data, whose name tells

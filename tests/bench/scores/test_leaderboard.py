@@ -164,6 +164,14 @@ class TestBoards:
         made = boards([*part, *own, *held], [], rule="coldstart")
         assert {row.system for board in made for row in board.rows} == {"own", "held"}
 
+    def test_a_run_that_ended_before_its_data_is_of_the_task_of_its_repeats(self) -> None:
+        config, name = {"data": {"name": "digits", "held_out": 100}}, "digits-held-out-100"
+        runs = cell(10.0, "held", config=config, data={"name": name, "official": False, "fingerprint": "h"})
+        early = run(seed=9, cell=runs[0].cell, config=config, status="crashed", data={}, spans=[], metrics={})
+        (board,) = boards([early, *runs], [], rule="coldstart")
+        assert (board.task, [row.n for row in board.rows]) == (f"{name}/train", [6])
+        assert boards([early, *runs], [], rule="coldstart", task_name="digits/train") == []
+
     def test_rule_task_and_metric_leave_out_the_others(self) -> None:
         records = load_records()
         made = boards(cell(10.0, "ours"), records, rule="dawnbench", task_name="cifar10/inference")

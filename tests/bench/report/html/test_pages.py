@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from bench.report.html import pages, views
+from bench.report.html.cells import cells_of
 from bench.report.html.pages import single_page, site
 from bench.report.html.views import commands
 from bench.runs.run import Run
@@ -119,6 +120,12 @@ def test_a_figure_that_is_no_number_is_left_out() -> None:
     files = site([run(metrics=metrics), *cell(10.0, "ours")], [])
     assert "98.00 %" in str(files["cells.html"])
     assert "nan" not in str(files["cells.html"])
+
+
+def test_a_cell_is_of_the_task_of_a_run_that_got_as_far_as_its_data() -> None:
+    held = {"name": "digits-held-out-100", "official": False, "fingerprint": "h"}
+    (page,) = cells_of([run(status="crashed", data={}), run(seed=1, data=held)])
+    assert page.task == "digits-held-out-100/train"
 
 
 def test_a_single_page_holds_all_that_it_needs(tmp_path: Path) -> None:

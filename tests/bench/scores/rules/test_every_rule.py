@@ -135,6 +135,13 @@ def test_runs_on_different_data_do_not_qualify(trained: Callable[..., Run], code
     assert codes(score.reasons) == ["data_differ"]
 
 
+def test_a_run_that_ended_before_its_data_used_no_other(trained: Callable[..., Run], codes: Codes, name: str) -> None:
+    early = trained([], seed=9, status="crashed", data={}, spans=[], metrics={})
+    score = rule(name).score([early, *good(trained)])
+    assert score.n == 6
+    assert not {"data_differ", "data_not_official"} & {*codes(score.reasons), *codes(score.footnotes)}
+
+
 def test_what_a_reader_must_know(trained: Callable[..., Run], codes: Codes, name: str) -> None:
     runs = good(trained)
     runs.append(trained([0.95], seed=8, code={"sources_sha256": "b", "dirty": True}, price_per_hour=2.0))
