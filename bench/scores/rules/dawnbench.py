@@ -17,8 +17,9 @@ from bench.scores.rules.dawnbench_inference import price_findings
 from bench.scores.rules.timing import TRAINING, RunTimeline, TimedEvaluation, TimelinePiece, Timing
 from bench.statistics import clustered
 
-# A program's own clock starts after its imports; the rule excludes validation and checkpoints.
-UNCOUNTED = ("start", "import", "eval", "final_eval", "checkpoint")
+# A program's own clock starts after its imports; the rule excludes validation and checkpoints. In `other_eval` a script
+# evaluated without telling the accuracy.
+UNCOUNTED = ("start", "import", "eval", "final_eval", "other_eval", "checkpoint")
 
 
 class EpochRow(NamedTuple):

@@ -17,7 +17,7 @@ PARTS = {
     "build and init": ("build", "init", "exact_index", "approximate_index"),
     "compile and warm-up": ("compile", "warm_up"),
     "train": ("train",),
-    "evaluate": ("eval", "final_eval"),
+    "evaluate": ("eval", "final_eval", "other_eval"),
     "measure": ("measure",),
     "other": (),
 }

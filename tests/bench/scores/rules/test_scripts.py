@@ -77,3 +77,10 @@ def test_a_sweep_of_scripts_is_as_cold_as_a_script_by_hand(scores):
 def test_one_that_failed_is_not_blamed_for_what_it_had_no_time_to_tell(scores):
     reasons = scores((("rest", 1),), [], status="crashed", epochs=[], metrics={})["dawnbench"].reasons
     assert [reason.code for reason in reasons] == ["not_reached"]
+
+
+def test_an_evaluation_without_an_accuracy_is_off_dawnbenchs_clock_too(scores):
+    spans = (("data", 1), ("train", 4), ("other_eval", 3), ("train", 4), ("eval", 1))
+    found = scores(spans, ["data", "train", "eval", "epochs"])
+    # Loading and training: 1 + 4 + 4 s. MLPerf's clock has no pause.
+    assert [found[name].time_s.value for name in ("dawnbench", "mlperf")] == [9, 13]
