@@ -16,7 +16,7 @@ from bench.exchange.entry import Unfit
 from bench.host import provenance
 from bench.runs.labels import hardware
 from bench.runs.run import FINISHED, Run
-from bench.scores.rules.timing import RunTimeline
+from bench.scores.rules.timing import RunTimeline, TimedEvaluation
 from bench.text import units
 
 START, END, POINT = "INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"
@@ -61,7 +61,7 @@ def log_lines(run: Run) -> list[str]:
         (0.0, START, "init_start", None, {}),
         (data["start_s"], END, "init_stop", None, {}),
         (data["start_s"], START, "run_start", None, {}),
-        *(event for event in _training(line) if event[0] <= end_s),
+        *_training(line, first),
         (end_s, END, "run_stop", None, {"status": "success" if first else "aborted"}),
     ]
     return [_line(started_ms + 1000 * time_s, *event) for time_s, *event in events]
@@ -85,8 +85,8 @@ def _facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _training(line: RunTimeline) -> Iterator[Event]:
-    """Epochs and evaluations, in order of time."""
+def _training(line: RunTimeline, last: TimedEvaluation | None) -> Iterator[Event]:
+    """Epochs and evaluations, in order of time, until the end of the `last` evaluation; without one, all."""
     looks = {look.piece: look for look in line.evaluations}
     epoch = 0
     for piece in line.pieces:
@@ -98,6 +98,8 @@ def _training(line: RunTimeline) -> Iterator[Event]:
             yield piece.start_s, START, "eval_start", None, {"epoch_num": look.epoch}
             yield piece.end_s, POINT, "eval_accuracy", look.accuracy, {"epoch_num": look.epoch}
             yield piece.end_s, END, "eval_stop", None, {"epoch_num": look.epoch}
+            if last is not None and piece == last.piece:
+                return
 
 
 def _line(time_ms: float, event_type: str, key: str, value: Any, metadata: dict[str, Any]) -> str:

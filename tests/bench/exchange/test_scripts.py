@@ -49,5 +49,8 @@ def test_an_entry_needs_the_framework_and_when_epochs_ended(make):
 def test_a_log_begins_at_the_data(make):
     events = [json.loads(line.removeprefix(":::MLLOG ")) for line in log_lines(make(*TELLS_ALL))]
     assert [event["key"] for event in events][-4:] == ["eval_start", "eval_accuracy", "eval_stop", "run_stop"]
+    # Spans of a script may begin at the very moment at which the ones before end.
+    goes_on = log_lines(make(["data", "train", "eval", "train", "eval"], TELLS_ALL[1]))
+    assert sum("epoch_start" in line for line in goes_on) == 1
     with pytest.raises(Unfit, match="send events of the span data"):
         log_lines(make(["train", "eval"], ["train", "eval", "epochs"]))
