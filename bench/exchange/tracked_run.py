@@ -84,15 +84,25 @@ class TrackedRun:
 
     def epochs(self) -> Iterator[EpochPoint]:
         """The rows of the record, in their order."""
-        ends: dict[int, float] = {}
-        for span in self.run.spans:
-            if isinstance(span.get("epoch"), int) and math.isfinite(span["end_s"]):
-                ends[span["epoch"]] = max(span["end_s"], ends.get(span["epoch"], 0.0))
+        ends = self._epoch_ends()
         for position, row in enumerate(self.run.epochs, 1):
             epoch = row.get("epoch")
             number = epoch if isinstance(epoch, int) else position
             metrics = _finite({key: value for key, value in row.items() if key != "epoch"})
             yield EpochPoint(number, self.began_s + ends.get(number, 0.0), metrics)
+
+    def _epoch_ends(self) -> dict[int, float]:
+        """Seconds since the command at which each epoch ended, by the number in its row.
+
+        The spans of older records count epochs from 0, and their rows from 1.
+        """
+        spans = [span for span in self.run.spans if isinstance(span.get("epoch"), int) and math.isfinite(span["end_s"])]
+        from_0 = any(span["epoch"] == 0 for span in spans) and all(row.get("epoch") != 0 for row in self.run.epochs)
+        ends: dict[int, float] = {}
+        for span in spans:
+            epoch = span["epoch"] + from_0
+            ends[epoch] = max(span["end_s"], ends.get(epoch, 0.0))
+        return ends
 
 
 def client(module: str, package: str) -> Any:
