@@ -267,6 +267,11 @@ class Matrix:
                 refuse(where, f"{key} does not change what a cell is, so it cannot be varied{hint}")
         if self.spec.command is not None:
             commands.check_axes(self.spec.command, {key: at for at, key in varied if key not in SPECIAL}, refuse)
+        self._check_exclude(known)
+
+    def _check_exclude(self, known: Mapping[str, Sequence[Any]]) -> None:
+        """Refuse rules that exclude nothing; `known` has the values of each key on the axes."""
+        refuse = self._document.refuse
         for index, rule in enumerate(self.spec.exclude):
             for key, value in rule.items():
                 where = f"exclude.{index}.{key}"
@@ -274,6 +279,11 @@ class Matrix:
                     refuse(where, f"{key!r} is on no axis{did_you_mean(key, known)}; there are: {', '.join(known)}")
                 if not any(same(value, one) for one in known[key]):
                     refuse(where, f"{key} is never {short(value)}; it is {' or '.join(map(short, known[key]))}")
+            for axis in self.axes:
+                together = {key: rule[key] for key in axis.keys if key in rule}
+                if not any(has(point, together) for point in axis.points):
+                    where = f"exclude.{index}.{next(iter(together))}"
+                    refuse(where, f"{listed(together)}: the keys of the axis {axis.name} move together, and never so")
 
 
 def names() -> list[str]:

@@ -235,6 +235,10 @@ HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
         (HEAD + "  model.width, epochs: [[8, 1]]\n", r":4: model.width is on two axes"),
         (HEAD + "exclude: [{model.widht: 8}]\n", r":4: 'model.widht' is on no axis \(did you mean 'model.width'\?\)"),
         (HEAD + "exclude: [{model.width: 9}]\n", r":4: model.width is never 9; it is 8 or 16"),
+        (
+            "recipe: digits\naxes:\n  epochs, model.width: [[1, 8], [2, 16]]\nexclude: [{model.width: 8, epochs: 2}]\n",
+            r":4: epochs=2, model.width=8: the keys of the axis epochs, model.width move together, and never so",
+        ),
         (HEAD + "include:\n  - {model.width: 8}\n  - {epohcs: 3}\n", r":6: unknown key 'epohcs'"),
         (HEAD + "set: {epohcs: 3}\n", r":4: unknown key 'epohcs' \(did you mean 'epochs'\?\)"),
         (HEAD + "measure: troughput\n", r":4: measure: unknown measure 'troughput' \(did you mean 'throughput'\?\)"),
