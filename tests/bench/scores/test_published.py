@@ -147,6 +147,7 @@ def test_a_good_row(tmp_path: Path) -> None:
         ({"date": "20 Nov 2026"}, "date: is '20 Nov 2026'"),
         ({"date": "2026-02-30"}, "date: is '2026-02-30'; day is out of range"),
         ({"accuracy": "94.03"}, "accuracy: is '94.03'"),
+        ({"accuracy": "nan"}, "accuracy: is 'nan'"),
         ({"accuracy_kind": "best"}, "accuracy_kind: is 'best'"),
         ({"n": "0"}, "n: is '0'"),
         ({"rule": "mlpref"}, "rule: there is no rule book 'mlpref'"),
