@@ -154,7 +154,8 @@ def _typed(column: pd.Series[Any], text: str) -> Any:
         if pd.api.types.is_bool_dtype(column.dtype):
             return {"true": True, "false": False}[text.lower()]
         if pd.api.types.is_numeric_dtype(column.dtype):
-            return float(core_schema.number(text))
+            # Not as a float, which would take one large seed for another.
+            return core_schema.number(text)
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
             time = pd.Timestamp(text)
             if pd.isna(time):

@@ -54,6 +54,13 @@ def test_conditions(runs: pd.DataFrame, condition: str, rows: list[int]) -> None
     assert select(runs, [condition]).index.tolist() == rows
 
 
+def test_large_seeds_are_told_apart() -> None:
+    seeds = [2**53, 2**53 + 1]
+    frame = pd.DataFrame({"seed": seeds})
+    for runs in (frame, frame.convert_dtypes()):
+        assert [select(runs, [f"seed={seed}"]).index.tolist() for seed in seeds] == [[0], [1]]
+
+
 def test_every_condition_counts(runs: pd.DataFrame) -> None:
     assert select(runs, []).index.tolist() == [0, 1, 2, 3]
     assert select(runs, ["recipe=digits", "accuracy>0"]).index.tolist() == [0]
