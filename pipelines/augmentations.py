@@ -21,8 +21,8 @@ Augmentation = Callable[["Tensor"], "Tensor"]
 def augmentation(name: str, options: Mapping[str, Any]) -> Augmentation:
     """The function of normalised images [B, C, H, W] that a user's class or function returns for these options.
 
-    It returns images of the same shape. Its random draws from torch are determined by the seed, the epoch and the step.
-    Raises `UsageError` for an option that it does not take, and for an error in it.
+    It returns images of the same shape. Its random draws from torch are determined by the seed, the epoch, the step and
+    the shard. Raises `UsageError` for an option that it does not take, and for an error in it.
     """
     from bench.pipelines.torchvision_compat import for_users_code
 

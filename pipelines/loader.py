@@ -64,7 +64,7 @@ class Loader(ABC):
     reads_targets = False
     # Whether it cuts the margin from stored images.
     cuts_margin = False
-    # Applied to each batch of images after the loader's own augmentation.
+    # Applied to each batch of images after the loader's own augmentation; each shard draws for itself.
     then: tuple[Augmentation, ...] = ()
 
     def __init__(
@@ -163,12 +163,14 @@ class Loader(ABC):
         """The batches of the images `order`, augmented by `draws(epoch)`."""
 
     def _augmented_further(self, batches: Generator[Batch, None, None], epoch: int) -> Generator[Batch, None, None]:
-        """The batches after applying `then`, with random draws that depend only on seed, epoch and step."""
+        """The batches after applying `then`, with random draws that depend only on seed, epoch, step and shard."""
         device = self.placement.device
+        # Else all parts of a step would get the same noise.
+        part = (self.shard.index,) if self.shard.index else ()
         with closing(batches):
             for step, (images, labels) in enumerate(batches):
                 with torch.random.fork_rng([device] if device.type == "cuda" else []):
-                    torch.manual_seed(seeded_generator(self.seed, epoch, step, "then").initial_seed())
+                    torch.manual_seed(seeded_generator(self.seed, epoch, step, "then", *part).initial_seed())
                     for change in self.then:
                         images = change(images)
                 yield images, labels

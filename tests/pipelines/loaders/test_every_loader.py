@@ -218,6 +218,15 @@ def test_the_shards_of_a_batch_are_the_batch_of_one_loader(name: str, train: Loa
     assert_same(together, list(train.epoch(1)))
 
 
+def test_each_shard_draws_for_a_users_augmentation_by_itself(name: str, make: MakeLoader) -> None:
+    shards = [make(name, batch_size=5, shard=Shard(index, 2)) for index in range(2)]
+    for shard in shards:
+        shard.then = (torch.rand_like,)
+    first, second = (next(iter(shard.epoch(0)))[0] for shard in shards)
+    assert not torch.equal(first, second)
+    assert torch.equal(second, next(iter(shards[1].epoch(0)))[0])
+
+
 def test_the_shards_of_a_test_set_show_every_image_once(name: str, make: MakeLoader) -> None:
     shards = [make(name, "test", batch_size=4, shard=Shard(index, 3)) for index in range(3)]
     shown = [labels_of(list(shard.epoch(0))) for shard in shards]
