@@ -73,7 +73,10 @@ def _split(folder: Path, options: Mapping[str, Any], least: int) -> Split:
 def _by_name(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataCorrupt(f"There is no folder {folder}; images and masks lie in {IMAGES} and {MASKS}, by equal names.")
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
+            raise DataCorrupt(f"{path}: {other.name} has the same name, so that one of the two would be left out.")
     if not found:
         raise DataCorrupt(f"{folder} holds no image; {', '.join(SUFFIXES)} are read.")
     return found

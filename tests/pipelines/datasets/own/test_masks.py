@@ -109,6 +109,10 @@ def alone(folder):
             "masks/a.png: the mask is 5x4, and its image 6x4",
         ),
         (lambda folder: pair(folder, "a", mode="RGB"), "a.png is a picture of the kind RGB; a mask has one channel"),
+        (
+            lambda folder: Image.new("RGB", (6, 4)).save(folder / "images" / "a.bmp"),
+            r"images/a.png: a.bmp has the same name",
+        ),
     ],
 )
 def test_files_that_cannot_be_used_are_named(folder, spoil, said):
