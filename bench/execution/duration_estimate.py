@@ -25,7 +25,8 @@ class Expectation(NamedTuple):
 def expect(cell: str, machine_id: str, own: Iterable[Run]) -> Expectation:
     """The duration of one run of `cell` by runs on this machine, else by runs elsewhere, else unknown."""
     finished = [run for run in own if run.cell == cell and run.status in FINISHED]
-    here = [run for run in finished if run.machine.get("id") == machine_id]
+    # A resumed run is no measure of how long a whole one takes.
+    here = [run for run in finished if run.machine.get("id") == machine_id and not run.resumed]
     if (mean_s := mean_here_s(cell, machine_id, here)) is not None:
         return Expectation(mean_s, f"{units.duration(mean_s)} a seed, the mean of {len(here)} earlier on this machine")
     published = [run for path in sorted(PUBLISHED.glob("*.jsonl")) for run in Store(path).read()]

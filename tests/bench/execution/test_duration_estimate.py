@@ -27,7 +27,8 @@ def a_run(make_run):
 
 def test_earlier_runs_on_this_machine_count_first(a_run, published):
     published.append(a_run(1000.0, "elsewhere"))
-    runs = [a_run(10.0), a_run(20.0), a_run(500.0, "elsewhere"), a_run(900.0, status="interrupted")]
+    resumed = a_run(700.0, config={"resolved": {"resumed": [{"run_id": "r"}]}})
+    runs = [a_run(10.0), a_run(20.0), a_run(500.0, "elsewhere"), a_run(900.0, status="interrupted"), resumed]
     said = duration_estimate.expect("c" * 16, "here", runs).said
     assert duration_estimate.expect("c" * 16, "here", runs).total_s == 15.0
     assert said == "15.0 s a seed, the mean of 2 earlier on this machine"
