@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from bench.errors import UsageError
 from bench.files import PACKAGE
-from bench.scores.rules import RULES
+from bench.scores.rules import RULES, rules_for
 
 RECORDS = PACKAGE / "records"
 # Costs and the figures they are computed from are rounded to micro-dollars.
@@ -81,6 +81,9 @@ class PublishedResult(BaseModel):
             raise ValueError(f"{needed[0]}: {self.task} has this, and no {other[0]}")
         if self.rule is not None and self.rule not in RULES:
             raise ValueError(f"rule: there is no rule book {self.rule!r}; there are: {', '.join(RULES)}, or nothing")
+        measure = "inference" if self.task.endswith("/inference") else "time_to_accuracy"
+        if self.rule is not None and self.rule not in (names := [book.name for book in rules_for(measure)]):
+            raise ValueError(f"rule: {self.rule} does not score {self.task}; who does: {', '.join(names)}, or nothing")
         if (self.accuracy_kind == "share") != (self.reached is not None):
             raise ValueError("reached: stands where accuracy_kind is share, and nowhere else")
         if self.reached is not None and (self.n is None or self.reached > self.n):

@@ -151,6 +151,10 @@ def test_a_good_row(tmp_path: Path) -> None:
         ({"accuracy_kind": "best"}, "accuracy_kind: is 'best'"),
         ({"n": "0"}, "n: is '0'"),
         ({"rule": "mlpref"}, "rule: there is no rule book 'mlpref'"),
+        (
+            {"task": "cifar10/inference", "time_s": "", "cost_usd": "", "latency_ms": "1"},
+            "rule: speedrun does not score cifar10/inference; who does: dawnbench, or nothing",
+        ),
         ({"accuracy_kind": "share"}, "reached: stands where accuracy_kind is share"),
         ({"accuracy_kind": "share", "reached": "51"}, "reached: 51 of n = 50 runs"),
         ({"cost_usd": "4"}, "cost_usd: 4, but time_s and price_per_hour make 3.06"),
