@@ -84,6 +84,8 @@ class PublishedResult(BaseModel):
         measure = "inference" if self.task.endswith("/inference") else "time_to_accuracy"
         if self.rule is not None and self.rule not in (names := [book.name for book in rules_for(measure)]):
             raise ValueError(f"rule: {self.rule} does not score {self.task}; who does: {', '.join(names)}, or nothing")
+        if self.rule is not None and not self.target_accuracy:
+            raise ValueError(f"target_accuracy: is empty, and without it no board of {self.rule} has the record")
         if (self.accuracy_kind == "share") != (self.reached is not None):
             raise ValueError("reached: stands where accuracy_kind is share, and nowhere else")
         if self.reached is not None and (self.n is None or self.reached > self.n):
