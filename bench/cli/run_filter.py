@@ -114,7 +114,7 @@ def _moment(text: str) -> str:
         if not _TIME.fullmatch(text):
             raise ValueError
         return str(pd.Timestamp(text).as_unit("us"))
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for an age beyond what pandas can hold
         raise UsageError(
             f"--since {text}: give a UTC date or time, 2026-11-20T18:00, or an age: 90m, 12h, 7d, 2w"
         ) from None

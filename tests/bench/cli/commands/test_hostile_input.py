@@ -87,7 +87,10 @@ OTHERS = [
     ("leaderboard", "--rule", "x"), ("leaderboard", "--task", "x"), ("leaderboard", "--limit", "-1"),
     ("check", "nosuch"), ("check", "."), ("import", "nosuch"), ("export", "mllog", ""), ("data", "nosuch"),
 ]  # fmt: skip
-SINCE = ["", "nan", "NaT", "-1d", "now", "today", "1e3d", "9999999d", "2026-13-01", "2026-02-30", "d", "٣d", "20261120"]
+SINCE = [
+    "", "nan", "NaT", "-1d", "now", "today", "1e3d", "999999w", "2026-13-01", "2026-02-30", "d", "٣d", "20261120",
+    "9999999d",
+]  # fmt: skip
 COLUMNS = [
     ("--by", "recipe,recipe"), ("--columns", "seed,seed"), ("--by", "seed", "--columns", "seed"), ("--by", "n"),
     ("--by", "recipe", "--columns", "total_s,total_s"), ("--sort", "seed,-seed"), ("--by", "nosuch"), ("--limit", "-1"),
