@@ -17,7 +17,7 @@ from typing import Any
 from bench.errors import BenchError, MissingError, UsageError
 from bench.files import PACKAGE
 from bench.runs import weights
-from bench.runs.run import Run
+from bench.runs.run import INVALID, Run
 from bench.runs.store import jsonl_files, read_runs
 from bench.runs.weights import WeightsFile
 from bench.spec.task import SETTINGS
@@ -74,7 +74,7 @@ def untrained(config: Mapping[str, Any]) -> list[str]:
     """
     task = _task_of(config)
     names = [task.get(key) for key in _nets(task)]
-    return [name for name in names if isinstance(name, str) and _is_recipe(name) and not _kept_runs(name)]
+    return [name for name in names if isinstance(name, str) and _is_recipe(name) and not _counting_runs(name)]
 
 
 def identified(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _find(key: str, named: KeptNet | None) -> WeightsFile:
         if not runs:
             raise MissingError(f"{key}: no weights with SHA-256 {named.sha256}… are below {results}")
         return weights.find(runs[-1].run_id, results, key)
-    if runs := _kept_runs(named):
+    if runs := _counting_runs(named):
         return weights.find(runs[-1].run_id, results, key)
     if _is_recipe(named):
         raise MissingError(
@@ -166,6 +166,11 @@ def _kept_runs(recipe: str | None = None) -> list[Run]:
     if not kept:
         return []
     return _having_kept(_read_here(_stamped([results / "runs"]), frozenset(kept)), recipe)
+
+
+def _counting_runs(recipe: str) -> list[Run]:
+    """The same without those that somebody declared invalid, which no recipe's name stands for."""
+    return [run for run in _kept_runs(recipe) if run.status != INVALID]
 
 
 def _runs_elsewhere(recipe: str) -> list[Run]:

@@ -7,6 +7,8 @@ import hashlib
 import pytest
 
 from bench.errors import MissingError, UsageError
+from bench.runs.annotation import SCHEMA, Annotation
+from bench.runs.run import new_run_id
 from bench.runs.store import Store
 from bench.runs.weights import place_of
 from bench.spec import kept_nets, recipes
@@ -50,6 +52,15 @@ def test_a_recipe_stands_for_its_newest_run_that_kept_weights(keep):
     _, newer = keep(b"two")
     keep(b"three", recipe="others")
     assert kept_nets.needed(recipe().task)["features"].sha256 == newer
+
+
+def test_a_run_that_was_declared_invalid_lends_its_network_by_its_id_alone(keep, results):
+    _, older = keep(b"one")
+    spoilt, newer = keep(b"two")
+    said = Annotation(annotates=spoilt.run_id, id=new_run_id(), schema=SCHEMA, invalid="trained on the test images")
+    Store(results / "runs" / "runs.jsonl").extend(lambda: [said.to_json_line()])
+    assert kept_nets.needed(recipe().task)["features"].sha256 == older
+    assert kept_nets.needed(recipe(spoilt.run_id).task)["features"].sha256 == newer
 
 
 def test_a_run_and_a_file_name_their_own(keep, results):
