@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -58,6 +59,9 @@ def _compare(
     for name, values in (first, second):
         lines.append(f"{prefix}arm {name}: {label}, median {_interval(median(values), show)}, n = {len(values)}")
     ratio, low, high = ratio_of_medians(first[1], second[1])
+    if not all(map(math.isfinite, (ratio, low, high))):
+        why = f"values of {second[0]} are 0"
+        return [*lines, f"{prefix}{first[0]} / {second[0]}: no ratio of the medians with an interval, because {why}"]
     says = "no difference is seen" if low <= 1 <= high else "they differ"
     lines.append(
         f"{prefix}{first[0]} / {second[0]}: ratio of the medians {ratio:.4f} [{low:.4f}, {high:.4f}], 95 %: {says}"
@@ -71,12 +75,16 @@ def _interval(estimate: Estimate, show: Callable[[float | None], str]) -> str:
 
 
 def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
-    """median(a) / median(b) and the ends of its 95 % interval, which equal the ratio if nothing varies."""
+    """median(a) / median(b) and the ends of its 95 % interval, which equal the ratio if nothing varies.
+
+    A ratio or an end that zeros in `b` leave without a value is not finite.
+    """
     import numpy as np
     from scipy import stats
 
     def ratio(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        return np.asarray(np.median(x, axis=axis) / np.median(y, axis=axis))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.median(x, axis=axis) / np.median(y, axis=axis))
 
     def interval(method: str) -> tuple[float, float]:
         generator = np.random.default_rng(0)
@@ -84,7 +92,7 @@ def ratio_of_medians(a: Sequence[float], b: Sequence[float]) -> tuple[float, flo
         return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
     value = float(ratio(np.asarray(a), np.asarray(b)))
-    if len(set(a)) == len(set(b)) == 1:
+    if len(set(a)) == len(set(b)) == 1 or not np.isfinite(value):
         return value, value, value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", (RuntimeWarning, stats.DegenerateDataWarning))

@@ -59,6 +59,13 @@ def test_ties_at_both_medians_have_an_interval_all_the_same(make_run):
     assert compared(make_run, {"a": a, "b": b})[2].endswith("no difference is seen")
 
 
+@pytest.mark.parametrize("b", [[0.0] * 5, [0.0, 0.0, 0.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0, 1.0]])
+def test_zeros_leave_no_ratio_rather_than_a_difference(make_run, b):
+    # As of the mean average precision of networks that have not learned anything yet.
+    lines = compared(make_run, {"a": [0.0, 0.0, 1.0, 1.0, 1.0], "b": b})
+    assert lines[2] == "a / b: no ratio of the medians with an interval, because values of b are 0"
+
+
 @pytest.mark.slow
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
