@@ -51,5 +51,7 @@ def _table(one: TrackedRun) -> str:
     """Facts and parameters as a table in Markdown."""
     told = one.facts | {key: str(value) for key, value in one.params.items()}
     told |= {"tags": ", ".join(one.run.tags), "notes": " ".join(one.run.notes)}
-    rows = [f"| {key} | {value.replace('|', chr(92) + '|')} |" for key, value in told.items() if value]
+    # A line break would end the table.
+    lines = {key: " ".join(value.splitlines()).replace("|", "\\|") for key, value in told.items()}
+    rows = [f"| {key} | {value} |" for key, value in lines.items() if value]
     return "\n".join(["| key | value |", "| --- | --- |", *rows])

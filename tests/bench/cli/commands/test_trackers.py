@@ -16,7 +16,7 @@ from tests.bench.competitors import run
 def results(tmp_path: Path) -> Path:
     store = Store(tmp_path / "results" / "runs" / "runs.jsonl")
     store.append(run(tags=["final"], notes=["as in the paper"], metrics={"accuracy": 0.98, "loss": float("nan")}))
-    store.append(run(seed=1, status="crashed", reason="killed", metrics={}, epochs=[], spans=[]))
+    store.append(run(seed=1, status="crashed", reason="RuntimeError:\nkilled", metrics={}, epochs=[], spans=[]))
     return tmp_path / "results"
 
 
@@ -75,7 +75,11 @@ def test_tensorboard_has_them_once(results, tmp_path):
     board.Reload()
     assert [(one.step, round(one.value, 4)) for one in board.Scalars("accuracy")] == [(1, 0.5), (2, 0.9), (3, 0.98)]
     assert board.Scalars("final/accuracy")[0].value == pytest.approx(0.98)
-    assert "run/text_summary" in board.Tags()["tensors"]
+    (crashed,) = out.glob(f"digits-seed1-{ids(results)[1]}")
+    board = EventAccumulator(str(crashed))
+    board.Reload()
+    (table,) = board.Tensors("run/text_summary")
+    assert b"\n| bench.reason | RuntimeError: killed |\n" in table.tensor_proto.string_val[0]
 
 
 def test_weights_and_biases_has_them_once_and_offline(results, tmp_path):
