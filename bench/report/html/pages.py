@@ -25,7 +25,7 @@ from bench.report.html.sweeps import SweepPage, sweep_pages
 from bench.report.html.views import (
     MOST_ROWS,
     RuleView,
-    board_view,
+    board_views,
     cell_row,
     commands,
     config_pairs,
@@ -65,7 +65,7 @@ def site(
     made = boards(runs, records)
     pages = {cell.kind: cell.page for cell in cells}
     listed = cells[:MOST_ROWS]
-    views = [board_view(board, pages) for board in made]
+    views = board_views(made, pages)
     counted = [run for run in own if run.status != INVALID]
     chapters = draw(cells if len(counted) == len(own) else cells_of(counted), imported, records, made)
     sweeps = sweep_pages(cells)
@@ -118,7 +118,7 @@ def site(
         row.page for view in views for part in view.sections for row in part.rows
     }
     linked |= {page for view in claims for _, page in view.pages} | {page for one in sweeps for page in one.links}
-    judged = verdicts(made)
+    judged = verdicts(views)
     of_sweep = {page: sweep for sweep in sweeps for page in sweep.links}
     for cell in cells:
         if cell.page not in linked:
@@ -133,7 +133,7 @@ def site(
 
 def single_page(made: Sequence[Board]) -> str:
     """The boards as one self-contained page, which begins with a line for each."""
-    views = [board_view(board, {}) for board in made]
+    views = board_views(made, {})
     return _render("single.html", root=None, views=views, tasks=overviews(views), ties=TIES, **_own_assets())
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.report.html.cells import CellPage
+from bench.report.html.cells import CellPage, free_name
 from bench.report.terminal.leaderboard import (
     KINDS,
     SHOW,
@@ -70,6 +70,13 @@ class BoardView:
     metrics: list[Metric]
     sections: list[SectionView]
     footnotes: list[tuple[int, str]]
+
+
+def board_views(boards: Iterable[Board], pages: Mapping[Kind, str]) -> list[BoardView]:
+    """Each with a file name of its own: tasks of users may differ in characters that no file name has."""
+    taken: set[str] = set()
+    views = [board_view(board, pages) for board in boards]
+    return [replace(view, name=free_name(view.name, taken)) for view in views]
 
 
 def board_view(board: Board, pages: Mapping[Kind, str]) -> BoardView:
@@ -183,16 +190,17 @@ class RuleView:
     value: str
 
 
-def verdicts(boards: Iterable[Board]) -> dict[Kind, list[RuleView]]:
+def verdicts(views: Iterable[BoardView]) -> dict[Kind, list[RuleView]]:
     """The verdict of every board on each of our cells."""
     found: dict[Kind, list[RuleView]] = {}
-    for board in boards:
+    for view in views:
+        board = view.board
         for row in (*board.ranked, *board.unranked):
             if row.runs:
-                view = RuleView(board, board_name(board), row, show_figure(row.figures.get(board.metric), board.metric))
-                found.setdefault(Kind.of(row.runs[0]), []).append(view)
-    for views in found.values():
-        views.sort(key=lambda view: position(view.board.rule.name))
+                value = show_figure(row.figures.get(board.metric), board.metric)
+                found.setdefault(Kind.of(row.runs[0]), []).append(RuleView(board, view.name, row, value))
+    for of_cell in found.values():
+        of_cell.sort(key=lambda view: position(view.board.rule.name))
     return found
 
 

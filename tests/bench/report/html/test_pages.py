@@ -128,6 +128,13 @@ def test_a_cell_is_of_the_task_of_a_run_that_got_as_far_as_its_data() -> None:
     assert page.task == "digits-held-out-100/train"
 
 
+def test_boards_of_data_sets_in_other_scripts_have_a_file_each() -> None:
+    own = {name: {"name": name, "official": True, "fingerprint": name} for name in ("花", "鳥")}
+    files = site([*cell(10.0, "ours", data=own["花"]), *cell(20.0, "theirs", data=own["鳥"])], [])
+    told = [str(files[name]) for name in files if re.fullmatch(r"boards/coldstart-.*\.csv", name)]
+    assert sorted(("花" in text, "鳥" in text) for text in told) == [(False, True), (True, False)]
+
+
 def test_a_single_page_holds_all_that_it_needs(tmp_path: Path) -> None:
     path = tmp_path / "boards.html"
     path.write_text(single_page(boards(cell(10.0, "ours"), [record("record", 5.0)])), encoding="utf-8")
