@@ -96,7 +96,7 @@ def tick_class(tick: Placed) -> str:
 
 def anchor(name: str) -> str:
     """A name that can stand in an address."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+    return re.sub(r"[^\w-]+", "-", name)
 
 
 def colour_class(number: int | None) -> str:

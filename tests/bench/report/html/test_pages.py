@@ -133,6 +133,8 @@ def test_boards_of_data_sets_in_other_scripts_have_a_file_each() -> None:
     files = site([*cell(10.0, "ours", data=own["花"]), *cell(20.0, "theirs", data=own["鳥"])], [])
     told = [str(files[name]) for name in files if re.fullmatch(r"boards/coldstart-.*\.csv", name)]
     assert sorted(("花" in text, "鳥" in text) for text in told) == [(False, True), (True, False)]
+    ids = re.findall(r' id="([^"]+)"', str(files["index.html"]))
+    assert len(set(ids)) == len(ids)
 
 
 def test_a_single_page_holds_all_that_it_needs(tmp_path: Path) -> None:
