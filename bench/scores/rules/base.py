@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from bench.host import provenance
 from bench.pipelines.datasets import DATASETS
@@ -356,12 +356,18 @@ def task(run: Run) -> str:
 
 def data_name(run: Run) -> str:
     """The name of the data set; with other numbers of images than usual it is another set, whose name contains them."""
-    name = run.data.get("name") or units.get(run.config, "data", "name") or "unknown"
+    name = run.data.get("name") or _name_asked_for(run.config) or "unknown"
     info = DATASETS.get(name)
     told = run.data.get("train_count"), run.data.get("test_count")
     if info is None or not info.learnable or not all(isinstance(count, int) for count in told):
         return str(name)
     return name if told == (info.train_count, info.test_count) else f"{name}-{told[0]}-{told[1]}"
+
+
+def _name_asked_for(config: dict[str, Any]) -> Any:
+    """The name of the data set that a config asks for, of a run that ended before it had any."""
+    name, held_out = (units.get(config, "data", key) for key in ("name", "held_out"))
+    return f"{name}-held-out-{held_out}" if name and held_out else name
 
 
 def representative(runs: Sequence[Run]) -> Run:

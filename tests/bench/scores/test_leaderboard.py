@@ -171,6 +171,7 @@ class TestBoards:
         (board,) = boards([early, *runs], [], rule="coldstart")
         assert (board.task, [row.n for row in board.rows]) == (f"{name}/train", [6])
         assert boards([early, *runs], [], rule="coldstart", task_name="digits/train") == []
+        assert [board.task for board in boards([early], [], rule="coldstart")] == [f"{name}/train"]
 
     def test_rule_task_and_metric_leave_out_the_others(self) -> None:
         records = load_records()
