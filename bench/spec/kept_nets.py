@@ -48,14 +48,24 @@ def needed(task: TaskSettings | None, cell: Mapping[str, Any] = MappingProxyType
     if task is None:
         return {}
     named = {key: getattr(task, key) for key in task.NETS}
-    found = {
-        key: _find(f"task.{key}", name) for key, name in named.items() if name is not None or key not in task.MAY_LACK
+    return {
+        key: _of_cell(f"task.{key}", name, units.get(dict(cell), "task", key, "sha256"))
+        for key, name in named.items()
+        if name is not None or key not in task.MAY_LACK
     }
-    for key, file in found.items():
-        sha256 = units.get(dict(cell), "task", key, "sha256")
-        if sha256 not in (None, file.identity):
-            found[key] = _find(f"task.{key}", KeptWeights(sha256=sha256))
-    return found
+
+
+def _of_cell(setting: str, named: KeptNet | None, sha256: str | None) -> WeightsFile:
+    """What the name stands for now, if those are the weights `sha256` of the cell or it has none; else these."""
+    try:
+        file = _find(setting, named)
+    except MissingError:  # as after the runs that trained it were declared invalid
+        if sha256 is None:
+            raise
+    else:
+        if sha256 in (None, file.identity):
+            return file
+    return _find(setting, KeptWeights(sha256=sha256))
 
 
 def lack(task: TaskSettings | None) -> str | None:

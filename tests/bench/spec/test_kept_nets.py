@@ -63,6 +63,16 @@ def test_a_run_that_was_declared_invalid_lends_its_network_by_its_id_alone(keep,
     assert kept_nets.needed(recipe(spoilt.run_id).task)["features"].sha256 == newer
 
 
+def test_a_cell_goes_on_with_its_network_after_all_runs_of_the_recipe_were_declared_invalid(keep, results):
+    spoilt, sha256 = keep(b"one")
+    told = {"task": {"features": {"sha256": sha256[:16]}}}
+    said = Annotation(annotates=spoilt.run_id, id=new_run_id(), schema=SCHEMA, invalid="trained on the test images")
+    Store(results / "runs" / "runs.jsonl").extend(lambda: [said.to_json_line()])
+    assert kept_nets.needed(recipe().task, told)["features"].sha256 == sha256
+    with pytest.raises(MissingError, match="bench run digits"):
+        kept_nets.needed(recipe().task)
+
+
 def test_a_run_and_a_file_name_their_own(keep, results):
     older, sha256 = keep(b"one")
     keep(b"two")
