@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -194,6 +196,15 @@ class Recipe(Strict):
                 refuse(f"data.{key}", str(error))
         check_known("loader", self.loader, LOADERS)
         check_known("model", self.model.name, MODELS)
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_finite(self) -> Self:
+        """Of the options that a user's code takes, which no field says anything of."""
+        for name, part in self:
+            for key, value in (getattr(part, "model_extra", None) or {}).items():
+                if not _is_finite(value):
+                    refuse(f"{name}.{key}", f"{value!r} is not finite, and no record can hold it")
         return self
 
     @model_validator(mode="after")
@@ -401,3 +412,12 @@ class Recipe(Strict):
 
     def _config(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude=set(WORDS))
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in it is a NaN or an infinity."""
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

@@ -72,6 +72,11 @@ def test_numbers_with_exponents_are_numbers(write, text, lr):
     assert recipes.load(write(MINIMAL), "cpu", [f"optimizer.lr={text}"]).optimizer.lr == lr
 
 
+@pytest.mark.parametrize("value", [".nan", "-.inf", "[1, {low: .inf}]"])
+def test_an_option_that_no_record_can_hold_is_refused(write, value):
+    assert re.search(r"model\.scale: .* is not finite", refusal(write(MINIMAL), f"model.scale={value}"))
+
+
 def test_an_overlay_counts_on_its_device_alone(write):
     path = write(MINIMAL + "on_cuda: {precision: pure_fp16, optimizer: {lr: 0.7}}\n")
     cpu, cuda = (recipes.load(path, device) for device in ("cpu", "cuda"))

@@ -25,7 +25,8 @@ optimizer.lr=1e308 optimizer.lr=1e-400 optimizer.lr=.nan optimizer.lr=.inf optim
 optimizer=1 optimizer.name=x optimizer.groups=1 optimizer.groups.x.lr=1 optimizer.momentum=1 optimizer.betas=[1]
 seeds=99999999 seeds=0 seeds=[1] price_per_hour=1e308 price_per_hour=-1 workers=1000000000 workers=-1
 data.held_out=abc data.held_out=-1 data.held_out=100000 data.held_out=1.5 data.held_out=true data.foo=1 data=null
-data.name=[1] data.shape=[1] model=null model.name=null loader=x loader=1 loader=[] augment.shift_pixels=8
+data.name=[1] data.shape=[1] model=null model.name=null loader=x loader=1 loader=[] model.width=.nan
+augment.shift_pixels=8
 augment.shift_pixels=1000000000 augment.cutout_pixels=9 augment.flip=x augment=[] ghost_batch=1 memory_format=x
 precision=x precision=tf32 compile=yes winograd=x fused_activations=x huge_pages=x warm_up_steps=-1 devices=0
 batch_per=x batch_sizes=1 accumulate=7 accumulate=99999999999 target_accuracy=94 target_accuracy=0 stop_at_target=1
