@@ -152,17 +152,17 @@ def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Non
     program = argv[0]
     if os.sep in program:
         path = cwd / program
-        if not path.is_file():
+        if not os.path.isfile(path):  # `Path.is_file` raises for what is too long to be a name
             raise UsageError(f"there is no program {program} in {cwd}{_beside(path)}")
         if not os.access(path, os.X_OK):
             raise UsageError(
                 f"{program} cannot be run: it is not executable; `chmod +x {program}`, or name its interpreter first"
             )
     elif shutil.which(program, path=env.get("PATH", os.defpath)) is None:
-        here = f"; {program} in {cwd} is run as ./{program}" if (cwd / program).is_file() else ""
+        here = f"; {program} in {cwd} is run as ./{program}" if os.path.isfile(cwd / program) else ""
         raise UsageError(f"there is no program {program!r} on PATH{did_you_mean(program, INTERPRETERS)}{here}")
     file = _file_to_run(argv)
-    if file is not None and not (cwd / file).exists():
+    if file is not None and not os.path.exists(cwd / file):
         raise UsageError(f"{Path(program).name} would find no file {file} in {cwd}{_beside(cwd / file)}")
 
 

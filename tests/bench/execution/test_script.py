@@ -272,6 +272,9 @@ def test_a_writer_is_not_kept_waiting_by_the_display(time_script):
         (["./nothing"], "there is no program ./nothing"),
         (["./train.py"], r"not executable; `chmod \+x ./train.py`"),
         (["./garbage"], "name its interpreter first"),
+        (["python3", "x" * 300], "would find no file xxx"),
+        (["./" + "x" * 300], "there is no program ./xxx"),
+        (["x" * 300], "there is no program .xxx"),
     ],
 )
 def test_what_cannot_be_started_is_refused(tmp_path, argv, word):
