@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.execution.host_check import measured_apart
+from bench.execution.interrupts import Interrupts
 from bench.execution.measured import Measured
 from bench.execution.script import run_script
 from bench.gate.agent_process import AgentFailed, AgentProcess
@@ -112,7 +113,8 @@ class UsersSide:
             return cell.skip
         for name in (cell.command.cwd, *(f"{cell.command.cwd}/{argument}" for argument in cell.command.argv)):
             inside = Path(os.path.normpath(name))
-            if (self.head / inside).exists() and not (self.snapshot.root / inside).exists():
+            # Not by `Path.exists`, which raises for a text too long to be a name, such as that of `sh -c`.
+            if os.path.exists(self.head / inside) and not os.path.exists(self.snapshot.root / inside):
                 return f"there is no {inside}"
         return None
 
@@ -140,8 +142,11 @@ class UsersSide:
             "env": {**self.environment.variables, **command.env},
             "timeout_s": command.timeout_s or timeout_s,
         }
-        measured = run_script(command.model_copy(update=here), seed, self.snapshot.root, log, device=device)
-        if measured.status == "interrupted":
+        with Interrupts() as interrupts:
+            measured = run_script(
+                command.model_copy(update=here), seed, self.snapshot.root, log, interrupts=interrupts, device=device
+            )
+        if interrupts.count:  # also by a Ctrl-C after the command's end, which the run's status says nothing of
             raise KeyboardInterrupt
         return measured
 

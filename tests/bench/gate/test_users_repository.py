@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,9 +13,13 @@ import pytest
 from bench.cli.commands.regress import RegressOptions, regress
 from bench.cli.gate_options import ReportFormat, ReportOutput
 from bench.errors import BenchError, MissingError, UsageError
+from bench.execution.leftovers import Leftovers
 from bench.gate import users_side
+from bench.gate.preparation import Environment
+from bench.gate.snapshot import Snapshot
 from bench.gate.subject import Sides
 from bench.gate.users_repository import UsersRepository
+from bench.gate.users_side import UsersSide
 from bench.text.console import LastingConsole
 from tests.bench.gate.conftest import commit, git_in
 
@@ -179,6 +184,26 @@ def test_a_recipe_runs_the_network_of_each_side(own_repository, tmp_path, monkey
     (finding,) = json.loads(out.read_text())["findings"]
     assert (finding["verdict"], "forward" in finding["reason"]) == ("broken", True), finding
     assert "models/cnn.py" in own_repository.git("status", "--porcelain")
+
+
+def opened_side(folder: Path, matrix: str) -> tuple[UsersSide, dict]:
+    """A side without an agent, and what it says of a matrix of commands."""
+    (folder / "mine.yaml").write_text(matrix)
+    side = UsersSide(Snapshot(folder, "0" * 40), Environment({}), folder, lambda: pytest.fail("no agent is needed"))
+    return side, side.ask("open", path=str(folder / "mine.yaml"), device="cpu", found=0)
+
+
+def test_a_shell_s_text_that_is_too_long_for_a_file_s_name_is_no_missing_file(tmp_path):
+    _, opened = opened_side(tmp_path, f"command: {{argv: [sh, -c, 'echo {'x' * 300}']}}\n")
+    assert [cell["skip"] for cell in opened["cells"]] == [None]
+
+
+def test_ctrl_c_is_heard_after_the_command_has_ended_too(tmp_path, monkeypatch):
+    side, _ = opened_side(tmp_path, "command: 'true'\n")
+    # While what the command may have left running is waited for; then its verdict is there already.
+    monkeypatch.setattr(Leftovers, "are_gone", lambda *_: os.kill(os.getpid(), signal.SIGINT) is None)
+    with pytest.raises(KeyboardInterrupt):
+        side.ask("run", matrix=0, cell=0, seed=0, device="cpu", data=None, cache="", log=str(tmp_path / "log"))
 
 
 def test_what_the_base_lacks_leaves_nothing_to_compare(theirs):
