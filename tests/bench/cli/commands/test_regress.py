@@ -284,6 +284,22 @@ def test_what_is_no_checkout_says_what_to_do_instead(tmp_path):
     assert "`bench baseline save`, then `bench regress`" in error
 
 
+def test_nohup_lets_the_gate_go_on_when_the_terminal_closes():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    heard = []
+    try:
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            try:
+                with regress_command.sigterm_interrupts():
+                    os.kill(os.getpid(), number)
+            except KeyboardInterrupt:
+                heard.append(number)
+        assert heard == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_two_files_are_compared_and_a_missing_one_is_a_mistake(bench, make_run, tmp_path):
     from bench.runs.store import Store
 
