@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
-from bench.gate.checkout import resolve, temporary_sides
+from bench.errors import MissingError, UsageError
+from bench.gate.checkout import Checkout, resolve, temporary_sides
 from bench.host.git import SHORT_COMMIT, GitFailed, git
 
 SUBMODULE = "160000"
@@ -73,15 +73,30 @@ def side_by_side(top: Path, base: str, shared: Sequence[str] = (), place: int = 
     """The revision `base` and the working tree at `top`, which go away at the end.
 
     `shared` are paths that git does not track, such as data; both sides get links to them. Each `place` has paths of
-    another length. Raises UsageError for an unknown revision, and for a path that cannot be shared.
+    another length. Raises UsageError for an unknown revision, and for a path that cannot be shared; MissingError where
+    the working tree cannot be copied.
     """
     commit = resolve(top, base)
     with temporary_sides(top, place) as sides:
-        snapshots = Snapshots(_check_out(top, commit, sides.base), _check_out(top, _head(top), sides.head))
-        _lay_over(top, snapshots.head)
-        for side in (snapshots.base, snapshots.head):
-            _share(top, side.root, shared)
+        try:
+            snapshots = _laid_out(top, commit, sides, shared)
+        except GitFailed as error:
+            raise UsageError(f"{top} cannot be laid out for measuring: {error}") from None
+        except OSError as error:
+            raise MissingError(
+                f"{error.filename or top} cannot be copied to {sides.head}: {error.strerror}; set TMPDIR to a place "
+                "with room, or let git ignore what no run needs"
+            ) from None
         yield snapshots
+
+
+def _laid_out(top: Path, commit: str, sides: Checkout, shared: Sequence[str]) -> Snapshots:
+    """Both sides with what they share. Raises UsageError, GitFailed and OSError."""
+    snapshots = Snapshots(_check_out(top, commit, sides.base), _check_out(top, _head(top), sides.head))
+    _lay_over(top, snapshots.head)
+    for side in (snapshots.base, snapshots.head):
+        _share(top, side.root, shared)
+    return snapshots
 
 
 def _head(top: Path) -> str:
@@ -123,26 +138,35 @@ def _submodules(top: Path, commit: str) -> list[tuple[str, str]]:
 
 def _lay_over(top: Path, head: Snapshot) -> None:
     """Bring what is not committed into head's folder, that of submodules too."""
-    for name in _uncommitted(top, head.commit):
+    names = _uncommitted(top, head.commit)
+    # All that differs goes first, because a file may have become a folder, or a folder a link to one elsewhere, through
+    # which nothing may be removed.
+    for name in names:
+        if not (top / name / ".git").exists():
+            _remove(head.root / name)
+    for name in names:
         source, target = top / name, head.root / name
         if (source / ".git").exists():
             _lay_over_submodule(name, source, target, head)
-        elif source.is_symlink() or source.is_file():
-            _remove(target)
+            continue
+        if _is_there(top, name):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
-            head.changed.append(name)
-        elif not source.exists():
-            _remove(target)
-            head.changed.append(name)
+        head.changed.append(name)
+
+
+def _is_there(top: Path, name: str) -> bool:
+    """Whether the working tree has this file itself, and not behind a link to another folder."""
+    path = top / name
+    return (path.is_symlink() or path.is_file()) and path.parent.resolve() == (top.resolve() / name).parent
 
 
 def _lay_over_submodule(name: str, source: Path, target: Path, head: Snapshot) -> None:
     """A submodule as it is checked out: perhaps another commit than the one recorded, and changes in it."""
-    now = _head(source)
     if not (target / ".git").exists():  # a repository within the repository, of which git knows nothing
         head.notes.append(f"{name} is a repository of its own, so neither side has it; `shared:` would give it to both")
         return
+    now = _head(source)
     git(target, "checkout", "--quiet", "--detach", now)
     inside = Snapshot(target, now)
     _lay_over(source, inside)

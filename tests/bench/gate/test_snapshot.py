@@ -1,10 +1,11 @@
+import errno
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from bench.gate.snapshot import repository_at, side_by_side, told_changes
 from tests.bench.gate.conftest import commit, git_in
 
@@ -101,6 +102,53 @@ def test_submodules_are_there_on_both_sides_each_at_its_own_commit(top, tmp_path
     git_in(top, "submodule", "--quiet", "deinit", "--force", "lib")
     with side_by_side(top, "HEAD~1") as sides:
         assert "git submodule update --init" in sides.base.notes[0]
+
+
+def test_a_folder_that_became_a_link_is_not_removed_behind_the_link(top, tmp_path):
+    (top / "images").mkdir()
+    (top / "images" / "first").write_text("old")
+    commit(top)
+    elsewhere = tmp_path / "large disk"
+    (top / "images").rename(elsewhere)
+    (elsewhere / "first").write_text("precious")
+    (top / "images").symlink_to(elsewhere)
+    for stage in (False, True):
+        if stage:
+            git_in(top, "add", "--all")
+        with side_by_side(top, "HEAD") as sides:
+            assert (sides.base.root / "images" / "first").read_text() == "old"
+            assert (sides.head.root / "images").is_symlink()
+        assert (elsewhere / "first").read_text() == "precious"
+
+
+def test_a_file_that_became_a_folder_is_one_in_head(top):
+    (top / "gone.py").unlink()
+    (top / "gone.py").mkdir()
+    (top / "gone.py" / "inside.py").write_text("3\n")
+    with side_by_side(top, "HEAD") as sides:
+        assert (sides.base.root / "gone.py").is_file()
+        assert (sides.head.root / "gone.py" / "inside.py").read_text() == "3\n"
+
+
+def test_an_empty_repository_inside_is_left_out_and_told(top):
+    git_in(top, "init", "--quiet", "inside")
+    with side_by_side(top, "HEAD") as sides:
+        assert sides.head.notes == [
+            "inside is a repository of its own, so neither side has it; `shared:` would give it to both"
+        ]
+
+
+def test_a_working_tree_that_cannot_be_copied_is_one_message(top, monkeypatch):
+    def full(source: Path, target: Path, **_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr("bench.gate.snapshot.shutil.copy2", full)
+    (top / "train.py").write_text("print('working')\n")
+    with (
+        pytest.raises(MissingError, match=r"train.py cannot be copied to .*: No space left on device; set TMPDIR"),
+        side_by_side(top, "HEAD"),
+    ):
+        pass
 
 
 def test_a_worktree_of_a_worktree_and_a_shallow_clone_can_be_measured(top, tmp_path):
