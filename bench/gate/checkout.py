@@ -141,10 +141,9 @@ def temporary_sides(top: Path, place: int = 0) -> Iterator[Checkout]:
 def remove_leftovers(top: Path) -> None:
     """Remove leftovers of killed commands."""
     for repository in (top, *_submodules_of(top)):
-        for line in git(repository, "worktree", "list", "--porcelain").splitlines():
-            path = Path(line.removeprefix("worktree "))
+        for path in _worktrees_of(repository):
             outer = next((one for one in path.parents if one.name.startswith(PREFIX)), None)
-            if not line.startswith("worktree ") or outer is None:
+            if outer is None:
                 continue
             owner = outer.name.removeprefix(PREFIX).partition("-")[0]
             if owner.isdecimal() and not psutil.pid_exists(int(owner)):
@@ -152,10 +151,28 @@ def remove_leftovers(top: Path) -> None:
 
 
 def _remove(top: Path, folder: Path) -> None:
+    """Remove a folder of ours, and what git knows of the worktrees in it.
+
+    `git worktree prune` would forget the user's own worktrees too that are out of sight now, such as on a disk that is
+    not mounted, or outside of the container that this runs in.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     for repository in (top, *_submodules_of(top)):
-        with suppress(GitFailed):  # a name without a folder is harmless; git prunes it in time
-            git(repository, "worktree", "prune", "--expire", "now")
+        for path in _worktrees_of(repository):
+            # By its name, which is nobody else's: git may write the way to it otherwise.
+            if folder.name in path.parts:
+                with suppress(GitFailed):  # a name without a folder is harmless; git prunes it in time
+                    # Twice, for one that was killed while git made it, which git has locked.
+                    git(repository, "worktree", "remove", "--force", "--force", str(path))
+
+
+def _worktrees_of(repository: Path) -> list[Path]:
+    """The worktrees that git knows of; none where it refuses, because leftovers are no reason not to measure."""
+    try:
+        listed = git(repository, "worktree", "list", "--porcelain").splitlines()
+    except GitFailed:
+        return []
+    return [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
 
 
 def _submodules_of(top: Path) -> list[Path]:

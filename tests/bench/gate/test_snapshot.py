@@ -1,11 +1,13 @@
 import errno
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench.errors import MissingError, UsageError
+from bench.gate.checkout import PREFIX
 from bench.gate.snapshot import repository_at, side_by_side, told_changes
 from tests.bench.gate.conftest import commit, git_in
 
@@ -149,6 +151,19 @@ def test_a_working_tree_that_cannot_be_copied_is_one_message(top, monkeypatch):
         side_by_side(top, "HEAD"),
     ):
         pass
+
+
+def test_what_a_killed_gate_left_goes_and_a_worktree_that_is_out_of_sight_stays(top, tmp_path):
+    away, left = tmp_path / "not mounted", tmp_path / f"{PREFIX}99999999-left" / "base"
+    for path in (away, left):
+        git_in(top, "worktree", "add", "--quiet", "--detach", str(path), "HEAD")
+    git_in(top, "worktree", "lock", str(left))  # as git does while it makes one
+    shutil.rmtree(away)
+    with side_by_side(top, "HEAD") as sides:
+        assert sides.base.root.is_dir()
+    listed = git_in(top, "worktree", "list")
+    assert (str(away) in listed, str(left) in listed, left.exists()) == (True, False, False)
+    assert len(listed.splitlines()) == 2
 
 
 def test_a_worktree_of_a_worktree_and_a_shallow_clone_can_be_measured(top, tmp_path):
