@@ -55,6 +55,7 @@ def test_gitlab_is_chosen_by_what_is_there(folder):
     init(InitOptions(folder=folder, source="me/bench@v1"), LastingConsole())
     assert not (folder / GITHUB).exists()
     job = yaml.safe_load((folder / GITLAB).read_text())["speed-gate"]
+    assert f"{{local: {GITLAB}}}" in (folder / GITLAB).read_text()
     assert job["variables"]["BENCH_SOURCE"] == "git+https://github.com/me/bench@v1"
 
 
