@@ -139,11 +139,12 @@ class ScriptFollower:
             at_s = min(time.monotonic(), self.process.ended_s or float("inf"))
             if said is None:
                 self._output_open, said = False, b""
-            if events:
+            if events and self._leftovers is None:  # what outlives the command is not on its account
                 self._take_events(events, at_s)
             if said:
                 self._log.write(said)
-                self._take_lines(self._lines.feed(said), at_s)
+                lines = self._lines.feed(said)
+                self._take_lines(lines if self._leftovers is None else [], at_s)
             if not said and not events:
                 break
 

@@ -141,7 +141,7 @@ def _lay_over(top: Path, head: Snapshot) -> None:
     names = _uncommitted(top, head.commit)
     # All that differs goes first, because a file may have become a folder, or a folder a link to one elsewhere, through
     # which nothing may be removed.
-    for name in names:
+    for name in sorted(names):  # a folder before what is in it
         if not (top / name / ".git").exists():
             _remove(head.root / name)
     for name in names:

@@ -198,6 +198,15 @@ def test_what_outlives_the_command_is_ended_off_the_clock(time_script, alive, tm
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
+def test_an_epoch_told_after_the_command_has_ended_is_none_of_its(time_script):
+    measured = time_script(
+        "(sleep 0.3; echo epoch 2 acc 95) & echo epoch 1 acc 50", shell=True, epoch_pattern=PATTERN, target=0.4
+    )
+    assert measured.status == "ok", measured.reason
+    assert len(measured.epochs) == measured.metrics["epochs"]
+    assert measured.epochs[-1]["accuracy"] == measured.metrics["accuracy"]
+
+
 def test_what_ends_soon_after_the_command_is_not_worth_a_word(time_script):
     measured = time_script("(sleep 0.1 &) ; exit 0", shell=True)
     assert (measured.status, measured.reason) == ("ok", None)
