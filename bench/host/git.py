@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-# Variables that configure git, such as which folders it trusts and how it fetches what a checkout still needs; the others
-# may name another repository.
+# Variables that configure git, such as which folders it trusts and how it fetches what a checkout still needs; the
+# others may name another repository.
 KEPT = ("GIT_CONFIG", "GIT_LFS_", "GIT_SSH", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT")
 # How many digits of a commit are shown.
 SHORT_COMMIT = 9
