@@ -72,7 +72,7 @@ def prepare(root: Path, commands: Sequence[str], log: Path, python: str | None =
 def _overlay(root: Path, python: str, log: Path) -> Environment:
     """A virtual environment that also sees the packages installed for `python`."""
     folder = root / FOLDER
-    sites, has_pip = json.loads(_run([python, "-c", _DESCRIBE], "describing Python", root, {}, log))
+    sites, has_pip = json.loads(_last_line(_run([python, "-c", _DESCRIBE], "describing Python", root, {}, log)))
     make = [python, "-m", "venv", *(["--without-pip"] if has_pip else []), str(folder)]
     _run(make, "making a virtual environment", root, {}, log)
     (folder / ".gitignore").write_text("*\n")
@@ -86,7 +86,7 @@ def _overlay(root: Path, python: str, log: Path) -> Environment:
     )
     # `addsitedir`, because packages in development mode are found by .pth files of their own.
     lines = [f"import site; site.addsitedir({site!r})\n" for site in sites]
-    Path(own.strip(), "_of_the_user.pth").write_text("".join(lines), encoding="utf-8")
+    Path(_last_line(own), "_of_the_user.pth").write_text("".join(lines), encoding="utf-8")
     if has_pip:
         for name in ("pip", "pip3"):
             script = binaries / name
@@ -104,6 +104,11 @@ def _paths(root: Path) -> list[str]:
     """The module path: the side, its `src` if it has one, and the user's own path."""
     inside = [str(path) for path in (root, root / "src") if path.is_dir()]
     return [*inside, *filter(None, [os.environ.get("PYTHONPATH")])]
+
+
+def _last_line(output: str) -> str:
+    """What a program printed at its end; Python may warn at its start, as of a broken .pth file."""
+    return output.strip().rpartition("\n")[2]
 
 
 def _run(command: Sequence[str], told: str, folder: Path, variables: Mapping[str, str], log: Path) -> str:

@@ -55,8 +55,11 @@ def test_with_nothing_to_prepare_a_side_has_its_own_modules_first(sides, monkeyp
 
 
 def test_a_failure_is_one_message_with_the_end_of_the_log(sides, tmp_path):
+    python = tmp_path / "python"  # one that warns at its start
+    python.write_text(f'#!/bin/sh\necho "Error processing line 1 of broken.pth" >&2\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     with pytest.raises(PreparationFailed, match=r"(?s)`echo .*exit code 3.*no compiler"):
-        prepare(sides[0], ["echo no compiler; exit 3", "touch never"], tmp_path / "log", sys.executable)
+        prepare(sides[0], ["echo no compiler; exit 3", "touch never"], tmp_path / "log", str(python))
     assert not (sides[0] / "never").exists()
     assert "no compiler" in (tmp_path / "log").read_text()
 
