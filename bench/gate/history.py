@@ -130,15 +130,21 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
     position = {commit.name: at for at, commit in enumerate(commits)}
     found: dict[tuple[str, str, str], list[tuple[CommitComparison, float, str]]] = {}
     elsewhere: set[str] = set()
-    for entry in (entry for commit in commits for entry in commit.entries):
-        if entry.base not in position or position[entry.base] >= position[entry.head]:
-            elsewhere.add(f"{entry.base[:SHORT_COMMIT]} and {entry.head[:SHORT_COMMIT]}")
-            continue
-        for figure in entry.figures:
-            if figure.quantity is None or (known := estimate(figure.rises, figure.quantity)) is None:
+    for commit in commits:
+        for number, entry in enumerate(commit.entries):
+            if entry.base not in position or position[entry.base] >= position[entry.head]:
+                elsewhere.add(f"{entry.base[:SHORT_COMMIT]} and {entry.head[:SHORT_COMMIT]}")
                 continue
-            one = CommitComparison(position[entry.base], position[entry.head], *known)
-            found.setdefault((figure.cell, figure.measure, figure.metric), []).append((one, figure.head, entry.machine))
+            later = commit.entries[number + 1 :]
+            for figure in entry.figures:
+                if figure.quantity is None or _is_noted_again(entry, figure, later):
+                    continue
+                if (known := estimate(figure.rises, figure.quantity)) is None:
+                    continue
+                one = CommitComparison(position[entry.base], position[entry.head], *known)
+                found.setdefault((figure.cell, figure.measure, figure.metric), []).append(
+                    (one, figure.head, entry.machine)
+                )
     made = []
     for (cell, measure, metric), several in found.items():
         quantity = quantity_of(measure, metric)
@@ -148,6 +154,17 @@ def chains(commits: Sequence[Commit]) -> tuple[list[Chain], list[str]]:
         made.append(Chain(cell, quantity, comparisons, find_changes(comparisons), levels(comparisons), raw))
     notes = [f"left out: {pair} were compared, which are not both on this line" for pair in sorted(elsewhere)]
     return made, notes
+
+
+def _is_noted_again(entry: NotedComparison, figure: Figure, later: Sequence[NotedComparison]) -> bool:
+    """Whether a later call went on from the pairs of this one, and noted them with its own; they count once."""
+    return any(
+        (one.base, one.machine, again.cell, again.measure, again.metric)
+        == (entry.base, entry.machine, figure.cell, figure.measure, figure.metric)
+        and list(again.rises[: len(figure.rises)]) == list(figure.rises)
+        for one in later
+        for again in one.figures
+    )
 
 
 def estimate(rises: Sequence[float], quantity: Quantity) -> tuple[float, float] | None:

@@ -1,12 +1,14 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.cli.commands.history import HistoryOptions, history
 from bench.errors import MissingError, UsageError
-from bench.gate.history import REF, Figure, chains, entry_of, read, write
+from bench.gate.history import REF, Commit, Figure, NotedComparison, chains, entry_of, estimate, read, write
+from bench.gate.history_study import WALL
 from tests.bench.gate.conftest import git_in
 
 
@@ -47,6 +49,15 @@ def test_the_slower_commit_is_named_and_the_change_of_the_machine_is_not(noted):
     assert (change.first, change.last, notes) == (6, 6, [])
     assert change.rise == pytest.approx(0.05, abs=0.01)
     assert {machine for _, _, machine in chain.raw} == {"first", "second"}
+
+
+def test_pairs_that_a_later_call_noted_again_count_once():
+    rng = np.random.default_rng(3)
+    whole, other = figure(0.0, rng), figure(0.0, rng)
+    part = replace(whole, rises=whole.rises[:20])
+    entries = [NotedComparison("a" * 40, "b" * 40, "", "first", [one]) for one in (part, whole, other, whole)]
+    (chain,), _ = chains([Commit("a" * 40, "", ""), Commit("b" * 40, "", "", entries)])
+    assert [one.rise for one in chain.comparisons] == [estimate(one.rises, WALL)[0] for one in (other, whole)]
 
 
 def test_what_is_no_entry_is_left_out_and_another_branch_s_base_is_told(noted, tmp_path):
@@ -101,7 +112,6 @@ def test_the_command_draws_in_the_terminal_and_in_a_file(noted, tmp_path, monkey
     ],
 )
 def test_a_mistake_is_one_message(noted, monkeypatch, options, error, why):
-    from dataclasses import replace
     from pathlib import Path
 
     monkeypatch.chdir(noted[0])
