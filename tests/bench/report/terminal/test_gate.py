@@ -125,6 +125,8 @@ def test_what_a_message_holds_breaks_no_format():
     loud = GateFinding("gate_bad", "throughput", None, Verdict.BROKEN, "\x1b[31mfailed\x00 *HEAD~1* `x` \udc80")
     ElementTree.fromstring(to_junit(report(loud)).encode())
     assert "\\*HEAD\\~1\\* \\`x\\`" in to_markdown(report(loud))
+    calling = GateFinding("gate_bad", "throughput", None, Verdict.BROKEN, "crashed: @torch.no_grad()")
+    assert "@torch" not in to_markdown(report(calling))
     endless = finding(1.0)
     change = replace(endless.judgement.change, value=float("inf"))
     endless = replace(endless, judgement=replace(endless.judgement, change=change, p=float("nan")))
