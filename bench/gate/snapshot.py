@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MissingError, UsageError
+from bench.errors import UsageError
 from bench.gate.checkout import Checkout, resolve, temporary_sides
 from bench.host.git import SHORT_COMMIT, GitFailed, git
 
@@ -73,8 +73,8 @@ def side_by_side(top: Path, base: str, shared: Sequence[str] = (), place: int = 
     """The revision `base` and the working tree at `top`, which go away at the end.
 
     `shared` are paths that git does not track, such as data; both sides get links to them. Each `place` has paths of
-    another length. Raises UsageError for an unknown revision, and for a path that cannot be shared; MissingError where
-    the working tree cannot be copied.
+    another length. Raises UsageError for an unknown revision, a path that cannot be shared, and a working tree that
+    cannot be copied.
     """
     commit = resolve(top, base)
     with temporary_sides(top, place) as sides:
@@ -83,7 +83,8 @@ def side_by_side(top: Path, base: str, shared: Sequence[str] = (), place: int = 
         except GitFailed as error:
             raise UsageError(f"{top} cannot be laid out for measuring: {error}") from None
         except OSError as error:
-            raise MissingError(
+            # Not as something that is missing, with which a CI may pass.
+            raise UsageError(
                 f"{error.filename or top} cannot be copied to {sides.head}: {error.strerror}; set TMPDIR to a place "
                 "with room, or let git ignore what no run needs"
             ) from None

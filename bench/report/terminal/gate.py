@@ -180,7 +180,7 @@ def _method(report: Report) -> str:
 
 
 def _escaped(cell: str) -> str:
-    """As Markdown shows it: no table, emphasis, link, tag or call for a user comes of what a message happens to hold."""
+    """As Markdown shows it: no table, emphasis, link, tag or call for a user comes of what a message holds."""
     plain = " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;")
     plain = re.sub(r"@(?=\w)", "@\N{ZERO WIDTH SPACE}", plain)  # a line of a traceback may be @torch.no_grad()
     return re.sub(r"[\\`*~|\[\]]|(?<!\w)_|_(?!\w)", r"\\\g<0>", plain)

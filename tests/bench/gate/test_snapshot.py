@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import MissingError, UsageError
+from bench.errors import UsageError
 from bench.gate.checkout import PREFIX
 from bench.gate.snapshot import repository_at, side_by_side, told_changes
 from tests.bench.gate.conftest import commit, git_in
@@ -147,7 +147,7 @@ def test_a_working_tree_that_cannot_be_copied_is_one_message(top, monkeypatch):
     monkeypatch.setattr("bench.gate.snapshot.shutil.copy2", full)
     (top / "train.py").write_text("print('working')\n")
     with (
-        pytest.raises(MissingError, match=r"train.py cannot be copied to .*: No space left on device; set TMPDIR"),
+        pytest.raises(UsageError, match=r"train.py cannot be copied to .*: No space left on device; set TMPDIR"),
         side_by_side(top, "HEAD"),
     ):
         pass
