@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -37,10 +37,10 @@ class Interrupts:
 
     def start(self, process: Any) -> None:
         """Start a worker that will receive the signals; it ignores Ctrl-C, which a terminal sends to all its
-        processes."""
-        with _ctrl_z_later() if hasattr(process, "pause") else nullcontext():
-            with ctrl_c_ignored(), main_left_alone():
-                process.start()
+        processes. One that leads a session of its own is out of the terminal's reach, so that none has to be lost."""
+        is_apart = hasattr(process, "pause")
+        with _keys_later() if is_apart else ctrl_c_ignored(), main_left_alone():
+            process.start()
             self._processes = (*self._processes, process)
         if self.stopping:
             process.terminate()
@@ -96,9 +96,9 @@ class Interrupts:
 
 
 @contextmanager
-def _ctrl_z_later() -> Iterator[None]:
-    """A Ctrl-Z in the body comes behind it, when it is known whom to stop; a child has to unblock it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+def _keys_later() -> Iterator[None]:
+    """A Ctrl-Z or Ctrl-C in the body comes behind it, when it is known whom to stop; a child has to unblock them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP, signal.SIGINT})
     try:
         yield
     finally:
