@@ -110,6 +110,7 @@ class ScriptFollower:
             self._leftovers = Leftovers(self.process)
         elif self.process.ended_s is None:
             self.process.tree.watch()
+            self._energy.look()
         self._on_event({"kind": "tick"})
         if self._interrupts.count > self._signals_told:
             self._signals_told = self._interrupts.count

@@ -7,6 +7,7 @@ times a second at best, so the energy of less than a second is mostly noise.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any, Protocol
 from bench.host.gpus import visible_gpus
 
 COARSE_BELOW_S = 1.0
+# The smallest range of RAPL, 65 kJ, lasts for a minute at a kilowatt.
+LOOK_EVERY_S = 30.0
 POWERCAP = Path("/sys/class/powercap")
 
 
@@ -113,11 +116,18 @@ def cpu_counter(powercap: Path = POWERCAP) -> Counter | None:
 class EnergyMeter:
     """Measures the joules of each phase; a phase ends when the next one is entered."""
 
-    def __init__(self, counter: Counter | None) -> None:
+    def __init__(self, counter: Counter | None, now: Callable[[], float] = time.monotonic) -> None:
         self.source = counter.name if counter else None
         self._read: Callable[[], float | None] = counter.joules if counter else lambda: None
         self._spent_j: dict[str, float] = defaultdict(float)
         self._phase, self._phase_began_j = "", self._safely()
+        self._now, self._next_look_s = now, now() + LOOK_EVERY_S
+
+    def look(self) -> None:
+        """Call it often in a long phase, or a counter that wraps around twice between two readings loses a round."""
+        if (now_s := self._now()) >= self._next_look_s:
+            self._next_look_s = now_s + LOOK_EVERY_S
+            self._safely()
 
     def enter(self, phase: str) -> None:
         """Count energy for `phase` from now on."""

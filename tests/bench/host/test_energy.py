@@ -92,6 +92,15 @@ def test_rapl_counts_packages_and_survives_its_wrap(tmp_path):
     assert counter.joules() == pytest.approx(0.5)
 
 
+def test_a_long_phase_loses_no_round_of_a_counter(tmp_path):
+    zone, clock = make_zone(tmp_path, "intel-rapl:0", "package-0", 0), iter(range(0, 10_000, 40))
+    meter = EnergyMeter(cpu_counter(tmp_path), lambda: next(clock))
+    for uj in (600_000, 200_000, 800_000, 400_000):  # two rounds of a million, and 400,000
+        (zone / "energy_uj").write_text(str(uj))
+        meter.look()
+    assert meter.metrics(train_s=0.0) == {"energy_j": pytest.approx(2.4)}
+
+
 def test_no_rapl_is_no_counter(tmp_path):
     assert cpu_counter(tmp_path / "nothing") is None
     zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 1)
