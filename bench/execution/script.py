@@ -85,7 +85,7 @@ class ScriptFollower:
         self._limit = TimeLimit(command.timeout_s)
         pattern = EpochPattern(command.epoch_pattern) if command.epoch_pattern is not None else None
         self._account = ScriptAccount(pattern, self.process.began_s)
-        self._sampler = contention.Sampler(root=self.process.pid)
+        self._sampler = contention.Sampler(self.process.pid, members=self.process.tree.members_lately)
         self._readings = {0.0: self._sampler.read()}
         self._on_event({"kind": "phase", "name": self._account.timeline.phase, "spans": []})
 

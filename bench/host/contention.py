@@ -208,7 +208,8 @@ class Sampler:
     """Reads the counters for this process and those that belong to its run.
 
     All descendants of the process `root`, by default this one, belong to the run. The `helpers`, such as the command
-    that shows the progress, belong to it without their descendants. `proc` is the kernel's folder, for tests.
+    that shows the progress, belong to it without their descendants, and so do the `members` of the moment, such as
+    those that outlive their parents. `proc` is the kernel's folder, for tests.
     """
 
     def __init__(
@@ -218,10 +219,11 @@ class Sampler:
         proc: Path = Path("/proc"),
         cpus: Sequence[int] | None = None,
         now: Callable[[], float] = time.monotonic,
+        members: Callable[[], Iterable[int]] = lambda: (),
     ) -> None:
         self.root = os.getpid() if root is None else root
         self.helpers = set(helpers)
-        self._proc, self._now = str(proc), now
+        self._proc, self._now, self._members = str(proc), now, members
         cpus = usable_cpus() if cpus is None else cpus
         self._cpu_names = {f"cpu{cpu}".encode() for cpu in cpus}
         self.threads = len(cpus)
@@ -296,7 +298,7 @@ class Sampler:
         while new:
             new = [child for pid in new for child in children[pid] if child not in family]
             family.update(new)
-        self._family = family
+        self._family = family | set(self._members())
         self._scans_took_s += time.thread_time() - began_s
         self._next_scan_s = self._began_s + self._scans_took_s / SCAN_SHARE
 

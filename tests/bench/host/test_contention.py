@@ -48,6 +48,17 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+def test_what_outlives_its_parent_stays_the_runs_own(machine: Machine) -> None:
+    sampler = Sampler(os.getpid(), proc=machine.proc, cpus=[0, 1], now=lambda: machine.at_s, members=lambda: [5])
+    first = sampler.read()
+    machine.at_s = 10.0
+    machine.cpu["cpu0"] = {"user": 900, "idle": 100, "steal": 0}
+    machine.cpu["cpu1"] = {"user": 0, "idle": 1000, "steal": 0}
+    machine.processes[5] = [1, 900]  # a child of init by now
+    machine.write()
+    assert sampler.since(first).others_cpu_s == 0.0
+
+
 def test_what_is_not_the_runs_own_is_the_others(machine: Machine) -> None:
     sampler = machine.sampler()
     first = sampler.read()
