@@ -165,7 +165,8 @@ class UsersSide:
             argv = profiled(command.argv, out)
             if argv is None:
                 return {"kind": "function", "seconds": {}}
-            self._run_command(command.model_copy(update={"argv": argv}), 0, Path(folder, "log"), device, None)
+            profiled_command, log = command.model_copy(update={"argv": argv}), Path(folder, "log")
+            self._run_command(profiled_command, 0, log, device, opened.timeout_s)
             return {"kind": "function", "seconds": function_seconds(out, self.snapshot.root)}
 
     def _reference(self, device: str) -> dict[str, float | None]:

@@ -206,6 +206,13 @@ def test_ctrl_c_is_heard_after_the_command_has_ended_too(tmp_path, monkeypatch):
         side.ask("run", matrix=0, cell=0, seed=0, device="cpu", data=None, cache="", log=str(tmp_path / "log"))
 
 
+def test_a_profile_ends_at_the_time_out_of_the_matrix(tmp_path):
+    (tmp_path / "train.py").write_text("import time\ntime.sleep(60)\n")
+    side, _ = opened_side(tmp_path, "command: python3 train.py\ntimeout_s: 0.5\n")
+    told = side.ask("profile", matrix=0, cell=0, device="cpu", data=None, cache="")
+    assert told == {"kind": "function", "seconds": {}}
+
+
 def test_what_the_base_lacks_leaves_nothing_to_compare(theirs):
     (theirs.root / "bench.yaml").unlink()
     (theirs.root / "train.py").unlink()
