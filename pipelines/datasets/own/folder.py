@@ -99,12 +99,16 @@ def _classes(folder: Path) -> dict[str, Path]:
 def _files(folders: dict[str, Path]) -> dict[str, list[Path]]:
     """The images of each class."""
     found = {
-        name: sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        for name, folder in folders.items()
+        name: sorted(path for path in folder.rglob("*") if is_image_name(path)) for name, folder in folders.items()
     }
     if empty := [name for name, files in found.items() if not files]:
         raise DataCorrupt(f"{folders[empty[0]]} holds no image; {', '.join(SUFFIXES)} are read.")
     return found
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether its name is an image's, and not that of what macOS lays beside one on other file systems (`._x.jpg`)."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def all_grey(paths: Iterable[Path]) -> bool:

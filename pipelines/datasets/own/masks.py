@@ -12,7 +12,15 @@ from PIL import Image, ImageOps
 
 from bench.pipelines.dataset import Split
 from bench.pipelines.datasets.own.arrays import Splits
-from bench.pipelines.datasets.own.folder import SUFFIXES, TEST_NAMES, all_grey, check_image_size, open_image, pixels_of
+from bench.pipelines.datasets.own.folder import (
+    SUFFIXES,
+    TEST_NAMES,
+    all_grey,
+    check_image_size,
+    is_image_name,
+    open_image,
+    pixels_of,
+)
 from bench.pipelines.errors import DataCorrupt, WrongOption
 
 IMAGES, MASKS = "images", "masks"
@@ -75,7 +83,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
         raise DataCorrupt(f"There is no folder {folder}; images and masks lie in {IMAGES} and {MASKS}, by equal names.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
+        if is_image_name(path) and (other := found.setdefault(path.stem, path)) != path:
             raise DataCorrupt(f"{path}: {other.name} has the same name, so that one of the two would be left out.")
     if not found:
         raise DataCorrupt(f"{folder} holds no image; {', '.join(SUFFIXES)} are read.")

@@ -137,6 +137,7 @@ class TestFolder:
         pictures(tmp_path / "photos" / "train")
         pictures(tmp_path / "photos" / "val", count=2)
         (tmp_path / "photos" / "train" / "a" / "notes.txt").write_text("no image")
+        (tmp_path / "photos" / "train" / "a" / "._0.png").write_bytes(b"what macOS lays beside 0.png")
         data = load_dataset(f"{tmp_path}/photos")
         assert (data.image_shape, data.classes, len(data.train), len(data.test)) == ((3, 4, 6), 2, 6, 4)
         assert list(data.train.labels) == [0, 0, 0, 1, 1, 1]

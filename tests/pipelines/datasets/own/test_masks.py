@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_images_and_masks_of_one_name_belong_together(folder):
     pair(folder, "b", classes=2)
+    (folder / "images" / "._b.png").write_bytes(b"what macOS lays beside b.png")
     data = load_dataset(str(folder), options={"held_out": 1})
     assert (data.image_shape, data.classes, data.void, len(data.train), len(data.test)) == ((3, 4, 6), 3, None, 3, 1)
     assert data.train.targets.shape == (3, 4, 6)
