@@ -6,6 +6,7 @@ from bench.errors import UsageError
 from bench.exchange import dawnbench
 from bench.exchange.mllog import log_lines
 from bench.exchange.to_runs import run_of
+from bench.scores.rules import RunTimeline, rule
 
 
 def events(run):
@@ -37,6 +38,18 @@ def test_the_clock_starts_before_the_data_and_stops_at_the_target(cifar_run):
     (stop,) = found["run_stop"]
     assert stop["time_ms"] - start_ms == 150_000
     assert stop["metadata"]["status"] == "success"
+
+
+def test_initialisation_of_more_than_half_an_hour_counts_as_in_our_rule(cifar_run):
+    late_s = 2_000.0
+    spans = [
+        span | {"start_s": span["start_s"] + late_s, "end_s": span["end_s"] + late_s} for span in cifar_run().spans[1:]
+    ]
+    run = cifar_run(spans=spans)
+    found = by_key(run)
+    (start,), (stop,) = found["run_start"], found["run_stop"]
+    assert start["time_ms"] - found["init_start"][0]["time_ms"] == 1_800_000
+    assert stop["time_ms"] - start["time_ms"] == 1000 * rule("mlperf", run.measure).timing(RunTimeline(run), 0.94).time_s
 
 
 def test_nothing_follows_the_moment_of_the_target(cifar_run):
