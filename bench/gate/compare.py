@@ -210,14 +210,14 @@ def _of_equal_seeds(
     return [sides[0][seed] for seed in common], [sides[1][seed] for seed in common]
 
 
-def missed(group: MatchedCell, false_alarms: float) -> list[GateFinding]:
+def missed(group: MatchedCell, false_alarms: float, among: Sequence[Quantity] | None = None) -> list[GateFinding]:
     """Findings about figures that some runs lack because they failed, such as the time to a target.
 
-    Fisher's exact test (JRSS 98, 1935) decides whether head fails more often. The times of the successful runs are a
+    They are sought `among` these quantities, by default all of the measure. Fisher's exact test (JRSS 98, 1935) decides whether head fails more often. The times of the successful runs are a
     biased selection and are not compared.
     """
     found = []
-    for quantity in QUANTITIES.get(group.measure, ()):
+    for quantity in QUANTITIES.get(group.measure, ()) if among is None else among:
         sides = [[result.metrics for result in side if result.metrics] for side in (group.base, group.head)]
         have = [sum(_usable(metrics.get(quantity.metric), quantity) for metrics in side) for side in sides]
         counts = [len(side) for side in sides]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,16 @@ class PairedCell:
         if not self.pairs:
             reason = "not one pair of runs was measured in the time there was; give it a larger --budget"
             return [GateFinding(self.label, self.head.judged_as, None, Verdict.UNSURE, reason)]
-        found = missed(self._group, limits.false_alarms) or self._not_reported(judgements)
+        counted = [quantity for quantity in QUANTITIES.get(self.head.judged_as, ()) if self._counts(quantity)]
+        lacking = {quantity.metric: missed(self._group, limits.false_alarms, [quantity]) for quantity in counted}
+        found = [finding for findings in lacking.values() for finding in findings]
+        told = {metric for metric, findings in lacking.items() if findings}
+        found += self._not_reported(told | {judgement.quantity.metric for judgement in judgements})
         found += [GateFinding(self.label, self.head.judged_as, self._explained(judgement)) for judgement in judgements]
         return found or [GateFinding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
 
-    def _not_reported(self, judgements: Sequence[Judgement]) -> list[GateFinding]:
-        """A finding for each metric that is to be judged and that some run lacks."""
-        told = {judgement.quantity.metric for judgement in judgements}
+    def _not_reported(self, told: Set[str]) -> list[GateFinding]:
+        """A finding for each metric that is to be judged, that some run lacks, and of which nothing is `told` yet."""
         return [
             GateFinding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, f"not every run reports {metric}")
             for metric in self.judged
