@@ -213,8 +213,8 @@ def _of_equal_seeds(
 def missed(group: MatchedCell, false_alarms: float, among: Sequence[Quantity] | None = None) -> list[GateFinding]:
     """Findings about figures that some runs lack because they failed, such as the time to a target.
 
-    They are sought `among` these quantities, by default all of the measure. Fisher's exact test (JRSS 98, 1935) decides whether head fails more often. The times of the successful runs are a
-    biased selection and are not compared.
+    They are sought `among` these quantities, by default all of the measure. Fisher's exact test (JRSS 98, 1935) decides
+    whether head fails more often. The times of the successful runs are a biased selection and are not compared.
     """
     found = []
     for quantity in QUANTITIES.get(group.measure, ()) if among is None else among:
