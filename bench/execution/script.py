@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class ScriptFollower:
         interrupts: Interrupts,
         device: str = "cpu",
         share: Share = Share(),
+        without: Collection[str] = (),
     ) -> None:
         """Raises `UsageError` if the command cannot be started; then there is nothing to record."""
         self.over = False
@@ -73,7 +74,7 @@ class ScriptFollower:
         self._oom_kills: Callable[[], int] = lambda: oom_kills() - oom_before
         try:
             folder = folder_of(command, root)
-            env = environment_of(command, seed) | {"BENCH_EVENTS": str(self._events.path)} | share.environment
+            env = environment_of(command, seed, without) | {"BENCH_EVENTS": str(self._events.path)} | share.environment
             self.process = ScriptProcess(command.argv_of(seed), folder, env)
             self.process.asked = lambda: interrupts.last or signal.SIGTERM
             with share.of_children():
@@ -284,15 +285,17 @@ def run_script(
     on_event: OnEvent = lambda _: None,
     interrupts: Interrupts | None = None,
     device: str = "cpu",
+    without: Collection[str] = (),
 ) -> Measured:
     """Run `command` in `root`, a checkout or the user's folder, and follow it to its end, however it ends.
 
     Its output goes to `log`. `on_event` is told of lines, epochs, spans and signals, as by a worker. Without
-    `interrupts` the first Ctrl-C ends the run, which is recorded as interrupted. To be called in the main thread.
-    Raises `UsageError` for a command that cannot be started.
+    `interrupts` the first Ctrl-C ends the run, which is recorded as interrupted. It inherits the user's
+    environment `without` these variables. To be called in the main thread. Raises `UsageError` for a command that
+    cannot be started.
     """
     if interrupts is None:
         with Interrupts() as interrupts:
-            return run_script(command, seed, root, log, on_event, interrupts, device)
-    follower = ScriptFollower(command, seed, root, log, on_event, interrupts, device)
+            return run_script(command, seed, root, log, on_event, interrupts, device, without)
+    follower = ScriptFollower(command, seed, root, log, on_event, interrupts, device, without=without)
     return follow_to_end(follower, TICK_S)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from resource import struct_rusage
@@ -132,9 +132,11 @@ class ScriptProcess:
                 os.killpg(self.pid, number)
 
 
-def environment_of(command: Command, seed: int) -> dict[str, str]:
-    """The user's environment, before this process changed anything, and what the command sets."""
-    return imports.ENVIRONMENT | command.env_of(seed)
+def environment_of(command: Command, seed: int, without: Collection[str] = ()) -> dict[str, str]:
+    """The user's environment, before this process changed anything, `without` some variables, and what the command
+    sets."""
+    theirs = {name: value for name, value in imports.ENVIRONMENT.items() if name not in without}
+    return theirs | command.env_of(seed)
 
 
 def folder_of(command: Command, root: Path) -> Path:

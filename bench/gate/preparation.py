@@ -25,8 +25,10 @@ TIMEOUT_S = 3600.0
 LOG_TAIL_LINES = 15
 # The folder within a side; git ignores its content.
 FOLDER = ".bench-environment"
-# Variables that would hide the side's environment, or name another repository inside a git hook.
-NOT_THEIRS = ("PYTHONHOME", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+# Variables that name another repository than the side inside a git hook.
+OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+# And one that would hide the side's environment.
+NOT_THEIRS = ("PYTHONHOME", *OF_A_HOOK)
 _DESCRIBE = """
 import importlib.util, json, site, sys, sysconfig
 paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *getattr(site, "getsitepackages", list)()]

@@ -22,7 +22,7 @@ from bench.execution.measured import Measured
 from bench.execution.script import run_script
 from bench.gate.agent_process import AgentFailed, AgentProcess
 from bench.gate.function_profile import function_seconds, profiled
-from bench.gate.preparation import Environment
+from bench.gate.preparation import OF_A_HOOK, Environment
 from bench.gate.quantity import QUANTITIES, quantity_of
 from bench.gate.snapshot import Snapshot
 from bench.measures.script_timeline import LOOKS
@@ -144,7 +144,13 @@ class UsersSide:
         }
         with Interrupts() as interrupts:
             measured = run_script(
-                command.model_copy(update=here), seed, self.snapshot.root, log, interrupts=interrupts, device=device
+                command.model_copy(update=here),
+                seed,
+                self.snapshot.root,
+                log,
+                interrupts=interrupts,
+                device=device,
+                without=OF_A_HOOK,
             )
         if interrupts.count:  # also by a Ctrl-C after the command's end, which the run's status says nothing of
             raise KeyboardInterrupt

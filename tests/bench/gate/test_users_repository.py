@@ -13,6 +13,7 @@ import pytest
 from bench.cli.commands.regress import RegressOptions, regress
 from bench.cli.gate_options import ReportFormat, ReportOutput
 from bench.errors import BenchError, MissingError, UsageError
+from bench.execution import imports
 from bench.execution.leftovers import Leftovers
 from bench.gate import users_side
 from bench.gate.preparation import Environment
@@ -204,6 +205,17 @@ def test_ctrl_c_is_heard_after_the_command_has_ended_too(tmp_path, monkeypatch):
     monkeypatch.setattr(Leftovers, "are_gone", lambda *_: os.kill(os.getpid(), signal.SIGINT) is None)
     with pytest.raises(KeyboardInterrupt):
         side.ask("run", matrix=0, cell=0, seed=0, device="cpu", data=None, cache="", log=str(tmp_path / "log"))
+
+
+def test_a_git_hook_s_repository_is_not_told_to_commands(tmp_path, monkeypatch):
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "KEPT"):
+        monkeypatch.setitem(imports.ENVIRONMENT, name, "of the hook")
+    side, _ = opened_side(tmp_path, "command: {argv: [env]}\n")
+    side.ask("run", matrix=0, cell=0, seed=0, device="cpu", data=None, cache="", log=str(tmp_path / "log"))
+    told = (tmp_path / "log").read_text()
+    assert "KEPT=of the hook" in told
+    assert "GIT_DIR=" not in told
+    assert "GIT_INDEX_FILE=" not in told
 
 
 def test_a_profile_ends_at_the_time_out_of_the_matrix(tmp_path):
