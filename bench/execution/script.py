@@ -290,9 +290,8 @@ def run_script(
     """Run `command` in `root`, a checkout or the user's folder, and follow it to its end, however it ends.
 
     Its output goes to `log`. `on_event` is told of lines, epochs, spans and signals, as by a worker. Without
-    `interrupts` the first Ctrl-C ends the run, which is recorded as interrupted. It inherits the user's
-    environment `without` these variables. To be called in the main thread. Raises `UsageError` for a command that
-    cannot be started.
+    `interrupts` the first Ctrl-C ends the run, which is recorded as interrupted. The command does not inherit the
+    variables `without`. To be called in the main thread. Raises `UsageError` for a command that cannot be started.
     """
     if interrupts is None:
         with Interrupts() as interrupts:

@@ -54,6 +54,7 @@ class ScriptProcess:
 
     def start(self) -> None:
         """Start it now. Raises `UsageError` if the system refuses."""
+        _hear_of_ends()
         _enlarge(self._writer)
         self.began_s = time.monotonic()
         try:
@@ -190,6 +191,12 @@ def _why_not_started(argv: Sequence[str], error: Exception) -> str:
     return f"{argv[0]} cannot be run: {why}{hint}"
 
 
+def _hear_of_ends() -> None:
+    """Undo an ignored SIGCHLD that was inherited, with which the system keeps no exit code for whoever waits."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def _enlarge(pipe: int) -> None:
     """Enlarge the pipe for a script that briefly prints faster than it is read."""
     with suppress(AttributeError, OSError, ImportError):
@@ -204,7 +211,7 @@ _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 def _as_by_hand() -> None:
     """In the child: reset signals as a shell does, and die when the parent dies."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGVTALRM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGVTALRM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if _PRCTL is not None:

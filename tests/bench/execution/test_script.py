@@ -357,3 +357,13 @@ def test_ctrl_z_stops_the_script_too_and_is_told(tmp_path):
     assert status == "ok"
     assert "it was stopped once from outside" in reason
     assert 0.4 < paused_s <= wall_s
+
+
+def test_an_ignored_sigchld_that_was_inherited_loses_no_exit_code(time_script):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        measured = time_script("exit 3", shell=True)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert measured.status == "crashed"
+    assert "exit code 3" in measured.reason
