@@ -61,3 +61,13 @@ def test_the_published_run_is_of_the_shipped_recipe(monkeypatch):
     _, cell = recipes.identify(recipe.config(), "cpu", "time_to_accuracy")
     assert duration_estimate.expect(cell, "elsewhere", []).said.startswith("about ")
     native_precision.cache_clear()
+
+
+def test_runs_here_that_do_not_time_a_whole_run_are_of_no_other_machine(a_run, make_run):
+    resumed = a_run(700.0, config={"resolved": {"resumed": [{"run_id": "r"}]}})
+    without_total = make_run(cell="c" * 16, machine={"id": "here"}, metrics={"accuracy": 0.9})
+    for runs in ([resumed], [without_total], [resumed, without_total]):
+        expected = duration_estimate.expect("c" * 16, "here", runs)
+        assert expected.total_s is None
+        assert expected.said.startswith("unknown, no earlier run was timed as a whole; ")
+    assert duration_estimate.expect("c" * 16, "here", [resumed, a_run(500.0, "elsewhere")]).total_s == 500.0
