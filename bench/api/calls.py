@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 
 from bench.api.loading import load
+from bench.api.mappings import as_options, has_keys_of_text
 from bench.cli.commands import leaderboard as boards
 from bench.cli.commands.run import run_seeds
 from bench.cli.commands.sweep import run_cells
@@ -152,9 +153,9 @@ def sweep(
 ) -> Frames:
     """Run every cell of a matrix with every seed, and nothing that is done already, as `bench sweep` does.
 
-    `matrix` is a shipped one's name or a .yaml file. `only` holds a value, or a list of them, for each key that cells
-    are chosen by: `{"model.width": [8, 16]}`. `executor` is where the runs are carried out, with `address` for Ray and
-    a mapping `slurm` for Slurm. The other options are those of `bench sweep`.
+    `matrix` is a shipped one's name or a .yaml file. `only` holds a value, or several in a list or tuple, for each key
+    that cells are chosen by: `{"model.width": [8, 16]}`. `executor` is where the runs are carried out, with `address`
+    for Ray and a mapping `slurm` for Slurm. The other options are those of `bench sweep`.
 
     Returns the last run of each cell and seed that has one, also of those that were done before, and their epochs.
     Raises UsageError, MissingError, and after Ctrl-C KeyboardInterrupt; the same call then goes on.
@@ -164,7 +165,7 @@ def sweep(
     _check_seconds("sampling_timeout_s", sampling_timeout_s)
     options = SweepOptions(
         matrix=os.path.expanduser(str(matrix)),
-        only=[f"{key}={json.dumps(value)}" for key, values in (only or {}).items() for value in _list(values)],
+        only=[] if only is None else as_options("only", only, apart=True),
         rerun=rerun,
         resume=resume,
         limit=limit,
@@ -260,11 +261,7 @@ def _frames(made: Iterable[Run], results: str | Path) -> Frames:
 
 
 def _slurm(settings: Mapping[str, Any] | None) -> list[str] | None:
-    return None if settings is None else [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-
-
-def _list(values: Any) -> list[Any]:
-    return values if isinstance(values, list) else [values]
+    return None if settings is None else as_options("slurm", settings)
 
 
 def _path(given: str | Path | None) -> Path | None:
@@ -280,7 +277,7 @@ def _choice(kind: type[C], option: str, given: str) -> C:
 
 def _settings(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Raises UsageError for what is no mapping of dotted keys."""
-    if given is not None and not (isinstance(given, Mapping) and all(isinstance(key, str) for key in given)):
+    if given is not None and not has_keys_of_text(given):
         raise UsageError(f'settings are {given!r}: give values by their dotted keys, as in {{"model.width": 16}}')
     return given or {}
 

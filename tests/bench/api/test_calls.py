@@ -7,10 +7,13 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bench
+from bench.api.mappings import as_options
 from bench.cli.commands import run as command
 from bench.execution.measured import Measured
 from bench.runs.store import Store
@@ -150,6 +153,25 @@ def test_a_wrong_option_is_refused_before_anything_starts(tmp_path, options, wor
     with pytest.raises(bench.UsageError, match=re.escape(words)):
         bench.run(**({"recipe": "digits", "results": tmp_path} | options))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        ({"model.width": Path("4")}, "only['model.width'] is PosixPath('4'), of the type PosixPath: give text"),
+        ({"model.width": np.int64(4)}, "of the type int64: give text, a number"),
+        (["model.width=4"], "only is ['model.width=4']: give values by their keys"),
+    ],
+)
+def test_what_cells_are_chosen_by_is_checked(tmp_path, only, words):
+    with pytest.raises(bench.UsageError, match=re.escape(words)):
+        bench.sweep("digits", only=only, device="cpu", results=tmp_path)
+
+
+def test_a_tuple_holds_several_values_as_a_list_does():
+    for values in ([4, "a"], (4, "a")):
+        assert as_options("only", {"x": values}, apart=True) == ["x=4", 'x="a"']
+    assert as_options("slurm", {"gres": ["a", 1]}) == ['gres=["a", 1]']
 
 
 def test_what_was_stopped_is_recorded_and_raised(tmp_path, monkeypatch):
