@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console
@@ -110,10 +112,31 @@ def _write(frame: pd.DataFrame, format: FormatChoice, console: Console, table: C
         case FormatChoice.csv:
             write_out(as_csv(frame))
         case FormatChoice.json:
-            content = frame.to_json(orient="records", date_format="iso", double_precision=15, indent=2)
-            write_out(f"{content}\n", is_json=True)
+            write_out(f"{json.dumps(_records(frame), indent=2)}\n", is_json=True)
         case FormatChoice.table:
             console.print(table(frame), soft_wrap=not console.is_terminal)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows for JSON, as pandas writes them, but with every digit of the numbers: it knows decimals alone."""
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
+    for name in frame.columns:
+        for row, value in zip(rows, frame[name], strict=True):
+            row[str(name)] = _exact(value, row[str(name)])
+    return rows
+
+
+def _exact(value: Any, told: Any) -> Any:
+    """What pandas `told` of a value, with its floats as they are."""
+    match value:
+        case float() if told is not None:
+            return float(value)
+        case list() | tuple() | np.ndarray():
+            return [_exact(*pair) for pair in zip(value, told, strict=True)]
+        case dict():
+            return {key: _exact(one, told[str(key)]) for key, one in value.items()}
+        case _:
+            return told
 
 
 def _names(text: str | None) -> list[str]:

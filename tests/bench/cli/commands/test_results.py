@@ -176,6 +176,12 @@ def test_values_for_programs_are_bare_and_whole(call, results):
     assert row["config.model.name"] == "tiny"
 
 
+def test_json_holds_every_digit_of_a_number(call, results, make_run):
+    small_s = 1.2345678901234567e-5
+    Store(results / "runs" / "new.jsonl").append(make_run(seed=77, metrics={"train_s": small_s}))
+    assert {"seed": 77, "train_s": small_s} in json.loads(call("--columns", "seed,train_s", "-f", "json"))
+
+
 def test_columns(call, results):
     lines = call("columns").splitlines()
     found = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
