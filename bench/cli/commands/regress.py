@@ -40,7 +40,7 @@ from bench.gate.users_repository import UsersRepository, matrices_of, users_repo
 from bench.gate.verdict import LEAST_ROUNDS, Verdict
 from bench.host.fingerprint import chosen_device, device_count, fingerprint
 from bench.host.provenance import code_identity
-from bench.report.terminal.gate import progress, write_report
+from bench.report.terminal.gate import progress, refuse_unwritable, write_report
 from bench.spec import matrix as matrices
 from bench.text import streams
 from bench.text.console import LastingConsole, say
@@ -101,8 +101,8 @@ class RegressOptions:
 def regress(options: RegressOptions, console: Console) -> int:
     """Measure, judge, tell.
 
-    Raises UsageError for a wrong revision, matrix or margin, and in another repository than bench's; KeyboardInterrupt
-    goes on its way once all processes are ended and the base is removed.
+    Raises UsageError for a wrong revision, matrix or margin, in another repository than bench's, and where the report
+    could not be written; KeyboardInterrupt goes on its way once all processes are ended and the base is removed.
     """
     if options.base is None:
         refuse_elsewhere(ROOT, Path.cwd(), "a stored baseline")
@@ -111,6 +111,7 @@ def regress(options: RegressOptions, console: Console) -> int:
     if options.rounds is not None and options.rounds < LEAST_ROUNDS:
         raise UsageError(f"--rounds {options.rounds}: fewer than {LEAST_ROUNDS} can tell nothing")
     output = options.output
+    refuse_unwritable(output.out, output.junit)
     if output.format != "terminal" and output.out is None:
         # A report that a program reads is alone on stdout.
         console = LastingConsole(stderr=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.gate import study
 from bench.gate.paired_cell import PairedCell
 from bench.gate.report import Outcome, Report
@@ -81,6 +83,29 @@ def write_report(report: Report, format: Format, out: Path | None, junit: Path |
         # A program that reads it expects UTF-8, whatever the terminal's locale.
         sys.stdout.buffer.write(visible(content).encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
+
+
+def refuse_unwritable(*paths: Path | None) -> None:
+    """Raises UsageError for a place where no report can be written. What is there stays as it is."""
+    for path in filter(None, paths):
+        try:
+            if path.exists():
+                _refuse_access(path)
+            else:
+                place = Path(os.path.realpath(path))  # of a link to nothing, what would be made
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.touch()
+                place.unlink()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}; name another place") from None
+
+
+def _refuse_access(path: Path) -> None:
+    """Ask only, because opening a pipe would wait for its reader, and closing it would end it. Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def print_report(report: Report, console: Console) -> None:

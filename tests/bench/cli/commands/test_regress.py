@@ -216,6 +216,8 @@ def test_a_matrix_is_measured_once_and_two_of_one_name_are_refused(matrix, tmp_p
         (["--budget", "5"], "'--budget': '5': give a number and a unit"),
         (["--margin", "3"], "'--margin': '3': give percent"),
         (["--rounds", "2"], "--rounds 2: fewer than 8 can tell nothing"),
+        (["--out", "/"], "/ cannot be written: Is a directory; name another place"),
+        (["--junit", "/"], "/ cannot be written: Is a directory"),
     ],
 )
 def test_a_mistake_is_one_message(here, arguments, message):

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.gate.quantity import ACCURACY, QUANTITIES
 from bench.gate.report import GateFinding, Report, Side
 from bench.gate.study import Outcome
 from bench.gate.verdict import Case, Verdict, judge
-from bench.report.terminal.gate import print_report, study_table, to_markdown, write_report
+from bench.report.terminal.gate import print_report, refuse_unwritable, study_table, to_markdown, write_report
 from bench.report.terminal.gate_files import to_json, to_junit
 from bench.text.console import LastingConsole
 
@@ -168,6 +170,20 @@ def test_a_report_is_written_where_it_is_asked_for(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(MissingError, match="cannot write"):
         write_report(made, "json", tmp_path / "file" / "x", None, console)
+
+
+def test_a_place_where_no_report_can_be_written_is_refused_and_others_stay_as_they_are(tmp_path):
+    file, new = tmp_path / "file", tmp_path / "new" / "gate.json"
+    file.write_text("kept")
+    for path in (file / "x", tmp_path):
+        with pytest.raises(UsageError, match="cannot be written"):
+            refuse_unwritable(None, path)
+    reader, writer = os.pipe()
+    refuse_unwritable(file, new, Path(f"/dev/fd/{writer}"))
+    os.close(reader)
+    os.close(writer)
+    assert file.read_text() == "kept"
+    assert not new.exists()
 
 
 def test_a_study_has_a_row_a_rule_and_a_column_a_slow_down(capsys):
