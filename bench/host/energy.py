@@ -7,6 +7,7 @@ times a second at best, so the energy of less than a second is mostly noise.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +122,8 @@ class EnergyMeter:
         self._read: Callable[[], float | None] = counter.joules if counter else lambda: None
         self._spent_j: dict[str, float] = defaultdict(float)
         self._phase, self._phase_began_j = "", self._safely()
-        self._now, self._next_look_s = now, now() + LOOK_EVERY_S
+        # NVML's counter does not wrap around, so that no reading is to disturb what is timed.
+        self._now, self._next_look_s = now, now() + LOOK_EVERY_S if isinstance(counter, RaplCounter) else math.inf
 
     def look(self) -> None:
         """Call it often in a long phase, or a counter that wraps around twice between two readings loses a round."""

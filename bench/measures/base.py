@@ -304,6 +304,7 @@ class Measure(ABC):
         """Report the progress of the sampling, a few times a second."""
         if time.monotonic() >= self._next_step_told_s:
             self._next_step_told_s = time.monotonic() + TELL_EVERY_S
+            self.energy.look()
             self.tell("step", epoch=0, step=step, total_steps=0, examples=examples, loss=None)
 
     def _loader(self, data: Dataset, split: Split) -> Loader:

@@ -258,6 +258,8 @@ class TimeToAccuracy(Measure):
         return None
 
     def _report(self, event: dict[str, Any]) -> None:
+        """Pass on what the training reports of steps, a few times a second, and of epochs."""
+        self.energy.look()
         self.tell(**event)
 
     def _show(self, name: str, epoch: int, picture: Tensor) -> None:

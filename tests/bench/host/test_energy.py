@@ -101,6 +101,14 @@ def test_a_long_phase_loses_no_round_of_a_counter(tmp_path):
     assert meter.metrics(train_s=0.0) == {"energy_j": pytest.approx(2.4)}
 
 
+def test_a_counter_that_does_not_wrap_around_is_not_read_in_between():
+    clock = iter(range(0, 10_000, 40))
+    meter = EnergyMeter(Counter(1.0, 5.0, OSError("read in between")), lambda: next(clock))
+    meter.look()
+    meter.look()
+    assert meter.metrics(train_s=0.0) == {"energy_j": 4.0}
+
+
 def test_no_rapl_is_no_counter(tmp_path):
     assert cpu_counter(tmp_path / "nothing") is None
     zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 1)

@@ -47,6 +47,15 @@ def test_a_host_counts_the_devices_that_it_has(monkeypatch, make_job):
     assert asked == [(True, 2)]
 
 
+def test_progress_within_a_phase_looks_at_the_counter(monkeypatch, make_job):
+    looks = []
+    measured = TimeToAccuracy(make_job("time_to_accuracy"), Clock(), lambda *_, **__: None)
+    monkeypatch.setattr(measured.energy, "look", lambda: looks.append("look"))
+    measured._report({"kind": "step"})
+    measured.tell_step(1, 64)
+    assert looks == ["look"] * 2
+
+
 def test_without_a_counter_it_is_null(monkeypatch, make_job, run_here):
     monkeypatch.setattr(base, "open_counter", lambda is_cuda, count: None)
     metrics = run_here(make_job("inference"))[-1]["metrics"]
