@@ -43,7 +43,7 @@ class SGDW(SGD):
         super().__init__([group | {"decay": decay} for group, decay in zip(params, decays, strict=True)], fused=fused)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]
         """One step; a parameter without a gradient keeps its value."""
         for group in self.param_groups:
             trained = [parameter for parameter in group["params"] if parameter.grad is not None]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.claims.cells import Claim
 from bench.claims.evidence import Answer
 from bench.report.terminal.claims import cells, part_verdict, remark, summary
+from bench.text.units import counted
 
 # What a page of verdicts says of the way to them.
 METHOD = (
@@ -59,7 +60,8 @@ def origins(answers: Sequence[Answer]) -> list[str]:
         )
         days.setdefault(", ".join(facts), []).append(run.started_at[:10])
     return [
-        f"{told}: {len(found)} runs, {' to '.join(sorted({min(found), max(found)}))}" for told, found in days.items()
+        f"{told}: {counted(len(found), 'run')}, {' to '.join(sorted({min(found), max(found)}))}"
+        for told, found in days.items()
     ]
 
 
