@@ -55,6 +55,7 @@ step() {
     shift 3
     [[ $name =~ $only ]] || return 0
     local here=$(($(left) - SPARE_S))
+    ((here < 0)) && here=0
     if ((here < needs)); then
         echo "== $name: left out: $here s are left, and it needs $needs"
         return 1

@@ -110,11 +110,18 @@ def _moment(text: str) -> str:
     age = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
     try:
         if age is not None:
-            return str(pd.Timestamp.now("UTC") - int(age[1]) * _AGES[age[2]])
+            return _in_our_era(pd.Timestamp.now("UTC") - int(age[1]) * _AGES[age[2]])
         if not _TIME.fullmatch(text):
             raise ValueError
-        return str(pd.Timestamp(text).as_unit("us"))
+        return _in_our_era(pd.Timestamp(text).as_unit("us"))
     except (ValueError, OverflowError):  # the latter for an age beyond what pandas can hold
         raise UsageError(
             f"--since {text}: give a UTC date or time, 2026-11-20T18:00, or an age: 90m, 12h, 7d, 2w"
         ) from None
+
+
+def _in_our_era(moment: pd.Timestamp) -> str:
+    """Raises ValueError for a year before 1, which no column of times holds."""
+    if moment.year < 1:
+        raise ValueError
+    return str(moment)

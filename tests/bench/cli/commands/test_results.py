@@ -169,7 +169,7 @@ def test_values_for_programs_are_bare_and_whole(call, results):
     records = json.loads(call("--columns", "run_id,accuracy,started_at", "-f", "json"))
     assert len(records) == 5
     assert records[1]["accuracy"] is None
-    assert records[4]["accuracy"] == 0.94
+    assert records[4]["accuracy"] == pytest.approx(0.94)
     assert records[4]["started_at"].startswith("2026-11-24T10:00:00")
     (row,) = csv.DictReader(io.StringIO(call("-f", "csv", "--limit", 1)))
     assert row["run_id"] == "20261124T100000.000000Z-00000004"
