@@ -150,7 +150,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for name in of_white:
         s = f"{spread(POINTS[name]):.2f}" if name in POINTS else ""
-        shares = " | ".join(f"{100 * one:.2g} %" for one in of_white[name] + of_smooth[name])
+        shares = " | ".join(f"{100 * one:#.2g} %" for one in of_white[name] + of_smooth[name])
         print(f"| {name} | {s} | {shares} |")
     s, a, b = least_spread()
     print(f"\nLeast S of 0, ±a, ±b and ∞: {s:.2f}, at a = {a:g} and b = {b:g}")
