@@ -37,7 +37,8 @@ class Interrupts:
 
     def start(self, process: Any) -> None:
         """Start a worker that will receive the signals; it ignores Ctrl-C, which a terminal sends to all its
-        processes. One that leads a session of its own is out of the terminal's reach, so that none has to be lost."""
+        processes. A process that leads a session of its own gets none from the terminal; for it, the signal is only
+        delayed, so that none is lost."""
         is_apart = hasattr(process, "pause")
         with _keys_later() if is_apart else ctrl_c_ignored(), main_left_alone():
             process.start()

@@ -140,8 +140,8 @@ def _submodules(top: Path, commit: str) -> list[tuple[str, str]]:
 def _lay_over(top: Path, head: Snapshot) -> None:
     """Bring what is not committed into head's folder, that of submodules too."""
     names = _uncommitted(top, head.commit)
-    # All that differs goes first, because a file may have become a folder, or a folder a link to one elsewhere, through
-    # which nothing may be removed.
+    # All that differs is removed first: a file may have become a folder, or a folder a link to one elsewhere, and
+    # nothing may be removed through such a link.
     for name in sorted(names):  # a folder before what is in it
         if not (top / name / ".git").exists():
             _remove(head.root / name)

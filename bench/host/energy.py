@@ -122,7 +122,7 @@ class EnergyMeter:
         self._read: Callable[[], float | None] = counter.joules if counter else lambda: None
         self._spent_j: dict[str, float] = defaultdict(float)
         self._phase, self._phase_began_j = "", self._safely()
-        # NVML's counter does not wrap around, so that no reading is to disturb what is timed.
+        # NVML's counter does not wrap around, so it is not read in between, which could disturb what is timed.
         self._now, self._next_look_s = now, now() + LOOK_EVERY_S if isinstance(counter, RaplCounter) else math.inf
 
     def look(self) -> None:

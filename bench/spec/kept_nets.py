@@ -56,7 +56,7 @@ def needed(task: TaskSettings | None, cell: Mapping[str, Any] = MappingProxyType
 
 
 def _of_cell(setting: str, named: KeptNet | None, sha256: str | None) -> WeightsFile:
-    """What the name stands for now, if those are the weights `sha256` of the cell or it has none; else these."""
+    """The weights `sha256` that the cell names; of a cell that names none, those that `named` stands for now."""
     try:
         file = _find(setting, named)
     except MissingError:  # as after the runs that trained it were declared invalid

@@ -118,7 +118,7 @@ def _write(frame: pd.DataFrame, format: FormatChoice, console: Console, table: C
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows for JSON, as pandas writes them, but with every digit of the numbers: it knows decimals alone."""
+    """The rows for JSON as pandas writes them, but with all digits of floats, which pandas rounds to some decimals."""
     rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
     for name in frame.columns:
         for row, value in zip(rows, frame[name], strict=True):
