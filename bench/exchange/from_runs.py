@@ -13,8 +13,8 @@ from bench.host import provenance
 from bench.runs.disturbed import disturbed
 from bench.runs.labels import hardware
 from bench.runs.run import FINISHED, Run
-from bench.scores.rules.base import data_name
 from bench.scores.rules.dawnbench import epoch_rows
+from bench.scores.rules.task import data_name
 from bench.text import units
 
 MS_PER_HOUR = 3.6e6

@@ -15,7 +15,8 @@ from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.run import Run
 from bench.scores.published import PublishedResult
 from bench.scores.rules import Rule, RunTimeline, Score, groups, position, rules_for
-from bench.scores.rules.base import is_subset, representative, task
+from bench.scores.rules.task import is_subset, task
+from bench.scores.rules.trials import representative
 from bench.statistics.estimates import Estimate
 from bench.text import units
 

@@ -31,7 +31,7 @@ from bench.scores.leaderboard import Board, Metric
 from bench.scores.leaderboard import boards as ranked
 from bench.scores.published import PublishedResult, load_records
 from bench.scores.rules import use
-from bench.scores.rules.base import task as task_of
+from bench.scores.rules.task import task as task_of
 from bench.spec import prices
 from bench.text.console import LastingConsole, say, write_out
 from bench.text.nearest import unknown

@@ -13,8 +13,9 @@ from bench.runs.labels import hardware, is_imported, labels
 from bench.runs.readings import readings
 from bench.runs.run import INVALID, Run
 from bench.scores.rules import Kind, groups
-from bench.scores.rules.base import representative, task
+from bench.scores.rules.task import task
 from bench.scores.rules.timing import number
+from bench.scores.rules.trials import representative
 from bench.statistics import LEAST_FOR_INTERVAL, clustered
 from bench.statistics.reading import Reading
 from bench.text import units

@@ -41,7 +41,7 @@ from bench.runs.labels import is_imported
 from bench.runs.run import INVALID, Run
 from bench.scores.leaderboard import Board, boards
 from bench.scores.published import PublishedResult
-from bench.scores.rules.base import task
+from bench.scores.rules.task import task
 from bench.scores.rules.timing import number
 from bench.text.values import show_metric
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from bench.errors import UsageError
 from bench.registry.registry import Info, Registry
 from bench.runs.run import Run
-from bench.scores.rules.base import Finding, Kind, Rule, Score
+from bench.scores.rules.rule_book import Rule
+from bench.scores.rules.score import Finding, Score
 from bench.scores.rules.timing import RunTimeline, Timing
+from bench.scores.rules.trials import Kind
 
 __all__ = [
     "BOOKS",

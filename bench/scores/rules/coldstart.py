@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.runs.run import FINISHED
-from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
+from bench.scores.rules.rule_book import Rule
+from bench.scores.rules.score import Figures, Finding, of_time
 from bench.scores.rules.timing import RunTimeline, Timing
+from bench.scores.rules.trials import Trials
 from bench.statistics import clustered
 
 

@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.runs.run import Run
-from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, of_time, task
 from bench.scores.rules.dawnbench_inference import price_findings
+from bench.scores.rules.rule_book import Rule
+from bench.scores.rules.score import Figures, Finding, of_time
+from bench.scores.rules.task import TASK_TARGETS, task
 from bench.scores.rules.timing import TRAINING, RunTimeline, TimedEvaluation, TimelinePiece, Timing
+from bench.scores.rules.trials import Trials
 from bench.statistics import clustered
 
 # A program's own clock starts after its imports; the rule excludes validation and checkpoints. In `other_eval` a script

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.runs.run import Run
-from bench.scores.rules.base import TASK_TARGETS, Figures, Finding, Rule, Trials, task
+from bench.scores.rules.rule_book import Rule
+from bench.scores.rules.score import Figures, Finding
+from bench.scores.rules.task import TASK_TARGETS, task
 from bench.scores.rules.timing import RunTimeline, Timing, number
+from bench.scores.rules.trials import Trials
 from bench.statistics import clustered, estimates
 from bench.statistics.estimates import Estimate
 from bench.statistics.reading import Reading

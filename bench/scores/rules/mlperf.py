@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
+from bench.scores.rules.rule_book import Rule
+from bench.scores.rules.score import Figures, Finding, of_time
 from bench.scores.rules.timing import RunTimeline, Timing
+from bench.scores.rules.trials import Trials
 from bench.statistics import clustered
 from bench.statistics.estimates import Estimate
 

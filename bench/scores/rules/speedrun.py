@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bench.runs.run import FINISHED, Run
-from bench.scores.rules.base import Figures, Finding, Rule, Trials, of_time
+from bench.scores.rules.rule_book import Rule
+from bench.scores.rules.score import Figures, Finding, of_time
 from bench.scores.rules.timing import RunTimeline, TimelinePiece, Timing, number
+from bench.scores.rules.trials import Trials
 from bench.statistics import clustered
 from bench.statistics.estimates import SignificanceTest
 from bench.statistics.reading import Reading

@@ -8,8 +8,8 @@ from bench.report.charts.chart import ChartAxis, ChartSeries, Point, ReferenceLi
 from bench.report.charts.scale import accuracies, times
 from bench.report.html.cells import CellPage, featured
 from bench.runs.run import Run
-from bench.scores.rules.base import task
 from bench.scores.rules.dawnbench import epoch_rows
+from bench.scores.rules.task import task
 from bench.text import units
 
 MOST_CELLS = 6

@@ -16,7 +16,7 @@ from bench.runs.run import Run
 from bench.runs.store import Store
 from bench.scores import rules
 from bench.scores.rules import RULES, RunTimeline, groups, position, rule, rules_for, use
-from bench.scores.rules.base import task
+from bench.scores.rules.task import task
 from bench.spec.measures import MEASURES
 
 Codes = Callable[..., list[str]]
