@@ -14,6 +14,7 @@ from bench.errors import BenchError, UsageError
 from bench.gate import cause, confirmation, history
 from bench.gate.agent_process import CHANGED, AgentFailed
 from bench.gate.compare import Limits
+from bench.gate.kept_pairs import KeptPairs
 from bench.gate.paired_cell import CellAddress, PairedCell
 from bench.gate.paired_comparison import ROUNDS, Arm, PairedComparison
 from bench.gate.report import GateFinding, Report
@@ -21,7 +22,6 @@ from bench.gate.subject import Sides, Subject
 from bench.gate.verdict import LEAST_ROUNDS, Judgement
 from bench.host.git import SHORT_COMMIT
 from bench.runs.store import Store
-from bench.text.canonical import canonical_json
 
 # The approximate time limit of profiling, and how often each side is profiled at most.
 PROFILING_S = 60.0
@@ -68,8 +68,14 @@ class RevisionGate:
             sides = self.sides = self.subject.open(0, open_sides)
             if self.precise:
                 check_notable(sides)
+            kept = self._kept(sides)
+            if self.fresh:
+                kept.forget()
+            other_plans = kept.other_plans()
+            if other_plans:
+                self.watcher.say(_told_to_go_on(other_plans, self.rounds))
             began_s = time.monotonic()
-            comparison = self._comparison(sides, sides.cells, self.rounds, "")
+            comparison = self._comparison(sides, sides.cells, self.rounds, kept.store())
             resumed = comparison.resume()
             self._run(comparison, began_s + self.budget_s)
             findings = comparison.findings()
@@ -84,7 +90,7 @@ class RevisionGate:
             self.subject.base,
             self.subject.head,
             findings,
-            [*sides.notes, *self._notes(comparison, resumed)],
+            [*sides.notes, *self._notes(comparison, resumed, other_plans)],
             self.machine,
             seconds=time.monotonic() - began_s,
             rounds=max((len(paired_cell.pairs) for paired_cell in sides.cells), default=0),
@@ -100,10 +106,7 @@ class RevisionGate:
             if len(case.base) >= LEAST_ROUNDS
         ]
 
-    def _comparison(self, sides: Sides, paired_cells: list[PairedCell], rounds: int, place: str) -> PairedComparison:
-        store = Store(self.folder / f"regress-{self._key(sides)}{place}.jsonl")
-        if self.fresh:
-            store.path.unlink(missing_ok=True)
+    def _comparison(self, sides: Sides, paired_cells: list[PairedCell], rounds: int, store: Store) -> PairedComparison:
         return PairedComparison(
             paired_cells,
             sides.base,
@@ -148,7 +151,7 @@ class RevisionGate:
             }
             paired_cells = [replace(one, judged=judged[one.label]) for one in sides.cells if one.label in cells]
             rounds = confirmation.rounds_for(suspects)
-            comparison = self._comparison(sides, paired_cells, rounds, "-second")
+            comparison = self._comparison(sides, paired_cells, rounds, self._kept(sides).confirming(rounds))
             comparison.resume()
             self._run(comparison, time.monotonic() + budget_s)
             settled = confirmation.confirmed(findings, comparison.findings())
@@ -194,9 +197,9 @@ class RevisionGate:
         )
         return told
 
-    def _key(self, sides: Sides) -> str:
-        """A key that is equal for calls whose rounds may be counted together."""
-        parts = {
+    def _kept(self, sides: Sides) -> KeptPairs:
+        """The pairs of earlier calls, by what must be equal for calls whose pairs may be counted together."""
+        facts = {
             **sides.key,
             "machine": self.machine["id"],
             "matrices": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.matrices],
@@ -204,10 +207,16 @@ class RevisionGate:
             # Pairs from before each round had its own start are not independent.
             "starts": "a round",
         }
-        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:12]
+        return KeptPairs(self.folder, facts, self.rounds)
 
-    def _notes(self, comparison: PairedComparison, resumed: int) -> list[str]:
+    def _notes(self, comparison: PairedComparison, resumed: int, other_plans: Sequence[int]) -> list[str]:
         notes = []
+        if other_plans:
+            notes.append(
+                f"an earlier test of the same sources was planned for {_counted(other_plans)} rounds, and its pairs do "
+                f"not count in this one of {self.rounds}: each test alone calls at most "
+                f"{100 * self.limits.false_alarms:g} % of equal code different, and together they call more"
+            )
         if resumed:
             notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
         notes += comparison.contended()
@@ -215,6 +224,17 @@ class RevisionGate:
         if (drift := comparison.drift()) is not None:
             notes.append(drift)
         return notes
+
+
+def _told_to_go_on(other_plans: Sequence[int], rounds: int) -> str:
+    return (
+        f"Measuring {rounds} new rounds: pairs of a test that was planned for {_counted(other_plans)} do not count in "
+        f"one of {rounds}; --rounds {other_plans[-1]} goes on with them"
+    )
+
+
+def _counted(plans: Sequence[int]) -> str:
+    return " or ".join(map(str, plans))
 
 
 def check_notable(sides: Sides) -> None:

@@ -79,7 +79,8 @@ class RegressOptions:
         typer.Option(
             metavar="N",
             parser=whole(1, MOST_SEEDS),
-            help="Runs of a cell on each side at most: 30 with --base, 60 with --note, 12 beside a baseline.",
+            help="Runs of a cell on each side at most: 30 with --base, 60 with --note, 12 beside a baseline. "
+            "Another number begins a new test.",
         ),
     ] = None
     margins: Margins = field(default_factory=Margins)

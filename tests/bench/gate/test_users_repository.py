@@ -66,7 +66,7 @@ class Theirs:
     def regress(self, *matrices: str, **options) -> tuple[int, dict]:
         """The exit code, and the report."""
         out = self.root.parent / "report.json"
-        options = {"base": "HEAD", "budget_s": 60.0, "results": self.root / "results"} | options
+        options = {"base": "HEAD", "budget_s": 200.0, "results": self.root / "results"} | options
         output = ReportOutput(format=ReportFormat.json, out=out)
         code = regress(RegressOptions(list(matrices), output=output, **options), self.console)
         return code, json.loads(out.read_text())
@@ -148,6 +148,23 @@ def test_an_accuracy_loss_fails_and_an_earlier_call_counts(theirs):
     code, report = theirs.regress(base="HEAD~1", budget_s=1.0)
     assert code == 1
     assert any("pairs of runs are those of an earlier call" in note for note in report["notes"])
+
+
+def test_pairs_do_not_count_in_a_test_that_was_planned_for_other_rounds(theirs, capsys):
+    quick = MATRIX.replace("python3 train.py", "echo acc 0.9").replace("[wall_s, accuracy]", "[accuracy]")
+    (theirs.root / "bench.yaml").write_text(quick)
+    commit(theirs.root)
+    assert "test" not in " ".join(theirs.regress(rounds=8)[1]["notes"])
+    for rounds in (10, 8):  # more would spend the rate of false alarms twice, and fewer look at what was seen
+        notes = " ".join(theirs.regress(rounds=rounds)[1]["notes"])
+        assert f"its pairs do not count in this one of {rounds}: each test alone calls at most 1 % of equal" in notes
+        assert ("are those of an earlier call" in notes) is (rounds == 8)
+    assert "Measuring 10 new rounds: pairs of a test that was planned for 8 do not count" in capsys.readouterr().out
+    assert {path.name.partition("-of-")[2] for path in (theirs.root / "results/gate").glob("*.jsonl")} == {
+        "8.jsonl",
+        "10.jsonl",
+    }
+    assert "test" not in " ".join(theirs.regress(rounds=12, fresh=True)[1]["notes"])
 
 
 def test_a_figure_of_the_script_s_own_is_judged_by_its_unit_and_one_that_is_not_reported_is_told(theirs):
