@@ -46,29 +46,11 @@ def fraction(text: str | float) -> float:
     return float(match[1]) / 100
 
 
-def accuracy(text: str | float) -> float:
-    """For `typer.Option(parser=…)`: `0.94` or `94%`."""
-    if isinstance(text, float):
-        return text
-    match = re.fullmatch(r"(0?\.[0-9]{1,9})|([0-9]{1,2}(?:\.[0-9]{1,9})?)\s*%", text.strip())
-    found = (float(match[1]) if match[1] else float(match[2]) / 100) if match else 0.0
-    if not 0 < found < 1:
-        raise typer.BadParameter(f"{text[:40]!r}: give an accuracy, more than 0 and less than 1, as in 0.94 or 94%")
-    return found
-
-
 class UnsureChoice(StrEnum):
     say = "say"
     pass_ = "pass"
     fail = "fail"
     own_code = "own-code"
-
-
-class LengthBy(StrEnum):
-    """The names of bench.gate.length_unit.LENGTH_UNITS."""
-
-    seconds = "seconds"
-    flop = "flop"
 
 
 class ReportFormat(StrEnum):

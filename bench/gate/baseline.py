@@ -101,7 +101,7 @@ def save(baseline: Baseline, folder: Path) -> Path:
     path = folder / f"{baseline.name}.json"
     content = {"schema": SCHEMA, **asdict(baseline)}
     for result in content["results"]:
-        for known in ("machine", "code", "reason", "start"):
+        for known in ("machine", "code", "reason", "start", "data_fingerprint"):
             del result[known]
     try:
         folder.mkdir(parents=True, exist_ok=True)

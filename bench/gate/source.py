@@ -31,7 +31,7 @@ class Result:
 
     Runs of equal `seed` are pairs where chance alone is the seed's, as in an accuracy. Runs of one `start`, of the fork
     server that they were forked off, have much in common that another start has otherwise; None where that is unknown,
-    as in old records, and where each run had its own.
+    as in old records, and where each run had its own. `data_fingerprint` tells data of equal name and settings apart.
     """
 
     config: Mapping[str, Any]
@@ -44,6 +44,7 @@ class Result:
     reason: str | None = None
     seed: int | None = None
     start: str | None = None
+    data_fingerprint: str | None = None
 
     @property
     def host(self) -> str | None:
@@ -91,6 +92,7 @@ def of_run(run: Run) -> Result:
         reason,
         run.seed,
         (run.config.get("resolved") or {}).get("start"),
+        run.data.get("fingerprint"),
     )
 
 

@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.gate_options import GATE_EXIT_CODES, LengthBy, Margins, ReportFormat, ReportOutput, accuracy
+from bench.cli.equal_quality_options import EqualQualityOptions
+from bench.cli.gate_options import GATE_EXIT_CODES, Margins, ReportFormat, ReportOutput
 from bench.cli.options import Pin, Results
 from bench.errors import UsageError
 from bench.gate import compare as comparison
-from bench.gate.equal_accuracy import EqualAccuracy, compare_at
+from bench.gate.equal_quality import EqualQuality, compare_at
 from bench.gate.hosts import on_common_hosts, on_machine
-from bench.gate.length_unit import LENGTH_UNITS, SECONDS
 from bench.gate.report import Report, Side
 from bench.gate.source import read
-from bench.report.terminal.equal_accuracy import print_equal_accuracy, to_json
+from bench.report.terminal.equal_quality import print_equal_quality, to_json
 from bench.report.terminal.gate import write_report
 from bench.spec.host_choice import HostChoice
 from bench.text.console import write_out
@@ -41,43 +41,20 @@ def compare(
     same_machine: Annotated[
         bool, typer.Option("--same-machine", help="Only the runs of hosts that both sides have.")
     ] = False,
-    at_accuracy: Annotated[
-        float | None,
-        typer.Option(
-            metavar="ACCURACY",
-            parser=accuracy,
-            help="Compare two recipes by the time to this accuracy, such as 0.94; run each at a few numbers of epochs.",
-        ),
-    ] = None,
-    by: Annotated[
-        LengthBy | None,
-        typer.Option(
-            help="With --at-accuracy: compare by seconds of training (the default) or by FLOPs, which are the same on "
-            "every machine.",
-        ),
-    ] = None,
+    equal_quality: EqualQualityOptions = EqualQualityOptions(),
     output: ReportOutput = ReportOutput(),
     results: Results = Path("results"),
 ) -> int:
     """Raises UsageError for a side that means nothing, StoreError for files that cannot be read."""
-    if by is not None and at_accuracy is None:
-        raise UsageError("--by says what --at-accuracy compares: add --at-accuracy 0.94, or leave out --by")
+    terms = equal_quality.terms
     choice = HostChoice(pin)
     of_base, of_head = (on_machine(read(side, results), choice, side) for side in (base, head))
     if same_machine:
         of_base, of_head = on_common_hosts(of_base, of_head)
-    if at_accuracy is not None:
-        found = compare_at(
-            at_accuracy,
-            of_base,
-            of_head,
-            (base, head),
-            margins.margin,
-            margins.unsure.value,
-            any_machine,
-            SECONDS if by is None else LENGTH_UNITS[by.value],
-        )
-        write_equal_accuracy(found, output, console)
+    if terms is not None:
+        sides = of_base, of_head, (base, head)
+        found = compare_at(terms, *sides, margins.margin, margins.unsure.value, any_machine)
+        write_equal_quality(found, output, console)
         return found.exit_code
     findings, notes = comparison.compare(of_base, of_head, margins.limits, any_machine)
     report = Report(
@@ -92,11 +69,13 @@ def compare(
     return report.exit_code
 
 
-def write_equal_accuracy(found: EqualAccuracy, output: ReportOutput, console: Console) -> None:
+def write_equal_quality(found: EqualQuality, output: ReportOutput, console: Console) -> None:
     """Raises UsageError for a form that this comparison does not have."""
     if output.format not in (ReportFormat.terminal, ReportFormat.json) or output.out or output.junit:
-        raise UsageError("--at-accuracy: it is printed, as a table or with --format json; leave out the other options")
+        raise UsageError(
+            f"{found.terms.metric.option}: it is printed, as a table or with --format json; leave out the other options"
+        )
     if output.format == ReportFormat.json:
         write_out(to_json(found) + "\n", is_json=True)
     else:
-        print_equal_accuracy(console, found)
+        print_equal_quality(console, found)

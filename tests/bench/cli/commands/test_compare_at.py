@@ -1,20 +1,22 @@
-"""`bench compare A B --at-accuracy`, as it is typed."""
+"""`bench compare A B --at-accuracy` and `--at-cross-entropy`, as they are typed."""
 
 from __future__ import annotations
 
 import json
 import math
 
+import pytest
+
 from bench.runs.store import Store
 
 
 def record(path, make_run, lengths, epoch_flop=1e13, machine="m"):
-    """Runs of a recipe that gains 2.4 points with each doubling of its epochs, and little by chance."""
+    """Runs of a recipe that gains 2.4 points and .024 nats with each doubling of its epochs, and little by chance."""
     for epochs in lengths:
         for seed, chance in enumerate((-0.0003, 0.0, 0.0003)):
             accuracy = 0.94 + 0.024 * math.log2(epochs / 10) + chance
             metrics = {"accuracy": accuracy, "train_s": 40.0 * epochs, "epochs": float(epochs)}
-            metrics["train_flops"] = epoch_flop * epochs
+            metrics |= {"train_flops": epoch_flop * epochs, "cross_entropy": 1.33 - accuracy}
             Store(path).append(make_run(seed=seed, config={"epochs": epochs}, machine={"id": machine}, metrics=metrics))
 
 
@@ -59,9 +61,46 @@ def test_by_flop_it_speaks_of_flops_and_of_no_time(bench, make_run, tmp_path):
     assert "another machine" in bench("compare", "before.jsonl", "fewer.jsonl", "--at-accuracy", "94%").err
 
 
-def test_by_needs_an_accuracy(bench, make_run, tmp_path):
+def test_at_a_cross_entropy_it_speaks_of_nats_and_of_no_accuracy(bench, make_run, tmp_path):
+    record(tmp_path / "before.jsonl", make_run, (9, 10, 11))
+    record(tmp_path / "after.jsonl", make_run, (8.5, 9.5, 10.5), 8e12)
+    sides = ("compare", "before.jsonl", "after.jsonl", "--at-cross-entropy", ".39", "--by", "flop")
+    answer = bench(*sides)
+    said = " ".join(answer.out.replace("│", " ").replace("┃", " ").split())
+    assert answer.code == 0, answer.err
+    assert (
+        "after.jsonl needs fewer FLOPs than before.jsonl: at a cross-entropy of 0.39 its training takes 0.800" in said
+    )
+    assert "nats an epoch" in said
+    assert not any(word in said for word in ("accuracy", "points", "%"))
+    found = json.loads(bench(*sides, "-f", "json").out)
+    assert (found["at"], found["target"], found["by"], found["notes"]) == ("cross_entropy", 0.39, "flop", [])
+    assert found["base"].keys() >= {"length_flop", "cross_entropy_per_flop", "cross_entropy_per_epoch"}
+    assert found["base"]["cross_entropy_per_epoch"]["value"] == pytest.approx(-0.024 / math.log(2) / 10, rel=0.05)
+    assert not [key for key in found["base"] if "accuracy" in key]
+    # By seconds both need the same; a shared rate is as asked.
+    said = " ".join(bench(*sides[:5], "--share-rate").out.split())
+    assert "after.jsonl is as fast as before.jsonl: at a cross-entropy of 0.39" in said
+    assert "at the same rate, as asked" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--by", "flop"), "--by says how recipes are compared at equal quality: add --at-accuracy 0.94 or"),
+        (("--by", "seconds"), "--at-cross-entropy 0.39, or leave it out"),
+        (("--share-rate",), "--share-rate says how recipes are compared at equal quality"),
+        (("--at-accuracy", "0.94", "--at-cross-entropy", "0.39"), "were both given: leave out one of them"),
+        (("--at-cross-entropy", "0"), "'0': give a mean cross-entropy in nats, more than 0"),
+        (("--at-cross-entropy", "-0.39"), "'-0.39': give a mean cross-entropy in nats"),
+        (("--at-cross-entropy", "39%"), "'39%': give a mean cross-entropy in nats"),
+        (("--at-cross-entropy", "nan"), "'nan': give a mean cross-entropy in nats"),
+        (("--at-cross-entropy", "."), "'.': give a mean cross-entropy in nats"),
+        (("--at-cross-entropy", "0.39", "--junit", "x.xml"), "--at-cross-entropy: it is printed, as a table"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_what_to_do(bench, make_run, tmp_path, arguments, said):
     record(tmp_path / "a.jsonl", make_run, (9, 10))
-    for by in ("flop", "seconds"):
-        answer = bench("compare", "a.jsonl", "a.jsonl", "--by", by)
-        assert answer.code == 2
-        assert "--by says what --at-accuracy compares: add --at-accuracy 0.94, or leave out --by" in answer.err
+    answer = bench("compare", "a.jsonl", "a.jsonl", *arguments)
+    assert answer.code == 2
+    assert said in " ".join(answer.err.replace("│", " ").split())

@@ -1,0 +1,50 @@
+"""Why two recipes of equal accuracy or cross-entropy may not be equally good: they were not asked the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.gate.quality_metric import ACCURACY, QualityMetric
+from bench.gate.source import Result
+from bench.runs.labels import show
+
+# Of the settings of `data` all but this say what a training is evaluated on.
+OF_TRAINING = "data.train_count"
+# The beginnings of keys that change the evaluation, and those that change the labels which a training learns.
+EVALUATION = ("evaluation.tta", "evaluation.equal_views")
+LABELS = ("loss.label_smoothing", "cutmix.")
+FINGERPRINT_DIGITS = 12
+
+
+def reservations(metric: QualityMetric, base: Result, head: Result) -> list[str]:
+    """Sentences about what differs between the two sides, a run of each, so that equal values are not equally good."""
+    notes = []
+    if told := _differences(base, head, ("data.",)) or _fingerprints(base, head):
+        notes.append(
+            f"The two are evaluated on different data ({told}), where the same {metric.name} may be harder to reach."
+        )
+    if told := _differences(base, head, EVALUATION):
+        notes.append(
+            f"The two are evaluated differently ({told}), so the difference may not be that of training alone."
+        )
+    if metric.depends_on_labels and (told := _differences(base, head, LABELS)):
+        notes.append(
+            f"The two are trained on different labels ({told}), which changes how sure of its answers a network is: a "
+            f"lower {metric.name} then need not mean more right answers. Compare them with {ACCURACY.option}, too."
+        )
+    return notes
+
+
+def _differences(base: Result, head: Result, beginnings: Iterable[str]) -> str:
+    """`evaluation.tta: 2 and 0`, for each key that begins so and differs."""
+    keys = sorted(key for key in base.config.keys() | head.config.keys() if key.startswith(tuple(beginnings)))
+    pairs = {key: (base.config.get(key), head.config.get(key)) for key in keys if key != OF_TRAINING}
+    return "; ".join(f"{key}: {show(one)} and {show(other)}" for key, (one, other) in pairs.items() if one != other)
+
+
+def _fingerprints(base: Result, head: Result) -> str:
+    """The data's, if they differ without a setting that says why."""
+    one, other = base.data_fingerprint, head.data_fingerprint
+    if not one or not other or one == other or base.config.get(OF_TRAINING) != head.config.get(OF_TRAINING):
+        return ""
+    return f"fingerprint: {one[:FINGERPRINT_DIGITS]} and {other[:FINGERPRINT_DIGITS]}"
