@@ -1,8 +1,9 @@
-"""Why two recipes of equal accuracy or cross-entropy may not be equally good: they were not asked the same."""
+"""Why two recipes of equal accuracy or cross-entropy may not be equally good: they were not asked the same, or not with
+the same seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.gate.quality_metric import ACCURACY, QualityMetric
 from bench.gate.source import Result
@@ -14,10 +15,12 @@ OF_TRAINING = "data.train_count"
 EVALUATION = ("evaluation.tta", "evaluation.equal_views")
 LABELS = ("loss.label_smoothing", "cutmix.")
 FINGERPRINT_DIGITS = 12
+MOST_SEEDS_TOLD = 4
 
 
-def reservations(metric: QualityMetric, base: Result, head: Result) -> list[str]:
-    """Sentences about what differs between the two sides, a run of each, so that equal values are not equally good."""
+def reservations(metric: QualityMetric, of_base: Sequence[Result], of_head: Sequence[Result]) -> list[str]:
+    """Sentences about what differs between two sides, of one recipe each, so that equal values are not equally good."""
+    base, head = of_base[0], of_head[0]
     notes = []
     if told := _differences(base, head, ("data.",)) or _fingerprints(base, head):
         notes.append(
@@ -32,7 +35,22 @@ def reservations(metric: QualityMetric, base: Result, head: Result) -> list[str]
             f"The two are trained on different labels ({told}), which changes how sure of its answers a network is: a "
             f"lower {metric.name} then need not mean more right answers. Compare them with {ACCURACY.option}, too."
         )
+    if (one := _seeds(of_base)) != (other := _seeds(of_head)):
+        notes.append(
+            f"The two have runs of different seeds ({_listed(one)} and {_listed(other)}), and a seed may be good or "
+            "bad at every length: choose the same seeds for both."
+        )
     return notes
+
+
+def _seeds(side: Sequence[Result]) -> list[int]:
+    """Those of the finished runs."""
+    return sorted({result.seed for result in side if result.metrics and result.seed is not None})
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    more = ", …" if len(seeds) > MOST_SEEDS_TOLD else ""
+    return ", ".join(map(str, seeds[:MOST_SEEDS_TOLD])) + more
 
 
 def _differences(base: Result, head: Result, beginnings: Iterable[str]) -> str:

@@ -137,7 +137,7 @@ def compare_at(
         chance_of_slopes(*trends),
         TIME_MARGIN if margin is None else margin,
         unsure,
-        tuple(reservations(terms.metric, base[0], head[0])),
+        tuple(reservations(terms.metric, base, head)),
     )
 
 

@@ -262,6 +262,13 @@ def test_data_of_equal_name_and_other_fingerprint_are_told_apart(runs, make_run)
     assert at_cross_entropy(*sides).notes == ()
 
 
+def test_other_seeds_are_told(runs):
+    base = runs([9, 10, 11], 6)
+    assert compared(base, runs([8, 12], 6)).notes == ()
+    (note,) = compared(base, runs([8, 12], 2)).notes
+    assert "different seeds (0, 1, 2, 3, … and 0, 1), and a seed may be good or bad at every length" in note
+
+
 def test_a_shared_rate_is_taken_only_as_asked_and_said_to_fail_where_rates_differ(runs):
     base, head = runs([8, 12], 4, scatter=0.0005), runs([8, 12], 4, scatter=0.0005, epoch_flop=9e12)
     own, shared = at_cross_entropy(base, head), at_cross_entropy(base, head, share_rate=True)
