@@ -40,7 +40,7 @@ bench-cifar94: $(FFCV)  ## Train on CIFAR-10 to 94 %, with five seeds
 
 # The tests start hundreds of processes, for which the sources are compiled once. What the tests copy and change within
 # a second must not be: Python tells compiled modules of other sources by the second.
-test: $(FFCV)  ## Run the tests, in a process for each core, up to eight
+test: $(FFCV)  ## Run the tests, in three processes for two cores, up to eight
 	@$(BIN)/python -m compileall -q bench models pipelines
 	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 

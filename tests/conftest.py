@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bench.host.fingerprint import usable_cpus
 from bench.host.native import COMPILERS
 from tests.own_repository.repository import OwnRepository
 
@@ -29,6 +31,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # As it was before any test, some of which change it.
 _DATA = os.environ.get("BENCH_DATA")
 _FILES = ("cifar10/cifar10.npz", "mnist/mnist.npz")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Three processes for two cores: each of them waits for a third of its time, mostly for processes that it started.
+
+    None leaves the number to $PYTEST_XDIST_AUTO_NUM_WORKERS.
+    """
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else math.ceil(len(usable_cpus()) * 1.5)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ import pytest
 import bench
 from tests import command
 from tests.command import read_until, records
+from tests.processes import left_after
 
 TINY = ["--device", "cpu", "--set", "epochs=0.2", "--set", "target_accuracy=null"]
 
@@ -183,12 +184,11 @@ def test_a_worker_that_is_killed_is_recorded_as_crashed(tmp_path):
 
 
 def test_a_worker_does_not_outlive_its_parent(tmp_path):
-    psutil = pytest.importorskip("psutil")
     process = start(tmp_path)
-    worker = psutil.Process(worker_of(process))
+    worker = worker_of(process)
     process.kill()
     process.communicate(timeout=60)
-    assert psutil.wait_procs([worker], timeout=60)[1] == []
+    assert left_after(60, [worker]) == []
 
 
 def test_help_imports_nothing_heavy():

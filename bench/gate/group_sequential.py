@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 # The levels for which boundaries are computed.
 LEVELS = np.geomspace(1e-7, 0.5, 36)
@@ -67,25 +67,31 @@ def _nominal_levels(level: float, at: tuple[int, ...]) -> np.ndarray[Any, np.dty
     """Boundaries from the density of a random walk, the sum of n values, that has not crossed them yet.
 
     In units of one value's standard deviation, the walk has variance n after n rounds (Armitage, McPherson and Rowe,
-    JRSS A 132, 1969). Each look's boundary is chosen so that the probability mass beyond it is the look's share.
+    JRSS A 132, 1969). Each look's boundary is chosen so that the probability mass beyond it is the look's share. This
+    calls the normal distribution thousands of times, so it takes scipy's functions without their checks of arguments.
     """
     spent = np.diff([0.0, *at]) * level / at[-1]
-    boundary = float(stats.norm.isf(spent[0])) * math.sqrt(at[0])
+    boundary = -float(special.ndtri(spent[0])) * math.sqrt(at[0])
     levels = [spent[0]]
     points, weights = _grid(boundary, at[0])
-    density = stats.norm.pdf(points, scale=math.sqrt(at[0])) * weights
+    density = _density(points, math.sqrt(at[0])) * weights
     for before, now, share in zip(at, at[1:], spent[1:], strict=False):
         step = math.sqrt(now - before)
         low, high = -REACH * math.sqrt(now), REACH * math.sqrt(now)
         for _ in range(40):  # halving: the mass beyond falls as the boundary rises
             boundary = (low + high) / 2
-            beyond = float(density @ stats.norm.sf((boundary - points) / step))
+            beyond = float(density @ special.ndtr((points - boundary) / step))
             low, high = (boundary, high) if beyond > share else (low, boundary)
-        levels.append(float(stats.norm.sf(boundary / math.sqrt(now))))
+        levels.append(float(special.ndtr(-boundary / math.sqrt(now))))
         next_points, weights = _grid(boundary, now)
-        moved = np.exp(-0.5 * ((next_points[:, None] - points[None, :]) / step) ** 2) / (step * math.sqrt(2 * math.pi))
+        moved = _density(next_points[:, None] - points[None, :], step)
         density, points = (moved @ density) * weights, next_points
     return np.array(levels)
+
+
+def _density(points: Any, deviation: float) -> Any:
+    """The normal density around 0."""
+    return np.exp(-0.5 * (points / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
 
 
 def _grid(boundary: float, variance: float) -> tuple[Any, Any]:

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
 from bench.pipelines.errors import DataCorrupt, DataMissing
 from bench.pipelines.jpegs import HEIGHT, WIDTH, find_jpegs, fingerprint, make_jpegs
 from bench.pipelines.resizing import open_rows, pool, prepare
+from tests.processes import left_after
 
 COUNT, PIXELS = 20, 24
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,5 +112,4 @@ def test_workers_end_with_a_process_that_is_killed(jpegs, tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, cwd=ROOT, env=ENV)
     workers = [int(word) for word in done.stdout.split()]
     assert len(workers) == 2, done.stderr
-    psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)], timeout=20)
-    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in workers)
+    assert left_after(20, workers) == []

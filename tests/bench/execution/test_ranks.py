@@ -15,6 +15,7 @@ from bench.execution.runner import execute
 from bench.spec import recipes
 from bench.spec.job import Job
 from bench.statistics.sampling import Bounds
+from tests.processes import left_after
 
 
 def end(told_s, status="ok", reason=None, **more):
@@ -122,7 +123,7 @@ class AtTheFirstEpoch:
             self._act(worker)
 
     def all_gone(self):
-        return psutil.wait_procs(self.processes, timeout=30)[1] == []
+        return left_after(30, self.processes) == []
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -171,4 +172,4 @@ def test_no_rank_outlives_a_killed_runner(tmp_path):
     assert len(ranks_below(runner)) == 2
     runner.kill()
     runner.wait(timeout=60)
-    assert psutil.wait_procs(below, timeout=60)[1] == []
+    assert left_after(60, below) == []

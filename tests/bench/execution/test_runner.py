@@ -20,6 +20,7 @@ from bench.execution.runner import Follower, execute
 from bench.runs.store import StoreError
 from bench.spec import recipes
 from bench.spec.job import Job
+from tests.processes import left_after
 
 
 @pytest.fixture
@@ -27,6 +28,12 @@ def job(tmp_path):
     return Job(
         recipes.load("digits", "cpu"), 0, "cpu", None, tmp_path / "cache", tmp_path / "run.log", time.monotonic()
     )
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """The runner looks at its worker often, so that no test waits for its clock."""
+    monkeypatch.setattr(runner, "TICK_S", 0.02)
 
 
 @pytest.fixture
@@ -55,6 +62,17 @@ def hurry(clock):
     def on_event(event):
         if clock[0] or event["kind"] == "phase":
             clock[0] += 1.0
+
+    return on_event
+
+
+@pytest.fixture
+def late(clock):
+    """Takes events: the first phase takes a second. Then the clock stands still, and a worker has time to end."""
+
+    def on_event(event):
+        if event["kind"] == "phase":
+            clock[0] = 1.0
 
     return on_event
 
@@ -128,8 +146,8 @@ def test_a_refusal_is_raised(run):
 
 
 @pytest.mark.parametrize("work", [sleep, sleep_whatever_happens, end_when_told])
-def test_a_worker_that_takes_too_long_is_ended(run, work, hurry):
-    measured = run(work, hurry, timeout_s=0.5)
+def test_a_worker_that_takes_too_long_is_ended(run, work, hurry, late):
+    measured = run(work, late if work is end_when_told else hurry, timeout_s=0.5)
     assert measured.status == "timeout"
     assert measured.reason == "not done after timeout_s = 0.5 seconds; its last phase was train"
     assert measured.metrics == ({"accuracy": 0.5} if work is end_when_told else {})
@@ -165,10 +183,10 @@ def fail_when_told(send):
     sleep(send)
 
 
-def test_what_breaks_because_it_was_asked_to_end_was_interrupted_or_too_long(run, hurry):
+def test_what_breaks_because_it_was_asked_to_end_was_interrupted_or_too_long(run, late):
     on_event, _ = interrupting(signal.SIGINT)
     assert run(fail_when_told, on_event).status == "interrupted"
-    assert run(fail_when_told, hurry, timeout_s=0.5).status == "timeout"
+    assert run(fail_when_told, late, timeout_s=0.5).status == "timeout"
     failed = run(lambda send: end(send, "failed", "RuntimeError: lost"))
     assert (failed.status, failed.reason) == ("failed", "RuntimeError: lost")
 
@@ -300,6 +318,7 @@ from pathlib import Path
 from bench.execution import runner
 from bench.spec import recipes
 from bench.spec.job import Job
+from tests.processes import left_after
 
 def hang(job, pipe):
     print(os.getpid(), flush=True)
@@ -313,13 +332,12 @@ runner.execute(job, lambda event: None, "fork")
 
 
 def test_a_worker_that_hangs_does_not_outlive_a_killed_runner(tmp_path: Path):
-    psutil = pytest.importorskip("psutil")
     process = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    worker = psutil.Process(int(process.stdout.readline()))
+    worker = int(process.stdout.readline())
     process.kill()
     process.wait(timeout=60)
-    assert psutil.wait_procs([worker], timeout=60)[1] == []
+    assert left_after(60, [worker]) == []
 
 
 class InTurn:

@@ -13,6 +13,7 @@ import pytest
 from bench.execution import scratch
 from tests.bench.cli.commands.sweeping import wait_for_workers
 from tests.command import ENVIRONMENT, bench, records, start, statuses
+from tests.processes import left_after
 
 OWNER = """
 import multiprocessing.util, sys
@@ -98,7 +99,7 @@ def test_what_a_killed_command_left_is_taken_away_by_the_next(tmp_path, monkeypa
     worker = wait_for_workers(process)[0]
     process.kill()
     process.communicate(timeout=60)
-    worker.wait(60)
+    assert left_after(60, [worker]) == []
     assert list(place.glob("bench-tmp-*"))
     assert list((tmp_path / "results" / "logs").rglob("*.log"))
     (tmp_path / "mine.yaml").write_text(MATRIX.format(epochs=0.2, loader="resident"))

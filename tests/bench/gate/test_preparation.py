@@ -1,13 +1,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bench.gate.preparation import PreparationFailed, environment_of, prepare
+from tests.processes import left_after
 
 
 def run(environment, *command: str) -> str:
@@ -67,14 +66,4 @@ def test_a_failure_is_one_message_with_the_end_of_the_log(sides, tmp_path):
 def test_what_prepare_leaves_running_is_ended(sides, tmp_path):
     prepare(sides[0], ["sleep 300 >/dev/null 2>&1 & echo $! > pid"], tmp_path / "log", sys.executable)
     pid = int((sides[0] / "pid").read_text())
-    deadline_s = time.monotonic() + 10
-    while is_running(pid):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert left_after(10, [pid]) == []

@@ -24,6 +24,7 @@ import pytest
 from bench.runs.store import Store
 from tests.bench.cli.commands.sweeping import wait_for_workers
 from tests.command import TIMEOUT_S, bench, read_until, records, start
+from tests.processes import left_after
 
 KILLS = int(os.environ.get("BENCH_KILLS", "1"))
 # About two runs a round, and some for the sweep that ends it.
@@ -58,7 +59,7 @@ def kill_and_wait(process: subprocess.Popen[str]) -> None:
     family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.kill()
     process.communicate(timeout=TIMEOUT_S)
-    assert psutil.wait_procs(family, timeout=TIMEOUT_S)[1] == []
+    assert left_after(TIMEOUT_S, family) == []
 
 
 def check(folder: Path, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
