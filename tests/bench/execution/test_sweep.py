@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.documents.document import Document
+from bench.execution import sweep
 from bench.execution.device_pool import Allotment
 from bench.execution.executors import local
 from bench.execution.executors.executor import Place
@@ -19,6 +20,12 @@ from bench.host.share import Share
 from bench.runs.store import StoreError
 from bench.spec.matrix import Matrix, expand, schedule
 from bench.spec.sweep_plan import plan
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """These workers have nothing to wait for."""
+    monkeypatch.setattr(sweep, "TICK_S", 0.0)
 
 
 class Ended:
