@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from bench.errors import MissingError, UsageError
 from bench.files import replacing
 from bench.gate import noise
-from bench.gate.compare import difference_of_machines
+from bench.gate.conditions import difference_of_machines
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.source import Result
 from bench.runs.slow_hosts import KERNELS
@@ -38,7 +38,7 @@ class NoBaseline(MissingError):
 @dataclass(frozen=True)
 class Baseline:
     """Results of `matrix`, with code, machine and time; `reference` are the seconds of the machine's reference
-    kernels."""
+    kernels, and `versions` those of the packages that the results were made with, empty if an older bench made it."""
 
     matrix: str
     saved_at: str
@@ -46,6 +46,7 @@ class Baseline:
     code: Mapping[str, Any]
     reference: Mapping[str, float]
     results: Sequence[Result]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -75,7 +76,7 @@ class Baseline:
 
 def make(
     matrix: str,
-    results: Iterable[Result],
+    results: Sequence[Result],
     machine: Mapping[str, Any],
     code: Mapping[str, Any],
     reference: Mapping[str, float],
@@ -89,11 +90,15 @@ def make(
             result.at,
             {one.metric: (result.metrics or {}).get(one.metric) for one in QUANTITIES[result.measure]},
             seed=result.seed,
+            data_fingerprint=result.data_fingerprint,
         )
         for result in results
     ]
+    versions = next((dict(result.versions) for result in results if result.versions), {})
     facts = {key: machine.get(key) for key in MACHINE_FACTS}
-    return Baseline(matrix, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", facts, dict(code), dict(reference), kept)
+    return Baseline(
+        matrix, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", facts, dict(code), dict(reference), kept, versions
+    )
 
 
 def save(baseline: Baseline, folder: Path) -> Path:
@@ -101,7 +106,7 @@ def save(baseline: Baseline, folder: Path) -> Path:
     path = folder / f"{baseline.name}.json"
     content = {"schema": SCHEMA, **asdict(baseline)}
     for result in content["results"]:
-        for known in ("machine", "code", "reason", "start", "data_fingerprint"):
+        for known in ("machine", "code", "reason", "start", "versions"):
             del result[known]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +124,8 @@ def read(path: Path) -> Baseline:
         if (schema := content.pop("schema")) != SCHEMA:
             raise ValueError(OLD if schema == 1 else f"its schema is {schema}, and this bench knows {SCHEMA}")
         machine, code = content["machine"], content["code"]
-        results = [Result(**result, machine=machine, code=code) for result in content.pop("results")]
+        known = {"machine": machine, "code": code, "versions": content.get("versions", {})}
+        results = [Result(**result, **known) for result in content.pop("results")]
         if not results or not machine["id"] or not all(f"{name}_s" in content["reference"] for name in KERNELS):
             raise ValueError("something is missing in it")
         return Baseline(**content, results=results)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.gate.baseline import Baseline
 from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
+from bench.gate.conditions import other_data, other_packages
 from bench.gate.drift import Drift, between
 from bench.gate.measurement import Measurement
 from bench.gate.report import GateFinding
@@ -28,9 +29,9 @@ class BaselineComparison:
     rounds: int = ROUNDS
 
     def judge(self, deadline_s: float, found: int) -> tuple[list[GateFinding], list[str]]:
-        """A finding for each quantity, and remarks on the machine.
+        """A finding for each quantity, and remarks on the machine and the packages.
 
-        A slow-down that the reference kernels show too is `unsure`.
+        A slow-down that the reference kernels show too is `unsure`, and so is every change beside other packages.
         """
         groups: list[MatchedCell] = []
         for position, (path, kept) in enumerate(self.baselines):
@@ -57,11 +58,22 @@ class BaselineComparison:
         judgements = judge([case for _, case in cases], self.limits.false_alarms)
         for (group, case), judgement in zip(cases, judgements, strict=True):
             explained = _less_drift(judgement, drift) if case.quantity.is_time else judgement
+            explained = _less_packages(explained, other_packages(group.base, group.head))
             findings.append(GateFinding(group.label, group.measure, explained))
         return findings, [
             f"the machine itself, in seconds since the baseline: {drift.told()}{drift.explained}",
+            *_told_packages(groups),
+            *self._of_unknown_packages(),
             *self.measurement.disturbed(),
             *self.noise_warnings(),
+        ]
+
+    def _of_unknown_packages(self) -> list[str]:
+        unknown = [kept.matrix for _, kept in self.baselines if not kept.versions]
+        return [
+            f"the baseline of {matrix} does not say with which packages and data it was made, so they may be others; "
+            f"`bench baseline save {matrix}` makes one that does"
+            for matrix in unknown
         ]
 
     def noise_warnings(self) -> list[str]:
@@ -88,8 +100,30 @@ def _without_judgement(group: MatchedCell) -> GateFinding | None:
             f"`bench baseline save {group.label.partition(':')[0]}` makes a new one, --base REVISION compares both"
         )
         return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
+    if (data := other_data(group.base, group.head)) is not None:
+        reason = (
+            f"{data}, so that there is nothing to compare; "
+            f"`bench baseline save {group.label.partition(':')[0]}` makes a new one, --base REVISION compares both"
+        )
+        return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
     failed = next((result for result in group.head if result.metrics is None), None)
     return GateFinding(group.label, group.measure, None, Verdict.BROKEN, failed.reason) if failed else None
+
+
+def _told_packages(groups: Sequence[MatchedCell]) -> list[str]:
+    told = dict.fromkeys(other_packages(group.base, group.head) for group in groups)
+    return [f"the packages are others than when the baseline was made: {packages}" for packages in told if packages]
+
+
+def _less_packages(judgement: Judgement, packages: str | None) -> Judgement:
+    """The judgement, or `unsure` if other packages may explain it."""
+    if packages is None or judgement.verdict not in (Verdict.WORSE, Verdict.BETTER):
+        return judgement
+    reason = (
+        f"{judgement.word}, but with other packages than the baseline's ({packages}); --base REVISION tells the code "
+        "from them, `bench baseline save` makes a baseline with these"
+    )
+    return replace(judgement, verdict=Verdict.UNSURE, reason=reason)
 
 
 def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import TypeGuard
 
 from scipy import stats
 
+from bench.gate import conditions
 from bench.gate.hosts import case_of_hosts, count_by_host, hosts_told
 from bench.gate.quantity import QUANTITIES, Quantity
 from bench.gate.report import GateFinding
@@ -23,10 +24,6 @@ MOST_KEYS_TOLD = 4
 # Keys of a config that name the timed code and are not settings.
 NAMES = {"benchmark"}
 NOTHING_IN_COMMON = "there is no figure that all runs of both sides have"
-# Parts of a fingerprint that are named if two machines differ.
-TOLD_OF_MACHINES = (
-    "cpu_model", "usable_cores", "cpu_quota", "omp_num_threads", "gpus", "gpu_driver", "torch", "device",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,9 @@ def compare(
         if not found and not findings[position]:
             findings[position] = [GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
     notes += [told for group in groups if (told := _hosts_told(group, any_machine) or _starts_told(group))]
+    if (packages := conditions.other_packages(base, head)) is not None:
+        notes.append(f"the two sides had other packages: {packages}")
+    notes += [f"{group.label}: {data}" for group in groups if (data := conditions.other_data(group.base, group.head))]
     judgements = judge([case for _, case in cases], limits.false_alarms)
     for (group, _), judgement in zip(cases, judgements, strict=True):
         findings[groups.index(group)].append(GateFinding(group.label, group.measure, judgement))
@@ -259,30 +259,10 @@ def _without_judgement(group: MatchedCell, any_machine: bool) -> GateFinding | N
         )
     if not good_head:
         return GateFinding(group.label, group.measure, None, Verdict.BROKEN, group.head[-1].reason)
-    if not any_machine and (why := of_another_machine(good_base, good_head, (*group.base, *group.head))):
+    if not any_machine and (why := conditions.of_another_machine(good_base, good_head, (*group.base, *group.head))):
         reason = f"{why}; --any-machine compares all the same"
         return GateFinding(group.label, group.measure, None, Verdict.NO_BASELINE, reason)
     return None
-
-
-def of_another_machine(base: Sequence[Result], head: Sequence[Result], every: Sequence[Result] = ()) -> str | None:
-    """Why these results, and `every` other one, may not be of one machine; None if they are."""
-    machines = {result.machine.get("id") for result in (*base, *head, *every)}
-    if None in machines:
-        return "it is not recorded on which machine all of this was measured, so that it may be another"
-    if len(machines) > 1:
-        return f"measured on another machine ({difference_of_machines(base[-1].machine, head[-1].machine)})"
-    return None
-
-
-def difference_of_machines(one: Mapping[str, object], other: Mapping[str, object]) -> str:
-    """The first facts in which two machines differ."""
-    told = [
-        f"{key}: {show(one.get(key))} and {show(other.get(key))}"
-        for key in TOLD_OF_MACHINES
-        if one.get(key) != other.get(key)
-    ]
-    return "; ".join(told[:3]) or "their fingerprints differ"
 
 
 def _only_value(results: Sequence[Result], key: str) -> str | None:

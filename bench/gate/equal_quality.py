@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.gate.comparability import reservations
-from bench.gate.compare import of_another_machine
+from bench.gate.conditions import of_another_machine
 from bench.gate.length_unit import SECONDS, LengthUnit
 from bench.gate.quality_metric import ACCURACY, QualityMetric
 from bench.gate.quantity import TIME_MARGIN

@@ -88,12 +88,18 @@ class Measurement:
             cache=str(self.results / "cache"),
             log=str(log),
         )
+        facts = reply.get("facts", {})
+        of = {
+            "seed": round,
+            "data_fingerprint": facts.get("data", {}).get("fingerprint"),
+            "versions": facts.get("versions", {}),
+        }
         config = flat({key: value for key, value in cell["config"].items() if key not in NOT_IDENTITY})
         self.runs += 1
         if reply.get("metrics", {}).get("contended"):
             where = disturbances(by_span(reply.get("spans", [])))
             self.contended.append(next(iter(where.values()), "other processes were busy"))
         if reply["status"] in FINISHED:
-            return Result(config, label, opened["measure"], reply["started_at"], reply["metrics"], seed=round)
+            return Result(config, label, opened["measure"], reply["started_at"], reply["metrics"], **of)
         reason = f"{reply['status']}: {reply['reason']}"
-        return Result(config, label, opened["measure"], reply["started_at"], None, reason=reason, seed=round)
+        return Result(config, label, opened["measure"], reply["started_at"], None, reason=reason, **of)

@@ -15,7 +15,7 @@ from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.report import Side
 from bench.gate.subject import SAME_SOURCES, Sides, base_side, name_of
-from bench.host.provenance import sources_sha256
+from bench.host.provenance import sources_sha256, versions
 
 
 @dataclass
@@ -56,7 +56,7 @@ class OwnSources:
             Arm("base", base, of_base["code"], self.machine),
             Arm("head", head, of_head["code"], self.machine),
             paired_cells,
-            {"sources": self._sources},
+            {"sources": self._sources, "packages": versions()},
             self._notes(),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -204,6 +205,7 @@ class RevisionGate:
             "machine": self.machine["id"],
             "matrices": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.matrices],
             "device": self.device,
+            "data": [None if self.data is None else str(self.data), os.environ.get("BENCH_DATA")],
             # Pairs from before each round had its own start are not independent.
             "starts": "a round",
         }
@@ -219,6 +221,7 @@ class RevisionGate:
             )
         if resumed:
             notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
+        notes += [told for paired_cell in comparison.cells for told in paired_cell.other_conditions()]
         notes += comparison.contended()
         notes += comparison.noise_warnings()
         if (drift := comparison.drift()) is not None:

@@ -31,7 +31,8 @@ class Result:
 
     Runs of equal `seed` are pairs where chance alone is the seed's, as in an accuracy. Runs of one `start`, of the fork
     server that they were forked off, have much in common that another start has otherwise; None where that is unknown,
-    as in old records, and where each run had its own. `data_fingerprint` tells data of equal name and settings apart.
+    as in old records, and where each run had its own. `data_fingerprint` tells data of equal name and settings apart,
+    and `versions` are those of packages; None and empty where they are not recorded.
     """
 
     config: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Result:
     seed: int | None = None
     start: str | None = None
     data_fingerprint: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str | None:
@@ -93,6 +95,7 @@ def of_run(run: Run) -> Result:
         run.seed,
         (run.config.get("resolved") or {}).get("start"),
         run.data.get("fingerprint"),
+        run.versions,
     )
 
 

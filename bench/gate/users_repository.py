@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from bench.errors import BenchError, MissingError, UsageError
 from bench.execution.imports import ROOT
 from bench.gate.agent_process import AgentProcess
 from bench.gate.checkout import for_both, is_elsewhere, resolve
+from bench.gate.packages import difference, installed
 from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.preparation import Environment, PreparationFailed, prepare
@@ -51,12 +53,13 @@ class UsersRepository:
         self._prepare = list(dict.fromkeys(command for spec in specs for command in spec.prepare))
         # Recipes run in this harness's Python, and what is prepared for them goes over that.
         self._python = sys.executable if any(spec.command is None for spec in specs) else None
+        self._interpreter = self._python or _interpreter([spec.command.argv[0] for spec in specs if spec.command])
         self._shared = list(dict.fromkeys(path for spec in specs for path in spec.shared))
 
     def open(self, place: int, open_sides: ExitStack) -> Sides:
         found = open_sides.enter_context(side_by_side(self.top, self._commit, self._shared, place))
         harness = code_identity()
-        arms = []
+        arms, packages = [], []
         for name, snapshot, whose in (
             ("base", found.base, f"the base {self.base_name}"),
             ("head", found.head, "head"),
@@ -64,6 +67,9 @@ class UsersRepository:
             code = snapshot.code  # before anything is prepared, which may change files
             side = self._side(name, snapshot, whose, found.head.root)
             open_sides.callback(side.close)
+            packages.append(
+                installed(side.environment.python or self._interpreter, snapshot.root, side.environment.variables)
+            )
             arms.append(Arm(name, side, {**code, "harness": harness}, self.machine))
         base, head = arms
         self.base, self.head = Side(self.base.name, base.code), Side(name_of(head.code), head.code)
@@ -71,8 +77,16 @@ class UsersRepository:
         paired_cells = open_paired_cells(pairs, base.agent, head.agent, self.device, self.found)
         # The harness's own sources too: it may run a command otherwise than the one of an earlier call.
         sources = [arm.code["sources_sha256"] for arm in arms]
-        key = {"repository": str(self.top), "sources": sources, "harness": harness["sources_sha256"]}
-        return Sides(base, head, paired_cells, key, self._notes(found, sources))
+        key = {
+            "repository": str(self.top),
+            "sources": sources,
+            "harness": harness["sources_sha256"],
+            "packages": packages,
+        }
+        notes = self._notes(found, sources)
+        if (told := difference(*packages)) is not None:
+            notes.append(f"the sides have other packages, by `prepare`: {told}")
+        return Sides(base, head, paired_cells, key, notes)
 
     def check_unchanged(self) -> None:
         """Both sides are copies, so nothing can have changed them."""
@@ -109,6 +123,13 @@ def users_repository(folder: Path, names: Sequence[str]) -> Path | None:
     if any(Path(name).suffix and matrices.load(name).spec.command is not None for name in names):
         return repository_at(folder)
     return None
+
+
+def _interpreter(programs: Sequence[str]) -> str:
+    """The Python of these commands, else that of the user's shell."""
+    named = [program for program in programs if Path(program).name.startswith("python")]
+    found = (shutil.which(program) for program in (*named, "python", "python3"))
+    return next(filter(None, found), sys.executable)
 
 
 def _agent(environment: Environment, log: Path) -> AgentProcess:

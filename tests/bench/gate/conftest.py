@@ -77,6 +77,8 @@ SOURCES = {
 
         from bench.step_s import ACCURACY, BYTES, STEP_S
 
+        NUMPY, DATA = os.environ.get("NUMPY", "1.26.4"), os.environ.get("DATA", "a" * 64)
+
         STARTS = os.environ.get("STARTS_FOLDER")  # where each start of either tree leaves its number
 
         def _number():
@@ -99,6 +101,7 @@ SOURCES = {
             status: str = "ok"
             reason: str | None = None
             metrics: dict = field(default_factory=dict)
+            facts: dict = field(default_factory=dict)
 
         def warm_up_fork_server():
             pass
@@ -111,7 +114,8 @@ SOURCES = {
             noise = random.Random(f"{job.seed} {STEP_S} {job.recipe}").gauss(1, job.recipe.get("noise", 0.01))
             step_s = STEP_S * job.recipe.get("size", 1) * noise * (1.06 if LEVEL else 1)
             accuracy = ACCURACY + random.Random(job.seed).uniform(-1, 1) * job.recipe.get("by_seed", 0)
-            return Measured(metrics={"step_min_s": step_s, "train_s": step_s, "accuracy": accuracy,
+            facts = {"versions": {"numpy": NUMPY}, "data": {"fingerprint": DATA}}
+            return Measured(facts=facts, metrics={"step_min_s": step_s, "train_s": step_s, "accuracy": accuracy,
                                      "peak_host_bytes": int(BYTES * (1.06 if LEVEL else 1))})
     """,
     "bench/host/provenance.py": """

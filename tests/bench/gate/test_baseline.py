@@ -206,3 +206,43 @@ def test_runs_beside_something_busy_are_told(measurement, repository):
         agent.close()
     assert busy.disturbed() == ["contended: 6 of 6 runs (other processes were busy, for one); stop what else runs"]
     assert measurement.disturbed() == []
+
+
+@pytest.mark.usefixtures("cheap_starts")
+@pytest.mark.parametrize(
+    ("conditions", "word", "why"),
+    [
+        ({"NUMPY": "2.1.0"}, "unsure", "slower, but with other packages than the baseline's (numpy 1.26.4 → 2.1.0)"),
+        ({"DATA": "b" * 64}, "no_baseline", "the data are others (by their hashes aaaaaaaaaaaa → bbbbbbbbbbbb)"),
+        ({}, "slower", ""),
+    ],
+)
+def test_other_packages_and_other_data_are_no_change_of_the_code(
+    measurement, repository, change, tmp_path, monkeypatch, conditions, word, why
+):
+    kept = baselines.read(baselines.save(saved_of(measurement, repository), tmp_path))
+    change(step_s=0.0112)
+    for name, value in conditions.items():
+        monkeypatch.setenv(name, value)
+    agent = AgentProcess(repository, tmp_path / "log2")
+    try:
+        findings, notes = judged(Measurement(agent, "cpu", None, tmp_path), repository, kept)
+    finally:
+        agent.close()
+    assert findings[0].word == word
+    assert why in (findings[0].why or "")
+    told = "the packages are others than when the baseline was made: numpy 1.26.4 → 2.1.0"
+    assert (told in notes) is ("NUMPY" in conditions)
+
+
+@pytest.mark.usefixtures("cheap_starts")
+def test_a_baseline_that_does_not_know_its_packages_says_so(measurement, repository, tmp_path):
+    path = baselines.save(saved_of(measurement, repository), tmp_path)
+    content = json.loads(path.read_text())
+    del content["versions"]
+    for result in content["results"]:
+        del result["data_fingerprint"]
+    path.write_text(json.dumps(content))
+    findings, notes = judged(measurement, repository, baselines.read(path))
+    assert [one.word for one in findings] == ["same", "same"]
+    assert "the baseline of cells does not say with which packages and data it was made" in " ".join(notes)

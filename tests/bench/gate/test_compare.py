@@ -46,6 +46,19 @@ def test_equal_cells_are_judged_and_neighbours_are_pairs():
     assert notes == []
 
 
+def test_packages_and_data_that_the_sides_do_not_share_are_told():
+    base, head = (
+        [replace(one, versions={"numpy": version, "torch": "2.9"}, data_fingerprint=data * 64) for one in found]
+        for found, version, data in ((results(STEADY), "1.26.4", "a"), (results(STEADY), "2.1.0", "b"))
+    )
+    _, notes = compare(base, head, Limits())
+    assert notes == [
+        "the two sides had other packages: numpy 1.26.4 → 2.1.0",
+        "digits: the data are others (by their hashes aaaaaaaaaaaa → bbbbbbbbbbbb)",
+    ]
+    assert compare(base, results(STEADY), Limits())[1] == []  # an older record does not say
+
+
 def test_sides_measured_one_after_the_other_are_no_pairs():
     base, head = results(STEADY), results(SLOWER, first_minute=20)
     assert not alternate(base, head)

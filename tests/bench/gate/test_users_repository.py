@@ -15,7 +15,7 @@ from bench.cli.gate_options import ReportFormat, ReportOutput
 from bench.errors import BenchError, MissingError, UsageError
 from bench.execution import imports
 from bench.execution.leftovers import Leftovers
-from bench.gate import users_side
+from bench.gate import users_repository, users_side
 from bench.gate.preparation import Environment
 from bench.gate.snapshot import Snapshot
 from bench.gate.subject import Sides
@@ -165,6 +165,20 @@ def test_pairs_do_not_count_in_a_test_that_was_planned_for_other_rounds(theirs, 
         "10.jsonl",
     }
     assert "test" not in " ".join(theirs.regress(rounds=12, fresh=True)[1]["notes"])
+
+
+def test_pairs_of_other_packages_do_not_count_and_sides_that_differ_in_them_are_told(theirs, monkeypatch):
+    quick = MATRIX.replace("python3 train.py", "echo acc 0.9").replace("[wall_s, accuracy]", "[accuracy]")
+    (theirs.root / "bench.yaml").write_text(quick)
+    commit(theirs.root)
+    told = []
+    monkeypatch.setattr(users_repository, "installed", lambda *_: {"numpy": told.pop()})
+    notes = []
+    for of_base, of_head in (("1.0", "1.0"), ("1.0", "1.0"), ("2.0", "2.0"), ("1.0", "2.0")):
+        told += [of_head, of_base]
+        notes.append(" ".join(theirs.regress(rounds=8)[1]["notes"]))
+    assert ["of an earlier call" in note for note in notes] == [False, True, False, False]
+    assert "the sides have other packages, by `prepare`: numpy 1.0 → 2.0" in notes[-1]
 
 
 def test_a_figure_of_the_script_s_own_is_judged_by_its_unit_and_one_that_is_not_reported_is_told(theirs):

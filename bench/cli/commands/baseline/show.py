@@ -23,6 +23,8 @@ def show(name: Name, console: Console, results: Results = Path("results")) -> No
     one = baselines.read(baselines.named(results / "baselines", name))
     say(console, f"{one.name}: saved {one.saved_at}, of code {code_of(one)}")
     say(console, "machine: " + ", ".join(f"{key} {value}" for key, value in one.machine.items() if value is not None))
+    if one.versions:
+        say(console, "packages: " + ", ".join(f"{name} {version}" for name, version in one.versions.items()))
     for label in dict.fromkeys(result.label for result in one.results):
         runs = [result for result in one.results if result.label == label]
         say(console, f"{label}: {len(runs)} runs")
