@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from bench.documents.document import refuse
 from bench.documents.limits import MOST_COUNT, MOST_SEEDS, MOST_THREADS
@@ -200,11 +200,9 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _options_are_finite(self) -> Self:
-        """Of the options that a user's code takes, which no field says anything of."""
-        for name, part in self:
-            for key, value in (getattr(part, "model_extra", None) or {}).items():
-                if not _is_finite(value):
-                    refuse(f"{name}.{key}", f"{value!r} is not finite, and no record can hold it")
+        """Also of the options that a user's code takes, at any depth, which no field says anything of."""
+        for key, value in _not_finite(self):
+            refuse(key, f"{value!r} is not finite, and no record can hold it")
         return self
 
     @model_validator(mode="after")
@@ -414,10 +412,16 @@ class Recipe(Strict):
         return self.model_dump(mode="json", exclude=set(WORDS))
 
 
-def _is_finite(value: Any) -> bool:
-    """Whether no number in it is a NaN or an infinity."""
-    if isinstance(value, Mapping):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
+def _not_finite(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Each NaN and infinity in it, with its dotted key."""
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, BaseModel):
+        inside = value  # its fields, and the options beside them
+    elif isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield key, value
+    for name, one in inside:
+        yield from _not_finite(one, f"{key}.{name}" if key else str(name))

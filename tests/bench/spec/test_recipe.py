@@ -73,8 +73,11 @@ def test_numbers_with_exponents_are_numbers(write, text, lr):
 
 
 @pytest.mark.parametrize("value", [".nan", "-.inf", "[1, {low: .inf}]"])
-def test_an_option_that_no_record_can_hold_is_refused(write, value):
-    assert re.search(r"model\.scale: .* is not finite", refusal(write(MINIMAL), f"model.scale={value}"))
+def test_an_option_that_no_record_can_hold_is_refused(write, tmp_path, value):
+    assert re.search(r"model\.scale\S*: \S+ is not finite", refusal(write(MINIMAL), f"model.scale={value}"))
+    (tmp_path / "mine.py").write_text("class Mine: ...")
+    own = f"optimizer.groups={{biases: {{name: '{tmp_path}/mine.py:Mine', lr: 1, fancy: {value}}}}}"
+    assert re.search(r"optimizer\.groups\.biases\.fancy\S*: \S+ is not finite", refusal(write(MINIMAL), own))
 
 
 def test_an_overlay_counts_on_its_device_alone(write):
