@@ -21,7 +21,7 @@ def torchvision_resnet(
     """torchvision.models.`variant` for images [B, in_channels, H, W], which it makes 32 times smaller.
 
     `small_stem` is the usual change for 32 pixels: the first conv is 3×3 with stride 1 and there is no first pooling,
-    so that the last stage sees 4×4 pixels instead of one.
+    so that the last stage sees 4×4 pixels instead of one. A replaced first conv is initialised as torchvision's is.
     """
     least = LEAST_PIXELS_SMALL_STEM if small_stem else LEAST_PIXELS
     if image_size < least:
@@ -31,8 +31,14 @@ def torchvision_resnet(
     net: nn.Module = getattr(resnets, variant)(num_classes=classes, zero_init_residual=zero_init_residual)
     stem: nn.Conv2d = net.conv1  # type: ignore[assignment]
     if small_stem:
-        net.conv1 = nn.Conv2d(in_channels, stem.out_channels, 3, padding=1, bias=False)
+        net.conv1 = _initialised(nn.Conv2d(in_channels, stem.out_channels, 3, padding=1, bias=False))
         net.maxpool = nn.Identity()
     elif in_channels != stem.in_channels:
-        net.conv1 = nn.Conv2d(in_channels, stem.out_channels, 7, stride=2, padding=3, bias=False)
+        net.conv1 = _initialised(nn.Conv2d(in_channels, stem.out_channels, 7, stride=2, padding=3, bias=False))
     return net
+
+
+def _initialised(conv: nn.Conv2d) -> nn.Conv2d:
+    """As every conv of torchvision.models.resnet (He et al., "Delving deep into rectifiers", 2015)."""
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv

@@ -118,6 +118,14 @@ def test_a_small_stem_takes_small_images_of_any_channels():
         assert net(torch.empty(2, 1, 8, 8)).shape == (2, 4)
 
 
+@pytest.mark.parametrize(("small_stem", "fan_out"), [(True, 64 * 3 * 3), (False, 64 * 7 * 7)])
+def test_a_replaced_stem_is_initialised_as_torchvision_initialises_every_conv(small_stem, fan_out):
+    torch.manual_seed(0)
+    net = models.build("torchvision:resnet18", {"small_stem": small_stem}, in_channels=2, classes=4, image_size=32)
+    assert net.conv1.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+    assert net.layer1[0].conv1.weight.std().item() == pytest.approx((2 / (64 * 3 * 3)) ** 0.5, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("name", "pixels", "said"),
     [
