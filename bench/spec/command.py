@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -185,5 +186,6 @@ def _fill(text: str, values: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """As a person would type it: `0.1`, `true`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """As a person would type it: `0.1`, `true`; what is no single word or number as JSON, and null as `null`."""
+    is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)

@@ -41,6 +41,31 @@ def test_axes_fill_placeholders_and_variables(load, tmp_path):
     assert {cell.target_accuracy for cell in cells} == {0.9}
 
 
+@pytest.mark.parametrize(
+    ("value", "text", "cell"),
+    [
+        ("0.1", "0.1", "bba73db21a707a39"),
+        ("1.0e-05", "1e-05", "0170bed290060f3e"),
+        ("true", "true", "8e6fe935b09d0bfe"),
+        ("word", "word", "609f975cb7ee8802"),
+        ("[1, 2.5]", "[1, 2.5]", "4c436e07ffcfaf3f"),
+        ("null", "null", None),
+        ("[x, true]", '["x", true]', None),
+        ("{a: 1, b: [é, null]}", '{"a": 1, "b": ["é", null]}', None),
+    ],
+)
+def test_a_value_reaches_the_command_as_a_person_would_type_it_or_as_json(load, value, text, cell):
+    """The ids are those of records."""
+    axes = f"axes:\n  lr: [{value}]\n  env.MODE: [fast]\n"
+    (found,) = matrices.expand(load(f"command: python train.py --lr {{lr}}\n{axes}"), "cpu")
+    assert found.command is not None
+    assert found.command.argv[-1] == text
+    assert cell in (None, found.id)
+    (of_variable,) = matrices.expand(load(f"command: make\naxes:\n  env.MODE: [{value}]\n"), "cpu")
+    assert of_variable.command is not None
+    assert of_variable.command.env == {"MODE": text}
+
+
 def test_a_line_alone_is_a_command_and_arms_tell_equal_cells_apart(load):
     cells = matrices.expand(load("command: make train\naxes:\n  arm: [a, b]\n"), "cpu")
     assert [cell.command and cell.command.argv for cell in cells] == [["make", "train"]] * 2
