@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,42 @@ def pull_request(base: str, head: str) -> dict[str, Any]:
     return {
         "pull_request": {"number": 7, "base": {"sha": base}, "head": {"sha": head, "repo": {"full_name": "me/mine"}}}
     }
+
+
+def wheel(folder: Path, name: str, code: str) -> Path:
+    """A package of one module, whose `main` is the program `bench`."""
+    path, about = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": code,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": f"[console_scripts]\nbench = {name}:main\n",
+        f"{about}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+    return path
+
+
+@pytest.mark.slow  # a virtual environment with pip
+def test_bench_sees_the_packages_of_the_repository_s_virtual_environment_and_changes_none(workspace, tmp_path, temp):
+    theirs = tmp_path / "theirs"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", theirs], check=True)
+    (site,) = theirs.glob("lib/python*/site-packages")
+    (site / "only_theirs.py").write_text("NAME = 'only theirs'\n")
+    told = """
+import os, only_theirs
+def main():
+    with open(os.environ["TMPDIR"] + "/seen", "w") as file:
+        file.write(only_theirs.NAME)
+"""
+    github = {"token": "", "repository": "", "action_path": str(wheel(tmp_path, "fake_bench", told)), "event": {}}
+    inputs = {"python": str(theirs / "bin" / "python")}
+    ran = run_action(ROOT / "action.yml", inputs, github, workspace, temp, os.environ["PATH"])
+    assert ran.exit_code == 0, ran.log
+    assert (temp / "seen").read_text() == "only theirs"
+    assert {path.name for path in site.iterdir()} <= {"only_theirs.py", "__pycache__"}
 
 
 def base_of(words: list[str]) -> str:
