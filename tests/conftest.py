@@ -6,15 +6,21 @@ import math
 import os
 import shutil
 import signal
+import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import cache
+from inspect import isfunction, ismodule
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.host.fingerprint import usable_cpus
+from bench.host.gc_pause import collector_paused
 from bench.host.native import COMPILERS
+from tests import command
 from tests.own_repository.repository import OwnRepository
 
 # How long drawing an example takes is the machine's affair: a pause of a busy one is no fault of a test. In CI a
@@ -42,10 +48,28 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else math.ceil(len(usable_cpus()) * 1.5)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Python looks for no garbage while the tests are imported, which would take a sixth of that time."""
+    with collector_paused():
+        return (yield)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with many slow tests come first, so that at the end no process is busy with one while the others wait."""
+    """Files with many slow tests come first, and then those that start processes, so that at the end no process is busy
+    with a long file while the others wait."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    starting = {item.path for item in items if isinstance(item, pytest.Function) and _starts_processes(item.module)}
+    items.sort(key=lambda item: (-slow[item.path], item.path not in starting))
+
+
+@cache
+def _starts_processes(module: ModuleType) -> bool:
+    """Whether it has imported the means to do so: `subprocess`, or `tests.command` or a function of it."""
+    return any(
+        one in (subprocess, command) if ismodule(one) else isfunction(one) and one.__module__ == command.__name__
+        for one in vars(module).values()
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,12 @@ from bench.spec.job import Job
 from tests.command import bench, records
 
 TINY = ("--set", "epochs=0.2", "--set", "target_accuracy=null", "--device", "cpu")
-MATRIX = "recipe: digits\nset: {epochs: 0.2, target_accuracy: null, loader: torch}\naxes: {model.width: [4]}\n"
+# Each loader starts one process more, which imports everything.
+MATRIX = """
+recipe: digits
+set: {epochs: 0.2, target_accuracy: null, loader: torch, workers: 1}
+axes: {model.width: [4]}
+"""
 # Some that Python imports when it starts a child, some that torch or the harness imports later.
 USERS_MODULES = (
     "queue", "yaml", "random", "copy", "socket", "profile", "typing", "tempfile", "signal", "json", "numpy", "rich",
