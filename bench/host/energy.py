@@ -16,16 +16,16 @@ from typing import Any, Protocol
 
 from bench.host.gpus import visible_gpus
 
-COARSE_BELOW_S = 1.0
 # The smallest range of RAPL, 65 kJ, lasts for a minute at a kilowatt.
 LOOK_EVERY_S = 30.0
 POWERCAP = Path("/sys/class/powercap")
 
 
 class Counter(Protocol):
-    """A counter of joules since some moment; `name` says which."""
+    """A counter of joules since some moment; `name` says which. It is too slow for phases below `coarse_below_s`."""
 
     name: str
+    coarse_below_s: float
 
     def joules(self) -> float: ...
 
@@ -34,6 +34,7 @@ class NvmlCounter:
     """The sum over the boards of `handles`. Raises NVMLError if one of them has no counter."""
 
     name = "nvml"
+    coarse_below_s = 1.0
 
     def __init__(self, nvml: Any, handles: Sequence[Any]) -> None:
         self._nvml, self._handles = nvml, handles
@@ -47,6 +48,7 @@ class RaplCounter:
     """The sum over the CPU packages, each of whose counters wraps around. Raises OSError if one cannot be read."""
 
     name = "rapl"
+    coarse_below_s = 0.05  # it is updated each millisecond
 
     def __init__(self, zones: Sequence[Path]) -> None:
         self._zones = zones
@@ -119,6 +121,7 @@ class EnergyMeter:
 
     def __init__(self, counter: Counter | None, now: Callable[[], float] = time.monotonic) -> None:
         self.source = counter.name if counter else None
+        self._coarse_below_s = counter.coarse_below_s if counter else 0.0
         self._read: Callable[[], float | None] = counter.joules if counter else lambda: None
         self._spent_j: dict[str, float] = defaultdict(float)
         self._phase, self._phase_began_j = "", self._safely()
@@ -151,16 +154,18 @@ class EnergyMeter:
     def metrics(self, train_s: float) -> dict[str, float | bool | None]:
         """`energy_j` since the meter was made, `train_energy_j` of the phases `train`; None without a counter.
 
-        If there was training, `train_energy_coarse` says whether it was too short for the counter.
+        Also None if the counter stood still, as those that some hypervisors show: nothing runs on 0 J. If there was
+        training, `train_energy_coarse` says whether it was too short for the counter.
         """
         self.enter(self._phase)
-        counts = self.source is not None
-        whole: dict[str, float | bool | None] = {"energy_j": sum(self._spent_j.values()) if counts else None}
+        spent_j = sum(self._spent_j.values())
+        counts = self.source is not None and spent_j > 0
+        whole: dict[str, float | bool | None] = {"energy_j": spent_j if counts else None}
         if not train_s:
             return whole
         return whole | {
             "train_energy_j": self._spent_j["train"] if counts else None,
-            "train_energy_coarse": train_s < COARSE_BELOW_S if counts else None,
+            "train_energy_coarse": train_s < self._coarse_below_s if counts else None,
         }
 
     def _safely(self) -> float | None:

@@ -80,12 +80,13 @@ def visible_gpus(
 def other_processes(uuids: Sequence[str], nvml: Any = None) -> int | None:
     """How many processes compute on these boards, besides this run's one on each; None if NVML does not say.
 
-    They are only counted, because inside a container a process has a different id than NVML reports.
+    They are only counted, because inside a container a process has a different id than NVML reports. Some containers
+    see no process at all, not even this run's, which says nothing of others.
     """
     with visible_gpus(nvml, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) as found:
         by_uuid = {gpu.uuid: gpu for gpu in found.gpus}
         told = [by_uuid[uuid].ask("nvmlDeviceGetComputeRunningProcesses") for uuid in uuids if uuid in by_uuid]
-        if len(told) < len(uuids) or None in told:
+        if len(told) < len(uuids) or None in told or not any(told):
             return None
         return sum(max(0, len(processes) - 1) for processes in told)
 

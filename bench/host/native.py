@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import MissingError
@@ -24,12 +25,13 @@ SHA256_OF_LOADED: dict[str, str] = {}
 def load(source: Path) -> ctypes.CDLL:
     """The compiled library of a C++ file. Load torch first, so that both share one pool of OpenMP threads.
 
-    It may include the headers beside it. $CXX, else the first of `COMPILERS`, compiles it in a few seconds. Later
-    processes on the same kind of machine find it in $XDG_CACHE_HOME, else ~/.cache, in a private folder; a damaged file
-    is compiled again. Raises `MissingError` if there is no compiler or it fails.
+    It may include the headers beside it. $CXX, which may have several words (`ccache g++`), else the first of
+    `COMPILERS`, compiles it in a few seconds. Later processes on the same kind of machine find it in $XDG_CACHE_HOME,
+    else ~/.cache, in a private folder; a damaged file is compiled again. Raises `MissingError` if there is no compiler
+    or it fails.
     """
     compiler = _compiler()
-    made_by = (compiler, _output(compiler, "--version"), FLAGS, fingerprint.instruction_set())
+    made_by = (" ".join(compiler), _output(*compiler, "--version"), FLAGS, fingerprint.instruction_set())
     name = f"{source.stem}-{hashlib.sha256(_text(source) + repr(made_by).encode()).hexdigest()[:16]}.so"
     try:
         library = private_folder(user_cache() / "native") / name
@@ -55,11 +57,11 @@ def _is_whole(library: Path) -> bool:
         return False
 
 
-def _compile(compiler: str, source: Path, library: Path) -> None:
+def _compile(compiler: Sequence[str], source: Path, library: Path) -> None:
     # The checksum is removed first, so that an interruption at any moment leaves a library that is compiled again.
     _checksum(library).unlink(missing_ok=True)
     with replacing(library) as draft:
-        _output(compiler, *FLAGS, "-o", str(draft), str(source))
+        _output(*compiler, *FLAGS, "-o", str(draft), str(source))
     with replacing(_checksum(library)) as draft:
         draft.write_text(_sha256(library), encoding="ascii")
 
@@ -73,11 +75,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _compiler() -> str:
-    asked = os.environ.get("CXX")
+def _compiler() -> tuple[str, ...]:
+    """The compiler, and words that belong to it."""
+    asked = os.environ.get("CXX", "").strip()
     for name in (asked,) if asked else COMPILERS:
         if found := shutil.which(name):
-            return found
+            return (found,)
+    program, *words = asked.split() or [""]
+    if found := shutil.which(program):
+        return (found, *words)
     raise MissingError(f"no C++ compiler: {asked or ', '.join(COMPILERS)} not found")
 
 

@@ -37,6 +37,7 @@ class Counter:
     """Tells these joules in turn, the last for ever; an exception is raised."""
 
     name = "made up"
+    coarse_below_s = 1.0
 
     def __init__(self, *joules):
         self.told = list(joules)
@@ -129,6 +130,21 @@ def test_less_than_a_second_is_said_to_be_coarse():
     meter = EnergyMeter(Counter(0.0, 1.0, 2.0))
     meter.enter("train")
     assert meter.metrics(train_s=0.99)["train_energy_coarse"] is True
+
+
+def test_rapl_is_fast_enough_for_less_than_a_second(tmp_path):
+    zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    meter = EnergyMeter(cpu_counter(tmp_path))
+    meter.enter("train")
+    (zone / "energy_uj").write_text("500000")
+    assert meter.metrics(train_s=0.5) == {"energy_j": 0.5, "train_energy_j": 0.5, "train_energy_coarse": False}
+    assert meter.metrics(train_s=0.01)["train_energy_coarse"] is True
+
+
+def test_a_counter_that_stands_still_counts_nothing():
+    meter = EnergyMeter(Counter(7.0))
+    meter.enter("train")
+    assert meter.metrics(train_s=2.0) == {"energy_j": None, "train_energy_j": None, "train_energy_coarse": None}
 
 
 def test_without_training_there_is_the_whole_alone():

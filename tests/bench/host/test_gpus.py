@@ -205,7 +205,13 @@ def test_a_driver_that_does_not_answer_is_told_where_there_is_a_board(tmp_path: 
 
 @pytest.mark.parametrize(
     ("counts", "uuids", "others"),
-    [((1, 3, 0), (A, B), 2), ((1, 1, 5), (A,), 0), ((0, 0, 0), (A,), 0), ((9,), ("no",), None)],
+    [
+        ((1, 3, 0), (A, B), 2),
+        ((1, 1, 5), (A,), 0),
+        ((1, 0, 0), (A, B), 0),
+        ((0, 0, 5), (A, B), None),
+        ((9,), ("no",), None),
+    ],
 )
 def test_others_on_the_boards_of_a_run(counts: tuple[int, ...], uuids: tuple[str, ...], others: int | None) -> None:
     nvml = Nvml(EQUAL)

@@ -62,6 +62,13 @@ def test_a_header_beside_it_is_part_of_it(source, tmp_path):
     assert len(kept(tmp_path)) == 2
 
 
+def test_a_compiler_may_be_several_words(source, monkeypatch):
+    (compiler, *_) = native._compiler()
+    monkeypatch.setenv("CXX", f"env {compiler} -DANSWER=43")
+    source.write_text(SOURCE.replace("42", "ANSWER"))
+    assert native.load(source).answer() == 43
+
+
 def test_what_the_compiler_says_is_told(source, tmp_path):
     source.write_text("this is no C++\n")
     with pytest.raises(MissingError, match=r"failed: .*answer\.cpp:1:1: error"):

@@ -216,6 +216,7 @@ def test_the_record_says_what_was_shared(jobs):
 def test_each_seed_has_energy_and_a_peak_of_its_own(jobs, monkeypatch):
     class Counter:
         name = "test"
+        coarse_below_s = 1.0
         read = 0.0
 
         def joules(self) -> float:
