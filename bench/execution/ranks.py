@@ -29,6 +29,7 @@ from bench.execution.teller import Teller, end_with_parent
 from bench.host.clock import Clock, Span
 from bench.host.contention import of_this_run
 from bench.host.fingerprint import oom_kills
+from bench.host.gc_pause import importing
 from bench.measures.lookup import measure_module
 from bench.spec.job import Job
 
@@ -65,9 +66,10 @@ def launch(job: Job, clock: Clock, tell: Teller) -> None:
     tell("phase", name="import", spans=[])
     started_s = clock.elapsed_s()
     _start_fork_server(job.measure)
-    from torch.distributed.elastic.multiprocessing import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import elastic_launch
+    with importing():
+        from torch.distributed.elastic.multiprocessing import SignalException
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.launcher.api import elastic_launch
 
     clock.add("import", started_s, clock.elapsed_s())
     count = job.recipe.devices_of_a_node
@@ -194,7 +196,7 @@ def _start_fork_server(measure: str) -> None:
     """Let a separate process import what ranks need, once for all, while this one imports the launcher."""
     context = multiprocessing.get_context("forkserver")
     # Without this process's main module, which may be anything that started a run.
-    context.set_forkserver_preload([measure_module(measure), __name__])
+    context.set_forkserver_preload(["bench.execution.preloaded", measure_module(measure), __name__])
     forkserver.ensure_running()
 
 
