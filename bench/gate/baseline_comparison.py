@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.gate.baseline import Baseline
@@ -123,7 +123,7 @@ def _less_packages(judgement: Judgement, packages: str | None) -> Judgement:
         f"{judgement.word}, but with other packages than the baseline's ({packages}); --base REVISION tells the code "
         "from them, `bench baseline save` makes a baseline with these"
     )
-    return replace(judgement, verdict=Verdict.UNSURE, reason=reason)
+    return judgement.as_withdrawn(reason)
 
 
 def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:
@@ -137,4 +137,4 @@ def _less_drift(judgement: Judgement, drift: Drift) -> Judgement:
         return judgement
     told = f"{drift.told(like)} since the baseline"
     reason = f"{judgement.word}, but so is the machine: {told}; --base REVISION tells them apart"
-    return replace(judgement, verdict=Verdict.UNSURE, reason=reason)
+    return judgement.as_withdrawn(reason)

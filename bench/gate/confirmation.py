@@ -50,7 +50,7 @@ def _settled(first: Judgement, second: Judgement | None) -> Judgement:
             f"{first.word} by {_percent(first)} in one checkout, but there was time for {n} rounds of a second one to "
             f"confirm it, and {LEAST_ROUNDS} are needed; give a larger --budget"
         )
-        return replace(first, verdict=Verdict.UNSURE, reason=reason)
+        return first.as_withdrawn(reason)
     sign = 1.0 if first.quantity.larger_is_worse else -1.0
     assert first.change is not None
     both = (sign * math.log(first.change.value) + sign * math.log(second.change.value)) / 2
@@ -60,7 +60,7 @@ def _settled(first: Judgement, second: Judgement | None) -> Judgement:
         f"{first.word} by {_percent(first)} in one checkout and by {_percent(second)} in another, so it may be the "
         "place in memory and not the code; measure again with --fresh"
     )
-    return replace(first, verdict=Verdict.UNSURE, reason=reason, not_worse=second.verdict is Verdict.SAME)
+    return first.as_withdrawn(reason, not_worse=second.verdict is Verdict.SAME)
 
 
 def _surely_worse(judgement: Judgement) -> bool:

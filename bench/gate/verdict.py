@@ -83,7 +83,8 @@ class Judgement:
     `change` is head over base for a ratio, head minus base for a difference, with an interval that is valid at any
     stopping time. `p` is the probability that equal code differs this much in either direction. `rounds_needed`
     estimates the total number of rounds for a decision, None if unknown. `noise` is the standard deviation of one
-    pair's change on the scale of the judgement (logarithms for a ratio), None if unknown.
+    pair's change on the scale of the judgement (logarithms for a ratio), None if unknown. `withdrawn` is whether a
+    change was found that may not be the code's, so that more rounds would not decide; `reason` says what would.
     """
 
     verdict: Verdict
@@ -96,6 +97,10 @@ class Judgement:
     rounds_needed: int | None = None
     reason: str | None = None
     noise: float | None = None
+    withdrawn: bool = False
+
+    def as_withdrawn(self, reason: str, not_worse: bool = False) -> Judgement:
+        return replace(self, verdict=Verdict.UNSURE, reason=reason, not_worse=not_worse, withdrawn=True)
 
     @property
     def word(self) -> str:

@@ -39,12 +39,19 @@ def reasons(report: Report) -> list[str]:
             if judgement is not None and judgement.rounds_needed is not None:
                 unit = "hosts" if judgement.hosts else "of each"
                 more = f"; about {judgement.rounds_needed} {unit} would decide"
-            elif finding.verdict is Verdict.UNSURE and judgement is not None and judgement.change is not None:
+            elif _is_open(finding):
                 more = "; no reasonable number of runs would decide, another --margin might"
             figure = [judgement.quantity.name] if judgement is not None else []
             figures.setdefault((finding.cell, f"{finding.word}: {finding.why}{more}"), []).extend(figure)
     told = [f"{', '.join([cell, *names])}: {why}" for (cell, why), names in figures.items()]
     return [*dict.fromkeys(line for finding in report.findings for line in causes(finding)), *told]
+
+
+def _is_open(finding: GateFinding) -> bool:
+    """Whether more rounds are what would decide, if any number of them did."""
+    judgement = finding.judgement
+    has_change = judgement is not None and judgement.change is not None and not judgement.withdrawn
+    return finding.verdict is Verdict.UNSURE and has_change
 
 
 def causes(finding: GateFinding) -> list[str]:

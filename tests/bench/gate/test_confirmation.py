@@ -3,8 +3,9 @@ import pytest
 
 from bench.gate.confirmation import confirmed, slower
 from bench.gate.quantity import ACCURACY, QUANTITIES
-from bench.gate.report import GateFinding
+from bench.gate.report import GateFinding, Report, Side
 from bench.gate.verdict import Case, Verdict, judge
+from bench.report.terminal.gate_rows import reasons
 
 WALL = QUANTITIES["command"][0]
 
@@ -33,6 +34,8 @@ def test_what_only_one_place_shows_fails_no_build(second):
     found = settled(finding(1.10), finding(second, seed=1))
     assert found.verdict is Verdict.UNSURE
     assert "it may be the place in memory and not the code" in found.why
+    (told,) = reasons(Report(Side("base"), Side("head"), [found]))
+    assert told.endswith("; measure again with --fresh")  # and nothing of more runs or another margin
 
 
 def test_a_place_that_is_surely_but_less_slower_counts_where_the_mean_is_above_the_margin():
