@@ -154,6 +154,7 @@ def test_ctrl_c_removes_the_base_and_the_same_command_goes_on(repository, matrix
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # sixteen rounds, each a start of an agent: minutes on a busy machine
 def test_a_stored_baseline_is_saved_listed_held_against_and_dropped(repository, here, matrix, tmp_path):
     answer = here("regress", matrix)
     assert answer.code == 3, answer.err
