@@ -40,11 +40,12 @@ def _untuned(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def forward_flops(model: nn.Module, image: Tensor) -> int:
-    """FLOPs of one forward pass for one image [1, C, H, W]; the model is left in training mode."""
+    """FLOPs of one forward pass for one image [1, C, H, W]; the model is left in the mode that it was in."""
+    was_training = model.training
     model.eval()
     with _untuned(model):
         flops = count_flops(lambda: model(image))
-    model.train()
+    model.train(was_training)
     return flops
 
 

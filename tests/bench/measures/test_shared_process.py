@@ -13,6 +13,7 @@ import torch
 from bench.execution.measuring import measure
 from bench.host.clock import Clock
 from bench.measures import assembly, time_to_accuracy
+from bench.runs import weights
 from bench.spec.job import Job
 from bench.training.in_place import become
 
@@ -84,12 +85,12 @@ def _output_stays(monkeypatch):
 def jobs(make_job, tmp_path):
     """The jobs of some seeds of `digits` with these settings, of one process or of one each."""
 
-    def make(*settings: str, shared: bool, seeds=SEEDS, keep: bool = False) -> list[Job]:
+    def make(*settings: str, shared: bool, seeds=SEEDS, keep: bool = False, **more: Any) -> list[Job]:
         job = make_job("time_to_accuracy", *BRIEF, *settings)
         where = tmp_path / ("shared" if shared else "separate")
         where.mkdir(exist_ok=True)
         return [
-            replace(job, seed=seed, shared_process=shared, keep_weights=where / f"{seed}.pt" if keep else None)
+            replace(job, seed=seed, shared_process=shared, keep_weights=where / f"{seed}.pt" if keep else None, **more)
             for seed in seeds
         ]
 
@@ -137,6 +138,13 @@ def assert_equal(shared: list[dict[str, Any]], separate: list[dict[str, Any]]) -
 )
 def test_a_seed_is_the_same_digit_for_digit_in_a_shared_process(both, settings):
     assert_equal(*both(*settings))
+
+
+def test_a_teacher_answers_every_seed_alike(both, jobs, tmp_path):
+    run(jobs(SMALL_DATA, shared=False, seeds=(7,), keep=True))
+    teacher = weights.find(str(tmp_path / "separate" / "7.pt"), tmp_path)
+    taught = f"distillation={{teacher: {teacher.path}, mirror: true}}"
+    assert_equal(*both(SMALL_DATA, taught, seeds=(0, 1), nets={"teacher": teacher}))
 
 
 @pytest.mark.usefixtures("cxx")

@@ -9,6 +9,8 @@ def test_a_convolution_by_hand():
     # 8 outputs of 27 products each, at 16 places; a multiply-add is two.
     assert forward_flops(conv, torch.randn(1, 3, 4, 4)) == 2 * 8 * 27 * 16
     assert conv.training
+    forward_flops(conv.eval(), torch.randn(1, 3, 4, 4))
+    assert not conv.training, "a network that is asked alone stays as it was"
 
 
 def test_a_backward_pass_counts_a_product_for_each_gradient():
