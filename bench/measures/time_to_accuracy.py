@@ -182,7 +182,9 @@ class TimeToAccuracy(Measure):
                 examples * training_flops(model, resized(images[:1], pixels), trained)
                 for (pixels, trained), examples in trainer.examples_by_work.items()
             )
-            self.metrics["train_flops"] += sum(hook.flops(images[:1]) for hook in trainer.train_step.hooks)
+            beside = sum(hook.flops(images[:1]) for hook in trainer.train_step.hooks)
+        # All ranks have equally many examples.
+        self.metrics["train_flops"] += beside * self.ranks.count
 
     def _rehearse(self, model: nn.Module, data: Dataset) -> None:
         """Run the initialisation once on a discarded copy, to pay its one-time costs; recorded as a span.

@@ -51,7 +51,10 @@ class Hook:
         return ()
 
     def flops(self, image: Tensor) -> int:  # noqa: ARG002
-        """The FLOPs of those networks in this training so far; `image` is one of full size, [1, C, H, W]."""
+        """The FLOPs on this device of networks beside the recipe's, in this training so far.
+
+        `image` is one of full size, [1, C, H, W].
+        """
         return 0
 
     def average_bytes(self) -> int:

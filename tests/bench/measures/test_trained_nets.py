@@ -7,6 +7,7 @@ import pytest
 from bench.errors import UsageError
 from bench.ingredients.distillation import Distillation
 from bench.runs.weights import WeightsFile, find
+from bench.training.ranks import Ranks
 
 
 @pytest.fixture
@@ -34,6 +35,25 @@ def test_a_student_learns_from_its_teacher_and_both_are_counted(trained, make_jo
     of_teacher = 2 * student["examples"] * alone["forward_flops_per_example"]
     assert student["train_flops"] == wider["train_flops"] + of_teacher
     assert student["cross_entropy"] != wider["cross_entropy"]
+
+
+def test_what_the_teacher_computes_on_every_device_is_counted(trained, make_job, run_here, monkeypatch):
+    job = taught_by(trained, make_job)
+    of_one = metrics(run_here(job))
+    monkeypatch.setattr(Ranks, "count", 2)  # of which the other does the same
+    of_both = metrics(run_here(job))
+    each = [found["train_flops"] / found["examples"] for found in (of_one, of_both)]
+    assert each[0] == each[1]
+
+
+def test_the_teacher_sees_mixed_images_as_the_network_does(trained, make_job, run_here, monkeypatch):
+    mixed, mix = [], Distillation.mix
+    monkeypatch.setattr(
+        Distillation, "mix", lambda self, batch, position: mixed.append(batch.others) or mix(self, batch, position)
+    )
+    run_here(taught_by(trained, make_job, "cutmix.probability=1", "epochs=0.1"))
+    assert mixed
+    assert None not in mixed
 
 
 def test_the_throughput_is_that_of_steps_with_the_teacher(trained, make_job, run_here, monkeypatch):
