@@ -29,10 +29,10 @@ class Agent:
     def __init__(self, root: str) -> None:
         from bench.execution import runner
         from bench.host import fingerprint, provenance
-        from bench.spec import job, matrix
+        from bench.spec import job, kept_nets, matrix
 
         self._runner, self._fingerprint, self._provenance = runner, fingerprint, provenance
-        self._job, self._matrix = job, matrix
+        self._job, self._kept_nets, self._matrix = job, kept_nets, matrix
         self._root = Path(root).resolve()
         self._opened: list[tuple[Any, list[Any]]] = []
         runner.warm_up_fork_server()
@@ -73,16 +73,18 @@ class Agent:
     ) -> dict[str, Any]:
         """One run in a new process, however it ends."""
         opened, cells = self._opened[matrix]
+        recipe, measure = cells[cell].recipe, opened.spec.measure
         values = {
-            "recipe": cells[cell].recipe,
+            "recipe": recipe,
             "seed": seed,
             "device": device,
             "data_dir": None if data is None else Path(data),
             "cache": Path(cache),
             "log": Path(log),
             "origin_s": time.monotonic(),
-            "measure": opened.spec.measure,
+            "measure": measure,
             "sampling": opened.spec.sampling.bounds(),
+            "nets": self._kept_nets.needed(recipe, measure, cells[cell].config),
         }
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         runner = self._runner

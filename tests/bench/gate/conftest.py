@@ -68,7 +68,9 @@ SOURCES = {
             origin_s: float
             measure: str
             sampling: Any
+            nets: Any
     """,
+    "bench/spec/kept_nets.py": "def needed(recipe, measure, cell):\n    return {}\n",
     "bench/execution/runner.py": """
         import os
         import random
