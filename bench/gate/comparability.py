@@ -13,7 +13,7 @@ from bench.runs.labels import show
 OF_TRAINING = "data.train_count"
 # The beginnings of keys that change the evaluation, and those that change the labels which a training learns.
 EVALUATION = ("evaluation.tta", "evaluation.equal_views")
-LABELS = ("loss.label_smoothing", "cutmix.")
+LABELS = ("loss.label_smoothing", "cutmix.", "distillation.")
 FINGERPRINT_DIGITS = 12
 MOST_SEEDS_TOLD = 4
 
@@ -35,17 +35,17 @@ def reservations(metric: QualityMetric, of_base: Sequence[Result], of_head: Sequ
             f"The two are trained on different labels ({told}), which changes how sure of its answers a network is: a "
             f"lower {metric.name} then need not mean more right answers. Compare them with {ACCURACY.option}, too."
         )
-    if (one := _seeds(of_base)) != (other := _seeds(of_head)):
+    if of_one := _seeds(of_base) ^ _seeds(of_head):
         notes.append(
-            f"The two have runs of different seeds ({_listed(one)} and {_listed(other)}), and a seed may be good or "
-            "bad at every length: choose the same seeds for both."
+            f"The two have runs of different seeds (one side alone has {_listed(sorted(of_one))}), and a seed may be "
+            "good or bad at every length: choose the same seeds for both."
         )
     return notes
 
 
-def _seeds(side: Sequence[Result]) -> list[int]:
+def _seeds(side: Sequence[Result]) -> set[int]:
     """Those of the finished runs."""
-    return sorted({result.seed for result in side if result.metrics and result.seed is not None})
+    return {result.seed for result in side if result.metrics and result.seed is not None}
 
 
 def _listed(seeds: Sequence[int]) -> str:

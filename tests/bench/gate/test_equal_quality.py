@@ -234,6 +234,7 @@ def _halved(run):
     [
         ("loss.label_smoothing", (0.2, 0.09), "different labels (loss.label_smoothing: 0.2 and 0.09)", False),
         ("cutmix.alpha", (None, 1.0), "different labels (cutmix.alpha: none and 1)", False),
+        ("distillation.share", (None, 0.5), "different labels (distillation.share: none and 0.5)", False),
         ("evaluation.tta", (2, 0), "evaluated differently (evaluation.tta: 2 and 0)", True),
         ("evaluation.tta_below", (None, 0.7), "evaluated differently (evaluation.tta_below: none and 0.7)", True),
         ("data.held_out", (5000, 1000), "on different data (data.held_out: 5000 and 1000)", True),
@@ -265,8 +266,10 @@ def test_data_of_equal_name_and_other_fingerprint_are_told_apart(runs, make_run)
 def test_other_seeds_are_told(runs):
     base = runs([9, 10, 11], 6)
     assert compared(base, runs([8, 12], 6)).notes == ()
-    (note,) = compared(base, runs([8, 12], 2)).notes
-    assert "different seeds (0, 1, 2, 3, … and 0, 1), and a seed may be good or bad at every length" in note
+    (note,) = compared(base, runs([8, 12], 5)).notes
+    assert "different seeds (one side alone has 5), and a seed may be good or bad at every length" in note
+    (note,) = compared(base, runs([8, 12], 1)).notes
+    assert "one side alone has 1, 2, 3, 4, …)" in note
 
 
 def test_a_shared_rate_is_taken_only_as_asked_and_said_to_fail_where_rates_differ(runs):
