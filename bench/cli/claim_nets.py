@@ -1,4 +1,4 @@
-"""The networks that judge or start what a claim trains: those that no run here has kept are trained first."""
+"""The networks that judge, start or teach what a claim trains: those that no run here has kept are trained first."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ class ClaimNets:
     @cached_property
     def untrained(self) -> list[str]:
         """Their recipes, each once. Raises `UsageError` for a mistake in the claim's matrix."""
-        if self.claim.matrix.spec.measure != "time_to_accuracy":
-            return []
+        measure = self.claim.matrix.spec.measure
         configs = matrices.configs(self.claim.matrix, self.device)
-        return list(dict.fromkeys(name for _, config in configs for name in kept_nets.untrained(config)))
+        return list(dict.fromkeys(name for _, config in configs for name in kept_nets.untrained(config, measure)))
 
     def train(self) -> bool:
         """Train each once with seed 0 and keep its weights, up to the first that cannot be had; false after Ctrl-C."""

@@ -108,12 +108,12 @@ def lack(recipe: Recipe, measure: str = "time_to_accuracy") -> str | None:
     return None
 
 
-def untrained(config: Mapping[str, Any]) -> list[str]:
-    """The recipes of the networks that a config needs and that no run here has trained and kept.
+def untrained(config: Mapping[str, Any], measure: str = "time_to_accuracy") -> list[str]:
+    """The recipes of the networks that a measure of a config needs and that no run here has trained and kept.
 
     Only of those that come with the project, because they can be trained by their name.
     """
-    names = [config[section].get(key) for section, key in _settings(config)]
+    names = [config[section].get(key) for section, key in _settings(config) if _is_used(section, measure)]
     return [name for name in names if isinstance(name, str) and _is_recipe(name) and not _counting_runs(name)]
 
 
@@ -126,7 +126,7 @@ def identified(config: Mapping[str, Any], measure: str) -> dict[str, Any]:
     for section, key in _settings(config):
         settings = dict(found[section])
         if not _is_used(section, measure):
-            del settings[key]
+            settings.pop(key, None)  # what does not fit together is not complete
         elif isinstance(named := settings.get(key), str):
             try:
                 settings[key] = {"sha256": _find(f"{section}.{key}", named).identity}

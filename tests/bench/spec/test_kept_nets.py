@@ -184,6 +184,9 @@ def test_without_a_teacher_nothing_is_trained():
     with pytest.raises(MissingError, match=r"distillation\.teacher: no run of digits .*--keep-weights"):
         kept_nets.needed(student())
     assert kept_nets.untrained(student().config()) == ["digits"]
+    assert kept_nets.untrained(student().config(), "throughput") == ["digits"]
+    assert kept_nets.untrained(student().config(), "inference") == []
+    assert kept_nets.untrained(recipe().config(), "throughput") == []
 
 
 def test_a_claim_knows_the_cells_of_every_teacher_and_none_of_them_is_a_judge(keep):

@@ -197,6 +197,12 @@ def test_values_that_do_not_fit_together_make_a_skipped_cell():
         cells(axes={"compile": [True]})
 
 
+def test_what_does_not_fit_together_may_leave_a_network_unnamed_that_its_measure_does_not_need():
+    fine, wrong = cells(recipe="unet_smoke", measure="throughput", axes={"cutmix": [None, {"alpha": 1}]})
+    assert fine.skip is None
+    assert "task segmentation has no use for it" in wrong.skip
+
+
 HEAD = "recipe: digits\naxes:\n  model.width: [8, 16]\n"
 
 
