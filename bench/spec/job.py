@@ -27,11 +27,12 @@ class Meeting:
 class Job:
     """The description of one run for a worker.
 
-    `keep_weights` is the file for the final weights of a training, `weights` those that an inference uses, and `nets`
-    those that a task needs, by its settings. `pictures` is the folder for what a task draws; None keeps nothing.
-    `origin_s` is the value of `time.monotonic` at which the user's command, or this run of several, began. `cache` is
-    the folder for loaders' converted data. `measure` is one of MEASURES or a user's; those that sample stop by
-    `sampling`. `share` is the part of the machine that the run may use. Raises `UsageError` for an unknown measure.
+    `keep_weights` is the file for the final weights of a training, `weights` those that an inference uses, and
+    `nets` those that a recipe needs, by the settings that name them. `pictures` is the folder for what a task
+    draws; None keeps nothing. `origin_s` is the value of `time.monotonic` at which the user's command, or this run
+    of several, began. `cache` is the folder for loaders' converted data. `measure` is one of MEASURES or a user's;
+    those that sample stop by `sampling`. `share` is the part of the machine that the run may use. Raises
+    `UsageError` for an unknown measure.
     """
 
     recipe: Recipe
