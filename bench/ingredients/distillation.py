@@ -36,6 +36,7 @@ class DistillationConfig(Strict, Ingredient):
     """
 
     teacher: KeptNet
+    """A recipe, whose newest run that kept its weights is taken; or a run's id, or a file of weights."""
     temperature: Positive = 1.0
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     mirror: bool = False

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from inspect import isclass
+from typing import get_args
 
 import pytest
 
 from bench.errors import MissingError, UsageError
+from bench.ingredients.ingredient import Ingredient
 from bench.runs.annotation import SCHEMA, Annotation
 from bench.runs.run import new_run_id
 from bench.runs.store import Store
 from bench.runs.weights import place_of
 from bench.spec import kept_nets, recipes
+from bench.spec.recipe import Recipe
 
 
 @pytest.fixture
@@ -157,6 +161,12 @@ def test_a_network_that_lends_its_weights_judges_nothing():
     assert kept_nets.judges_of({"task": of | {"features": None}}) == ""
     assert kept_nets.judges_of({"task": {"name": "restoration_gan", "features": {"sha256": "a" * 16}}}) == "a" * 16
     assert kept_nets.judges_of({}) == ""
+
+
+def test_every_ingredient_that_needs_such_a_network_is_known():
+    kinds = [(key, kind) for key, field in Recipe.model_fields.items() for kind in get_args(field.annotation)]
+    needing = {key for key, kind in kinds if isclass(kind) and issubclass(kind, Ingredient) and kind.NETS}
+    assert needing == kept_nets.INGREDIENTS.keys() == {"distillation"}
 
 
 def student(teacher="digits"):
