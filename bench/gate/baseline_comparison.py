@@ -71,7 +71,7 @@ class BaselineComparison:
     def _of_unknown_packages(self) -> list[str]:
         unknown = [kept.matrix for _, kept in self.baselines if not kept.versions]
         return [
-            f"the baseline of {matrix} does not say with which packages and data it was made, so they may be others; "
+            f"the baseline of {matrix} does not say with which packages and data it was made, so they may differ; "
             f"`bench baseline save {matrix}` makes one that does"
             for matrix in unknown
         ]
@@ -112,7 +112,7 @@ def _without_judgement(group: MatchedCell) -> GateFinding | None:
 
 def _told_packages(groups: Sequence[MatchedCell]) -> list[str]:
     told = dict.fromkeys(other_packages(group.base, group.head) for group in groups)
-    return [f"the packages are others than when the baseline was made: {packages}" for packages in told if packages]
+    return [f"the packages differ from the baseline's: {packages}" for packages in told if packages]
 
 
 def _less_packages(judgement: Judgement, packages: str | None) -> Judgement:

@@ -46,7 +46,7 @@ def other_data(base: Sequence[Result], head: Sequence[Result]) -> str | None:
     sides = [sorted({one.data_fingerprint[:DIGITS] for one in side if one.data_fingerprint}) for side in (base, head)]
     if not all(sides) or sides[0] == sides[1]:
         return None
-    return f"the data are others (by their hashes {' and '.join(sides[0])} → {' and '.join(sides[1])})"
+    return f"the data differ (hashes {' and '.join(sides[0])} → {' and '.join(sides[1])})"
 
 
 def _versions(results: Sequence[Result]) -> dict[str, str]:

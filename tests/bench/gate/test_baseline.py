@@ -223,7 +223,7 @@ def test_runs_beside_something_busy_are_told(measurement, repository):
             {"DATA": "b" * 64},
             0.0112,
             "no_baseline",
-            "the data are others (by their hashes aaaaaaaaaaaa → bbbbbbbbbbbb)",
+            "the data differ (hashes aaaaaaaaaaaa → bbbbbbbbbbbb)",
         ),
         ({}, 0.0112, "slower", ""),
     ],
@@ -243,7 +243,7 @@ def test_other_packages_and_other_data_are_no_change_of_the_code(
     assert findings[0].word == word
     assert findings[0].judgement is None or not findings[0].judgement.not_worse  # faster packages may hide slower code
     assert why in (findings[0].why or "")
-    told = "the packages are others than when the baseline was made: numpy 1.26.4 → 2.1.0"
+    told = "the packages differ from the baseline's: numpy 1.26.4 → 2.1.0"
     assert (told in notes) is ("NUMPY" in conditions)
 
 

@@ -54,7 +54,7 @@ def test_packages_and_data_that_the_sides_do_not_share_are_told():
     _, notes = compare(base, head, Limits())
     assert notes == [
         "the two sides had other packages: numpy 1.26.4 → 2.1.0",
-        "digits: the data are others (by their hashes aaaaaaaaaaaa → bbbbbbbbbbbb)",
+        "digits: the data differ (hashes aaaaaaaaaaaa → bbbbbbbbbbbb)",
     ]
     assert compare(base, results(STEADY), Limits())[1] == []  # an older record does not say
 
