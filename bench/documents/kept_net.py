@@ -22,7 +22,8 @@ def _in_one_message(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validated(value)
     except ValidationError:
-        text = f"{value!r} names no network trained earlier; give a recipe's name, a run's id, or a file of weights"
+        told = "null" if value is None else repr(value)
+        text = f"{told} names no network trained earlier; give a recipe's name, a run's id, or a file of weights"
         raise PydanticCustomError("unknown_name", "{text}", {"text": text}) from None
 
 

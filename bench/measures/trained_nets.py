@@ -39,7 +39,10 @@ def load(
 
 
 def _load(setting: str, file: WeightsFile, recipe: Recipe, data: Dataset, precision: Precision) -> TrainedNet:
-    weights = weights_file.load(file)
+    try:
+        weights = weights_file.load(file)
+    except UsageError as error:
+        raise UsageError(f"{setting}: {error}") from None
     named, seen = (_origin(weights, part) for part in ("model", "data"))
     if named is None or seen is None:
         raise UsageError(

@@ -28,6 +28,7 @@ from bench.spec.recipe import Recipe
 from bench.spec.task import SETTINGS
 from bench.tasks.settings import TaskSettings
 from bench.text import units
+from bench.text.nearest import did_you_mean
 
 # The ingredients whose settings name such networks, by key.
 INGREDIENTS = {"distillation": DistillationConfig}
@@ -195,7 +196,12 @@ def _find(key: str, named: KeptNet | None) -> WeightsFile:
             f"{key}: no run of {named} below {results} kept its weights; train one by "
             f"`bench run {named} --keep-weights --seeds 1`"
         )
-    return weights.find(named, results, key)
+    try:
+        return weights.find(named, results, key)
+    except UsageError as error:
+        if not (meant := did_you_mean(named, (path.stem for path in (PACKAGE / "recipes").glob("*.yaml")))):
+            raise
+        raise UsageError(f"{error}. It is no recipe either{meant}; `bench list recipes` lists those") from None
 
 
 def _is_recipe(name: str) -> bool:

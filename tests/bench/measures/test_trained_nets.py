@@ -63,6 +63,13 @@ def test_the_throughput_is_that_of_steps_with_the_teacher(trained, make_job, run
     assert asked
 
 
+def test_a_file_that_holds_no_weights_is_refused_with_the_setting_that_names_it(make_job, run_here, tmp_path):
+    path = tmp_path / "words.pt"
+    path.write_text("words")
+    with pytest.raises(UsageError, match=r"^distillation\.teacher: .*words\.pt: this is no file of weights"):
+        run_here(taught_by(find(str(path), tmp_path), make_job))
+
+
 def test_a_teacher_of_other_data_is_refused(trained, make_job, run_here):
     shape = ("data.name=random", "data.shape=[1, 8, 8]", "data.classes=4")
     with pytest.raises(UsageError, match=r"distillation\.teacher: .* was trained on other data"):

@@ -125,6 +125,7 @@ def test_without_one_the_command_is_told_that_trains_one(results):
     [
         ("null", "task.features: null names no network"),
         ("20261120T10", "task.features 20261120T10: there is no such file, and"),
+        ("digts", "It is no recipe either (did you mean 'digits'?); `bench list recipes` lists those"),
         ("{sha256: 0123456789abcdef}", "no weights with SHA-256 0123456789abcdef"),
     ],
 )
@@ -187,6 +188,13 @@ def test_the_inference_of_a_student_needs_no_teacher(keep):
     keep(b"one")
     assert kept_nets.needed(student(), "inference") == {}
     assert cell(student(), "inference") == before
+
+
+def test_a_teacher_cannot_be_null():
+    with pytest.raises(
+        UsageError, match=r"distillation\.teacher: null names no network trained earlier; give a recipe"
+    ):
+        student("null")
 
 
 @pytest.mark.usefixtures("results")
