@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,17 +25,22 @@ import torch
 from torch import nn
 
 from bench.host.clock import Clock
+from bench.measures import assembly
 from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.pipelines.dataset import Dataset
 from bench.pipelines.datasets import DATASETS
 from bench.profiling.demand import Parts, step_made
 from bench.profiling.footprint import NoBatches
 from bench.profiling.stand_in import stand_in_data
 from bench.profiling.step import mark_parts
 from bench.profiling.workbench import Workbench
+from bench.runs.weights import WeightsFile
 from bench.spec import recipes
 from bench.spec.job import Job
 from bench.spec.recipe import Recipe
 from bench.training.examples import Examples
+from bench.training.precision import Precision
+from bench.training.trained_net import TrainedNet
 from tests.fake_cuda.gpu import TIMED, Event, FakeGpu
 from tests.fake_cuda.plants import PLANTS
 
@@ -58,6 +64,18 @@ class Compiled(nn.Module):
 
     def forward(self, *args: Any) -> Any:
         return self._orig_mod(*args)
+
+
+def teachers(
+    _: Mapping[str, WeightsFile], recipe: Recipe, data: Dataset, precision: Precision
+) -> dict[str, TrainedNet]:
+    """In the place of a network that an earlier run trained: one of its recipe, whose weights nobody needs."""
+    if recipe.distillation is None:
+        return {}
+    assert isinstance(recipe.distillation.teacher, str)
+    net = assembly.build_model(recipes.load(recipe.distillation.teacher, "cuda"), data).requires_grad_(False).eval()
+    precision.prepare(net, assembly.MEMORY_FORMATS[recipe.memory_format])
+    return {"teacher": TrainedNet(net, data.mean, data.std)}
 
 
 class Parent:
@@ -86,6 +104,7 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
         job = Job(few, 0, "cuda", None, Path(folder) / "cache", Path(folder) / "log", 0.0)
         stack.enter_context(gpu)
         stack.enter_context(patch("torch.compile", lambda module, **_: Compiled(module)))
+        stack.enter_context(patch("bench.measures.trained_nets.load", teachers))
         if plant:
             stack.enter_context(PLANTS[plant]())
         measure = TimeToAccuracy(job, Clock(), parent)

@@ -40,6 +40,7 @@ RUNS = {
         "cifar94",
         [*SMALL, *HARD, "cuda_graph=false", "evaluation.tta_below=0.5", "ema={decay: 0.9}"],
     ),
+    "a teacher": ("cifar94_student", [*SMALL, "epochs=1"]),
 }
 
 
