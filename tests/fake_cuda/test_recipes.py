@@ -40,7 +40,10 @@ RUNS = {
         "cifar94",
         [*SMALL, *HARD, "cuda_graph=false", "evaluation.tta_below=0.5", "ema={decay: 0.9}"],
     ),
-    "a teacher": ("cifar94_student", [*SMALL, "epochs=1"]),
+    "a teacher": (
+        "cifar94_inference",
+        [*SMALL, "epochs=1", "distillation={teacher: cifar94_inference, mirror: true}", "cutmix={probability: 1}"],
+    ),
 }
 
 
