@@ -144,7 +144,7 @@ class Sweep:
             self.measure,
             self.sampling,
             place.share,
-            nets=kept_nets.needed(recipe.task, entry.cell.config) if self.measure == "time_to_accuracy" else {},
+            nets=kept_nets.needed(recipe, self.measure, entry.cell.config),
             pictures=attempt.pictures,
             data_fingerprint=(self.fingerprints or {}).get(key_of(recipe.data)),
         )

@@ -83,6 +83,7 @@ class TrainingParts:
 
     `before` are the hooks of an earlier training in this process, whose memory captured steps and compiled programs
     use. `make_proxy` makes the network of the recipe's `proxy`, in the memory of an earlier one (model, forward).
+    `nets` are the networks trained earlier, on the device in its precision, by the settings that name them.
     """
 
     model: nn.Module
@@ -91,6 +92,7 @@ class TrainingParts:
     loss: Loss
     before: Sequence[Hook]
     make_proxy: Callable[[tuple[nn.Module, nn.Module] | None], SecondNetwork]
+    nets: Mapping[str, nn.Module]
 
 
 class Ingredient:
@@ -99,10 +101,14 @@ class Ingredient:
     A subclass is also a pydantic model of its settings in the recipe.
     """
 
+    # The settings that name networks trained earlier.
+    NETS: ClassVar[tuple[str, ...]] = ()
     # The value that means the same as leaving the key out.
     says_nothing: ClassVar[Any] = None
     # Whether it works for a text, whose examples are not images.
     suits_text: ClassVar[bool] = True
+    # What of it a count of operations and a profile leave out; None if nothing.
+    not_counted: ClassVar[str | None] = None
     # Why a captured step cannot do it; None if it can.
     why_no_graph: ClassVar[str | None] = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -161,11 +162,13 @@ def build_trainer(
     fused: bool | None = None,
     before: Trainer | None = None,
     data: Dataset | None = None,
+    nets: Mapping[str, nn.Module] = MappingProxyType({}),
 ) -> Trainer:
     """A trainer of `model`, which is already on its device in `precision`; `fused` is passed to `Optimizers`.
 
     Programs and graphs of `before`, an earlier trainer of the same network and recipe, are reused; all other state is
-    new. `data` is required if the recipe has a proxy, whose network is built and initialised for it.
+    new. `data` is required if the recipe has a proxy, whose network is built and initialised for it. `nets` are the
+    networks trained earlier that ingredients use, by the settings that name them.
     """
     check_device(recipe, precision.device.kind)
     curriculum = build_curriculum(recipe, train.steps_per_epoch)
@@ -193,7 +196,7 @@ def build_trainer(
             through = _compiled(of_proxy, net, 2 * shapes)
         return SecondNetwork(net, through, make_optimizers(of_proxy, net))
 
-    parts = TrainingParts(model, train, precision, loss, before.train_step.hooks if before else (), make_proxy)
+    parts = TrainingParts(model, train, precision, loss, before.train_step.hooks if before else (), make_proxy, nets)
     train_step = TrainingStep(
         model,
         forward,

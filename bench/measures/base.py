@@ -21,7 +21,7 @@ from bench.host import contention, fingerprint, gpus, malloc, openmp, provenance
 from bench.host.clock import Clock, Span
 from bench.host.energy import EnergyMeter, open_counter
 from bench.host.start import start_of_this_process
-from bench.measures import assembly, earlier_part
+from bench.measures import assembly, earlier_part, trained_nets
 from bench.models import ImpossibleModel
 from bench.pipelines.augment import seeded_generator
 from bench.pipelines.dataset import Dataset
@@ -265,6 +265,7 @@ class Measure(ABC):
     def trainer(self, model: nn.Module, data: Dataset, train: Loader, recipe: Recipe | None = None) -> Trainer:
         """Prepare the network, and make a trainer of it that evaluates nothing: by the job's recipe or a variant."""
         self.prepare(model, data)
+        nets = trained_nets.load(self.job.nets, self.recipe, data, self.precision)
         # Without a test loader there is none of its memory.
         return assembly.build_trainer(
             recipe or self.recipe,
@@ -276,6 +277,7 @@ class Measure(ABC):
             lambda _: None,
             self.ranks,
             data=data,
+            nets={key: net.net for key, net in nets.items()},
         )
 
     def forward_flops(self, model: nn.Module, images: Tensor) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.host.clock import Clock
 from bench.host.gc_pause import heap_frozen
-from bench.measures import assembly, earlier_part, task_assembly
+from bench.measures import assembly, earlier_part, task_assembly, trained_nets
 from bench.measures.base import Measure, made_up_batch, parameter_count, verdict
 from bench.measures.checkpoints import Checkpoints, saved_state
 from bench.measures.pictures import PictureFolder
@@ -28,8 +28,8 @@ from bench.training.in_place import become
 from bench.training.loop import Loop
 from bench.training.sizes import resized
 from bench.training.state import State
-from bench.training.task import TrainedNet
 from bench.training.task_trainer import TaskTrainer
+from bench.training.trained_net import TrainedNet
 from bench.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class TimeToAccuracy(Measure):
         self._rehearse(model, data)
         with clock.span("init"):
             self.prepare(model, data)
-            nets = task_assembly.trained_nets(self.job.nets, recipe, data, self.precision)
+            nets = trained_nets.load(self.job.nets, recipe, data, self.precision)
             self._trainer = trainer = self._make_trainer(model, data, train, test, nets)
         images, labels = made_up_batch(self.batch_size, data, self.placement)
         with clock.span("compile"):
@@ -133,15 +133,27 @@ class TimeToAccuracy(Measure):
     ) -> Loop:
         """A trainer of the prepared network; programs of `before`, that of an earlier seed, are reused."""
         recipe, clock, seed = self.recipe, self.clock, self.job.seed
+        if nets:
+            self.tell_resolved(nets={key: net.run_id for key, net in nets.items()})
         if recipe.task is not None:
             made = task_assembly.build_task_trainer(
                 recipe, model, data, self.precision, train, test, clock, seed, nets, self._report, self._show
             )
-            self.tell_resolved(quality=asdict(made.task.quality), nets={key: net.run_id for key, net in nets.items()})
+            self.tell_resolved(quality=asdict(made.task.quality))
             return made
         assert isinstance(before, Trainer | None)
         return assembly.build_trainer(
-            recipe, model, self.precision, train, test, clock, self._report, self.ranks, before=before, data=data
+            recipe,
+            model,
+            self.precision,
+            train,
+            test,
+            clock,
+            self._report,
+            self.ranks,
+            before=before,
+            data=data,
+            nets={key: net.net for key, net in nets.items()},
         )
 
     def _warm_up(self, trainer: Loop, images: Tensor, labels: Tensor) -> None:
@@ -242,7 +254,7 @@ class TimeToAccuracy(Measure):
         assert path is not None
         named = {key: value for key, value in self.recipe.config()["model"].items() if value is not None}
         assert self._scene is not None
-        seen = task_assembly.describe_data(self.recipe, self._scene.data)
+        seen = trained_nets.describe_data(self.recipe, self._scene.data)
         origin = {"run_id": path.stem, "model": json.dumps(named), "data": json.dumps(seen)}
         # All ranks take part, because each has a part of the average; one of them writes it.
         with self.clock.span("checkpoint"), trainer.evaluated() as trained:

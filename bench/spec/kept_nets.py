@@ -1,4 +1,4 @@
-"""Networks trained earlier that a task needs: where their weights are, and what a cell's identity says of them.
+"""Networks trained earlier that a recipe needs: where their weights are, and what a cell's identity says of them.
 
 A setting names one by a recipe, whose newest run that kept its weights is taken, by the id of a run, or by a file. In a
 cell's identity the SHA-256 of the weights stands for it, so that another training of that network makes another cell.
@@ -14,16 +14,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bench.documents.kept_net import KeptNet, KeptWeights
 from bench.errors import BenchError, MissingError, UsageError
 from bench.files import PACKAGE
+from bench.ingredients.distillation import DistillationConfig
+from bench.ingredients.ingredient import Ingredient
 from bench.runs import weights
 from bench.runs.run import INVALID, Run
 from bench.runs.store import jsonl_files, read_runs
 from bench.runs.weights import WeightsFile
+from bench.spec.measures import TRAIN_NOTHING
+from bench.spec.recipe import Recipe
 from bench.spec.task import SETTINGS
-from bench.tasks.settings import KeptNet, KeptWeights, TaskSettings
+from bench.tasks.settings import TaskSettings
 from bench.text import units
 
+# The ingredients whose settings name such networks, by key.
+INGREDIENTS = {"distillation": DistillationConfig}
+# The measures that make no training step.
+NO_STEPS = ("inference", "loading", *TRAIN_NOTHING)
 # Below which the runs of this command are; set by commands that have `--results`.
 RESULTS: ContextVar[Path] = ContextVar("results", default=Path("results"))
 _ELSEWHERE: ContextVar[tuple[Path, ...]] = ContextVar("elsewhere", default=(PACKAGE / "published",))
@@ -39,20 +48,42 @@ def judged_by(files: Iterable[Path]) -> Iterator[None]:
         _ELSEWHERE.reset(token)
 
 
-def needed(task: TaskSettings | None, cell: Mapping[str, Any] = MappingProxyType({})) -> dict[str, WeightsFile]:
-    """The weights of every network trained earlier that the task needs, by its setting: those of the `cell`'s config
-    if it names them, even if there are newer ones by now.
+def needed(
+    recipe: Recipe, measure: str = "time_to_accuracy", cell: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, WeightsFile]:
+    """The weights of every network trained earlier that a measure of the recipe needs, by its setting: those of the
+    `cell`'s config if it names them, even if there are newer ones by now.
 
     Raises `MissingError`, with the command that trains one, and `UsageError` for a reference that fits nothing.
     """
-    if task is None:
-        return {}
-    named = {key: getattr(task, key) for key in task.NETS}
     return {
-        key: _of_cell(f"task.{key}", name, units.get(dict(cell), "task", key, "sha256"))
-        for key, name in named.items()
-        if name is not None or key not in task.MAY_LACK
+        key: _of_cell(f"{section}.{key}", named, units.get(dict(cell), section, key, "sha256"))
+        for section, settings in _sections(recipe)
+        if _is_used(section, measure)
+        for key in settings.NETS
+        if (named := getattr(settings, key)) is not None or key not in _may_lack(settings)
     }
+
+
+def setting(recipe: Recipe, key: str) -> str:
+    """The whole key of a recipe's setting that names a network trained earlier."""
+    return next(f"{section}.{key}" for section, settings in _sections(recipe) if key in settings.NETS)
+
+
+def _sections(recipe: Recipe) -> Iterator[tuple[str, TaskSettings | Ingredient]]:
+    """The parts of a recipe that can name networks trained earlier, by key: its task, or its ingredients."""
+    if recipe.task is not None:
+        yield "task", recipe.task
+    yield from recipe.ingredients.items()
+
+
+def _may_lack(settings: TaskSettings | Ingredient) -> tuple[str, ...]:
+    return settings.MAY_LACK if isinstance(settings, TaskSettings) else ()
+
+
+def _is_used(section: str, measure: str) -> bool:
+    """Whether a measure needs the networks that a part of the recipe names: a task's only judge whole trainings."""
+    return measure == "time_to_accuracy" if section == "task" else measure not in NO_STEPS
 
 
 def _of_cell(setting: str, named: KeptNet | None, sha256: str | None) -> WeightsFile:
@@ -68,79 +99,81 @@ def _of_cell(setting: str, named: KeptNet | None, sha256: str | None) -> Weights
     return _find(setting, KeptWeights(sha256=sha256))
 
 
-def lack(task: TaskSettings | None) -> str | None:
-    """Why the task cannot be trained here for want of such a network; None if it can."""
+def lack(recipe: Recipe, measure: str = "time_to_accuracy") -> str | None:
+    """Why the recipe cannot be measured here for want of such a network; None if it can."""
     try:
-        needed(task)
+        needed(recipe, measure)
     except BenchError as error:
         return str(error)
     return None
 
 
 def untrained(config: Mapping[str, Any]) -> list[str]:
-    """The recipes of the networks that a config's task needs and that no run here has trained and kept.
+    """The recipes of the networks that a config needs and that no run here has trained and kept.
 
     Only of those that come with the project, because they can be trained by their name.
     """
-    task = _task_of(config)
-    names = [task.get(key) for key in _nets(task)]
+    names = [config[section].get(key) for section, key in _settings(config)]
     return [name for name in names if isinstance(name, str) and _is_recipe(name) and not _counting_runs(name)]
 
 
-def identified(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a task as a cell's identity has them: a network trained earlier by its weights, if they are
-    here."""
-    found = dict(task)
-    for key in _nets(task):
-        if isinstance(named := task.get(key), str):
+def identified(config: Mapping[str, Any], measure: str) -> dict[str, Any]:
+    """The config of a cell: a network trained earlier is named by its weights, if they are here.
+
+    It is left out if `measure` does not need it.
+    """
+    found = dict(config)
+    for section, key in _settings(config):
+        settings = dict(found[section])
+        if not _is_used(section, measure):
+            del settings[key]
+        elif isinstance(named := settings.get(key), str):
             try:
-                found[key] = {"sha256": _find(key, named).identity}
+                settings[key] = {"sha256": _find(f"{section}.{key}", named).identity}
             except BenchError:
                 continue  # what trains says what is missing
+        found[section] = settings
     return found
-
-
-def without(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a task for what does not need those networks."""
-    return {key: value for key, value in task.items() if key not in _nets(task)}
 
 
 def alternatives(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A config with each network that was trained for it so far, here or elsewhere.
 
-    The config itself, if its task names no recipe, or one of which there is none.
+    The config itself, if it names no recipe, or one of which there is none.
     """
-    task = _task_of(config)
-    of_recipes = [key for key in _nets(task) if isinstance(task.get(key), str)]
+    of_recipes = [(section, key) for section, key in _settings(config) if isinstance(config[section].get(key), str)]
     if not of_recipes:
         yield dict(config)
-    for key in of_recipes[:1]:
-        found = {_identity(run) for run in (*_kept_runs(task[key]), *_runs_elsewhere(task[key]))}
+    for section, key in of_recipes[:1]:
+        settings = config[section]
+        found = {_identity(run) for run in (*_kept_runs(settings[key]), *_runs_elsewhere(settings[key]))}
         if not found:
             yield dict(config)
         for sha256 in sorted(found):
-            yield from alternatives({**config, "task": {**task, key: {"sha256": sha256}}})
+            yield from alternatives({**config, section: {**settings, key: {"sha256": sha256}}})
 
 
 def judges_of(config: Mapping[str, Any]) -> str:
     """The weights of the networks that judged a run with this config, as text; empty if none did.
 
-    A network that only lent its weights judges nothing.
+    A network that only lent its weights, or that taught, judges nothing.
     """
-    task = _task_of(config)
-    judges = [key for key in _nets(task) if key not in SETTINGS[str(task.get("name"))].STARTS]
+    task = config.get("task") or {}
+    judges = [
+        key
+        for section, key in _settings(config)
+        if section == "task" and key not in SETTINGS[str(task.get("name"))].STARTS
+    ]
     return ", ".join(filter(None, (units.get(dict(task), key, "sha256") for key in judges)))
 
 
-def _task_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of a recipe's task; empty if it has none."""
-    task = config.get("task")
-    return task if isinstance(task, Mapping) else {}
-
-
-def _nets(task: Mapping[str, Any]) -> tuple[str, ...]:
-    settings = SETTINGS.get(str(task.get("name")))
-    return settings.NETS if settings is not None else ()
+def _settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The settings of a config that can name networks trained earlier, each as the key of its part and its own."""
+    found = []
+    for section, kinds in (("task", SETTINGS.get(str((config.get("task") or {}).get("name")))), *INGREDIENTS.items()):
+        if kinds is not None and config.get(section) is not None:
+            found += [(section, key) for key in kinds.NETS]
+    return found
 
 
 def _find(key: str, named: KeptNet | None) -> WeightsFile:

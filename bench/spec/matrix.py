@@ -412,19 +412,18 @@ def _cell(
     if recipe is not None:
         lack = recipes.lack_of_devices(recipe, device, measure, *found)
         precision = (recipe.for_inference() if measure == "inference" else recipe).precision
-        skip = lack or lack_of_precision(precision, device) or _lack_for_task(recipe, measure)
+        skip = lack or lack_of_precision(precision, device) or _lack_for(recipe, measure)
     return Cell(values, cell, config, recipe, skip)
 
 
-def _lack_for_task(recipe: Recipe, measure: str) -> str | None:
-    """Why a task cannot be measured, or not here; None if it can, and for a classifier."""
-    if recipe.task is None:
-        return None
-    try:
-        recipes.check_measure(recipe, measure)
-    except UsageError as error:
-        return str(error)
-    return kept_nets.lack(recipe.task) if measure == "time_to_accuracy" else None
+def _lack_for(recipe: Recipe, measure: str) -> str | None:
+    """Why a task cannot be measured, or the recipe lacks a network trained earlier; None if it can."""
+    if recipe.task is not None:
+        try:
+            recipes.check_measure(recipe, measure)
+        except UsageError as error:
+            return str(error)
+    return kept_nets.lack(recipe, measure)
 
 
 def _fit(

@@ -18,6 +18,7 @@ from bench.ingredients.batch_sizes import BatchSizesConfig
 from bench.ingredients.checkpoint import CheckpointConfig
 from bench.ingredients.cuda_graph import CudaGraphConfig
 from bench.ingredients.cutmix import CutMixConfig
+from bench.ingredients.distillation import DistillationConfig
 from bench.ingredients.ema import EmaConfig
 from bench.ingredients.freeze import FreezeConfig
 from bench.ingredients.fused_activations import FusedActivationsConfig
@@ -144,6 +145,8 @@ class Recipe(Strict):
     """Write the training's state down after some epochs, so that `bench run --resume` can continue it."""
     loss: LossConfig = LossConfig()
     """Cross-entropy's options."""
+    distillation: DistillationConfig | None = None
+    """Learns from the answers of a network trained earlier, its teacher."""
     optimizer: OptimizerConfig
     """The optimiser and its options."""
     schedule: ScheduleConfig = Constant(name="constant")

@@ -177,8 +177,7 @@ def identify(
         return (recorded := {key: recorded.get(key) for key in kept}), cell_id(
             recorded | portable({"measure": measure})
         )
-    if task := recorded.get("task"):
-        recorded["task"] = kept_nets.identified(task) if measure == "time_to_accuracy" else kept_nets.without(task)
+    recorded = kept_nets.identified(recorded, measure)
     if recorded.get("precision") == "auto":
         recorded["precision"] = native or native_precision(device)
     return recorded, cell_id(recorded | portable({"measure": measure}))

@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.documents.kept_net import KeptNet
 from bench.documents.numbers import NotNegative, Positive
-from bench.tasks.settings import KeptNet, TaskSettings
+from bench.tasks.settings import TaskSettings
 
 # A share of the training, from its beginning.
 Beginning = Annotated[float, Field(gt=0, lt=1)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.training.task import TrainedNet
+from bench.training.trained_net import TrainedNet
 
 # Images at a time.
 CHUNK = 500

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.pipelines.dataset import Dataset
 from bench.pipelines.torchvision_compat import import_torchvision
-from bench.training.task import channels
+from bench.training.trained_net import channels
 
 PADDING = 2
 

@@ -16,7 +16,8 @@ from bench.tasks.image_quality import ImageScore
 from bench.tasks.pixels import Pixels
 from bench.training.feature_loss import FeatureLoss, Features
 from bench.training.sizes import resized
-from bench.training.task import Quality, TaskParts, TrainedNet, channels
+from bench.training.task import Quality, TaskParts
+from bench.training.trained_net import TrainedNet, channels
 
 
 class Restoration(DensePrediction):

@@ -14,7 +14,7 @@ from bench.pipelines.dataset import Dataset
 from bench.tasks.frechet import Moments, class_coverage, frechet_distance, seen
 from bench.tasks.nearest import nearest_distances
 from bench.tasks.pixels import pixels_of
-from bench.training.task import TrainedNet
+from bench.training.trained_net import TrainedNet
 
 
 class SampleScore:

@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.documents.kept_net import KeptNet
 from bench.documents.limits import MOST_COUNT
 from bench.documents.numbers import Count, NotNegative, Positive
-from bench.tasks.settings import KeptNet, TaskSettings
+from bench.tasks.settings import TaskSettings
 
 
 class WganSettings(TaskSettings):

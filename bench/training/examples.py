@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,11 +11,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SoftLabels:
+    """Labels that give each class a probability: float32 [B, classes], of logits divided by `temperature`.
+
+    The loss counts them for `share`, and the labels of the data for the rest.
+    """
+
+    probabilities: Tensor
+    temperature: float = 1.0
+    share: float = 1.0
+
+    def split(self, parts: int) -> Iterator[SoftLabels]:
+        for rows in self.probabilities.chunk(parts):
+            yield replace(self, probabilities=rows)
+
+
+@dataclass(frozen=True)
 class Examples:
     """Images [B, C, H, W] and labels int64 [B]; of a text, tokens and the tokens that follow them, both int64 [B, T].
 
     `numbers`, int64 [B], identify the training images; None if not needed. In mixed images the share `share` belongs to
-    `labels` and the rest to `others`, int64 [B].
+    `labels` and the rest to `others`, int64 [B]. `soft_labels` are what another network answered, if one was asked.
     """
 
     images: Tensor
@@ -23,6 +39,7 @@ class Examples:
     numbers: Tensor | None = None
     others: Tensor | None = None
     share: float = 1.0
+    soft_labels: SoftLabels | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,5 +59,7 @@ class Examples:
         nothing = [None] * parts
         numbers = nothing if self.numbers is None else self.numbers.chunk(parts)
         others = nothing if self.others is None else self.others.chunk(parts)
-        for rows in zip(self.images.chunk(parts), self.labels.chunk(parts), numbers, others, strict=True):
-            yield Examples(*rows, self.share)
+        soft = nothing if self.soft_labels is None else self.soft_labels.split(parts)
+        rows = zip(self.images.chunk(parts), self.labels.chunk(parts), numbers, others, soft, strict=True)
+        for images, labels, numbered, other, answers in rows:
+            yield Examples(images, labels, numbered, other, self.share, answers)

@@ -126,12 +126,12 @@ class TrainingStep:
         with self.precision.autocast():
             logits = self.forward(part.images)
         if self._note and part.numbers is not None:
-            each = self.loss.of_each(logits, part.labels)
+            each = self.loss.of_each(logits, part.labels, part.soft_labels)
             for note in self._note:
                 note(part.numbers, each.detach())
             loss = self.loss.reduced(each)
         else:
-            loss = self.loss(logits, part.labels, part.others, part.share)
+            loss = self.loss(logits, part.labels, part.others, part.share, part.soft_labels)
         summed = self.loss.reduction == "sum"
         if self._accumulate > 1 and not summed:
             loss = loss / self._accumulate

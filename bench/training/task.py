@@ -16,6 +16,7 @@ from bench.training.loop import Batches
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.state import State, of_attributes, put_attributes
+from bench.training.trained_net import TrainedNet
 
 
 @dataclass(frozen=True)
@@ -24,23 +25,6 @@ class Quality:
 
     name: str
     better: Literal["lower", "higher"]
-
-
-@dataclass(frozen=True)
-class TrainedNet:
-    """A network that an earlier run trained: on the device in fp32, in evaluation mode, its weights without gradients.
-
-    `mean` and `std` normalise its images, per channel of pixels in [0, 1]. `run_id` is empty if nobody knows the run.
-    """
-
-    net: nn.Module
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    run_id: str = ""
-
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] as the network was trained on them, float32."""
-        return (pixels.float() - channels(self.mean, pixels)) / channels(self.std, pixels)
 
 
 @dataclass(frozen=True)
@@ -125,8 +109,3 @@ class Task(ABC):
     def restore(self, saved: State) -> None:
         """Put back what `state` returned in an interrupted run; called after `begin`."""
         put_attributes(self, saved)
-
-
-def channels(values: tuple[float, ...], images: Tensor) -> Tensor:
-    """A number a channel, as float32 that broadcasts over `images` [B, C, H, W] on their device."""
-    return torch.tensor(values, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)

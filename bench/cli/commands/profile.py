@@ -22,6 +22,7 @@ from bench.profiling.profile import profile as profiled
 from bench.profiling.trace import STEPS, check_trace_file, write_trace
 from bench.profiling.workbench import Workbench, at_full_size, refusals
 from bench.report.terminal.profile import print_profile
+from bench.report.terminal.show import print_not_counted
 from bench.spec import recipes
 from bench.spec.recipe import Recipe
 from bench.text.console import LastingConsole, say
@@ -74,6 +75,7 @@ def profile(
                 f"images needs; give a smaller --batch-size"
             ) from None
         print_profile(console, Path(recipe).stem, asked, found)
+        print_not_counted(console, asked)
         if trace:
             write_trace(workbench.trainer(train), train, trace, depth)
             say(console, f"{STEPS} steps are traced in {trace}; ui.perfetto.dev and chrome://tracing open it.")

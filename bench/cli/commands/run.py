@@ -134,7 +134,7 @@ class Campaign(SeedRuns):
             _check_devices(options, recipe, device, hosts.devices, hosts.count)
         self.options, self.recipe, self.device, self.look, self.began_s = options, recipe, device, look, began_s
         self.weights = weights.find(options.weights, options.results) if options.weights is not None else None
-        self.nets = kept_nets.needed(recipe.task) if options.measure == "time_to_accuracy" else {}
+        self.nets = kept_nets.needed(recipe, options.measure)
         trained = {"weights": self.weights.identity} if self.weights else {}
         identity = recipes.identify(recipe.config() | trained, device, options.measure)
         self.sampling = Bounds()

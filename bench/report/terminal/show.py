@@ -47,6 +47,9 @@ def print_recipe(
     _print_words(console, name, recipe)
     print_rows(console, ingredients(recipe, counted.precision))
     print_rows(console, sizes(recipe, device, counted))
+    print_not_counted(console, recipe)
+    if missing := kept_nets.lack(recipe):
+        say(console, f"Not to be run yet: {missing}")
     if recipe.published:
         console.print("Published:", style="bold")
         console.print(published_table(recipe.published))
@@ -55,6 +58,13 @@ def print_recipe(
         console.print(runs_table(these, others))
     else:
         console.print(f"No finished run of it is known here yet: bench run {name}", markup=False, highlight=False)
+
+
+def print_not_counted(console: Console, recipe: Recipe) -> None:
+    """Print what counts of operations and profiles leave out."""
+    for key, ingredient in recipe.ingredients.items():
+        if ingredient.not_counted:
+            say(console, f"Not counted, {key}: {ingredient.not_counted}.")
 
 
 def print_measured(console: Console, name: str, recipe: Recipe, measure: str) -> None:
@@ -72,7 +82,7 @@ def print_task(console: Console, name: str, recipe: Recipe, device: str, runs: S
         quality = units.get(run.config, "resolved", "quality", "name")
         found = units.number(run.metrics.get(quality))
         say(console, f"{run.run_id}: {quality} {found} after {units.duration(run.metrics.get('train_s'))}")
-    if missing := kept_nets.lack(recipe.task):
+    if missing := kept_nets.lack(recipe):
         say(console, f"Not to be run yet: {missing}")
     elif not runs:
         say(console, f"No finished run of it is known here yet: bench run {name}")

@@ -55,10 +55,10 @@ def test_a_net_that_does_not_suit_the_images_is_told_before_anything_starts(reci
 @pytest.mark.parametrize("recipe", ["superres", "restore", "restore_gan", "unet_frozen"])
 def test_a_network_that_is_not_here_is_named_with_the_command_that_trains_it(recipe):
     with pytest.raises(MissingError, match="bench run encoder_cifar10 --keep-weights"):
-        kept_nets.needed(recipes.load(recipe, "cpu").task)
+        kept_nets.needed(recipes.load(recipe, "cpu"))
 
 
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("recipe", ["unet", "superres_pixels", "unet_smoke", "restore_smoke", "restore_gan_smoke"])
 def test_a_network_that_may_be_left_out_is_not_looked_for(recipe):
-    assert kept_nets.needed(recipes.load(recipe, "cpu").task) == {}
+    assert kept_nets.needed(recipes.load(recipe, "cpu")) == {}

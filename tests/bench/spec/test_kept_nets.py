@@ -51,7 +51,7 @@ def test_a_recipe_stands_for_its_newest_run_that_kept_weights(keep):
     keep(b"one")
     _, newer = keep(b"two")
     keep(b"three", recipe="others")
-    assert kept_nets.needed(recipe().task)["features"].sha256 == newer
+    assert kept_nets.needed(recipe())["features"].sha256 == newer
 
 
 def test_a_run_that_was_declared_invalid_lends_its_network_by_its_id_alone(keep, results):
@@ -59,8 +59,8 @@ def test_a_run_that_was_declared_invalid_lends_its_network_by_its_id_alone(keep,
     spoilt, newer = keep(b"two")
     said = Annotation(annotates=spoilt.run_id, id=new_run_id(), schema=SCHEMA, invalid="trained on the test images")
     Store(results / "runs" / "runs.jsonl").extend(lambda: [said.to_json_line()])
-    assert kept_nets.needed(recipe().task)["features"].sha256 == older
-    assert kept_nets.needed(recipe(spoilt.run_id).task)["features"].sha256 == newer
+    assert kept_nets.needed(recipe())["features"].sha256 == older
+    assert kept_nets.needed(recipe(spoilt.run_id))["features"].sha256 == newer
 
 
 def test_a_cell_goes_on_with_its_network_after_all_runs_of_the_recipe_were_declared_invalid(keep, results):
@@ -68,16 +68,16 @@ def test_a_cell_goes_on_with_its_network_after_all_runs_of_the_recipe_were_decla
     told = {"task": {"features": {"sha256": sha256[:16]}}}
     said = Annotation(annotates=spoilt.run_id, id=new_run_id(), schema=SCHEMA, invalid="trained on the test images")
     Store(results / "runs" / "runs.jsonl").extend(lambda: [said.to_json_line()])
-    assert kept_nets.needed(recipe().task, told)["features"].sha256 == sha256
+    assert kept_nets.needed(recipe(), cell=told)["features"].sha256 == sha256
     with pytest.raises(MissingError, match="bench run digits"):
-        kept_nets.needed(recipe().task)
+        kept_nets.needed(recipe())
 
 
 def test_a_run_and_a_file_name_their_own(keep, results):
     older, sha256 = keep(b"one")
     keep(b"two")
-    assert kept_nets.needed(recipe(older.run_id).task)["features"].sha256 == sha256
-    assert kept_nets.needed(recipe(place_of(older.run_id, results)).task)["features"].sha256 == sha256
+    assert kept_nets.needed(recipe(older.run_id))["features"].sha256 == sha256
+    assert kept_nets.needed(recipe(place_of(older.run_id, results)))["features"].sha256 == sha256
 
 
 def test_which_network_judges_is_part_of_the_cell(keep):
@@ -92,14 +92,14 @@ def test_which_network_judges_is_part_of_the_cell(keep):
     # What a record says makes the same cell again, and finds the same weights.
     again = recipes.load("wgan_smoke", "cpu", {"task.features": config["task"]["features"]})
     assert cell(again) == judged
-    assert kept_nets.needed(again.task)["features"].sha256 == sha256
+    assert kept_nets.needed(again)["features"].sha256 == sha256
 
 
 def test_a_cell_keeps_its_network_when_a_newer_one_comes(keep):
     _, sha256 = keep(b"one")
     config, _ = recipes.identify(recipe().config(), "cpu", "time_to_accuracy")
     keep(b"two")
-    assert kept_nets.needed(recipe().task, config)["features"].sha256 == sha256
+    assert kept_nets.needed(recipe(), cell=config)["features"].sha256 == sha256
 
 
 def test_the_throughput_does_not_depend_on_it(keep):
@@ -110,8 +110,8 @@ def test_the_throughput_does_not_depend_on_it(keep):
 
 def test_without_one_the_command_is_told_that_trains_one(results):
     with pytest.raises(MissingError, match=r"task\.features: no run of digits .*`bench run digits --keep-weights"):
-        kept_nets.needed(recipe().task)
-    assert "bench run digits --keep-weights" in kept_nets.lack(recipe().task)
+        kept_nets.needed(recipe())
+    assert "bench run digits --keep-weights" in kept_nets.lack(recipe())
     assert results.exists()
 
 
@@ -126,7 +126,7 @@ def test_without_one_the_command_is_told_that_trains_one(results):
 )
 def test_what_names_nothing_is_told(features, said):
     with pytest.raises((UsageError, MissingError)) as caught:
-        kept_nets.needed(recipe(features).task)
+        kept_nets.needed(recipe(features))
     assert said in str(caught.value)
 
 
@@ -157,3 +157,37 @@ def test_a_network_that_lends_its_weights_judges_nothing():
     assert kept_nets.judges_of({"task": of | {"features": None}}) == ""
     assert kept_nets.judges_of({"task": {"name": "restoration_gan", "features": {"sha256": "a" * 16}}}) == "a" * 16
     assert kept_nets.judges_of({}) == ""
+
+
+def student(teacher="digits"):
+    return recipes.load("digits", "cpu", [f"distillation.teacher={teacher}"])
+
+
+def test_a_teacher_is_part_of_the_cells_that_it_taught(keep):
+    _, sha256 = keep(b"one")
+    config, taught = recipes.identify(student().config(), "cpu", "time_to_accuracy")
+    assert config["distillation"]["teacher"] == {"sha256": sha256[:16]}
+    assert kept_nets.needed(student(), "throughput")["teacher"].sha256 == sha256
+    keep(b"two")
+    assert cell(student()) != taught == cell(student(f"{{sha256: {sha256[:16]}}}"))
+
+
+def test_the_inference_of_a_student_needs_no_teacher(keep):
+    before = cell(student(), "inference")
+    keep(b"one")
+    assert kept_nets.needed(student(), "inference") == {}
+    assert cell(student(), "inference") == before
+
+
+@pytest.mark.usefixtures("results")
+def test_without_a_teacher_nothing_is_trained():
+    with pytest.raises(MissingError, match=r"distillation\.teacher: no run of digits .*--keep-weights"):
+        kept_nets.needed(student())
+    assert kept_nets.untrained(student().config()) == ["digits"]
+
+
+def test_a_claim_knows_the_cells_of_every_teacher_and_none_of_them_is_a_judge(keep):
+    first, second = keep(b"one")[1], keep(b"two")[1]
+    found = list(kept_nets.alternatives(student().config()))
+    assert {one["distillation"]["teacher"]["sha256"] for one in found} == {first[:16], second[:16]}
+    assert {kept_nets.judges_of(one) for one in found} == {""}

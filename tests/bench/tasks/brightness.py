@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.training.task import TrainedNet
+from bench.training.trained_net import TrainedNet
 
 
 class BrightOrDark(nn.Module):

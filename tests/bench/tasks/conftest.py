@@ -13,7 +13,8 @@ from bench.training.device import Device
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import constant
-from bench.training.task import TaskParts, TrainedNet
+from bench.training.task import TaskParts
+from bench.training.trained_net import TrainedNet
 
 
 class NoBatches:

@@ -19,7 +19,8 @@ from bench.training.examples import Examples
 from bench.training.optimizers import Optimizers
 from bench.training.precision import Precision
 from bench.training.schedules import constant
-from bench.training.task import TaskParts, TrainedNet
+from bench.training.task import TaskParts
+from bench.training.trained_net import TrainedNet
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 TOTAL_BATCHES = 20

@@ -4,7 +4,7 @@ from scipy.linalg import sqrtm
 from torch import nn
 
 from bench.tasks.frechet import Moments, class_coverage, frechet_distance, seen
-from bench.training.task import TrainedNet
+from bench.training.trained_net import TrainedNet
 
 
 def features(seed, count=400, width=6, shift=0.0):

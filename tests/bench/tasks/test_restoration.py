@@ -9,7 +9,7 @@ from bench.models.encoder import EncoderNet
 from bench.models.unet import image_unet
 from bench.tasks.dense_settings import RestorationSettings
 from bench.tasks.restoration import Restoration
-from bench.training.task import TrainedNet
+from bench.training.trained_net import TrainedNet
 from tests.bench.tasks.pairs import MEAN, STD, TOTAL_BATCHES, batch, pairs, parts
 
 

@@ -13,7 +13,7 @@ from bench.models.unet import unet
 from bench.tasks.dense_settings import SegmentationSettings
 from bench.tasks.segmentation import Segmentation
 from bench.training.examples import Examples
-from bench.training.task import TrainedNet
+from bench.training.trained_net import TrainedNet
 from tests.bench.tasks.pairs import MEAN, STD, TOTAL_BATCHES, batch, pairs, parts
 
 WIDTHS = [8, 16]

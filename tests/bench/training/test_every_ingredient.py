@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bench.host.clock import Clock
 from bench.ingredients.cutmix import CutMix
+from bench.ingredients.distillation import Distillation
 from bench.ingredients.ema import Ema
 from bench.ingredients.ghost_batch_norm import GhostBatchNorm2d
 from bench.ingredients.hard_examples import HardExamples
@@ -53,7 +54,10 @@ def trained(recipe, data):
         make_loader("resident", data, "train", recipe.batch_size, augment, placement, seed=0) as train,
         make_loader("resident", data, "test", 4, Augment(), placement, seed=0) as test,
     ):
-        trainer = assembly.build_trainer(recipe, model, precision, train, test, Clock(), lambda _: None, data=data)
+        teacher = precision.prepare(assembly.build_model(recipe, data), memory_format).eval().requires_grad_(False)
+        trainer = assembly.build_trainer(
+            recipe, model, precision, train, test, Clock(), lambda _: None, data=data, nets={"teacher": teacher}
+        )
         trainer.run()
     return trainer
 
@@ -109,6 +113,12 @@ recipes = st.fixed_dictionaries(
         "lr_warm_up": maybe(epochs=st.sampled_from([0.5, 1.0]), start=st.sampled_from([0.0, 0.1])),
         "loss": st.fixed_dictionaries(
             {"label_smoothing": st.sampled_from([0.0, 0.2]), "reduction": st.sampled_from(["mean", "sum"])}
+        ),
+        "distillation": maybe(
+            teacher=st.just("some"),
+            temperature=st.sampled_from([1.0, 4.0]),
+            share=st.sampled_from([0.5, 1.0]),
+            mirror=st.booleans(),
         ),
         "lookahead": maybe(every=st.just(1), decay=st.just(0.9)),
         "ema": maybe(decay=st.just(0.9), every=st.just(1), start=st.sampled_from([0.0, 0.5])),
@@ -170,6 +180,7 @@ def test_any_combination_trains(data, values, vectors):
         CutMix: recipe.cutmix,
         HardExamples: recipe.drop_easy,
         Proxy: recipe.proxy,
+        Distillation: recipe.distillation,
         Lookahead: recipe.lookahead,
         Ema: recipe.ema,
     }

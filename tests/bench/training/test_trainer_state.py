@@ -34,6 +34,7 @@ PLAIN = {
 # Every ingredient with what it needs; those that are shared out below have no state on a CPU.
 INGREDIENTS = {
     "cutmix": {"cutmix": {"probability": 0.7}},
+    "distillation": {"distillation": {"teacher": "some", "mirror": True}, "drop_easy": {"kept": 0.5, "start": 0.3}},
     "image_sizes": {"image_sizes": [{"pixels": 6, "until": 0.4}]},
     "antialias": {"image_sizes": [{"pixels": 6, "until": 0.4}], "antialias": False},
     "drop_easy": {"drop_easy": {"kept": 0.5, "start": 0.3}},
@@ -121,12 +122,16 @@ def trained(values, states, saved=None):
     assembly.speed_up(recipe, model, "cpu")
     assembly.init_from_data(model, data, torch.device("cpu"))
     precision.prepare(model, memory_format)
+    with torch.random.fork_rng([]):
+        teacher = precision.prepare(assembly.build_model(recipe, data), memory_format).eval().requires_grad_(False)
     with ExitStack() as loaders:
         train = make_loader(recipe.loader, data, "train", recipe.batch_size, augment, placement, seed=0)
         test = make_loader(recipe.loader, data, "test", recipe.evaluation.batch_size, Augment(), placement, seed=0)
         loaders.enter_context(train)
         loaders.enter_context(test)
-        trainer = assembly.build_trainer(recipe, model, precision, train, test, Clock(), lambda _: None, data=data)
+        trainer = assembly.build_trainer(
+            recipe, model, precision, train, test, Clock(), lambda _: None, data=data, nets={"teacher": teacher}
+        )
         trainer.after_epoch = lambda epoch, state: states.append(written(state()))
         trainer.run(saved)
     return trainer
