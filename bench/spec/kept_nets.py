@@ -159,21 +159,22 @@ def judges_of(config: Mapping[str, Any]) -> str:
 
     A network that only lent its weights, or that taught, judges nothing.
     """
-    task = config.get("task") or {}
     judges = [
         key
         for section, key in _settings(config)
-        if section == "task" and key not in SETTINGS[str(task.get("name"))].STARTS
+        if section == "task" and key not in SETTINGS[str(config["task"].get("name"))].STARTS
     ]
-    return ", ".join(filter(None, (units.get(dict(task), key, "sha256") for key in judges)))
+    return ", ".join(filter(None, (units.get(dict(config), "task", key, "sha256") for key in judges)))
 
 
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The settings of a config that can name networks trained earlier, each as the key of its part and its own."""
     found = []
-    for section, kinds in (("task", SETTINGS.get(str((config.get("task") or {}).get("name")))), *INGREDIENTS.items()):
-        if kinds is not None and config.get(section) is not None:
-            found += [(section, key) for key in kinds.NETS]
+    for section in ("task", *INGREDIENTS):
+        # Of a user's command it may be any value.
+        if isinstance(settings := config.get(section), Mapping):
+            kind = SETTINGS.get(str(settings.get("name"))) if section == "task" else INGREDIENTS[section]
+            found += [(section, key) for key in (kind.NETS if kind is not None else ())]
     return found
 
 

@@ -212,3 +212,10 @@ def test_a_claim_knows_the_cells_of_every_teacher_and_none_of_them_is_a_judge(ke
     found = list(kept_nets.alternatives(student().config()))
     assert {one["distillation"]["teacher"]["sha256"] for one in found} == {first[:16], second[:16]}
     assert {kept_nets.judges_of(one) for one in found} == {""}
+
+
+@pytest.mark.parametrize("config", [{"task": "sum"}, {"distillation": "strong"}, {"task": None, "distillation": None}])
+def test_what_a_users_command_calls_so_names_no_network(config):
+    assert kept_nets.judges_of(config) == ""
+    assert kept_nets.untrained(config) == []
+    assert list(kept_nets.alternatives(config)) == [config]
