@@ -49,7 +49,7 @@ class DistillationConfig(Strict, Ingredient):
     def hooks(self, parts: TrainingParts) -> Iterator[Hook]:
         # A recipe is also counted and profiled, where its teacher may be missing.
         if (teacher := parts.nets.get("teacher")) is not None:
-            yield Distillation(teacher, parts.precision, self.temperature, self.share, self.mirror)
+            yield Distillation(teacher.net, parts.precision, self.temperature, self.share, self.mirror)
 
 
 class Distillation(Hook):
@@ -75,9 +75,10 @@ class Distillation(Hook):
     def _logits(self, images: Tensor) -> Tensor:
         import torch
 
+        from bench.training import evaluation
+
         with torch.no_grad(), self._precision.autocast():
-            answers: Tensor = self._teacher(images).float()
-            return (answers + self._teacher(images.flip(-1)).float()) / 2 if self._mirror else answers
+            return evaluation.logits(self._teacher, images, tta=1 if self._mirror else 0)
 
     def flops(self, image: Tensor) -> int:
         from bench.training.flops import forward_flops

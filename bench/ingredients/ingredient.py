@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bench.training.loss import Loss
     from bench.training.optimizers import Optimizers
     from bench.training.precision import Precision
+    from bench.training.trained_net import TrainedNet
 
 
 class RecipeFacts(Protocol):
@@ -83,7 +84,7 @@ class TrainingParts:
 
     `before` are the hooks of an earlier training in this process, whose memory captured steps and compiled programs
     use. `make_proxy` makes the network of the recipe's `proxy`, in the memory of an earlier one (model, forward).
-    `nets` are the networks trained earlier, on the device in its precision, by the settings that name them.
+    `nets` are the networks trained earlier, in the recipe's precision, by the settings that name them.
     """
 
     model: nn.Module
@@ -92,7 +93,7 @@ class TrainingParts:
     loss: Loss
     before: Sequence[Hook]
     make_proxy: Callable[[tuple[nn.Module, nn.Module] | None], SecondNetwork]
-    nets: Mapping[str, nn.Module]
+    nets: Mapping[str, TrainedNet]
 
 
 class Ingredient:

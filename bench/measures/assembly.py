@@ -36,6 +36,7 @@ from bench.training.ranks import ALONE, Ranks
 from bench.training.registries import SCHEDULES
 from bench.training.schedules import Schedule, own
 from bench.training.step import TrainingStep
+from bench.training.trained_net import TrainedNet
 from bench.training.trainer import Trainer
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -162,7 +163,7 @@ def build_trainer(
     fused: bool | None = None,
     before: Trainer | None = None,
     data: Dataset | None = None,
-    nets: Mapping[str, nn.Module] = MappingProxyType({}),
+    nets: Mapping[str, TrainedNet] = MappingProxyType({}),
 ) -> Trainer:
     """A trainer of `model`, which is already on its device in `precision`; `fused` is passed to `Optimizers`.
 

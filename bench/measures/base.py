@@ -277,7 +277,7 @@ class Measure(ABC):
             lambda _: None,
             self.ranks,
             data=data,
-            nets={key: net.net for key, net in nets.items()},
+            nets=nets,
         )
 
     def forward_flops(self, model: nn.Module, images: Tensor) -> int:

@@ -153,7 +153,7 @@ class TimeToAccuracy(Measure):
             self.ranks,
             before=before,
             data=data,
-            nets={key: net.net for key, net in nets.items()},
+            nets=nets,
         )
 
     def _warm_up(self, trainer: Loop, images: Tensor, labels: Tensor) -> None:
