@@ -7,6 +7,12 @@ import sys
 import pytest
 import torch
 
+from bench.host.clock import Clock
+from bench.measures.time_to_accuracy import TimeToAccuracy
+from bench.spec.job import Job
+from bench.spec.recipes import trained_names
+from tests.few_batches import with_few_batches
+
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -67,3 +73,20 @@ def test_a_step_on_the_gpu_is_profiled(bench):
     printed, *records = bench("profile", "cifar94", "--batch-size", "256")
     assert records == []
     assert "whiten" in printed
+
+
+@pytest.mark.parametrize("name", trained_names())
+def test_every_shipped_recipe_trains_on_the_gpu(name, tmp_path):
+    """A few batches of its own size, compiled and captured where the recipe says so."""
+    recipe = with_few_batches(name, [])
+    job = Job(recipe, 0, "cuda", None, tmp_path / "cache", tmp_path / "log", 0.0)
+    told = []
+    measure = TimeToAccuracy(job, Clock(), lambda kind, **values: told.append((kind, values.get("status"))))
+    try:
+        measure.run()
+    finally:
+        torch.compiler.reset()
+        torch.cuda.empty_cache()
+    assert told[-1] == ("end", "ok")
+    assert {value.device.type for value in measure._trainer.model.state_dict().values()} == {"cuda"}
+    assert all(span.device_s is not None for span in measure.clock.spans if span.name in ("train", "final_eval"))

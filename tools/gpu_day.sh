@@ -103,17 +103,18 @@ environment() {
 first_part() {
     LINES_OF=60 step environment 5 40 bash -c "$(declare -f environment); environment"
     local several=()
-    "$python" -c 'import xdist' 2>/dev/null && several=(-n 8)
+    "$python" -c 'import xdist' 2>/dev/null && several=(-n 10)
     # Correctness and programs at once: no time of this part is a measurement.
     step sheets 3 60 "$python" tools/gpu_sheets.py .data_a "$work" &
     # Behind the compilers, which part B waits for. By a Ctrl-C pytest ends with a report of what has failed until then.
-    LINES_OF=40 step tests 30 120 nice -n 10 timeout -s INT 105 "$python" -m pytest -v -p no:cacheprovider "${several[@]}" tests/test_cuda.py \
+    LINES_OF=40 step tests 30 150 nice -n 10 timeout -s INT 135 "$python" -m pytest -v -p no:cacheprovider "${several[@]}" tests/test_cuda.py \
         tests/bench/training/test_cuda_graph.py tests/bench/training/test_precision.py tests/bench/profiling/test_timer.py \
         tests/bench/measures/test_throttle.py tests/pipelines/test_render.py tests/models/test_every_net.py &
-    train compile_fastest 30 115 "$fastest" --seeds 1 --keep-compiled &
-    train compile_record 30 115 "$record" --seeds 1 --keep-compiled &
-    train compile_speedrun94 30 115 speedrun94 --seeds 1 --keep-compiled &
-    train compile_graph 30 115 speedrun94 --seeds 1 --keep-compiled --set cuda_graph=true &
+    train compile_fastest 30 140 "$fastest" --seeds 1 --keep-compiled &
+    train compile_record 30 140 "$record" --seeds 1 --keep-compiled &
+    train compile_speedrun94 30 140 speedrun94 --seeds 1 --keep-compiled &
+    train compile_hiverge 30 140 speedrun94_hiverge --seeds 1 --keep-compiled &
+    train compile_graph 30 140 speedrun94 --seeds 1 --keep-compiled --set cuda_graph=true &
     wait
     LINES_OF=60 step ceilings 15 45 "$python" tools/gpu_ceilings.py --device "$device"
 }

@@ -26,6 +26,7 @@ from bench.spec.recipe import Recipe
 from bench.training.compiled import compiled
 from bench.training.cuda_graph import Captured
 from bench.training.curriculum import Curriculum
+from bench.training.device import Device
 from bench.training.goal import Goal
 from bench.training.in_place import become
 from bench.training.loop import Batches
@@ -35,7 +36,8 @@ from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.registries import SCHEDULES
 from bench.training.schedules import Schedule, own
-from bench.training.step import TrainingStep
+from bench.training.sizes import resized
+from bench.training.step import Resize, TrainingStep
 from bench.training.trained_net import TrainedNet
 from bench.training.trainer import Trainer
 
@@ -208,6 +210,7 @@ def build_trainer(
         recipe.parts_of_a_step,
         ranks,
         Captured if recipe.cuda_graph else None,
+        before.train_step.resize if before else _resize(recipe, precision.device),
     )
     if before:
         train_step.take_over(before.train_step)
@@ -267,6 +270,11 @@ def build_curriculum(recipe: Recipe, batches_per_epoch: int) -> Curriculum:
     for ingredient in recipe.ingredients.values():
         arguments |= ingredient.curriculum(recipe)
     return Curriculum(recipe.epochs, batches_per_epoch, **arguments)
+
+
+def _resize(recipe: Recipe, device: Device) -> Resize:
+    """`resized`, on a GPU as one kernel if the recipe compiles."""
+    return torch.compile(resized, dynamic=False) if recipe.compile and device.is_cuda else resized
 
 
 def _compiled(recipe: Recipe, forward: nn.Module, shapes: int) -> nn.Module:

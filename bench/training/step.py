@@ -18,13 +18,16 @@ from bench.training.precision import Precision
 from bench.training.ranks import ALONE, Ranks
 from bench.training.sizes import resized
 
+# Images, their new shorter side in pixels, and whether with antialiasing.
+Resize = Callable[[Tensor, int | None, bool], Tensor]
+
 
 class TrainingStep:
     """Trains `model` through `forward`: the model itself, or its compiled form.
 
     A batch goes through the network in `accumulate` parts, whose gradients are summed. `hooks` choose, mix and watch
     the examples. `capture` records a step as a CUDA graph by `make_graph` (`Captured`); later steps of that kind replay
-    it.
+    it. `resize` is `sizes.resized`, or its compiled form.
     """
 
     def __init__(
@@ -38,8 +41,9 @@ class TrainingStep:
         accumulate: int = 1,
         ranks: Ranks = ALONE,
         make_graph: Callable[[StepFunction, Sequence[Tensor]], StepFunction] | None = None,
+        resize: Resize = resized,
     ) -> None:
-        self.model, self.forward, self.ranks = model, forward, ranks
+        self.model, self.forward, self.ranks, self.resize = model, forward, ranks, resize
         self.make_optimizers, self.precision, self.loss, self.hooks = make_optimizers, precision, loss, hooks
         self._accumulate, self._make_graph = accumulate, make_graph
         self._choose, self._mix, self._note = (overridden(hooks, name) for name in ("choose", "mix", "note"))
@@ -60,7 +64,7 @@ class TrainingStep:
         """The loss of a step on the batch, float32 [] on the device, at `position` (see `Hook`)."""
         optimizers.set_progress(position, stage.lr_factor)
         for choose in self._choose:
-            batch = choose(_resized(batch, stage), position, stage.lr_factor)
+            batch = choose(self._resized(batch, stage), position, stage.lr_factor)
         if optimizers is self._captured_optimizers and (graph := self._captured.get((stage, optimizers.stopped))):
             return graph(*batch.tensors)
         return self._compute(batch, optimizers, position, stage)
@@ -81,7 +85,7 @@ class TrainingStep:
     def rehearse(self, batch: Examples, position: float, stage: Stage) -> None:
         """Let the hooks compile and tune for this kind of batch."""
         for hook in self.hooks:
-            hook.rehearse(_resized(batch, stage), position, stage.lr_factor)
+            hook.rehearse(self._resized(batch, stage), position, stage.lr_factor)
 
     def capture(self, batch: Examples, optimizers: Optimizers, position: float, stage: Stage) -> None:
         """Capture this step, which also runs; from now on such steps with these optimisers are replayed."""
@@ -107,7 +111,7 @@ class TrainingStep:
 
     def _compute(self, batch: Examples, optimizers: Optimizers, position: float, stage: Stage) -> Tensor:
         """The device's part of a step, after the learning rates are set."""
-        batch = _resized(batch, stage)
+        batch = self._resized(batch, stage)
         for mix in self._mix:
             batch = mix(batch, position)
         *parts, last = batch.split(self._accumulate)
@@ -139,7 +143,7 @@ class TrainingStep:
         self.precision.backward(loss * self.ranks.count if summed and self.ranks.count > 1 else loss)
         return loss.detach()
 
-
-def _resized(batch: Examples, stage: Stage) -> Examples:
-    images = resized(batch.images, stage.pixels, stage.antialias)
-    return batch if images is batch.images else replace(batch, images=images)
+    def _resized(self, batch: Examples, stage: Stage) -> Examples:
+        if stage.pixels is None:
+            return batch
+        return replace(batch, images=self.resize(batch.images, stage.pixels, stage.antialias))

@@ -28,7 +28,6 @@ from bench.host.clock import Clock
 from bench.measures import assembly
 from bench.measures.time_to_accuracy import TimeToAccuracy
 from bench.pipelines.dataset import Dataset
-from bench.pipelines.datasets import DATASETS
 from bench.profiling.demand import Parts, step_made
 from bench.profiling.footprint import NoBatches
 from bench.profiling.stand_in import stand_in_data
@@ -43,8 +42,8 @@ from bench.training.precision import Precision
 from bench.training.trained_net import TrainedNet
 from tests.fake_cuda.gpu import TIMED, Event, FakeGpu
 from tests.fake_cuda.plants import PLANTS
+from tests.few_batches import with_few_batches
 
-STEPS_PER_EPOCH, EPOCHS = 4, 3
 # What a run may wait for while it is timed: the ends of its spans, the mean loss of an epoch, the answers of an
 # evaluation, and which images are unsure.
 ALLOWED_WAITS = (
@@ -152,24 +151,6 @@ def count(recipe: str, settings: list[str], parts: list[str]) -> dict[str, dict[
         }
         for part, operations in found.items()
     }
-
-
-def with_few_batches(name: str, settings: list[str]) -> Recipe:
-    """The recipe on noise of its data's shape, on one device, for EPOCHS epochs at most."""
-    whole = recipes.load(name, "cuda", settings)
-    info = DATASETS[whole.data.name]
-    images = f"train_count: {STEPS_PER_EPOCH * whole.batch_size}, test_count: {whole.evaluation.batch_size}"
-    noise = f"{{name: random, shape: {list(info.image_shape)}, classes: 10, {images}}}"
-    changes = {
-        **({} if info.is_text else {"data": noise}),
-        "epochs": min(EPOCHS, whole.epochs),
-        "target_accuracy": "null",
-        "stop_at_target": "false",
-        "devices": "null",
-        "batch_per": "null",
-        "warm_up_steps": min(whole.warm_up_steps, 1),
-    }
-    return recipes.load(name, "cuda", [*settings, *(f"{key}={value}" for key, value in changes.items())])
 
 
 def faults(events: list[Event], phases: Counter[str]) -> list[str]:

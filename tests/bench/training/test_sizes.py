@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bench.training.sizes import resized
+from bench.training.sizes import bilinear_by_axes, resized
 
 
 def photo(height=32, width=32, dtype=torch.float32):
@@ -43,19 +43,29 @@ def test_a_fine_checkerboard_turns_grey_and_does_not_alias():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_without_antialiasing_a_pixel_lies_on_lines_between_the_four_nearest(dtype):
+@pytest.mark.parametrize("on_a_gpu", [False, True])
+@pytest.mark.parametrize("pixels", [20, 24, 28, 40])
+def test_without_antialiasing_a_pixel_lies_on_lines_between_the_four_nearest(dtype, on_a_gpu, pixels):
     """Against the definition in float64; the centres of both images' corners are not the same."""
     images = photo(dtype=dtype)
-    place = ((torch.arange(20, dtype=torch.float64) + 0.5) * 32 / 20 - 0.5).clamp(min=0)
+    place = ((torch.arange(pixels, dtype=torch.float64) + 0.5) * 32 / pixels - 0.5).clamp(min=0)
     first, share = place.floor().long(), place - place.floor()
-    weights = torch.zeros(20, 32, dtype=torch.float64)
-    weights[range(20), first] = 1 - share
-    weights[range(20), (first + 1).clamp(max=31)] += share
+    weights = torch.zeros(pixels, 32, dtype=torch.float64)
+    weights[range(pixels), first] = 1 - share
+    weights[range(pixels), (first + 1).clamp(max=31)] += share
     expected = torch.einsum("ih,jw,bchw->bcij", weights, weights, images.double())
-    small = resized(images, 20, antialias=False)
-    assert torch.allclose(small.double(), expected, atol=1e-5 if dtype == torch.float32 else 2e-3)
+    small = bilinear_by_axes(images, [pixels, pixels]) if on_a_gpu else resized(images, pixels, antialias=False)
+    assert torch.allclose(small.double(), expected, atol=1e-5 if dtype == torch.float32 else 3e-3)
     assert small.dtype == dtype
     assert small.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_form_for_a_gpu_keeps_sides_and_memory_format(layout):
+    images = photo(32, 48).contiguous(memory_format=layout)
+    small = bilinear_by_axes(images, [16, 24])
+    assert torch.allclose(small, resized(images, 16, antialias=False), atol=1e-5)
+    assert small.is_contiguous(memory_format=layout)
 
 
 def test_the_shorter_side_decides():
