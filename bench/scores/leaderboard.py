@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bench.host.gc_pause import collector_paused
-from bench.runs.labels import hardware, is_imported, labels
+from bench.runs.labels import hardware, is_imported
 from bench.runs.run import Run
 from bench.scores.published import PublishedResult
-from bench.scores.rules import Rule, RunTimeline, Score, groups, position, rules_for
+from bench.scores.rules import Rule, RunTimeline, Score, groups, position, repeats, rules_for
 from bench.scores.rules.task import is_subset, task
 from bench.scores.rules.trials import representative
 from bench.statistics.estimates import Estimate
@@ -199,7 +199,7 @@ def _scored(
 ) -> Iterable[tuple[Key, Rule, Row]]:
     cells = groups(run for run in runs if not is_subset(run))
     cells = [cell for cell in cells if task_name in (None, task(representative(cell)))]
-    names = labels([cell[0] for cell in cells])
+    names = repeats.names(cells)
     for cell, system in zip(cells, names, strict=True):
         books = [book for book in rules_for(cell[0].measure) if rule in (None, book.name)]
         lines = [RunTimeline(run) for run in cell] if books else []

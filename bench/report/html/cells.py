@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.report.charts.epochs import quality_name, words
-from bench.runs.labels import hardware, is_imported, labels
+from bench.runs.labels import hardware, is_imported
 from bench.runs.readings import readings
 from bench.runs.run import INVALID, Run
-from bench.scores.rules import Kind, groups
+from bench.scores.rules import Kind, groups, repeats
 from bench.scores.rules.task import task
 from bench.scores.rules.timing import number
 from bench.scores.rules.trials import representative
@@ -130,7 +130,7 @@ class CellPage:
 def cells_of(runs: Iterable[Run]) -> list[CellPage]:
     """A cell for each group of repeats, the newest first."""
     found = groups(runs)
-    names = labels([group[0] for group in found])
+    names = repeats.names(found)
     pages = _pages(group[0] for group in found)
     cells = [CellPage(name, page, tuple(group)) for name, page, group in zip(names, pages, found, strict=True)]
     return sorted(cells, key=lambda cell: cell.newest, reverse=True)

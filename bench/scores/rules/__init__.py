@@ -6,11 +6,9 @@ for runs in groups(Store(path).read()):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from bench.errors import UsageError
 from bench.registry.registry import Info, Registry
-from bench.runs.run import Run
+from bench.scores.rules.repeats import groups
 from bench.scores.rules.rule_book import Rule
 from bench.scores.rules.score import Finding, Score
 from bench.scores.rules.timing import RunTimeline, Timing
@@ -93,16 +91,3 @@ def rules_for(measure: str) -> list[Rule]:
 
 def _books() -> tuple[type[Rule], ...]:
     return (*_BOOKS, *_USED)
-
-
-def groups(runs: Iterable[Run]) -> list[list[Run]]:
-    """Lists of runs that are repeats of each other: of the same cell, measure and machine, and started in the
-    same way. A run that another one continued is a part of that one, and left out."""
-    every = list(runs)
-    continued = {part.get("run_id") for run in every for part in run.resumed}
-    found: dict[Kind, list[Run]] = {}
-    for run in every:
-        if run.run_id in continued:
-            continue
-        found.setdefault(Kind.of(run), []).append(run)
-    return list(found.values())

@@ -97,6 +97,17 @@ class TestBoards:
         rows = board_of(boards([*cell(10.0, "ours"), *there], []), "coldstart").ranked
         assert [one.hardware.split(" / ")[0] for one in rows] == ["A CPU", "Another CPU"]
 
+    def test_versions_of_the_code_that_ran_the_same_seeds_make_two_rows(self) -> None:
+        later = cell(5.0, "ours", code={"commit": "1" * 40, "dirty": False, "sources_sha256": "t"})
+        rows = board_of(boards([*cell(10.0, "ours"), *later], []), "coldstart").ranked
+        assert [one.system for one in rows] == ["ours, code t", "ours, code s"]
+
+    def test_seeds_that_no_other_version_of_the_code_ran_are_repeats(self) -> None:
+        first, second = cell(10.0, "ours"), cell(10.0, "ours", code={"commit": "1" * 40, "sources_sha256": "t"})
+        (row,) = board_of(boards([*first[:2], *second[2:]], []), "coldstart").ranked
+        assert (row.system, row.n) == ("ours", 5)
+        assert "the code changed between these runs" in row.notes
+
     def test_the_cheapest_comes_first_by_cost_and_unknown_prices_stand_below(self) -> None:
         runs = [
             *cell(10.0, "dear", price_per_hour=9.0),
