@@ -11,4 +11,6 @@ from bench.training.device import Device
 
 def profiler_of(device: Device) -> profile:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would print its start and stop to stderr
-    return profile(activities=[ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else []))
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.is_cuda else [])
+    # A single cycle; without this, some versions of torch warn that they would not keep what came before it.
+    return profile(activities=activities, acc_events=True)

@@ -20,7 +20,7 @@ def test_runs_that_were_disturbed_are_told_in_one_phrase(make_run: Callable[...,
         "1 of 2 runs: seed 1: other processes took 50% of the CPU time in eval"
     )
     shared = make_run(metrics={"gpu_other_processes": 2})
-    assert disturbed([shared]) == "2 other processes computed on its GPUs"
+    assert disturbed([shared]) == "2 other processes used its GPUs or held memory there"
     many = disturbed([beside] * 5)
     assert many is not None
     assert many.startswith("5 of 5 runs: ")
