@@ -65,26 +65,26 @@ def endings(printed: str) -> dict[str, str]:
 def test_both_parts_do_all_their_steps(day, tmp_path):
     first, calls = day("A", FAILS="cuda_graph=true")
     steps = ["packages", "environment", "tests", "sheets", "compile_fastest", "compile_record", "compile_graph"]
-    steps.append("compile_speedrun94")
+    steps += ["compile_speedrun94", "compile_hiverge"]
     assert endings(first) == dict.fromkeys([*steps, "ceilings", "found"], "status 0") | {"compile_graph": "status 1"}
-    assert [call.count("random") for call in calls if call.startswith("-m bench run")] == [1, 1, 1, 1]
+    assert [call.count("random") for call in calls if call.startswith("-m bench run")] == [1, 1, 1, 1, 1]
     second, calls = day("B")
     assert len(endings(second)) == 13
     assert set(endings(second).values()) == {"status 0"}
     trained = [call for call in calls if call.startswith("-m bench run")]
     assert all(f"--data {tmp_path / 'work' / 'data'}" in call for call in trained)
     assert [re.search(r"--seeds (\d+)", call).group(1) for call in trained] == [
-        "60",
         "30",
         "12",
         "1",
+        "15",
         "12",
         "1",
         "1",
         "8",
     ]
-    assert ["--shared-process" in call for call in trained] == [True, True, True, False, True, False, False, True]
-    assert "--keep-compiled" not in trained[3]
+    assert ["--shared-process" in call for call in trained] == [True, True, False, True, True, False, False, True]
+    assert "--keep-compiled" not in trained[2]
     with tarfile.open(tmp_path / "out" / "results_B.tgz") as kept:
         assert {"logs/A-tests.log", "logs/B-seeds.log", "logs/B-formats.log"} <= set(kept.getnames())
     assert (tmp_path / "out" / "log_A.txt").read_text() == first
@@ -130,7 +130,7 @@ def test_a_step_that_hangs_is_ended_and_what_has_no_time_left_out(day, tmp_path)
     assert found == dict.fromkeys(
         ("seeds", "seeds_tta_below", "seeds_speedrun94", "seeds_record", "seeds_graph", "formats"), "left out"
     )
-    assert re.search(r"seeds: left out: \d+ s are left, and it needs 60", printed)
+    assert re.search(r"seeds: left out: \d+ s are left, and it needs 45", printed)
     assert not any("bench run" in call for call in calls)
     assert (tmp_path / "out" / "results_B.tgz").exists()
 

@@ -124,18 +124,18 @@ second_part() {
     # Part A chose the fastest form of each kernel while much else ran on the card. The forms are still compiled.
     find "$XDG_CACHE_HOME" -name "*.best_config" -delete 2>/dev/null
     step sheets 3 40 "$python" tools/gpu_sheets.py .data_b "$work"
-    # The claim, and the network as Jordan published it.
-    train seeds 60 200 "$fastest" --seeds "${SEEDS:-60}" --shared-process --keep-compiled
-    train seeds_speedrun94 40 95 speedrun94 --seeds "${SEEDS_SPEEDRUN94:-30}" --shared-process --keep-compiled
-    train seeds_record 40 60 "$record" --seeds 12 --shared-process --keep-compiled
-    references
+    # The claim, and what it is compared with.
+    train seeds 45 110 "$fastest" --seeds "${SEEDS:-30}" --shared-process --keep-compiled
+    train seeds_record 35 60 "$record" --seeds 12 --shared-process --keep-compiled
     # As a user calls it: a process of its own, and everything cold.
-    train user 45 110 "$fastest" --seeds 1
-    # Each step as one graph.
-    train seeds_graph 35 60 speedrun94 --seeds 12 --shared-process --keep-compiled --set cuda_graph=true
+    train user 30 110 "$fastest" --seeds 1
+    references
     LINES_OF=40 step profile 25 60 "$python" -m bench profile "$fastest" --device "$device" --data "$data"
     LINES_OF=30 step formats 40 110 "$python" -m bench sweep gpu_formats --device "$device" --data "$data" \
         --results "$results"
+    # The network as Jordan published it, and with each step as one graph.
+    train seeds_speedrun94 35 95 speedrun94 --seeds "${SEEDS_SPEEDRUN94:-15}" --shared-process --keep-compiled
+    train seeds_graph 35 60 speedrun94 --seeds 12 --shared-process --keep-compiled --set cuda_graph=true
     for loader in resident torch; do
         train "loading_$loader" 15 30 speedrun94 --measure loading --sampling-timeout 4 --seeds 1 --set loader=$loader
     done
