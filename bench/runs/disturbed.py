@@ -42,7 +42,9 @@ def disturbed(
 
 def _on_gpus(run: Run) -> dict[str, str]:
     count = run.metrics.get("gpu_other_processes")
-    return {"run": f"{count} other process{'es' if count > 1 else ''} used its GPUs or held memory there"} if count else {}
+    if not count:
+        return {}
+    return {"run": f"{count} other process{'es' if count > 1 else ''} used its GPUs or held memory there"}
 
 
 def _listed(where: Mapping[str, str]) -> str:
