@@ -16,8 +16,8 @@ class ResidentLoader(Loader):
     """Uses (H + 2 * shift) * (W + 2 * shift) * C bytes for each image, twice that with a flip.
 
     Nothing waits for the device within an epoch: draws are copied to it once, at the beginning. While a GPU still works
-    on the last batches of an epoch, the host draws the next into pinned memory, from which they are copied at once; a
-    warm-up draws the first.
+    on the last batches of an epoch, the host draws the next into pinned memory, from which they are copied at once. The
+    first epoch draws its own, so that a run pays for all that is random in it.
     """
 
     cuts_margin = True
@@ -45,20 +45,24 @@ class ResidentLoader(Loader):
             self._draw_ahead(epoch + 1)
 
     def warm_up(self) -> None:
-        """Draw the first epoch in advance."""
-        if self.training:
-            self._draw_ahead(0)
         super().warm_up()
+        self._ahead = None  # its pinned memory stays torch's, for the run's own draws
 
     def reseed(self, seed: int) -> None:
         super().reseed(seed)
         self._ahead = None
 
     def shuffled(self, epoch: int) -> torch.Tensor:
-        return self._ahead[1] if self._ahead and self._ahead[0] == epoch else super().shuffled(epoch)
+        return self._drawn_for(epoch)[1] if self.training and self._looks_ahead else super().shuffled(epoch)
 
     def draws(self, epoch: int) -> Draws:
-        return self._ahead[2] if self._ahead and self._ahead[0] == epoch else super().draws(epoch)
+        return self._drawn_for(epoch)[2] if self.training and self._looks_ahead else super().draws(epoch)
+
+    def _drawn_for(self, epoch: int) -> tuple[int, torch.Tensor, Draws]:
+        if self._ahead is None or self._ahead[0] != epoch:
+            self._draw_ahead(epoch)
+        assert self._ahead is not None
+        return self._ahead
 
     def _draw_ahead(self, epoch: int) -> None:
         self._ahead = None  # first, because its pinned memory serves again; pinning more takes long

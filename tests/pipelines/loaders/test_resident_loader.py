@@ -25,8 +25,11 @@ def test_what_is_drawn_ahead_is_what_would_be_drawn_in_time(dataset: Dataset) ->
             assert ahead._ahead[0] == epoch + 1  # type: ignore[attr-defined]
 
 
-def test_a_warm_up_makes_the_draws_of_the_first_epoch(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a short epoch's time on a GPU's host, which would count."""
+@pytest.mark.parametrize("looks_ahead", [False, True])
+def test_a_run_draws_all_that_is_random_in_it_after_the_warm_up(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, looks_ahead: bool
+) -> None:
+    """A warm-up is not on every clock; and it changes no batch."""
     drawn: list[int] = []
     draw = Augment.draw
 
@@ -38,10 +41,11 @@ def test_a_warm_up_makes_the_draws_of_the_first_epoch(dataset: Dataset, monkeypa
     augment = Augment(flip="random", shift_pixels=1)
     loaders = [ResidentLoader(dataset, "train", 8, augment, Placement(torch.device("cpu")), seed=3) for _ in range(2)]
     warm, cold = loaders
+    warm._looks_ahead = looks_ahead
     warm.warm_up()
     assert drawn == [0]
     first = list(warm.epoch(0))
-    assert drawn == [0]
+    assert drawn == [0, 0, 1] if looks_ahead else [0, 0]
     for (images, labels), (others, other_labels) in zip(first, cold.epoch(0), strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, other_labels)
@@ -67,4 +71,4 @@ def test_the_memory_of_an_epochs_draws_is_free_before_the_next_are_made(
     loader.warm_up()
     list(loader.epoch(0))
     list(loader.epoch(1))
-    assert kept == [None, None, None]
+    assert kept == [None] * 4
