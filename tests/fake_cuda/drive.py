@@ -94,8 +94,7 @@ class Parent:
 
 
 def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[str, Any]:
-    """A whole run; what it waited for, what the host copied into pinned memory before a GPU could have it, and
-    `faults`, what a GPU would have against it, in words."""
+    """A whole run; what it waited for, and `faults`, what a GPU would have against it, in words."""
     few = with_few_batches(recipe, settings)
     gpu = FakeGpu(few.memory_format == "channels_last")
     parent = Parent(gpu)
@@ -122,9 +121,6 @@ def train(recipe: str, settings: list[str], plant: str | None = None) -> dict[st
         "waits_in_training": sum(
             event.kind == "wait" and event.phase == "train" and "bench/host/clock.py" not in event.where
             for event in gpu.events
-        ),
-        "pinned_on_the_way": sum(
-            event.kind == "pinned" and event.phase == "train" and event.where.endswith(" sent") for event in gpu.events
         ),
         "weights_on": sorted({str(value.device) for value in trainer.model.state_dict().values()}) if trainer else [],
         "faults": faults(gpu.events, parent.phases) + ([ended] if ended else []),
@@ -161,7 +157,11 @@ def faults(events: list[Event], phases: Counter[str]) -> list[str]:
         said = f"{event.kind}: {event.what} at {event.where}, in {event.phase}"
         if event.captured:
             found[f"{said}, while a graph is captured"] += 1
-        elif event.kind in ("device", "layout") or (event.kind in ("copy", "pin") and event.phase in TIMED):
+        elif (
+            event.kind in ("device", "layout")
+            or (event.kind in ("copy", "pin") and event.phase in TIMED)
+            or _is_pinned_late(event)
+        ):
             found[said] += 1
         elif event.kind == "wait" and event.phase in TIMED:
             if _is_allowed(event):
@@ -173,6 +173,11 @@ def faults(events: list[Event], phases: Counter[str]) -> list[str]:
         if count > most:
             found[f"wait: {what} in {phase} more often than its {most} ends, {count} times"] += 1
     return [f"{text} ({count} times)" for text, count in found.items()]
+
+
+def _is_pinned_late(event: Event) -> bool:
+    """A GPU has nothing to do while the host copies an epoch's draws into pinned memory."""
+    return event.kind == "pinned" and event.phase == "train" and event.where.endswith(" sent")
 
 
 def _is_allowed(event: Event) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.models.speedrun import SpeedrunNet
+from bench.pipelines.loader import Loader
 from bench.pipelines.loaders.resident import ResidentLoader
 from bench.training.loss import Loss
 from bench.training.step import TrainingStep
@@ -64,6 +65,10 @@ def _batches(change: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
     return batches
 
 
+def _draw_unpinned(_: Any, loader: ResidentLoader, epoch: int) -> None:
+    loader._ahead = epoch, Loader.shuffled(loader, epoch), Loader.draws(loader, epoch)
+
+
 def _pinned(labels: Tensor) -> Tensor:
     return torch.zeros(len(labels), dtype=torch.int64).pin_memory()
 
@@ -85,6 +90,7 @@ PLANTS = {
     ),
     "a blocking copy": _changed(ResidentLoader, "_batches", _batches(lambda x: _pinned(x).to(x.device))),
     "a loader that is not warmed up": _changed(ResidentLoader, "warm_up", lambda *_: None),
+    "draws that are pinned when they are sent": _changed(ResidentLoader, "_draw_ahead", _draw_unpinned),
     "contiguous images": _changed(SpeedrunNet, "forward", _contiguous),
     "contiguous weights": _changed(SpeedrunNet, "forward", _lost_within),
 }
