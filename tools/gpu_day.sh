@@ -67,7 +67,8 @@ step() {
     local said="status $status"
     ((status == 124 || status == 137)) && said="ended by its limit of $most s"
     echo "== $name: $said after $((SECONDS - begin)) s, at $SECONDS s"
-    grep -v '^ *$' "$log" | tail -n "${LINES_OF:-12}" | cut -c1-400
+    # cut counts bytes, and may leave a part of a character.
+    grep -v '^ *$' "$log" | tail -n "${LINES_OF:-12}" | cut -c1-400 | iconv -c -f UTF-8 -t UTF-8
     keep
     return $status
 }

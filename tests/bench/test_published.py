@@ -83,7 +83,9 @@ def test_no_key_that_came_later_renames_the_cell_of_a_published_run():
         added = {"device", "resolved", "sampling", "weights"}
         recipe = Recipe.model_validate({key: value for key, value in run.config.items() if key not in added})
         extra = {key: run.config[key] for key in added & set(run.config) - {"device", "resolved"}}
-        config = recipe.config() | extra | {"precision": run.config["resolved"]["precision"]}
+        # A run that was interrupted early had not resolved its own.
+        precision = run.config["resolved"].get("precision", run.config["precision"])
+        config = recipe.config() | extra | {"precision": precision}
         _, cell = recipes.identify(config, run.config["device"], run.measure)
         assert cell == cell_now(run), (file, run.run_id)
 
