@@ -209,7 +209,8 @@ def of_another_owner(checkout: Path) -> Path:
     return checkout
 
 
-def test_git_says_itself_why_a_commit_is_unknown(of_another_owner: Path) -> None:
+def test_git_says_itself_why_a_commit_is_unknown(of_another_owner: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)  # a user's own may trust every folder
     identity = provenance.code_identity(of_another_owner)
     assert (identity["commit"], identity["dirty"]) == (None, None)
     assert identity["commit_unknown"] == "detected dubious ownership in repository at 'this folder'"
