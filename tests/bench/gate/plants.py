@@ -24,7 +24,7 @@ class Plant:
         file.write_text(source.replace(self.before, self.after), encoding="utf-8")
 
 
-BATCH = "batch = _resized(batch, stage)"
+BATCH = "batch = self._resized(batch, stage)"
 NORMALISE = "lines.mul_(self._scale).add_(self._bias)"
 PLANTS = (
     Plant(
