@@ -19,7 +19,7 @@ from bench.training.ranks import ALONE, Ranks
 from bench.training.sizes import resized
 
 # Images, their new shorter side in pixels, and whether with antialiasing.
-Resize = Callable[[Tensor, int | None, bool], Tensor]
+Resize = Callable[[Tensor, int, bool], Tensor]
 
 
 class TrainingStep:

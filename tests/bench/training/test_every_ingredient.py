@@ -27,7 +27,7 @@ from bench.pipelines.loaders import make_loader
 from bench.spec.recipe import Recipe
 from bench.training.device import Device
 from bench.training.precision import Precision
-from bench.training.trained_net import TrainedNet
+from tests.bench.training.teachers import untrained_teacher
 
 DATA = {"name": "random", "shape": [3, 8, 8], "classes": 4, "train_count": 16, "test_count": 8}
 MODELS = (
@@ -55,8 +55,7 @@ def trained(recipe, data):
         make_loader("resident", data, "train", recipe.batch_size, augment, placement, seed=0) as train,
         make_loader("resident", data, "test", 4, Augment(), placement, seed=0) as test,
     ):
-        teacher = precision.prepare(assembly.build_model(recipe, data), memory_format).eval().requires_grad_(False)
-        nets = {"teacher": TrainedNet(teacher, data.mean, data.std)}
+        nets = untrained_teacher(recipe, data, precision, memory_format)
         trainer = assembly.build_trainer(
             recipe,
             model,

@@ -19,7 +19,7 @@ from bench.spec.recipe import Recipe
 from bench.training.device import Device
 from bench.training.precision import Precision
 from bench.training.state import NotKept, check
-from bench.training.trained_net import TrainedNet
+from tests.bench.training.teachers import untrained_teacher
 
 RANDOM = {"name": "random", "shape": [3, 8, 8], "classes": 4, "train_count": 64, "test_count": 16}
 PLAIN = {
@@ -124,8 +124,7 @@ def trained(values, states, saved=None):
     assembly.init_from_data(model, data, torch.device("cpu"))
     precision.prepare(model, memory_format)
     with torch.random.fork_rng([]):
-        teacher = precision.prepare(assembly.build_model(recipe, data), memory_format).eval().requires_grad_(False)
-    nets = {"teacher": TrainedNet(teacher, data.mean, data.std)}
+        nets = untrained_teacher(recipe, data, precision, memory_format)
     with ExitStack() as loaders:
         train = make_loader(recipe.loader, data, "train", recipe.batch_size, augment, placement, seed=0)
         test = make_loader(recipe.loader, data, "test", recipe.evaluation.batch_size, Augment(), placement, seed=0)
