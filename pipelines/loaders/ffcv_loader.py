@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.pipelines.augment import sent
+from bench.pipelines.augment import Draws
 from bench.pipelines.ffcv_compat import BetonLoader, EpochIterator, IntDecoder, NDArrayDecoder, ToTensor
 from bench.pipelines.loader import Batch, Loader, usable_cores
 from bench.pipelines.loaders.beton import beton_of
@@ -90,14 +90,17 @@ class FfcvLoader(Loader):
 
     def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         device = self.placement.device
-        order, draws = order.cpu(), self.draws(epoch)
+        order = order.cpu()
         decoding = Decoding(self._beton, order.numpy())
         try:
+            # Here, while the first batch is being decoded. A later batch then brings only its pixels and labels.
+            order = _taken(order, device)
+            draws = Draws(**{name: _taken(vector, device) for name, vector in self.draws(epoch).vectors().items()})
             for (pixels, labels), images in zip(decoding, torch.split(order, self.batch_size), strict=True):
                 # On the CPU, making a canvas already copies.
                 canvas = Canvas(pixels if device.type == "cpu" else _taken(pixels, device), self.augment)
                 rows = torch.arange(len(images), device=device)
-                batch = self._renderer.render(canvas, rows, draws[images].to(device))
+                batch = self._renderer.render(canvas, rows, draws[images])
                 yield batch, _taken(labels[:, 0], device)
         finally:
             decoding.close()
@@ -109,7 +112,9 @@ class FfcvLoader(Loader):
 def _taken(buffer: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A copy on the device of one of ffcv's buffers, which ffcv overwrites for later batches.
 
-    A GPU copies from a second copy that torch keeps as long as needed. To copy from the buffer itself, the host would
-    have to wait for all earlier work of the GPU.
+    A GPU copies from a second copy, in pinned memory that torch keeps as long as needed. To copy from the buffer
+    itself, the host would have to wait for all earlier work of the GPU.
     """
-    return sent(buffer.clone(), device)
+    if device.type != "cuda":
+        return buffer.to(device, copy=True)
+    return torch.empty(buffer.shape, dtype=buffer.dtype, pin_memory=True).copy_(buffer).to(device, non_blocking=True)

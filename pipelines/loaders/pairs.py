@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.pipelines.augment import Augment, Draws, sent
+from bench.pipelines.augment import Augment, Draws
 from bench.pipelines.errors import WrongOption
 from bench.pipelines.loader import Batch
 from bench.pipelines.loaders.resident import ResidentLoader
@@ -33,10 +33,8 @@ class PairsLoader(ResidentLoader):
         by_pixel = targets[..., None] if self._of_pixels else targets.permute(0, 2, 3, 1)
         self._target_canvas = Canvas(by_pixel, self.augment)
 
-    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
-        device = self.placement.device
-        order, drawn = sent(order, device), self.draws(epoch).to(device)
-        draws = drawn[order]
+    def _delivered(self, order: torch.Tensor, draws: Draws) -> Generator[Batch, None, None]:
+        draws = draws[order]
         first_pixels = self._canvas.first_pixels(order, draws)
         for start in range(0, len(order), self.batch_size):
             rows = slice(start, start + self.batch_size)

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from bench.pipelines.augment import Augment, sent
+from bench.pipelines.augment import Augment, Draws
 from bench.pipelines.errors import WrongOption
-from bench.pipelines.loader import Batch, Loader
+from bench.pipelines.loader import Batch
+from bench.pipelines.loaders.on_device import OnDeviceLoader
 
 
-class TokenLoader(Loader):
+class TokenLoader(OnDeviceLoader):
     """Tokens int64 [B, T] and the tokens to predict, int64 [B, T] or [B].
 
     Nothing is shuffled, so that a network that keeps its state reads on. Raises WrongOption if a batch does not have
@@ -35,11 +36,11 @@ class TokenLoader(Loader):
         self._tokens = torch.from_numpy(self.images.images).flatten(1).to(device, torch.int64)
         self._labels = torch.from_numpy(self.images.labels).to(device, torch.int64)
 
-    def shuffled(self, epoch: int) -> torch.Tensor:  # noqa: ARG002 - every epoch is the text
+    def _shuffle(self, epoch: int) -> torch.Tensor:  # noqa: ARG002 - every epoch is the text
         return torch.arange(len(self.images))
 
-    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:  # noqa: ARG002
-        for rows in torch.split(sent(order, self.placement.device), self.batch_size):
+    def _delivered(self, order: torch.Tensor, draws: Draws) -> Generator[Batch, None, None]:  # noqa: ARG002
+        for rows in torch.split(order, self.batch_size):
             yield self._tokens[rows], self._labels[rows]
 
     def _release(self) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from bench.pipelines.augment import seeded_generator, sent
+from bench.pipelines.augment import Draws, seeded_generator
 from bench.pipelines.errors import DataCorrupt, WrongOption
-from bench.pipelines.loader import Batch, Loader
+from bench.pipelines.loader import Batch
+from bench.pipelines.loaders.on_device import OnDeviceLoader
 from bench.pipelines.render import Canvas, Renderer
 from bench.text.units import counted
 
@@ -19,7 +20,7 @@ DOMAINS = ("A", "B")
 LEAST_IMAGES = 2
 
 
-class UnpairedLoader(Loader):
+class UnpairedLoader(OnDeviceLoader):
     """Images of domain A and, in place of labels, as many of domain B: normalised [B, C, H, W], on the device.
 
     The domains are the data's two classes. An epoch of training is as long as the longer domain; images of the other
@@ -70,19 +71,17 @@ class UnpairedLoader(Loader):
         whole_batches = self.shuffled(epoch)[:, : steps * shard.count * self.batch_size]
         return whole_batches.view(2, steps, shard.count, self.batch_size)[:, :, shard.index].flatten(1)
 
-    def shuffled(self, epoch: int) -> torch.Tensor:
+    def _shuffle(self, epoch: int) -> torch.Tensor:
         """The images of both domains in the order of the epoch, int64 [2, examples]."""
-        return torch.stack([self._shuffled(epoch, domain) for domain in range(len(DOMAINS))])
+        return torch.stack([self._shuffle_domain(epoch, domain) for domain in range(len(DOMAINS))])
 
-    def _shuffled(self, epoch: int, domain: int) -> torch.Tensor:
+    def _shuffle_domain(self, epoch: int, domain: int) -> torch.Tensor:
         images, generator = self.domains[domain], seeded_generator(self.seed, epoch, "order", domain)
         rounds = -(-self.examples // len(images))
         orders = [torch.randperm(len(images), generator=generator) for _ in range(rounds)]
         return images[torch.cat(orders)[: self.examples]]
 
-    def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
-        device = self.placement.device
-        order, draws = sent(order, device), self.draws(epoch).to(device)
+    def _delivered(self, order: torch.Tensor, draws: Draws) -> Generator[Batch, None, None]:
         for rows in torch.split(order, self.batch_size, dim=1):
             a, b = (self._renderer.render(self._canvas, images, draws[images]) for images in rows)
             yield a, b

@@ -79,6 +79,8 @@ class FakeGpu(TorchDispatchMode):
         name = func.overloadpacket.__name__
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         here = [tensor for tensor in tensors if isinstance(tensor, FakeTensor)]
+        if kwargs.get("pin_memory") and not here:
+            return self.pin(func(*args, **{**kwargs, "pin_memory": False}))
         target = kwargs.get("device")
         to_gpu = target is not None and torch.device(target).type == "cuda"
         if not here and not to_gpu:

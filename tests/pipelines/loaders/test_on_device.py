@@ -1,21 +1,53 @@
-"""What the resident loader does ahead of time on a GPU, and changes no batch."""
+"""What loaders do ahead of time on a GPU; it changes no batch."""
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from bench.pipelines.augment import Augment, Draws
-from bench.pipelines.dataset import Dataset
+from bench.pipelines.dataset import Dataset, Split
+from bench.pipelines.datasets import load_dataset
 from bench.pipelines.loader import Placement
-from bench.pipelines.loaders import make_loader
+from bench.pipelines.loaders import LOADERS, make_loader
+from bench.pipelines.loaders.on_device import OnDeviceLoader
 from bench.pipelines.loaders.resident import ResidentLoader
 
 
-def test_what_is_drawn_ahead_is_what_would_be_drawn_in_time(dataset: Dataset) -> None:
-    augment = Augment("alternating", 2, "reflect", 3, 0.1, 0.1)
-    placement = Placement(torch.device("cpu"))
-    ahead, plain = (make_loader("resident", dataset, "train", 8, augment, placement, 0, None, None) for _ in range(2))
+def two_domains(data: Dataset) -> Dataset:
+    return dataclasses.replace(data, train=Split(data.train.images, data.train.labels % 2), classes=2)
+
+
+def with_masks(data: Dataset) -> Dataset:
+    return dataclasses.replace(data, train=Split(data.train.images, data.train.labels, data.train.images[:, 0]))
+
+
+def text(_: Dataset) -> Dataset:
+    return load_dataset("human_numbers")
+
+
+GEOMETRY = Augment("alternating", 2, "reflect")
+KINDS: dict[str, tuple[Callable[[Dataset], Dataset], Augment, int]] = {
+    "resident": (lambda data: data, Augment("alternating", 2, "reflect", 3, 0.1, 0.1), 8),
+    "pairs": (with_masks, GEOMETRY, 8),
+    "unpaired": (two_domains, GEOMETRY, 8),
+    "tokens": (text, Augment(), 64),
+}
+
+
+def test_every_loader_of_the_kind_is_here() -> None:
+    kinds = {name for name in LOADERS if issubclass(LOADERS.load(name), OnDeviceLoader)}
+    assert set(KINDS) == kinds
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_drawn_ahead_is_what_would_be_drawn_in_time(dataset: Dataset, name: str) -> None:
+    made_of, augment, batch_size = KINDS[name]
+    data, placement = made_of(dataset), Placement(torch.device("cpu"))
+    ahead, plain = (make_loader(name, data, "train", batch_size, augment, placement, seed=0) for _ in range(2))
     ahead._looks_ahead = True  # type: ignore[attr-defined]
     with ahead, plain:
         for epoch in (0, 1, 2, 5, 6):
