@@ -12,6 +12,7 @@ from bench.errors import UsageError
 from bench.execution import scratch
 from bench.execution.event_source import EventSource
 from bench.execution.following import follow_to_end
+from bench.execution.interpreter import versions_of
 from bench.execution.interrupts import Interrupts
 from bench.execution.leftovers import Leftovers
 from bench.execution.measured import Measured
@@ -76,6 +77,7 @@ class ScriptFollower:
             folder = folder_of(command, root)
             env = environment_of(command, seed, without) | {"BENCH_EVENTS": str(self._events.path)} | share.environment
             self.process = ScriptProcess(command.argv_of(seed), folder, env)
+            self._versions = versions_of(self.process.argv, folder, env)
             self.process.asked = lambda: interrupts.last or signal.SIGTERM
             with share.of_children():
                 interrupts.start(self.process)
@@ -214,7 +216,7 @@ class ScriptFollower:
             "wall_s": wall_s,
             "total_s": wall_s,
         }
-        measured.facts = {"resolved": self._resolved()}
+        measured.facts = {"resolved": self._resolved(), "versions": self._versions}
         measured.status, measured.reason = self._verdict(failure, figures)
 
     def _resolved(self) -> dict[str, Any]:

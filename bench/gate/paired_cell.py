@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.gate.agent_process import AgentFailed, Measurer
 from bench.gate.compare import NOTHING_IN_COMMON, Limits, MatchedCell, cases_of, missed
-from bench.gate.conditions import other_data, other_packages
+from bench.gate.conditions import other_data
 from bench.gate.quantity import QUANTITIES, Quantity, judged_as, quantity_of
 from bench.gate.report import GateFinding
 from bench.gate.source import cell_label, of_run
@@ -119,13 +119,10 @@ class PairedCell:
         found += [GateFinding(self.label, self.head.judged_as, self._explained(judgement)) for judgement in judgements]
         return found or [GateFinding(self.label, self.head.judged_as, None, Verdict.NO_BASELINE, NOTHING_IN_COMMON)]
 
-    def other_conditions(self) -> list[str]:
-        """Remarks on packages and data that the sides do not share, as far as they are recorded."""
-        if not self.pairs:
-            return []
-        packages, data = (other(self._group.base, self._group.head) for other in (other_packages, other_data))
-        told = [f"the sides have other packages: {packages}"] if packages else []
-        return [f"{self.label}: {what}" for what in (*told, *filter(None, [data]))]
+    def other_data(self) -> list[str]:
+        """The remark if the sides' data differ, as far as they are recorded; of packages, the sides tell."""
+        data = other_data(self._group.base, self._group.head) if self.pairs else None
+        return [f"{self.label}: {data}"] if data is not None else []
 
     def _not_reported(self, told: Set[str]) -> list[GateFinding]:
         """A finding for each metric that is to be judged, that some run lacks, and of which nothing is `told` yet."""

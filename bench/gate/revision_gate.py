@@ -221,7 +221,7 @@ class RevisionGate:
             )
         if resumed:
             notes.append(f"{resumed} pairs of runs are those of an earlier call; --fresh measures all anew")
-        notes += [told for paired_cell in comparison.cells for told in paired_cell.other_conditions()]
+        notes += [told for paired_cell in comparison.cells for told in paired_cell.other_data()]
         notes += comparison.contended()
         notes += comparison.noise_warnings()
         if (drift := comparison.drift()) is not None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
 from bench.execution.imports import ROOT
+from bench.execution.interpreter import Interpreter, installed
 from bench.gate.agent_process import AgentProcess
 from bench.gate.checkout import for_both, is_elsewhere, resolve
-from bench.gate.packages import difference, installed
+from bench.gate.packages import difference
 from bench.gate.paired_cell import open_paired_cells
 from bench.gate.paired_comparison import Arm
 from bench.gate.preparation import Environment, PreparationFailed, prepare
@@ -67,9 +68,8 @@ class UsersRepository:
             code = snapshot.code  # before anything is prepared, which may change files
             side = self._side(name, snapshot, whose, found.head.root)
             open_sides.callback(side.close)
-            packages.append(
-                installed(side.environment.python or self._interpreter, snapshot.root, side.environment.variables)
-            )
+            python = Interpreter(str(side.environment.python or self._interpreter))
+            packages.append(installed(python, snapshot.root, side.environment.variables))
             arms.append(Arm(name, side, {**code, "harness": harness}, self.machine))
         base, head = arms
         self.base, self.head = Side(self.base.name, base.code), Side(name_of(head.code), head.code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_epochs_are_found_by_the_pattern_when_they_are_printed(time_script):
         target=0.9,
     )
     assert (measured.status, measured.reason) == ("ok", None)
+    assert measured.facts["versions"]["python"] == platform.python_version()
     assert [row["accuracy"] for row in measured.epochs] == pytest.approx([0.455, 0.91])
     first, look, second, _, rest = measured.spans
     assert [first["name"], look["name"], rest["name"]] == ["load_and_train", "eval", "rest"]
