@@ -8,7 +8,7 @@ from bench.pipelines.datasets import DATASETS
 from bench.spec import recipes
 from bench.spec.recipe import Recipe
 
-STEPS_PER_EPOCH, EPOCHS = 3, 2
+STEPS_PER_EPOCH, EPOCHS = 4, 3
 
 
 def with_few_batches(name: str, settings: Iterable[str]) -> Recipe:

@@ -74,7 +74,7 @@ def test_nothing_in_a_run_stands_in_a_gpus_way(reports, title):
     check(RUNS[title][0], reports[title])
 
 
-@pytest.mark.slow  # one to two minutes for all of them, of their own sizes
+@pytest.mark.slow  # a minute for all of them, of their own sizes
 @pytest.mark.parametrize("name", trained_names())
 def test_nothing_in_a_shipped_recipe_stands_in_a_gpus_way(shipped, name):
     check(name, shipped[name])
