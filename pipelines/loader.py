@@ -185,11 +185,16 @@ class Loader(ABC):
 
     def order(self, epoch: int) -> torch.Tensor:
         """Which images the epoch shows, in order: int64 [steps_per_epoch * batch_size], less in a test's end."""
-        if not self.training:
-            return torch.arange(*self._test_range())
+        return self._own_part(self.shuffled(epoch)) if self.training else self._test_order()
+
+    def _own_part(self, shuffled: torch.Tensor) -> torch.Tensor:
+        """This shard's images of all those of an epoch, without those of the last incomplete batch."""
         steps, shard = self.steps_per_epoch, self.shard
-        whole_batches = self.shuffled(epoch)[: steps * shard.count * self.batch_size]
+        whole_batches = shuffled[: steps * shard.count * self.batch_size]
         return whole_batches.view(steps, shard.count, self.batch_size)[:, shard.index].flatten()
+
+    def _test_order(self) -> torch.Tensor:
+        return torch.arange(*self._test_range())
 
     def shuffled(self, epoch: int) -> torch.Tensor:
         """All training images in the order of the epoch, including those of the last incomplete batch: int64

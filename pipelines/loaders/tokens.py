@@ -21,6 +21,7 @@ class TokenLoader(OnDeviceLoader):
     """
 
     reads_text = True
+    shuffles = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

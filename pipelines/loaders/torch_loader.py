@@ -42,7 +42,7 @@ class TorchLoader(Loader):
 
     def _batches(self, epoch: int, order: torch.Tensor) -> Generator[Batch, None, None]:
         place = self.placement
-        self._keys.epoch, self._keys.order = epoch, order
+        self._keys.epoch, self._keys.order = epoch, order.cpu()  # whose workers read it one by one
         for images, labels in self._loader:
             # First over, then into form: another form on the host would not lie in pinned memory.
             moved = images.to(place.device, non_blocking=True)

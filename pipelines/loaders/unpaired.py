@@ -62,17 +62,17 @@ class UnpairedLoader(OnDeviceLoader):
     def examples(self) -> int:
         return (max if self.training else min)(map(len, self.domains))
 
-    def order(self, epoch: int) -> torch.Tensor:
-        """Which images of A and of B the epoch shows, in order: int64 [2, steps_per_epoch * batch_size]."""
-        if not self.training:
-            first, end = self._test_range()
-            return torch.stack([images[first:end] for images in self.domains])
+    # An order has two rows, of A's and of B's images: int64 [2, images].
+    def _own_part(self, shuffled: torch.Tensor) -> torch.Tensor:
         steps, shard = self.steps_per_epoch, self.shard
-        whole_batches = self.shuffled(epoch)[:, : steps * shard.count * self.batch_size]
+        whole_batches = shuffled[:, : steps * shard.count * self.batch_size]
         return whole_batches.view(2, steps, shard.count, self.batch_size)[:, :, shard.index].flatten(1)
 
+    def _test_order(self) -> torch.Tensor:
+        first, end = self._test_range()
+        return torch.stack([images[first:end] for images in self.domains])
+
     def _shuffle(self, epoch: int) -> torch.Tensor:
-        """The images of both domains in the order of the epoch, int64 [2, examples]."""
         return torch.stack([self._shuffle_domain(epoch, domain) for domain in range(len(DOMAINS))])
 
     def _shuffle_domain(self, epoch: int, domain: int) -> torch.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -56,9 +58,9 @@ class FakeGpu(TorchDispatchMode):
         self.channels_last = channels_last
         self.capturing = False
         self.events: list[Event] = []
-        self._pinned: set[int] = set()
-        self._pinned_sizes: set[int] = set()
-        self._kept: list[Tensor] = []  # pinned ones, or another would have their place
+        # The pinned memory that lives, by address and with its size, and how many pieces of each size CUDA has pinned.
+        self._pinned: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._pieces: Counter[int] = Counter()
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._patches = contextlib.ExitStack()
 
@@ -128,7 +130,7 @@ class FakeGpu(TorchDispatchMode):
                 return torch.zeros(here[0].shape, dtype=kwargs.get("dtype") or here[0].dtype)
             return args[0]
         for tensor in host:
-            if tensor.numel() and not (does_not_wait and tensor.untyped_storage()._cdata in self._pinned):
+            if tensor.numel() and not (does_not_wait and self._is_pinned(tensor)):
                 why = "a blocking copy" if not does_not_wait else "from memory that is not pinned"
                 self.note("copy", f"{name} of {tuple(tensor.shape)}, {why}")
         with self._fake:
@@ -155,18 +157,30 @@ class FakeGpu(TorchDispatchMode):
             return tree_map(_to_channels_last, result)
 
     def pin(self, tensor: Tensor) -> Tensor:
-        if tensor.untyped_storage()._cdata in self._pinned:
+        if self._is_pinned(tensor):
             return tensor
         self.note("pinned", f"{tensor.nbytes} bytes")
         # torch keeps what is freed, in sizes that are powers of two.
         size = 1 << (tensor.nbytes - 1).bit_length() if tensor.nbytes else 0
-        if size not in self._pinned_sizes:
-            self.note("pin", f"{size} bytes, and there are none of an earlier tensor")
-        self._pinned_sizes.add(size)
+        if self._living()[size] >= self._pieces[size]:
+            self.note("pin", f"{size} bytes, and no earlier tensor has left as many")
+            self._pieces[size] += 1
         pinned = tensor.clone()
-        self._kept.append(pinned)
-        self._pinned.add(pinned.untyped_storage()._cdata)
+        self._pinned[pinned.untyped_storage()._cdata] = StorageWeakRef(pinned.untyped_storage()), size
         return pinned
+
+    def give_back(self) -> None:
+        """Unpin what no tensor uses, as `torch.cuda.empty_cache` does."""
+        self._pieces = self._living()
+
+    def _is_pinned(self, tensor: Tensor) -> bool:
+        storage, _ = self._pinned.get(tensor.untyped_storage()._cdata, (None, 0))
+        return storage is not None and not storage.expired()
+
+    def _living(self) -> Counter[int]:
+        """The pieces in use, by size."""
+        self._pinned = {at: kept for at, kept in self._pinned.items() if not kept[0].expired()}
+        return Counter(size for _, size in self._pinned.values())
 
 
 def _is_channels_last(tensor: Tensor) -> bool:
@@ -214,7 +228,7 @@ def _install(gpu: FakeGpu, patches: contextlib.ExitStack) -> None:
     @contextlib.contextmanager
     def graph(_graph: Any, **_: Any) -> Iterator[None]:
         # torch.cuda.graph gives back all unused memory of the device and of the host before it captures.
-        gpu._pinned_sizes.clear()
+        gpu.give_back()
         gpu.capturing = True
         try:
             yield

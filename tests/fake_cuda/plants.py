@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.models.speedrun import SpeedrunNet
 from bench.pipelines.loader import Loader
+from bench.pipelines.loaders.on_device import Ahead
 from bench.pipelines.loaders.resident import ResidentLoader
 from bench.training.loss import Loss
 from bench.training.step import TrainingStep
@@ -66,7 +67,13 @@ def _batches(change: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
 
 
 def _draw_unpinned(_: Any, loader: ResidentLoader, epoch: int) -> None:
-    loader._ahead = epoch, Loader.shuffled(loader, epoch), Loader.draws(loader, epoch)
+    shuffled = Loader.shuffled(loader, epoch)
+    loader._ahead = Ahead(epoch, shuffled, loader._own_part(shuffled), Loader.draws(loader, epoch))
+
+
+def _held(own: Any, loader: ResidentLoader, epoch: int, order: Tensor) -> Any:
+    loader._ordered = order  # type: ignore[attr-defined]
+    return own(loader, epoch, order)
 
 
 def _pinned(labels: Tensor) -> Tensor:
@@ -90,6 +97,7 @@ PLANTS = {
     ),
     "a blocking copy": _changed(ResidentLoader, "_batches", _batches(lambda x: _pinned(x).to(x.device))),
     "a loader that is not warmed up": _changed(ResidentLoader, "warm_up", lambda *_: None),
+    "pinned memory that is not given back in time": _changed(ResidentLoader, "_batches", _held),
     "draws that are pinned when they are sent": _changed(ResidentLoader, "_draw_ahead", _draw_unpinned),
     "contiguous images": _changed(SpeedrunNet, "forward", _contiguous),
     "contiguous weights": _changed(SpeedrunNet, "forward", _lost_within),

@@ -74,7 +74,7 @@ def test_nothing_in_a_run_stands_in_a_gpus_way(reports, title):
     check(RUNS[title][0], reports[title])
 
 
-@pytest.mark.slow  # a minute for all of them, of their own sizes
+@pytest.mark.slow  # two minutes for all of them, of their own sizes
 @pytest.mark.parametrize("name", trained_names())
 def test_nothing_in_a_shipped_recipe_stands_in_a_gpus_way(shipped, name):
     check(name, shipped[name])
@@ -106,6 +106,7 @@ def test_a_cpu_counts_what_a_gpu_would_do(reports, part):
         ("a copy of pageable memory", "copy: _to_copy of (16,), from memory that is not pinned"),
         ("a blocking copy", "copy: _to_copy of (16,), a blocking copy"),
         ("a loader that is not warmed up", "pin: 512 bytes"),
+        ("pinned memory that is not given back in time", "pin: 512 bytes"),
         ("draws that are pinned when they are sent", "pinned: "),
         ("contiguous images", "layout: convolution: its input (16, 3, 32, 32) is not in channels_last"),
         ("contiguous weights", "layout: convolution: its weight (4, 24, 3, 3) is not in channels_last"),
