@@ -1,132 +1,103 @@
-"""The Python in which a command runs, and the packages that it has there."""
+"""The Python that a command runs, found in its words."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
+import re
 import shutil
-import subprocess
-from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.execution import imports
-from bench.host.provenance import DISTRIBUTIONS
-
-# What a script may be made of besides. Others are left out: a record goes round, and they may be nobody's business.
-FRAMEWORKS = frozenset(DISTRIBUTIONS) | {
-    "accelerate", "albumentations", "apex", "cupy", "datasets", "deepspeed", "flash-attn", "flax", "jax", "jaxlib",
-    "keras", "lightgbm", "lightning", "nvidia-cublas-cu12", "nvidia-cublas", "nvidia-dali-cuda120", "nvidia-nccl-cu12",
-    "nvidia-nccl-cu13", "opencv-python", "opencv-python-headless", "optax", "pytorch-lightning", "scipy", "tensorflow",
-    "timm", "tinygrad", "torch-xla", "torchao", "transformer-engine", "transformers", "webdataset", "xgboost",
-}  # fmt: skip
-# Programs that start another in their place, in the same environment.
-WRAPPERS = ("chrt", "env", "ionice", "nice", "nohup", "numactl", "setsid", "stdbuf", "taskset", "time")
-TIMEOUT_S = 60.0
-# What decides which packages a Python imports.
-DECIDING = (
-    "HOME", "PATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONUSERBASE", "VIRTUAL_ENV",
-)  # fmt: skip
+# Programs that start another one in their place, and what may stand between the two: options, numbers and lists of
+# numbers. An option with another argument hides the program, and then no Python is found.
+WRAPPERS = ("chrt", "ionice", "nice", "nohup", "numactl", "setsid", "stdbuf", "taskset", "time")
+OF_A_WRAPPER = re.compile(r"-.*|\d[\da-fA-Fx,:-]*")
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+# Options of Python that decide what it imports, and those that take an argument.
+DECIDING, WITH_ARGUMENT, LAST = "EIPsS", "XW", "cm"
 SHEBANG_BYTES = 512
-# Options of Python that decide it too, each a letter.
-DECIDING_OPTIONS = frozenset("EIPsS")
-# In the order of the module path, so that of two versions the first one is imported. The folder's own code is known by
-# its sources, and what is installed of it in development mode has no version that says more.
-_DESCRIBE = """
-import importlib.metadata, json, os, sys
-own = [os.path.realpath(path) for path in (".", "src")]
-found = {"python": "{}.{}.{}".format(*sys.version_info[:3])}
-for asked in [{"name": name} for name in sys.argv[1:]] or [{}]:
-    for one in importlib.metadata.distributions(**asked):
-        in_development = "dir_info" in json.loads(one.read_text("direct_url.json") or "{}")
-        if not in_development and os.path.realpath(str(one.locate_file(""))) not in own:
-            found.setdefault(str(one.metadata["Name"]).lower().replace("_", "-"), one.version)
-print(json.dumps(found))
-"""
+# Linux follows a `#!` line to another script no further.
+MOST_SCRIPTS = 4
 
 
 class Interpreter(NamedTuple):
-    """A Python, and those of its options that decide what it imports."""
+    """A Python, the options that decide what it imports (`-Es`), and the variables that `env` sets for it."""
 
     path: str
-    options: tuple[str, ...] = ()
+    options: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def argv(self) -> list[str]:
+        return [self.path, *filter(None, [self.options])]
 
 
-def installed(
-    python: Interpreter, folder: Path, variables: Mapping[str, str], names: Collection[str] = ()
-) -> dict[str, str]:
-    """The versions of Python and of the packages that it imports in a folder; empty if it cannot say.
+def interpreter_of(
+    argv: Sequence[str], folder: Path, env: Mapping[str, str], scripts: int = MOST_SCRIPTS
+) -> Interpreter | None:
+    """The Python that runs this command in this folder and environment: its program, or the one that its program's `#!`
+    line names.
 
-    `variables` are set over those of the user. Without `names` it is all packages.
+    None for every other program, such as a shell, which may run any. At most `scripts` such lines are followed.
     """
-    try:
-        told = subprocess.run(
-            [python.path, *python.options, "-c", _DESCRIBE, *sorted(names)],
-            cwd=folder,
-            env=imports.ENVIRONMENT | dict(variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=True,
-        )
-        found: dict[str, str] = json.loads(told.stdout.splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return {}
-    return found
-
-
-def versions_of(argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """The versions of Python and of well-known packages with which a command in this folder and environment runs.
-
-    Empty if its Python is not known. The same Python is asked once in the same folder and environment.
-    """
-    python = interpreter_of(argv, folder, env)
-    if python is None:
-        return {}
-    return dict(_well_known(python, folder, tuple((name, env[name]) for name in DECIDING if name in env)))
-
-
-def interpreter_of(argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> Interpreter | None:
-    """The Python that runs this command: its program, or the one that its program's `#!` line names.
-
-    None for every other program, such as a shell, which may run any.
-    """
-    words = list(argv)
-    if Path(words[0]).name in WRAPPERS:
-        # From the first word that is a Python: what stands before it is the wrapper's affair.
-        words = words[next((at for at, word in enumerate(words) if _is_python(word)), len(words)) :]
-    if not words:
+    if not argv:
         return None
-    program = words[0] if os.sep in words[0] else shutil.which(words[0], path=env.get("PATH", os.defpath))
-    if program is None:
+    program, rest = argv[0], argv[1:]
+    if Path(program).name == "env":
+        return _by_env(rest, folder, env, scripts)
+    if Path(program).name in WRAPPERS:
+        wrapped = next((at for at, word in enumerate(rest) if not OF_A_WRAPPER.fullmatch(word)), len(rest))
+        return interpreter_of(rest[wrapped:], folder, env, scripts)
+    found = program if os.sep in program else shutil.which(program, path=env.get("PATH", os.defpath))
+    if found is None:
         return None
     if _is_python(program):
-        options = itertools.takewhile(lambda word: word.startswith("-"), words[1:])
-        return Interpreter(str(folder / program), tuple(word for word in options if {*word[1:]} <= DECIDING_OPTIONS))
-    return _of_shebang(folder / program, env)
+        return Interpreter(str(folder / found), _deciding(rest))
+    named = _shebang(folder / found)
+    if not named or not scripts or not (_is_python(named[0]) or Path(named[0]).name == "env"):
+        return None
+    return interpreter_of(named, folder, env, scripts - 1)
+
+
+def _by_env(words: Sequence[str], folder: Path, env: Mapping[str, str], scripts: int) -> Interpreter | None:
+    if words and words[0] in ("-S", "--split-string"):
+        words = words[1:]
+    at = next((at for at, word in enumerate(words) if not ASSIGNMENT.match(word)), len(words))
+    if at < len(words) and words[at].startswith("-"):  # such as -i and -u, which take variables away
+        return None
+    variables = tuple((name, value) for name, _, value in (word.partition("=") for word in words[:at]))
+    found = interpreter_of(words[at:], folder, {**env, **dict(variables)}, scripts)
+    return None if found is None else found._replace(variables=variables + found.variables)
 
 
 def _is_python(program: str) -> bool:
     return Path(program).name.rstrip("0123456789.t") in ("python", "pypy")
 
 
-def _of_shebang(program: Path, env: Mapping[str, str]) -> Interpreter | None:
+def _deciding(words: Iterable[str]) -> str:
+    """Python's own options among these words, as far as they decide what it imports: `-Es`, or nothing."""
+    found, words = "", iter(words)
+    for word in words:
+        if not word.startswith("-") or word == "-":
+            break
+        letters = "" if word.startswith("--") else word[1:]
+        for at, letter in enumerate(letters):
+            if letter in LAST:
+                return f"-{found}" if found else ""
+            if letter in WITH_ARGUMENT:
+                if at == len(letters) - 1:
+                    next(words, None)
+                break
+            found += letter if letter in DECIDING else ""
+    return f"-{found}" if found else ""
+
+
+def _shebang(program: Path) -> list[str]:
+    """The words of a file's `#!` line; none if it has no such line."""
     try:
         with program.open("rb") as file:
             line = file.readline(SHEBANG_BYTES).decode()
     except (OSError, UnicodeDecodeError):
-        return None
-    named = line[2:].split() if line.startswith("#!") else []
-    if named and Path(named[0]).name == "env":
-        named = [word for word in named[1:] if not word.startswith("-") and "=" not in word]
-    if not named or not _is_python(named[0]):
-        return None
-    python = named[0] if os.sep in named[0] else shutil.which(named[0], path=env.get("PATH", os.defpath))
-    return None if python is None else Interpreter(python)
-
-
-@cache
-def _well_known(python: Interpreter, folder: Path, variables: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    return installed(python, folder, dict(variables), FRAMEWORKS)
+        return []
+    return line[2:].split() if line.startswith("#!") else []

@@ -165,7 +165,7 @@ class Recorder:
             metrics=measured.metrics,
             spans=measured.spans,
             epochs=measured.epochs,
-            machine=self._machine_of(facts),
+            machine=_less_own_packages(self._machine_of(facts)) if "command" in config else self._machine_of(facts),
             code=self._code_of(facts, attempt),
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),
@@ -180,6 +180,12 @@ class Recorder:
                 f"{error}. The line above is the record of the last run: append it to {self.store.path}"
             ) from None
         return run
+
+
+def _less_own_packages(machine: dict[str, Any]) -> dict[str, Any]:
+    """The machine of a command: this process's Python and torch are none of the command's, whose `versions` has its
+    own."""
+    return {key: value for key, value in machine.items() if not key.startswith(("python", "torch"))}
 
 
 def _changed(attempt: Attempt) -> list[str]:

@@ -12,10 +12,10 @@ from bench.errors import UsageError
 from bench.execution import scratch
 from bench.execution.event_source import EventSource
 from bench.execution.following import follow_to_end
-from bench.execution.interpreter import versions_of
 from bench.execution.interrupts import Interrupts
 from bench.execution.leftovers import Leftovers
 from bench.execution.measured import Measured
+from bench.execution.packages import CommandVersions
 from bench.execution.pauses import Pauses
 from bench.execution.script_output import Lines, ScriptLog, read_available
 from bench.execution.script_process import ScriptProcess, environment_of, folder_of
@@ -68,6 +68,7 @@ class ScriptFollower:
         self._signals_told = interrupts.count
         self._neighbours = share.neighbours
         self._leftovers: Leftovers | None = None
+        self._versions: CommandVersions | None = None
         self._next_line_told_s = 0.0
         self._output_open = True
         self._energy = EnergyMeter(visible_counter(device))
@@ -76,8 +77,8 @@ class ScriptFollower:
         try:
             folder = folder_of(command, root)
             env = environment_of(command, seed, without) | {"BENCH_EVENTS": str(self._events.path)} | share.environment
+            self._env = env
             self.process = ScriptProcess(command.argv_of(seed), folder, env)
-            self._versions = versions_of(self.process.argv, folder, env)
             self.process.asked = lambda: interrupts.last or signal.SIGTERM
             with share.of_children():
                 interrupts.start(self.process)
@@ -111,6 +112,7 @@ class ScriptFollower:
             self._hear()  # its last words
             self._finish()
             self._leftovers = Leftovers(self.process)
+            self._versions = CommandVersions(self.process.argv, self.process.cwd, self._env)
         elif self.process.ended_s is None:
             self.process.tree.watch()
             self._energy.look()
@@ -120,8 +122,10 @@ class ScriptFollower:
             self._on_event({"kind": "stopping" if self._interrupts.stopping else "finishing"})
             if self._interrupts.stopping:
                 self._limit.end_soon()
-        if self._leftovers is not None and self._leftovers.are_gone(self._interrupts.stopping or self._limit.passed):
-            self._end()
+        if self._leftovers is not None and self._versions is not None:
+            hurry = self._interrupts.stopping or self._limit.passed
+            if all([self._leftovers.are_gone(hurry), self._versions.are_known(hurry)]):
+                self._end()
 
     def result(self) -> Measured:
         """What was measured, all of it once it is `over`."""
@@ -216,7 +220,7 @@ class ScriptFollower:
             "wall_s": wall_s,
             "total_s": wall_s,
         }
-        measured.facts = {"resolved": self._resolved(), "versions": self._versions}
+        measured.facts = {"resolved": self._resolved()}
         measured.status, measured.reason = self._verdict(failure, figures)
 
     def _resolved(self) -> dict[str, Any]:
@@ -266,6 +270,8 @@ class ScriptFollower:
         measured = self._measured
         if self._leftovers is not None:
             measured.reason = "; ".join(filter(None, (measured.reason, self._leftovers.remark))) or None
+        if self._versions is not None:
+            measured.facts["versions"] = self._versions.versions()
         self._pauses.add_to(measured)
         if measured.status not in FINISHED:
             measured.log_tail = self._lines.last

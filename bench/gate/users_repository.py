@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
-from bench.execution.imports import ROOT
-from bench.execution.interpreter import Interpreter, installed
+from bench.execution.imports import ENVIRONMENT, ROOT
+from bench.execution.interpreter import Interpreter, interpreter_of
+from bench.execution.packages import installed
 from bench.gate.agent_process import AgentProcess
 from bench.gate.checkout import for_both, is_elsewhere, resolve
 from bench.gate.packages import difference
@@ -26,6 +27,7 @@ from bench.gate.subject import SAME_SOURCES, Sides, base_side, matrix_files, nam
 from bench.gate.users_side import UsersSide
 from bench.host.provenance import code_identity
 from bench.spec import matrix as matrices
+from bench.spec.command import Command
 
 DEFAULT = "bench.yaml"
 
@@ -54,7 +56,8 @@ class UsersRepository:
         self._prepare = list(dict.fromkeys(command for spec in specs for command in spec.prepare))
         # Recipes run in this harness's Python, and what is prepared for them goes over that.
         self._python = sys.executable if any(spec.command is None for spec in specs) else None
-        self._interpreter = self._python or _interpreter([spec.command.argv[0] for spec in specs if spec.command])
+        commands = [spec.command for spec in specs if spec.command]
+        self._interpreter = Interpreter(self._python) if self._python else _interpreter(commands, self.top)
         self._shared = list(dict.fromkeys(path for spec in specs for path in spec.shared))
 
     def open(self, place: int, open_sides: ExitStack) -> Sides:
@@ -68,7 +71,8 @@ class UsersRepository:
             code = snapshot.code  # before anything is prepared, which may change files
             side = self._side(name, snapshot, whose, found.head.root)
             open_sides.callback(side.close)
-            python = Interpreter(str(side.environment.python or self._interpreter))
+            own = side.environment.python
+            python = self._interpreter if own is None else Interpreter(str(own))
             packages.append(installed(python, snapshot.root, side.environment.variables))
             arms.append(Arm(name, side, {**code, "harness": harness}, self.machine))
         base, head = arms
@@ -125,11 +129,14 @@ def users_repository(folder: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def _interpreter(programs: Sequence[str]) -> str:
-    """The Python of these commands, else that of the user's shell."""
-    named = [program for program in programs if Path(program).name.startswith("python")]
-    found = (shutil.which(program) for program in (*named, "python", "python3"))
-    return next(filter(None, found), sys.executable)
+def _interpreter(commands: Sequence[Command], top: Path) -> Interpreter:
+    """The Python of the first command that has one, else that of the user's shell."""
+    for command in commands:
+        found = interpreter_of(command.argv, top / command.cwd, ENVIRONMENT | command.env)
+        if found is not None:
+            return found
+    shells = next(filter(None, map(shutil.which, ("python", "python3"))), sys.executable)
+    return Interpreter(shells)
 
 
 def _agent(environment: Environment, log: Path) -> AgentProcess:

@@ -1,27 +1,12 @@
-"""Which Python a command runs in, and its packages, from real folders of installed packages."""
+"""Which Python a command runs in."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench.execution import interpreter
-from bench.execution.interpreter import Interpreter, installed, interpreter_of, versions_of
-
-THIS = Interpreter(sys.executable)
-PYTHON_VERSION = ".".join(map(str, sys.version_info[:3]))
-
-
-def install(folder: Path, name: str, version: str, direct_url: str | None = None) -> None:
-    about = folder / f"{name}-{version}.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    if direct_url is not None:
-        (about / "direct_url.json").write_text(direct_url)
+from bench.execution.interpreter import Interpreter, interpreter_of
 
 
 def program(path: Path, text: str = "") -> Path:
@@ -31,84 +16,89 @@ def program(path: Path, text: str = "") -> Path:
     return path
 
 
-def test_the_packages_are_those_that_are_imported_in_the_folder(tmp_path):
-    side, first, second = (tmp_path / name for name in ("side", "first", "second"))
-    install(side, "mine", "1.0")  # which its sources tell
-    install(first, "Other_Package", "2.0")
-    install(first, "in_development", "0.1.dev3", '{"url": "file:///a", "dir_info": {"editable": true}}')
-    install(second, "other_package", "1.0")
-    install(second, "one-more", "3.0")
-    path = {"PYTHONPATH": f"{side}:{first}:{second}"}
-    found = installed(THIS, side, path)
-    assert (found["other-package"], found["one-more"]) == ("2.0", "3.0")
-    assert found["python"] == PYTHON_VERSION
-    assert not {"mine", "in-development"} & found.keys()
-    assert installed(THIS, side, path, ["other-package", "none"]) == {"python": PYTHON_VERSION, "other-package": "2.0"}
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of programs, and around it those on PATH."""
+    for name in (
+        "bin/python3",
+        "bin/python3.11t",
+        "bin/pythonista",
+        "bin/make",
+        "bin/sh",
+        "else/python",
+        "in/own/python",
+    ):
+        program(tmp_path / name)
+    program(tmp_path / "bin/torchrun", f"#!{tmp_path}/else/python\nimport torch\n")
+    program(tmp_path / "bin/launch", "#!/usr/bin/env -S python3 -u\n")
+    program(tmp_path / "bin/safe", f"#!{tmp_path}/else/python -sP\n")
+    program(tmp_path / "in/own/launch", "#!/usr/bin/env A=1 python3\n")
+    program(tmp_path / "bin/script", "#!/bin/sh\npython3 train.py\n")
+    program(tmp_path / "bin/orphan", "#!/usr/bin/env python3.99\n")
+    program(tmp_path / "bin/itself", "#!/usr/bin/env itself\n")
+    (program(tmp_path / "bin/binary")).write_bytes(b"#!\xff\xfe\n")
+    return tmp_path / "in"
 
 
-def test_a_python_that_cannot_say_knows_nothing(tmp_path):
-    assert installed(Interpreter("/bin/false"), tmp_path, {}) == {}
-    assert installed(Interpreter(str(tmp_path / "nothing")), tmp_path, {}) == {}
+def found_in(folder: Path, command: str) -> Interpreter | None:
+    return interpreter_of(command.split(), folder, {"PATH": str(folder.parent / "bin")})
 
 
 @pytest.mark.parametrize(
     ("command", "python", "options"),
     [
-        ("python3 train.py -S", "bin/python3", ()),
-        ("python3 -u -Es -m train -S", "bin/python3", ("-Es",)),
-        ("python3.11t train.py", "bin/python3.11t", ()),
-        ("own/python train.py", "folder/own/python", ()),
-        ("env A=1 python3 train.py", "bin/python3", ()),
-        ("taskset -c 0,1 nice -n 5 python3 -I train.py", "bin/python3", ("-I",)),
-        ("torchrun --nproc-per-node 2 train.py", "elsewhere/python", ()),
-        ("launch train.py", "bin/python3", ()),
-        ("own/launch train.py", "bin/python3", ()),
+        ("python3 train.py -S", "bin/python3", ""),
+        ("python3 -u -Es -m train -S", "bin/python3", "-Es"),
+        ("python3 -uI train.py", "bin/python3", "-I"),
+        ("python3 -X dev -I train.py", "bin/python3", "-I"),
+        ("python3 -Xdev -W ignore -sE train.py", "bin/python3", "-sE"),
+        ("python3 -Wignore -sm train -E", "bin/python3", "-s"),
+        ("python3 -c pass -E", "bin/python3", ""),
+        ("python3 - -E", "bin/python3", ""),
+        ("python3 --version -E", "bin/python3", "-E"),
+        ("python3.11t train.py", "bin/python3.11t", ""),
+        ("own/python train.py", "in/own/python", ""),
+        ("taskset -c 0,1 nice -n 5 python3 -I train.py", "bin/python3", "-I"),
+        ("taskset 0x3 nohup python3 train.py", "bin/python3", ""),
+        ("torchrun --nproc-per-node 2 train.py", "else/python", ""),
+        ("nice torchrun train.py", "else/python", ""),
+        ("safe train.py -E", "else/python", "-sP"),
+        ("launch train.py", "bin/python3", ""),
     ],
 )
-def test_the_python_of_a_command(tmp_path, command, python, options):
-    folder = tmp_path / "folder"
-    for name in ("bin/python3", "bin/python3.11t", "bin/taskset", "elsewhere/python", "folder/own/python"):
-        program(tmp_path / name)
-    program(tmp_path / "bin/torchrun", f"#!{tmp_path}/elsewhere/python\nimport torch\n")
-    program(tmp_path / "bin/launch", "#!/usr/bin/env -S python3 -u\n")
-    program(folder / "own/launch", "#!/usr/bin/env python3\n")
-    found = interpreter_of(command.split(), folder, {"PATH": str(tmp_path / "bin")})
-    assert found == Interpreter(str(tmp_path / python), options)
+def test_the_python_of_a_command(folder, command, python, options):
+    assert found_in(folder, command) == Interpreter(str(folder.parent / python), options)
+
+
+def test_variables_that_env_sets_are_known(folder):
+    python, elsewhere = (str(folder.parent / name) for name in ("bin/python3", "else/python"))
+    set_by_env = found_in(folder, "env A=1 B= nice python3 train.py")
+    assert set_by_env == Interpreter(python, variables=(("A", "1"), ("B", "")))
+    assert found_in(folder, "own/launch train.py") == Interpreter(python, variables=(("A", "1"),))
+    path = f"PATH={folder.parent / 'else'}"
+    assert found_in(folder, f"env {path} python train.py").path == elsewhere
 
 
 @pytest.mark.parametrize(
     "command",
-    ["sh -c python3", "make train", "pythonista train.py", "none train.py", "env none", "binary", "script", "orphan"],
+    [
+        "sh -c python3",
+        "make train",
+        "pythonista train.py",
+        "none train.py",
+        "env none",
+        "env",
+        "env -i python3 train.py",
+        "env A=1 -u PATH python3",
+        "nice",
+        "nice sh run.sh /x/python",
+        "nice -n 5 script --with python3",
+        "stdbuf -o L python3",
+        "binary",
+        "script",
+        "orphan",
+        "itself",
+    ],
 )
-def test_no_python_is_made_up_for_other_commands(tmp_path, command):
-    for name in ("python3", "pythonista", "make"):
-        program(tmp_path / name)
-    program(tmp_path / "script", "#!/bin/sh\npython3 train.py\n")
-    program(tmp_path / "orphan", "#!/usr/bin/env python3.99\n")
-    (tmp_path / "binary").write_bytes(b"#!\xff\xfe\n")
-    (tmp_path / "binary").chmod(0o755)
-    assert interpreter_of(command.split(), tmp_path, {"PATH": str(tmp_path)}) is None
-    assert versions_of(command.split(), tmp_path, {"PATH": str(tmp_path)}) == {}
-
-
-def test_a_command_is_told_with_the_well_known_packages_of_its_own_environment(tmp_path):
-    environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    python = environment / "bin" / "python"
-    (site,) = environment.glob("lib/*/site-packages")
-    install(site, "jax", "0.9")
-    install(site, "of_a_secret_project", "1.0")
-    env = {"PATH": str(python.parent)}
-    assert versions_of(["python", "train.py"], tmp_path, env) == {"python": PYTHON_VERSION, "jax": "0.9"}
-    assert versions_of(["python", "-S", "train.py"], tmp_path, env) == {"python": PYTHON_VERSION}
-    assert "jax" not in versions_of([sys.executable, "train.py"], tmp_path, dict(os.environ))
-
-
-def test_a_python_is_asked_once(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(interpreter, "installed", lambda *question: asked.append(question) or {"torch": "1"})
-    for seed in ("0", "1"):
-        assert versions_of([sys.executable, "train.py", seed], tmp_path, {"BENCH_SEED": seed}) == {"torch": "1"}
-    assert len(asked) == 1
-    versions_of([sys.executable, "train.py"], tmp_path, {"PYTHONPATH": "elsewhere"})
-    assert len(asked) == 2
+def test_no_python_is_made_up_for_other_commands(folder, command):
+    assert found_in(folder, command) is None

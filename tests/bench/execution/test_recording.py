@@ -113,3 +113,19 @@ def test_code_beside_the_commit_makes_it_dirty(recorder, monkeypatch):
     for loaded, dirty in (({"winograd.cpp": "c"}, False), ({"sitecustomize, not of this Python": "c"}, True)):
         run = record(recorder, Measured("ok", facts={"loaded": loaded}))
         assert (run.code["loaded"], run.code["dirty"]) == (loaded, dirty)
+
+
+def test_a_command_s_machine_says_nothing_of_this_process_s_own_packages(recorder):
+    attempt = recorder.begin()
+    run = recorder.record(
+        attempt,
+        Measured("ok", facts={"versions": {"python": "3.9.18"}}),
+        cell="c" * 16,
+        config={"command": ["python", "train.py"]},
+        seed=0,
+        measure="time_to_accuracy",
+        price_per_hour=None,
+    )
+    assert run.machine["id"] == recorder.machine["id"]
+    assert {"cpu_model", "memory_bytes"} <= run.machine.keys()
+    assert not [key for key in run.machine if key.startswith(("python", "torch"))]
