@@ -70,7 +70,7 @@ class Progress:
                 f" of {units.size(total)}" if total else ""
             )
         elif kind == "stopping":
-            self.note = "stopping after this step; Ctrl-C again stops at once"
+            self.note = "stopping; Ctrl-C again stops at once"
         elif kind == "line":
             self.note = event["text"][:MOST_LINE_CHARS]
         elif kind in ("step", "epoch"):

@@ -121,6 +121,14 @@ def test_other_code_beside_the_sources_is_told(trained: Callable[..., Run], code
     assert {"code_changed", "commit_unknown"} <= set(told)
 
 
+def test_other_packages_are_told(trained: Callable[..., Run], name: str) -> None:
+    runs = good(trained)
+    runs[0].versions.update({"torch": "2.9.0", "numpy": "2.1"})
+    runs[1].versions.update({"torch": "2.13.0", "numpy": "2.1"})
+    texts = [finding.text for finding in rule(name).score(runs).footnotes]
+    assert "the packages changed between these runs: torch 2.13.0 and 2.9.0" in texts
+
+
 def test_unofficial_data(trained: Callable[..., Run], codes: Codes, name: str) -> None:
     runs = [trained([0.95], seed=seed, data={"name": "cifar10", "official": False}) for seed in range(5)]
     score = rule(name).score(runs)
