@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -159,11 +160,14 @@ def check_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Non
             raise UsageError(f"there is no program {program} in {cwd}{_beside(path)}")
         if not os.access(path, os.X_OK):
             raise UsageError(
-                f"{program} cannot be run: it is not executable; `chmod +x {program}`, or name its interpreter first"
+                f"{program} cannot be run: it is not executable; `chmod +x {shlex.quote(program)}`, or name its "
+                "interpreter first"
             )
     elif shutil.which(program, path=env.get("PATH", os.defpath)) is None:
         here = f"; {program} in {cwd} is run as ./{program}" if os.path.isfile(cwd / program) else ""
-        raise UsageError(f"there is no program {program!r} on PATH{did_you_mean(program, INTERPRETERS)}{here}")
+        words = "; it is one word for the system, so leave out the quotes around it" if " " in program else ""
+        near = "" if words else did_you_mean(program, INTERPRETERS)
+        raise UsageError(f"there is no program {program!r} on PATH{near}{here}{words}")
     file = _file_to_run(argv)
     if file is not None and not os.path.exists(cwd / file):
         raise UsageError(f"{Path(program).name} would find no file {file} in {cwd}{_beside(cwd / file)}")

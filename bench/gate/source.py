@@ -20,7 +20,8 @@ from bench.text.canonical import canonical_json
 
 FORMS = (
     "give a .jsonl file of runs or a folder of them, a .json file that pytest-benchmark saved or a folder of them, "
-    "a condition on recorded runs such as sweep=night or code.commit=1a2b3c4, or a revision whose runs were recorded"
+    "a condition on recorded runs such as sweep=night or code.commit=1a2b3c4, the beginning of a run's id, or a "
+    "revision whose runs were recorded"
 )
 COMMIT_DIGITS = 7
 
@@ -71,7 +72,7 @@ def read(reference: str, results: Path) -> list[Result]:
     elif any(sign in reference for sign in "=<>") or ("~" in reference and _commit(reference) is None):
         found = _selected(reference, results)  # and HEAD~1 is a revision
     else:
-        found = _of_revision(reference, results)
+        found = _of_revision_or_id(reference, results)
     if not found:
         raise UsageError(f"{reference}: there is nothing to compare in it; {FORMS}")
     return sorted(found, key=lambda result: result.at)
@@ -173,15 +174,21 @@ def _selected(conditions: str, results: Path) -> list[Result]:
     return _of_runs([run for run in _recorded(results) if run.run_id in wanted])
 
 
-def _of_revision(name: str, results: Path) -> list[Result]:
-    """The recorded runs of clean sources at a commit."""
-    commit = _commit(name) or name
+def _of_revision_or_id(name: str, results: Path) -> list[Result]:
+    """The recorded runs of clean sources at a commit, or the one whose id begins so."""
+    commit = _commit(name)
     runs = _recorded(results)
+    named = [run for run in runs if run.run_id.startswith(name)]
+    if commit is None and len(named) == 1:
+        return _of_runs(named)
+    commit = commit or name
     found = [run for run in runs if str(run.code.get("commit") or "").startswith(commit) and not run.code.get("dirty")]
     if not found:
         commits = {str(run.code["commit"])[:COMMIT_DIGITS] for run in runs if run.code.get("commit")}
-        known = f"runs are recorded of {', '.join(sorted(commits))}" if commits else "no runs are recorded"
-        raise UsageError(f"{name}: no such file, and no run of such a revision in {results / 'runs'}: {known}; {FORMS}")
+        known = f"runs are recorded of {', '.join(sorted(commits))}" if commits else "no run there has a commit"
+        raise UsageError(
+            f"{name}: no such file, and no run of that id or revision in {results / 'runs'}: {known}; {FORMS}"
+        )
     return _of_runs(found)
 
 

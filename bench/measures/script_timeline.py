@@ -105,8 +105,18 @@ class ScriptTimeline:
         filled: list[Piece] = []
         for piece in self.pieces:
             filled += [*self._unsaid(filled[-1].end_s if filled else 0.0, piece.start_s, ends_s), piece]
-        rest = self._unsaid(filled[-1].end_s if filled else 0.0, self.now_s, ends_s)
-        return filled + rest or [Piece(REST, 0.0, self.now_s)]
+        filled += self._unsaid(filled[-1].end_s if filled else 0.0, self.now_s, ends_s)
+        self._clock_epochs(filled)
+        return filled or [Piece(REST, 0.0, self.now_s)]
+
+    def _clock_epochs(self, pieces: list[Piece]) -> None:
+        """Give each epoch `train_s`, the time of training until its end: all time, if none is told apart."""
+        counted = TRAIN if TRAIN in self.reported else UNDIVIDED
+        taken_s = [piece.end_s - piece.start_s if piece.name == counted else 0.0 for piece in pieces]
+        spent_s, piece_ends_s = list(itertools.accumulate(taken_s, initial=0.0)), [piece.end_s for piece in pieces]
+        for row, end_s in zip(self.epochs, self.epoch_ends_s, strict=True):
+            if not math.isnan(end_s):
+                row.setdefault("train_s", spent_s[bisect.bisect_right(piece_ends_s, end_s)])
 
     def _unsaid(self, from_s: float, to_s: float, ends_s: list[float]) -> list[Piece]:
         """The time between two moments that no span covers, cut at the ends of epochs."""

@@ -49,7 +49,8 @@ class Requirements:
         yield from self._script_findings(runs)
         repeated = sorted(seed for seed, count in Counter(run.seed for run in runs).items() if count > 1)
         if self.distinct_seeds and repeated:
-            yield Finding("seeds_repeated", f"seeds were used more than once: {', '.join(map(str, repeated))}", True)
+            seeds = f"seed {repeated[0]} was" if len(repeated) == 1 else f"seeds {', '.join(map(str, repeated))} were"
+            yield Finding("seeds_repeated", f"{seeds} used more than once", True)
         yield from _data_findings(runs, self.official_data)
         yield from _impossible_findings(trials)
         yield from _ending_findings(trials)

@@ -102,7 +102,7 @@ def test_the_helper_needs_no_more_than_one_line(time_script):
     )
     assert measured.status == "not_reached"
     assert measured.reason == "accuracy 80.00 % is below the target of 90.00 %"
-    assert measured.epochs == [{"epoch": 1, "accuracy": 0.8, "loss": 1.5}]
+    assert measured.epochs == [{"epoch": 1, "accuracy": 0.8, "loss": 1.5, "train_s": measured.metrics["train_s"]}]
     assert measured.metrics["step_s"] == 0.25
 
 
@@ -278,6 +278,7 @@ def test_a_writer_is_not_kept_waiting_by_the_display(time_script):
 @pytest.mark.parametrize(
     ("argv", "word"),
     [
+        (["python train.py"], "no program 'python train.py' on PATH; it is one word .* leave out the quotes"),
         (["pyton", "train.py"], "no program 'pyton' on PATH .did you mean 'python'"),
         ([*PYTHON[:1], "trian.py"], r"would find no file trian.py .*did you mean 'train.py'"),
         (["./nothing"], "there is no program ./nothing"),

@@ -172,6 +172,7 @@ def test_runs_are_read_from_files_folders_conditions_and_revisions(make_run, tmp
         store.append(make_run(sweep=sweep, code={"commit": commit, "dirty": False}, metrics={"accuracy": 0.9}))
     store.append(make_run(sweep="two", code={"commit": "b" * 40, "dirty": True}))
     store.append(make_run(status="interrupted", sweep="one"))
+    first = store.read()[0].run_id
     for reference, count in (
         (str(store.path), 4),
         (str(store.path.parent), 4),
@@ -180,6 +181,8 @@ def test_runs_are_read_from_files_folders_conditions_and_revisions(make_run, tmp
         ("sweep~TW", 3),
         ("b" * 8, 2),
         ("a" * 40, 1),
+        (first, 1),
+        (first[:-2], 1),
     ):
         assert len(read(reference, tmp_path)) == count, reference
 

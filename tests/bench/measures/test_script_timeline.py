@@ -50,6 +50,7 @@ def test_of_epochs_alone_nobody_knows_what_was_training():
     assert names(timeline, 7) == [
         ("load_and_train", 0, 4), ("eval", 4, 4), ("load_and_train", 4, 6), ("eval", 6, 6), ("rest", 6, 7),
     ]  # fmt: skip
+    assert [row["train_s"] for row in timeline.epochs] == [4, 6]
 
 
 def test_a_span_inside_another_belongs_to_itself():
@@ -62,7 +63,16 @@ def test_a_span_inside_another_belongs_to_itself():
     assert names(timeline, 7) == [
         ("rest", 0, 1), ("train", 1, 3), ("eval", 3, 4), ("train", 4, 6), ("rest", 6, 7),
     ]  # fmt: skip
-    assert timeline.epochs == [{"epoch": 1, "accuracy": 0.5}]
+    assert timeline.epochs == [{"epoch": 1, "accuracy": 0.5, "train_s": 2}]
+
+
+def test_an_epoch_s_own_time_of_training_stays_and_an_unknown_end_gives_none():
+    timeline = ScriptTimeline()
+    timeline.epoch(4, {"accuracy": 0.5, "train_s": 1.25})
+    timeline.epoch(6, {"accuracy": 0.6})
+    timeline.forget_epoch_times()
+    timeline.finish(7)
+    assert timeline.epochs == [{"epoch": 1, "accuracy": 0.5, "train_s": 1.25}, {"epoch": 2, "accuracy": 0.6}]
 
 
 def test_of_several_evaluations_the_last_before_an_accuracy_is_its_own():
