@@ -260,7 +260,9 @@ def _too_few(case: Case) -> Judgement:
             "hosts, or on more; --any-machine compares all the same"
         )
         return Judgement(Verdict.UNSURE, case.quantity, reason=reason)
-    return Judgement(Verdict.UNSURE, case.quantity, rounds_needed=case.least, reason=reason)
+    middle = median if case.quantity.scale == "ratio" else fmean
+    base, head = (middle(side) if side else None for side in (case.base, case.head))
+    return Judgement(Verdict.UNSURE, case.quantity, None, None, base, head, rounds_needed=case.least, reason=reason)
 
 
 def _below_the_floor(evidence: Evidence) -> str | None:

@@ -158,3 +158,9 @@ def test_the_limit_is_benjamini_and_hochbergs():
     assert significance_limit(p_values, 0.05) == 0.0095
     assert significance_limit([0.5, 0.9], 0.05) == 0
     assert significance_limit([], 0.05) == 0
+
+
+def test_too_few_values_are_told_all_the_same():
+    (judgement,) = judge([Case(ACCURACY, [0.93], [0.94], False, None)])
+    assert (judgement.verdict, judgement.base, judgement.head) == (Verdict.UNSURE, 0.93, 0.94)
+    assert judgement.change is None
