@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 # Programs that start another one in their place, and what may stand between the two: options, numbers and lists of
 # numbers. An option with another argument hides the program, and then no Python is found.
-WRAPPERS = ("chrt", "ionice", "nice", "nohup", "numactl", "setsid", "stdbuf", "taskset", "time")
-OF_A_WRAPPER = re.compile(r"-.*|\d[\da-fA-Fx,:-]*")
+WRAPPERS = ("chrt", "ionice", "nice", "nohup", "numactl", "setsid", "stdbuf", "taskset", "time", "timeout")
+OF_A_WRAPPER = re.compile(r"-.*|\d[\da-fA-Fx,:.-]*[smhd]?")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 # Options of Python that decide what it imports, and those that take an argument.
 DECIDING, WITH_ARGUMENT, LAST = "EIPsS", "XW", "cm"

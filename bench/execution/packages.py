@@ -34,11 +34,15 @@ MARK = "bench-packages "
 _DESCRIBE = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
-import importlib.metadata, json, os
+import json, os
+try:
+    from importlib.metadata import distributions
+except ImportError:  # before Python 3.8
+    distributions = lambda **_: []
 own = [os.path.realpath(path) for path in (".", "src")]
 found = {"python": "{}.{}.{}".format(*sys.version_info[:3])}
 for asked in [{"name": name} for name in sys.argv[1:]] or [{}]:
-    for one in importlib.metadata.distributions(**asked):
+    for one in distributions(**asked):
         try:
             in_development = "dir_info" in json.loads(one.read_text("direct_url.json") or "{}")
             name, version = one.metadata["Name"], one.version

@@ -23,6 +23,8 @@ from bench.statistics import clustered
 # A program's own clock starts after its imports; the rule excludes validation and checkpoints. In `other_eval` a script
 # evaluated without telling the accuracy.
 UNCOUNTED = ("start", "import", "eval", "final_eval", "other_eval", "checkpoint")
+# What a script's clock excludes only if it reports a span of it.
+APART = (({"import"}, "imports"), ({"eval", "final_eval"}, "evaluations"))
 
 
 class EpochRow(NamedTuple):
@@ -85,6 +87,11 @@ class DawnBench(Rule):
         if levels:
             shown = ", ".join(map(str, levels))
             yield Finding("tta", f"reached with test-time augmentation, level {shown}, on which the rule is silent")
+        scripts = [run.reported for run in trials.runs if run.is_script]
+        counted = [what for spans, what in APART if any(not told & spans for told in scripts)]
+        if counted and trials.times_s:
+            text = f"the script's {' and '.join(counted)} are on the clock, because no spans tell them apart"
+            yield Finding("undivided", text)
         yield from price_findings(trials)
 
 

@@ -60,6 +60,7 @@ def found_in(folder: Path, command: str) -> Interpreter | None:
         ("own/python train.py", "in/own/python", ""),
         ("taskset -c 0,1 nice -n 5 python3 -I train.py", "bin/python3", "-I"),
         ("taskset 0x3 nohup python3 train.py", "bin/python3", ""),
+        ("timeout 1.5h python3 train.py", "bin/python3", ""),
         ("torchrun --nproc-per-node 2 train.py", "else/python", ""),
         ("nice torchrun train.py", "else/python", ""),
         ("safe train.py -E", "else/python", "-sP"),

@@ -41,6 +41,8 @@ def test_one_that_tells_all_ranks_under_all(scores):
     }
     assert all(one.task == "cifar10/train" for one in found.values())
     assert all("data_of_a_script" in {note.code for note in one.footnotes} for one in found.values())
+    undivided = [note.text for note in found["dawnbench"].footnotes if note.code == "undivided"]
+    assert undivided == ["the script's imports are on the clock, because no spans tell them apart"]
 
 
 def test_one_whose_epochs_alone_are_known_ranks_where_that_is_enough(scores):
@@ -48,6 +50,7 @@ def test_one_whose_epochs_alone_are_known_ranks_where_that_is_enough(scores):
     assert {name for name, one in found.items() if one.qualifies} == {"dawnbench", "coldstart"}
     assert found["dawnbench"].time_s is not None
     assert found["dawnbench"].time_s.value == 7
+    assert "the script's imports and evaluations are on the clock" in str(found["dawnbench"].footnotes)
     assert [reason.text for reason in found["mlperf"].reasons] == [
         "the script does not report when it first touched its data, where this clock starts: "
         "send events of the span data"
