@@ -1,4 +1,4 @@
-"""Recipes on noise, with few batches of their own size."""
+"""Recipes on noise, with few batches of their own size. What acts every so many steps acts in each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.pipelines.datasets import DATASETS
 from bench.spec import recipes
 from bench.spec.recipe import Recipe
 
-STEPS_PER_EPOCH, EPOCHS = 4, 3
+STEPS_PER_EPOCH, EPOCHS = 3, 2
 
 
 def with_few_batches(name: str, settings: Iterable[str]) -> Recipe:
@@ -25,5 +25,6 @@ def with_few_batches(name: str, settings: Iterable[str]) -> Recipe:
         "devices": "null",
         "batch_per": "null",
         "warm_up_steps": min(whole.warm_up_steps, 1),
+        **{f"{name}.every": 1 for name in ("ema", "lookahead") if getattr(whole, name) is not None},
     }
     return recipes.load(name, "cuda", [*settings, *(f"{key}={value}" for key, value in changes.items())])

@@ -56,7 +56,7 @@ def guard() -> Path:
     return library
 
 
-def train_on_fake_gpu(jobs: Sequence[Mapping[str, Any]], timeout_s: float = 280) -> list[dict[str, Any]]:
+def train_on_fake_gpu(jobs: Sequence[Mapping[str, Any]], timeout_s: float = 900) -> list[dict[str, Any]]:
     """What `drive.train` says of each job, all in one process. Raises `NoFakeGpu`, and AssertionError if it fails."""
     command = [sys.executable, "-m", "tests.fake_cuda.drive", str(guard()), *map(json.dumps, jobs)]
     # By name: Python may have been told not to look for modules in the current folder.

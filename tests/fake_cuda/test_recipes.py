@@ -16,6 +16,9 @@ from bench.spec.recipes import trained_names
 from tests.fake_cuda.plants import PLANTS
 from tests.fake_cuda.process import WITHOUT_CUDNN, NoFakeGpu, guard, train_on_fake_gpu
 
+# The first test of each kind waits for the runs of all.
+pytestmark = pytest.mark.timeout(1000)
+
 SMALL = ["model.widths=[4, 8, 8]", "batch_size=16", "evaluation.batch_size=16", "model.whiten_images=64"]
 GRAPH = ["cuda_graph=true", "warm_up_steps=1"]
 SIZES = ["image_sizes=[{pixels: 16, until: 0.3}, {pixels: 24, until: 0.6}]"]
