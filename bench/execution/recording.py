@@ -91,16 +91,18 @@ class Recorder:
     def machine(self) -> dict[str, Any]:
         return fingerprint()
 
-    def _machine_of(self, facts: dict[str, Any]) -> dict[str, Any]:
+    def _machine_of(self, facts: dict[str, Any], of_command: bool) -> dict[str, Any]:
         """The machine of a run: the node that it ran on, or else this command's, plus facts that need torch.
 
         The worker sees only its own part of the machine, but what runs at the same time is on the same machine. What
-        its user calls the machine is no part of its identity.
+        its user calls the machine is no part of its identity. This process's Python and torch are none of a command's,
+        whose `versions` has its own.
         """
         whole = {key: value for key, value in (facts.get("node") or self.machine).items() if value is not None}
         label = {"label": self.remarks.machine_label} if self.remarks.machine_label else {}
         machine: dict[str, Any] = facts.get("machine", {}) | whole | label
-        return machine
+        not_theirs = ("python", "torch") if of_command else ()
+        return {key: value for key, value in machine.items() if not key.startswith(not_theirs)}
 
     def begin(self, recipe: Recipe | None = None, measure: str = "time_to_accuracy") -> Attempt:
         """A run of the recipe, None where there is none to run. Raises `MissingError` where own data is not there."""
@@ -165,7 +167,7 @@ class Recorder:
             metrics=measured.metrics,
             spans=measured.spans,
             epochs=measured.epochs,
-            machine=_less_own_packages(self._machine_of(facts)) if "command" in config else self._machine_of(facts),
+            machine=self._machine_of(facts, of_command="command" in config),
             code=self._code_of(facts, attempt),
             data=facts.get("data", {}),
             versions=facts.get("versions", {}),
@@ -180,12 +182,6 @@ class Recorder:
                 f"{error}. The line above is the record of the last run: append it to {self.store.path}"
             ) from None
         return run
-
-
-def _less_own_packages(machine: dict[str, Any]) -> dict[str, Any]:
-    """The machine of a command: this process's Python and torch are none of the command's, whose `versions` has its
-    own."""
-    return {key: value for key, value in machine.items() if not key.startswith(("python", "torch"))}
 
 
 def _changed(attempt: Attempt) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.gate import packages
 from bench.gate.source import Result
+from bench.host import provenance
 from bench.runs.labels import show
 
 # Parts of a fingerprint that are named if two machines differ.
@@ -50,8 +51,5 @@ def other_data(base: Sequence[Result], head: Sequence[Result]) -> str | None:
 
 
 def _versions(results: Sequence[Result]) -> dict[str, str]:
-    found: dict[str, dict[str, None]] = {}
-    for result in results:
-        for name, version in result.versions.items():
-            found.setdefault(name, {})[version] = None
-    return {name: " and ".join(sorted(versions)) for name, versions in found.items()}
+    found = provenance.by_package(result.versions for result in results)
+    return {name: " and ".join(versions) for name, versions in found.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +148,14 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def by_package(versions: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The different versions of each package in these, sorted."""
+    found: dict[str, set[str]] = {}
+    for name, version in itertools.chain.from_iterable(one.items() for one in versions):
+        found.setdefault(name, set()).add(version)
+    return {name: sorted(several) for name, several in found.items()}
 
 
 def remarks(code: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.pipelines.augment import Draws
+from bench.pipelines.augment import sent
 from bench.pipelines.ffcv_compat import BetonLoader, EpochIterator, IntDecoder, NDArrayDecoder, ToTensor
 from bench.pipelines.loader import Batch, Loader, usable_cores
 from bench.pipelines.loaders.beton import beton_of
@@ -94,14 +94,16 @@ class FfcvLoader(Loader):
         decoding = Decoding(self._beton, order.numpy())
         try:
             # Here, while the first batch is being decoded. A later batch then brings only its pixels and labels.
-            order = _copied(order, device)
-            draws = Draws(**{name: _copied(vector, device) for name, vector in self.draws(epoch).vectors().items()})
+            draws = self.draws(epoch)
+            if device.type == "cuda":
+                order, draws = order.pin_memory(), draws.pin_memory()
+            order, draws = sent(order, device), draws.to(device)
             for (pixels, labels), images in zip(decoding, torch.split(order, self.batch_size), strict=True):
                 # On the CPU, making a canvas already copies.
-                canvas = Canvas(pixels if device.type == "cpu" else _copied(pixels, device), self.augment)
+                canvas = Canvas(pixels if device.type == "cpu" else _taken(pixels, device), self.augment)
                 rows = torch.arange(len(images), device=device)
                 batch = self._renderer.render(canvas, rows, draws[images])
-                yield batch, _copied(labels[:, 0], device)
+                yield batch, _taken(labels[:, 0], device)
         finally:
             decoding.close()
 
@@ -109,12 +111,12 @@ class FfcvLoader(Loader):
         self._closing.close()
 
 
-def _copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A copy on the device, also of one of ffcv's buffers, which ffcv overwrites for later batches.
+def _taken(buffer: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on the device of one of ffcv's buffers, which ffcv overwrites for later batches.
 
     A GPU copies from a second copy, in pinned memory that torch keeps as long as needed. To copy from the buffer
     itself, the host would have to wait for all earlier work of the GPU.
     """
     if device.type != "cuda":
-        return tensor.to(device, copy=True)
-    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor).to(device, non_blocking=True)
+        return buffer.to(device, copy=True)
+    return torch.empty(buffer.shape, dtype=buffer.dtype, pin_memory=True).copy_(buffer).to(device, non_blocking=True)

@@ -148,11 +148,8 @@ def _code_findings(runs: Sequence[Run]) -> Iterator[Finding]:
         yield Finding(code, text, True)
     if len({(run.code.get("sources_sha256"), canonical_json(run.code.get("loaded") or {})) for run in runs}) > 1:
         yield Finding("code_changed", "the code changed between these runs")
-    versions: dict[str, set[str]] = {}
-    for run in runs:
-        for name, version in run.versions.items():
-            versions.setdefault(name, set()).add(version)
-    changed = [f"{name} {' and '.join(sorted(several))}" for name, several in versions.items() if len(several) > 1]
+    packages = provenance.by_package(run.versions for run in runs)
+    changed = [f"{name} {' and '.join(versions)}" for name, versions in packages.items() if len(versions) > 1]
     if changed:
         yield Finding("packages_changed", f"the packages changed between these runs: {provenance.listed(changed)}")
     unknown = {run.code["commit_unknown"] for run in runs if run.code.get("commit_unknown")}
