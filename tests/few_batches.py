@@ -1,4 +1,4 @@
-"""Recipes on noise, with few batches of their own size. What acts every so many steps acts in each."""
+"""Recipes on noise, with few batches of their own size. Averages of their weights act in every step."""
 
 from __future__ import annotations
 

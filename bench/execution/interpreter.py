@@ -17,7 +17,7 @@ ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 # Options of Python that decide what it imports, and those that take an argument.
 DECIDING, WITH_ARGUMENT, LAST = "EIPsS", "XW", "cm"
 SHEBANG_BYTES = 512
-# Linux follows a `#!` line to another script no further.
+# The longest chain of scripts, each named by the next one's `#!` line, that Linux runs.
 MOST_SCRIPTS = 4
 
 

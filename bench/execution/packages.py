@@ -15,7 +15,7 @@ from bench.execution import imports
 from bench.execution.interpreter import Interpreter, interpreter_of
 from bench.host.provenance import DISTRIBUTIONS
 
-# The packages that a script's record names. The names of others may be nobody's business, and a record goes round.
+# The packages that a script's record names. Other names may be private, and records are shared.
 RECORDED = frozenset(DISTRIBUTIONS) | {
     "accelerate", "albumentations", "apex", "cupy", "datasets", "deepspeed", "flash-attn", "flax", "jax", "jaxlib",
     "keras", "lightgbm", "lightning", "nvidia-cublas-cu12", "nvidia-cublas", "nvidia-dali-cuda120", "nvidia-nccl-cu12",
@@ -26,10 +26,10 @@ TIMEOUT_S = 20.0
 LOOK_S = 0.01
 # Variables that differ from run to run and change no import.
 OF_A_RUN = ("BENCH_SEED", "BENCH_EVENTS")
-# The modules of the folder in which `python -c` runs are left alone. Packages are found in the order of the module
-# path, so that of two versions the first one is told, which is imported. The folder's own code is known by its sources,
-# and what is installed of it in development mode has no version that says more; asked by name, such a version is told.
-# The answer is a line of its own mark: Python may print more, at its start and at its end.
+# No module of the folder itself is imported. Packages are found in the order of the module path; of two versions the
+# first one is told, because it is imported. The folder's own code is known by its sources, so a version installed in
+# development mode is told only if it is asked for by name. The answer is a marked line, because Python may print other
+# lines at its start and at its end.
 MARK = "bench-packages "
 _DESCRIBE = """
 import sys
@@ -60,7 +60,7 @@ class Question:
 
     def __init__(self, python: Interpreter, folder: Path, env: Mapping[str, str], names: Collection[str] = ()) -> None:
         """`env` is its whole environment. Without `names` it is all packages."""
-        self._answer = tempfile.TemporaryFile()  # noqa: SIM115 - and no pipe, which what it leaves running would hold
+        self._answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe could be held open by what it starts
         self._given_up_s = time.monotonic() + TIMEOUT_S
         self._child: subprocess.Popen[bytes] | None = None
         with suppress(OSError, ValueError):
@@ -112,8 +112,8 @@ def installed(python: Interpreter, folder: Path, variables: Mapping[str, str]) -
 class CommandVersions:
     """The versions of Python and of the RECORDED packages with which a command ran; none if its Python is not known.
 
-    It asks when it is made: after the command, whose cold start the question would have warmed. Each Python is asked
-    once for the same folder and environment.
+    It asks when it is made. Make it after the command has run: an earlier question would warm the command's cold start.
+    Each Python is asked once for the same folder and environment.
     """
 
     _known: ClassVar[dict[object, dict[str, str]]] = {}

@@ -95,8 +95,8 @@ class Recorder:
         """The machine of a run: the node that it ran on, or else this command's, plus facts that need torch.
 
         The worker sees only its own part of the machine, but what runs at the same time is on the same machine. What
-        its user calls the machine is no part of its identity. This process's Python and torch are none of a command's,
-        whose `versions` has its own.
+        its user calls the machine is no part of its identity. A command has a Python and a torch of its own, which
+        are in `versions`; those of this process are left out.
         """
         whole = {key: value for key, value in (facts.get("node") or self.machine).items() if value is not None}
         label = {"label": self.remarks.machine_label} if self.remarks.machine_label else {}

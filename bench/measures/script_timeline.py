@@ -110,7 +110,7 @@ class ScriptTimeline:
         return filled or [Piece(REST, 0.0, self.now_s)]
 
     def _clock_epochs(self, pieces: list[Piece]) -> None:
-        """Give each epoch `train_s`, the time of training until its end: all time, if none is told apart."""
+        """Give each epoch `train_s`, the time of training until its end; without a span for it, all the time."""
         counted = TRAIN if TRAIN in self.reported else UNDIVIDED
         taken_s = [piece.end_s - piece.start_s if piece.name == counted else 0.0 for piece in pieces]
         spent_s, piece_ends_s = list(itertools.accumulate(taken_s, initial=0.0)), [piece.end_s for piece in pieces]
